@@ -1,0 +1,52 @@
+"""The errors that tuneoff raises on purpose.
+
+    TuneoffError
+    |-- InputError          what the user gave cannot be used (exit code 2)
+    |   |-- StudyError      the study file or a --set override
+    |   |-- DataError       a file or hub data set, or the rows in it
+    |   |-- ModelError      a checkpoint: its place, its files or its family
+    |   `-- StoreError      the output folder: permission, space, another study's data
+    `-- DivergedError       a loss or gradient stopped being finite (a run's state, not an exit code)
+
+Each message gives the rule, the value and the remedy.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class TuneoffError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class InputError(TuneoffError):
+    """Something given by the user cannot be used."""
+
+
+class StudyError(InputError):
+    """The study file or an override of it is wrong."""
+
+
+class DataError(InputError):
+    """A data source is missing, unreadable or has unusable rows."""
+
+
+class ModelError(InputError):
+    """A checkpoint is missing, unreachable, incomplete or of another family."""
+
+
+class StoreError(InputError):
+    """The output folder cannot be written or belongs to another study."""
+
+
+class DivergedError(TuneoffError):
+    """The loss or a gradient of a run is not finite."""
+
+
+def unknown_name(name: str, known: Iterable[str]) -> str:
+    """A phrase that names what is unknown, its near matches, and what is known where that is short."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3)
+    hint = f"; did you mean {' or '.join(repr(match) for match in near)}?" if near else ""
+    listing = f" (known: {', '.join(names)})" if len(names) <= 20 else ""
+    return f"unknown name '{name}'{hint}{listing}"

@@ -1,0 +1,110 @@
+"""From a study to its runs: a pure product in stable order, with stable ids."""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tuneoff.errors import StudyError, unknown_name
+from tuneoff.spec.study import (
+    AblationSpec,
+    Method,
+    ModelSpec,
+    Name,
+    NoneSpec,
+    Spec,
+    StudySpec,
+    Task,
+    TrainingSpec,
+    TrainSize,
+)
+
+
+class RunSpec(Spec):
+    """One cell of a study: all that decides a run's result."""
+
+    task_name: Name
+    method_name: str
+    model: ModelSpec
+    task: Task
+    method: Method
+    train_size: TrainSize
+    seed: int
+    training: TrainingSpec
+
+    @property
+    def run_id(self) -> str:
+        """A readable slug and a hash of the whole spec: `sst2.prefix.n1000.s0-3fa1c2d4`."""
+        digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:8]
+        return f"{self.task_name}.{self.method_name}.n{self.train_size}.s{self.seed}-{digest}"
+
+
+class Variant(NamedTuple):
+    """A method under the name it has in runs and reports."""
+
+    name: str
+    method: Method
+
+
+def ablation_variants(study: StudySpec, ablation: AblationSpec) -> tuple[Variant, ...]:
+    """The variants of one ablation, in the order of its values.
+
+    A variant equal to a method of the study is that method, under that method's name.
+
+    Raises:
+        StudyError: the study has no such method.
+        pydantic.ValidationError: the method has no such field, or a value does not fit.
+    """
+    if ablation.of not in study.methods:
+        raise StudyError(
+            f"an ablation varies a method of the study: {unknown_name(ablation.of, study.methods)}"
+        )
+    base = study.methods[ablation.of]
+    names = {method: name for name, method in reversed(study.methods.items())}
+    variants = []
+    for values in itertools.product(*ablation.vary.values()):
+        change = dict(zip(ablation.vary, values, strict=True))
+        # through JSON, as study files are read, so that values are held to the same types
+        method = type(base).model_validate_json(json.dumps(base.model_dump() | change))
+        label = "-".join(f"{field}={_written(value)}" for field, value in change.items())
+        variants.append(Variant(names.get(method, f"{ablation.of}-{label}"), method))
+    return tuple(variants)
+
+
+def variants(study: StudySpec) -> tuple[Variant, ...]:
+    """Methods and ablation variants of a study, each once, methods first."""
+    everything = [Variant(name, method) for name, method in study.methods.items()]
+    for ablation in study.ablations.values():
+        everything.extend(ablation_variants(study, ablation))
+    return tuple(dict.fromkeys(everything))
+
+
+def expand(study: StudySpec) -> tuple[RunSpec, ...]:
+    """All runs of a study: tasks x train sizes x seeds x variants, in this order.
+
+    An untrained method is run once per task: it has neither train size nor seed.
+    """
+    return tuple({run.run_id: run for run in _cells(study)}.values())
+
+
+def _cells(study: StudySpec) -> Iterator[RunSpec]:
+    cells = itertools.product(study.tasks.items(), study.train_sizes, study.seeds, variants(study))
+    for (task_name, task), train_size, seed, (method_name, method) in cells:
+        trained = not isinstance(method, NoneSpec)
+        yield RunSpec(
+            task_name=task_name,
+            method_name=method_name,
+            model=study.model,
+            task=task,
+            method=method,
+            train_size=train_size if trained else "full",
+            seed=seed if trained else study.seeds[0],
+            training=study.training,
+        )
+
+
+def _written(value: object) -> str:
+    if value is None:
+        return "none"
+    return "+".join(value) if isinstance(value, tuple) else str(value)

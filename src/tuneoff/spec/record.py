@@ -1,0 +1,135 @@
+"""What a run leaves: plain data shared by the wing that trains and the wing that reports."""
+
+from typing import Literal
+
+from tuneoff.spec.plan import RunSpec
+from tuneoff.spec.study import Spec
+
+RunState = Literal["complete", "failed", "out_of_memory", "diverged", "cancelled"]
+FINISHED: frozenset[RunState] = frozenset({"complete", "diverged"})
+"""States that doing the run again would not change."""
+
+
+class Footprint(Spec):
+    """Parameter counts of a method on a model; shared tensors count once."""
+
+    base: int
+    """Parameters of the untouched model."""
+    trainable: int
+    """Parameters that the optimiser may change."""
+    receiving_gradient: int
+    """Parameters that a backward pass reaches."""
+    stored: int
+    """Parameters in the saved adapter."""
+    deployed: int
+    """Parameters that the tuned model has beyond the base once LoRA is merged and prefixes are folded."""
+
+    @property
+    def trainable_percent(self) -> float:
+        """Trainable parameters in percent of the base's."""
+        return 100 * self.trainable / self.base
+
+
+class SplitReport(Spec):
+    """Row counts of one split of a task, from the file to the model."""
+
+    read: int
+    """Rows in the source."""
+    empty: int
+    """Rows dropped because a prompt column or the target was empty."""
+    duplicates: int
+    """Rows that repeat an earlier one of this split exactly (kept)."""
+    overlap: int
+    """Rows whose input also occurs in train (0 for train itself)."""
+    dropped_overlap: int
+    """Rows of those left out by `drop_overlap`."""
+    used: int
+    """Rows trained on or scored in this run."""
+    truncated_inputs: int
+    """Used rows whose input was cut to `max_source_length`."""
+    truncated_targets: int
+    """Used rows whose target was cut to `max_target_length`."""
+
+
+class DataReport(Spec):
+    """What was loaded for a task."""
+
+    train: SplitReport
+    validation: SplitReport
+    test: SplitReport
+    carved_validation: bool
+    """The validation split was taken from train because the source has none."""
+    revision: str | None
+    """Commit of a hub data set."""
+    digests: dict[str, str]
+    """SHA-256 of each split's rows as loaded."""
+
+
+class Timings(Spec):
+    """Wall time of a run, in seconds, and speed of the test evaluation. Not reproducible by nature."""
+
+    setup: float
+    train: float
+    """Optimiser steps alone, without evaluations."""
+    total: float
+    eval_runtime: float
+    eval_samples_per_second: float
+    eval_steps_per_second: float
+
+
+class Environment(Spec):
+    """Where and with what a run was done."""
+
+    platform: str
+    python: str
+    packages: dict[str, str]
+    device: str
+    threads: int
+    dtype: str
+    """Precision of matrix products that `training.dtype` resolved to."""
+    model_revision: str | None
+    """Commit of a hub model."""
+
+
+class RunFailure(Spec):
+    """Why a run has no scores."""
+
+    kind: str
+    message: str
+
+
+class RunRecord(Spec):
+    """All that is known of one run. Two equal runs on one machine differ in `timings` only."""
+
+    run_id: str
+    spec: RunSpec
+    state: RunState
+    scores: dict[str, float] = {}
+    """Test scores: `eval_loss` and the task's metrics, as fractions."""
+    validation: dict[str, float] = {}
+    """Validation scores of the weights that were kept."""
+    best_step: int | None = None
+    """Optimiser step of the weights that were kept; 0 for an untrained method."""
+    steps: int = 0
+    """Optimiser steps done."""
+    tokens: int = 0
+    """Input and target tokens trained on, padding not counted."""
+    footprint: Footprint | None = None
+    data: DataReport | None = None
+    seeds: dict[str, int] = {}
+    """The seed of each named stream."""
+    timings: Timings | None = None
+    environment: Environment | None = None
+    failure: RunFailure | None = None
+
+
+class CurvePoint(Spec):
+    """A line of curve.jsonl: what was logged or evaluated at a step."""
+
+    step: int
+    loss: float | None = None
+    """Mean training loss per target token since the last logged step."""
+    learning_rate: float | None = None
+    grad_norm: float | None = None
+    scores: dict[str, float] | None = None
+    """Validation scores: `eval_loss` and the task's metrics."""

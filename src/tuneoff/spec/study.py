@@ -1,0 +1,356 @@
+"""What a study file may say: frozen, strict, and closed to unknown keys.
+
+Values are written once, here or in the file; everything downstream reads them and has no defaults
+of its own. Names of training settings are those of transformers' `Seq2SeqTrainingArguments`.
+"""
+
+import string
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    field_validator,
+    model_validator,
+)
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+SplitName = Literal["train", "validation", "test"]
+Site = Literal["encoder", "decoder", "cross"]
+Scheduler = Literal["linear", "cosine", "constant"]
+TrainSize = PositiveInt | Literal["full"]
+BUILTIN = "builtin:"
+
+
+class Spec(BaseModel):
+    """Base of all specs: immutable, strictly typed, no unknown keys, no NaN or infinity."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class ModelSpec(Spec):
+    """Which pretrained T5 to start from."""
+
+    id: Annotated[str, Field(min_length=1)]
+    """A hub id, a local folder, or `builtin:NAME`."""
+    revision: str | None = None
+    """Branch, tag or commit of a hub model; the commit it resolves to is recorded."""
+
+
+class HubSource(Spec):
+    """A data set on the Hugging Face hub."""
+
+    hub: Annotated[str, Field(min_length=1)]
+    config: str | None = None
+    revision: str | None = None
+
+
+class FilesSource(Spec):
+    """Local files, a split each; the format follows the ending (csv, tsv, json, jsonl, parquet)."""
+
+    files: dict[SplitName, str]
+
+    @model_validator(mode="after")
+    def _needs_train_and_test(self) -> Self:
+        missing = [split for split in ("train", "test") if split not in self.files]
+        if missing:
+            raise ValueError(
+                f"files must name a train and a test file, but {' and '.join(missing)} is missing "
+                "(validation may be left out: it is then carved from train)"
+            )
+        return self
+
+
+class BuiltinSource(Spec):
+    """A data set that tuneoff generates itself."""
+
+    builtin: str
+
+
+def _source_kind(source: object) -> str | None:
+    kinds = ("hub", "files", "builtin")
+    return next((kind for kind in kinds if kind in source or hasattr(source, kind)), None)
+
+
+Source = Annotated[
+    Annotated[HubSource, Tag("hub")]
+    | Annotated[FilesSource, Tag("files")]
+    | Annotated[BuiltinSource, Tag("builtin")],
+    Discriminator(_source_kind),
+]
+
+
+class TaskSpec(Spec):
+    """What every task has; see `ClassificationSpec` and `SummarizationSpec`."""
+
+    source: Source
+    prompt: str
+    """The model's input, with the row's columns in braces: `"Summarize: {dialogue}"`."""
+    target: str
+    """The column that holds the wanted answer."""
+    max_source_length: PositiveInt = 512
+    """Longest input in tokens; longer ones are cut at the end and counted."""
+    max_target_length: PositiveInt = 128
+    """Longest target in tokens, end-of-sequence included; longer ones are cut and counted."""
+    max_eval_samples: PositiveInt | None = None
+    """At most so many validation rows are scored at each evaluation (the first ones)."""
+    max_predict_samples: PositiveInt | None = None
+    """At most so many test rows are scored at the end (the first ones)."""
+    drop_overlap: bool = False
+    """Leave out test and validation rows whose input also occurs in train."""
+
+    @field_validator("prompt")
+    @classmethod
+    def _prompt_has_fields(cls, prompt: str) -> str:
+        if not prompt_columns(prompt):
+            raise ValueError(
+                f"a prompt must hold at least one column in braces, such as '{{text}}', but got '{prompt}'"
+            )
+        return prompt
+
+
+class ClassificationSpec(TaskSpec):
+    """Choose one of a fixed set of labels."""
+
+    kind: Literal["classification"]
+    labels: Annotated[dict[str, Annotated[str, Field(min_length=1)]], Field(min_length=2)]
+    """From the value in the target column to the text that the model answers with."""
+    positive: str | None = None
+    """With two labels, the value whose F1 is `eval_f1`; by default the last one listed."""
+    scoring: Literal["likelihood", "generate"] = "likelihood"
+    """Compare the log-likelihood of each label's text, or generate freely and compare the text."""
+
+    @model_validator(mode="after")
+    def _labels_are_distinct(self) -> Self:
+        texts = list(self.labels.values())
+        if len({text.strip().casefold() for text in texts}) < len(texts):
+            raise ValueError(f"labels must have distinct texts, but got {texts}")
+        if self.positive is not None and self.positive not in self.labels:
+            raise ValueError(f"positive must be one of {list(self.labels)}, but got '{self.positive}'")
+        return self
+
+
+class SummarizationSpec(TaskSpec):
+    """Write a short text for a long one."""
+
+    kind: Literal["summarization"]
+    max_new_tokens: PositiveInt = 64
+    """Longest generated text in tokens, on validation and test alike."""
+    num_beams: PositiveInt = 1
+    """1 is greedy search; more is beam search."""
+
+
+Task = Annotated[ClassificationSpec | SummarizationSpec, Field(discriminator="kind")]
+
+
+class NoneSpec(Spec):
+    """The untouched model: zero-shot."""
+
+    kind: Literal["none"]
+
+
+class TunedSpec(Spec):
+    """What every trained method says about its optimisation."""
+
+    learning_rate: PositiveFloat
+    optim: Literal["adamw_torch", "adafactor"] = "adamw_torch"
+    """Adafactor runs with T5's settings: a given rate, no parameter scaling."""
+    weight_decay: NonNegativeFloat | None = None
+    """Overrides `training.weight_decay` for this method."""
+    lr_scheduler_type: Scheduler | None = None
+    """Overrides `training.lr_scheduler_type` for this method."""
+
+
+class FullSpec(TunedSpec):
+    """Every weight of the model is trained."""
+
+    kind: Literal["full"]
+    learning_rate: PositiveFloat = 1e-4
+
+
+class LoraSpec(TunedSpec):
+    """Low-rank updates of chosen linear layers (Hu et al. 2021)."""
+
+    kind: Literal["lora"]
+    learning_rate: PositiveFloat = 1e-3
+    rank: PositiveInt = 8
+    alpha: PositiveFloat = 16
+    dropout: Fraction = 0.0
+    targets: Annotated[tuple[str, ...], Field(min_length=1)] | Literal["all-linear"] = ("q", "v")
+    """Ends of module names (q, k, v, o, wi, wi_0, wi_1, wo), or every linear layer but the head."""
+
+
+class PrefixSpec(TunedSpec):
+    """Trained keys and values in front of every attention layer of a site (Li & Liang 2021)."""
+
+    kind: Literal["prefix"]
+    learning_rate: PositiveFloat = 1e-2
+    length: PositiveInt = 20
+    sites: Annotated[tuple[Site, ...], Field(min_length=1)] = ("encoder", "decoder", "cross")
+    projection: PositiveInt | None = None
+    """Width of the MLP that makes the prefix while training; null trains keys and values directly."""
+    init: Literal["random", "vocabulary"] = "random"
+    """Random numbers, or the keys and values that the base computes for real words."""
+    relative_positions: bool = False
+    """At the self-attention sites, whether T5's position bias sees the prefix as text in front (as
+    PEFT has it at the decoder) or not at all."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if len(set(self.sites)) < len(self.sites):
+            raise ValueError(f"sites must not repeat, but got {list(self.sites)}")
+        if self.init == "vocabulary" and self.projection is not None:
+            raise ValueError(
+                "init: vocabulary sets keys and values, which a projection cannot start from, "
+                f"but got projection={self.projection}; use projection: null"
+            )
+        return self
+
+
+class PromptSpec(TunedSpec):
+    """Trained vectors in front of the encoder's input (Lester et al. 2021)."""
+
+    kind: Literal["prompt"]
+    learning_rate: PositiveFloat = 0.3
+    length: PositiveInt = 20
+    init: Literal["random", "vocabulary", "text"] = "vocabulary"
+    """Random numbers, the embeddings of frequent pieces, or those of `init_text`."""
+    init_text: str | None = None
+    """Text whose pieces, repeated to the length, start the prompt (for instance the label words)."""
+
+    @model_validator(mode="after")
+    def _text_belongs_to_init(self) -> Self:
+        if (self.init == "text") != (self.init_text is not None):
+            raise ValueError(
+                f"init: text and init_text go together, but got init={self.init}, init_text={self.init_text}"
+            )
+        return self
+
+
+Part = Annotated[LoraSpec | PrefixSpec | PromptSpec, Field(discriminator="kind")]
+
+
+class StackSpec(Spec):
+    """Several methods on one model, each part with its own learning rate."""
+
+    kind: Literal["stack"]
+    parts: Annotated[tuple[Part, ...], Field(min_length=2)]
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        kinds = [part.kind for part in self.parts]
+        if len(set(kinds)) < len(kinds):
+            raise ValueError(f"a stack holds each kind of method once, but got {kinds}")
+        for field in ("optim", "lr_scheduler_type"):
+            values = {getattr(part, field) for part in self.parts}
+            if len(values) > 1:
+                raise ValueError(
+                    f"the parts of a stack share one {field}, but got {sorted(map(str, values))}"
+                )
+        return self
+
+
+Method = Annotated[
+    NoneSpec | FullSpec | LoraSpec | PrefixSpec | PromptSpec | StackSpec, Field(discriminator="kind")
+]
+
+
+def tuned_parts(method: Method) -> tuple[TunedSpec, ...]:
+    """The trained parts of a method: none, itself, or the parts of a stack."""
+    if isinstance(method, NoneSpec):
+        return ()
+    return method.parts if isinstance(method, StackSpec) else (method,)
+
+
+class AblationSpec(Spec):
+    """Variants of one method, told by what differs."""
+
+    of: Name
+    vary: Annotated[
+        dict[
+            str, Annotated[tuple[bool | int | float | str | tuple[str, ...] | None, ...], Field(min_length=1)]
+        ],
+        Field(min_length=1),
+    ]
+    """From a field of the method to its values; several fields make their product."""
+
+
+class TrainingSpec(Spec):
+    """The conditions that all trained methods share."""
+
+    max_steps: PositiveInt | None = None
+    num_train_epochs: PositiveFloat | None = None
+    per_device_train_batch_size: PositiveInt = 16
+    per_device_eval_batch_size: PositiveInt = 32
+    gradient_accumulation_steps: PositiveInt = 1
+    group_by_length: bool = True
+    """Batches of similar input length, in random order."""
+    eval_steps: PositiveInt = 500
+    logging_steps: PositiveInt = 10
+    early_stopping_patience: PositiveInt | None = None
+    """Stop after so many evaluations without a better validation metric."""
+    lr_scheduler_type: Scheduler = "linear"
+    warmup_ratio: Fraction = 0.0
+    weight_decay: NonNegativeFloat = 0.0
+    max_grad_norm: PositiveFloat | None = 1.0
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Precision of matrix products; weights stay float32. `auto`: bfloat16 where the device has it."""
+    save_strategy: Literal["best", "no"] = "best"
+    """Keep the best weights of each run on disk, or only its scores and predictions."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.max_steps is None) == (self.num_train_epochs is None):
+            raise ValueError(
+                "exactly one of max_steps and num_train_epochs must be given, "
+                f"but got max_steps={self.max_steps}, num_train_epochs={self.num_train_epochs}"
+            )
+        return self
+
+
+class StudySpec(Spec):
+    """A study: tasks x (methods + ablations) x train sizes x seeds."""
+
+    name: Name
+    model: ModelSpec
+    tasks: Annotated[dict[Name, Task], Field(min_length=1)]
+    methods: Annotated[dict[Name, Method], Field(min_length=1)]
+    ablations: dict[Name, AblationSpec] = {}
+    train_sizes: Annotated[tuple[TrainSize, ...], Field(min_length=1)] = ("full",)
+    seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0,)
+    training: TrainingSpec
+
+    @field_validator("train_sizes", "seeds")
+    @classmethod
+    def _no_repeats(cls, values: tuple) -> tuple:
+        if len(set(values)) < len(values):
+            raise ValueError(f"values must not repeat, but got {list(values)}")
+        return values
+
+
+def prompt_columns(prompt: str) -> tuple[str, ...]:
+    """The columns that a prompt template names, in order.
+
+    Raises:
+        ValueError: a brace is not closed, or a field is not a plain column name.
+    """
+    try:
+        fields = [field for _, field, _, _ in string.Formatter().parse(prompt) if field is not None]
+    except ValueError as error:
+        raise ValueError(f"a prompt must have matching braces, but got '{prompt}' ({error})") from error
+    for field in fields:
+        if not field or any(character in field for character in ".[]"):
+            raise ValueError(
+                f"braces in a prompt must hold a column name, but got '{{{field}}}' in '{prompt}'"
+            )
+    return tuple(fields)
