@@ -14,6 +14,7 @@ from tuneoff.spec.record import (
     SplitReport,
     Timings,
 )
+from tuneoff.spec.results import read_curve, read_records, read_study
 from tuneoff.spec.study import (
     BUILTIN,
     AblationSpec,
@@ -88,6 +89,9 @@ __all__ = [
     "load_study",
     "packaged_studies",
     "prompt_columns",
+    "read_curve",
+    "read_records",
+    "read_study",
     "tuned_parts",
     "variants",
 ]

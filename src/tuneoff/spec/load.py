@@ -33,7 +33,7 @@ def load_study(study: str, *, overrides: Iterable[str] = ()) -> StudySpec:
     """
     text, where, folder = _read(study)
     try:
-        data = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+        data = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise StudyError(f"a study must be valid YAML: {where}: {error}") from error
     if not isinstance(data, dict):
@@ -61,7 +61,7 @@ def dump_study(study: StudySpec) -> str:
     return yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """YAML 1.2 floats (`1e-4` is a number), and no key twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -108,7 +108,7 @@ def _apply(data: dict[str, Any], override: str) -> None:
                 f"an override's path must lead through mappings, but '{parent}' in '{path}' is a value"
             )
     try:
-        data[last] = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+        data[last] = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise StudyError(f"an override's value must be valid YAML, but got '{override}'") from error
 

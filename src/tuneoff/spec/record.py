@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from tuneoff.spec.plan import RunSpec
 from tuneoff.spec.study import Spec
 
@@ -104,9 +106,9 @@ class RunRecord(Spec):
     run_id: str
     spec: RunSpec
     state: RunState
-    scores: dict[str, float] = {}
+    scores: dict[str, float] = Field(default_factory=dict)
     """Test scores: `eval_loss` and the task's metrics, as fractions."""
-    validation: dict[str, float] = {}
+    validation: dict[str, float] = Field(default_factory=dict)
     """Validation scores of the weights that were kept."""
     best_step: int | None = None
     """Optimiser step of the weights that were kept; 0 for an untrained method."""
@@ -116,7 +118,7 @@ class RunRecord(Spec):
     """Input and target tokens trained on, padding not counted."""
     footprint: Footprint | None = None
     data: DataReport | None = None
-    seeds: dict[str, int] = {}
+    seeds: dict[str, int] = Field(default_factory=dict)
     """The seed of each named stream."""
     timings: Timings | None = None
     environment: Environment | None = None

@@ -130,6 +130,11 @@ class ClassificationSpec(TaskSpec):
     scoring: Literal["likelihood", "generate"] = "likelihood"
     """Compare the log-likelihood of each label's text, or generate freely and compare the text."""
 
+    @property
+    def main_metric(self) -> str:
+        """The score that chooses the best checkpoint and is drawn in plots; higher is better."""
+        return "eval_accuracy"
+
     @model_validator(mode="after")
     def _labels_are_distinct(self) -> Self:
         texts = list(self.labels.values())
@@ -148,6 +153,11 @@ class SummarizationSpec(TaskSpec):
     """Longest generated text in tokens, on validation and test alike."""
     num_beams: PositiveInt = 1
     """1 is greedy search; more is beam search."""
+
+    @property
+    def main_metric(self) -> str:
+        """The score that chooses the best checkpoint and is drawn in plots; higher is better."""
+        return "eval_rougeL"
 
 
 Task = Annotated[ClassificationSpec | SummarizationSpec, Field(discriminator="kind")]
@@ -325,7 +335,7 @@ class StudySpec(Spec):
     model: ModelSpec
     tasks: Annotated[dict[Name, Task], Field(min_length=1)]
     methods: Annotated[dict[Name, Method], Field(min_length=1)]
-    ablations: dict[Name, AblationSpec] = {}
+    ablations: dict[Name, AblationSpec] = Field(default_factory=dict)
     train_sizes: Annotated[tuple[TrainSize, ...], Field(min_length=1)] = ("full",)
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0,)
     training: TrainingSpec

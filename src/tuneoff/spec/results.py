@@ -1,0 +1,66 @@
+"""The output folder of a study: where things are, and how they are read back.
+
+DIR/study.yaml                 the resolved study
+DIR/runs/<run_id>/record.json  written last: a run without it has not ended
+                  curve.jsonl  predictions.parquet  adapter/
+DIR/report/                    made from the above
+"""
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from tuneoff.errors import StoreError
+from tuneoff.spec.load import load_study
+from tuneoff.spec.record import CurvePoint, RunRecord
+from tuneoff.spec.study import StudySpec
+
+STUDY_FILE = "study.yaml"
+RUNS = "runs"
+REPORT = "report"
+RECORD_FILE = "record.json"
+CURVE_FILE = "curve.jsonl"
+PREDICTIONS_FILE = "predictions.parquet"
+ADAPTER = "adapter"
+
+
+def read_study(folder: Path) -> StudySpec:
+    """The resolved study of an output folder.
+
+    Raises:
+        StoreError: the folder holds no study.
+    """
+    path = folder / STUDY_FILE
+    if not path.is_file():
+        raise StoreError(
+            f"an output folder holds {STUDY_FILE}, but '{folder}' does not; give the --out of a run"
+        )
+    return load_study(str(path))
+
+
+def read_records(folder: Path) -> tuple[RunRecord, ...]:
+    """The records of all runs that have ended, in the order of their ids.
+
+    Raises:
+        StoreError: a record is damaged.
+    """
+    return tuple(_record(path) for path in sorted((folder / RUNS).glob(f"*/{RECORD_FILE}")))
+
+
+def read_curve(folder: Path, run_id: str) -> tuple[CurvePoint, ...]:
+    """The logged and evaluated steps of a run; none for a run that logged nothing."""
+    path = folder / RUNS / run_id / CURVE_FILE
+    if not path.is_file():
+        return ()
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return tuple(CurvePoint.model_validate_json(line) for line in lines)
+
+
+def _record(path: Path) -> RunRecord:
+    try:
+        return RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError, OSError) as error:
+        raise StoreError(
+            f"a record must be readable as one run, but {path} is not ({type(error).__name__}); "
+            "delete that run's folder to do the run again"
+        ) from error
