@@ -12,7 +12,9 @@ Each message gives the rule, the value and the remedy.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class TuneoffError(Exception):
@@ -50,3 +52,15 @@ def unknown_name(name: str, known: Iterable[str]) -> str:
     hint = f"; did you mean {' or '.join(repr(match) for match in near)}?" if near else ""
     listing = f" (known: {', '.join(names)})" if len(names) <= 20 else ""
     return f"unknown name '{name}'{hint}{listing}"
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """A context in which a failure to write becomes a `StoreError` about the path."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"'{path}' must be writable, but: {error.strerror or error}; free space, get permission, or "
+            "give another folder with --out (what is complete is kept)"
+        ) from error

@@ -1,0 +1,174 @@
+"""The command line. Heavy imports are inside the commands, so that --help answers at once."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tuneoff.errors import InputError, TuneoffError
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    help="Which way of fine-tuning suits this model, this data and this budget: answered with evidence.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+StudyName = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A YAML file, or the name of a packaged study.")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Override a value of the study.")
+]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The output folder of a study.")]
+
+
+class ExecutorName(StrEnum):
+    """Where runs are done."""
+
+    inline = "inline"
+    process = "process"
+
+
+def main() -> None:
+    """Runs the command line; bad input ends in one message and exit code 2."""
+    try:
+        app()
+    except TuneoffError as error:
+        Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
+        sys.exit(BAD_INPUT if isinstance(error, InputError) else FAILED)
+
+
+@app.command()
+def run(
+    study: StudyName,
+    out: Annotated[
+        Path | None, typer.Option(help="The output folder [default: results/<study name>].")
+    ] = None,
+    overrides: Overrides = None,
+    executor: Annotated[
+        ExecutorName, typer.Option(help="One run at a time here, or several worker processes.")
+    ] = ExecutorName.inline,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes; their threads share the cores.")] = 2,
+) -> None:
+    """Train and test what has not been done yet, and write the report."""
+    from tuneoff.spec import load_study
+
+    spec = load_study(study, overrides=overrides or ())
+    folder = out or Path("results") / spec.name
+
+    from tuneoff.progress import Progress
+    from tuneoff.report import write_report
+    from tuneoff.study import InlineExecutor, ProcessExecutor, run_study
+
+    chosen = InlineExecutor() if executor is ExecutorName.inline else ProcessExecutor(workers)
+    console = Console()
+    try:
+        with Progress(console) as progress:
+            run_study(spec, folder, executor=chosen, listener=progress)
+    except KeyboardInterrupt:
+        console.print("\ninterrupted; the same command goes on where this one stopped")
+        raise typer.Exit(INTERRUPTED) from None
+    path = write_report(folder)
+    _print_outcome(console, folder, path)
+
+
+@app.command()
+def plan(study: StudyName, overrides: Overrides = None) -> None:
+    """List every run with its parameters and estimated time, training nothing."""
+    from tuneoff.spec import expand, load_study
+
+    spec = load_study(study, overrides=overrides or ())
+    runs = expand(spec)
+    console = Console()
+
+    from tuneoff.study import check, estimate
+
+    with console.status("timing each method on each task"):
+        check(runs)
+        estimates = estimate(runs)
+    table = Table(
+        "run", *(f"{name}" for name in ("trainable", "%", "receiving gradient", "stored", "deployed", "time"))
+    )
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for item in estimates:
+        counts = item.footprint
+        table.add_row(
+            item.run.run_id,
+            f"{counts.trainable:,}",
+            f"{counts.trainable_percent:.3g}",
+            f"{counts.receiving_gradient:,}",
+            f"{counts.stored:,}",
+            f"{counts.deployed:,}",
+            _duration(item.seconds),
+        )
+    console.print(table)
+    total = _duration(sum(item.seconds for item in estimates))
+    console.print(f"{len(runs)} runs, about {total} one after another on this machine")
+
+
+@app.command()
+def studies() -> None:
+    """List the studies that come with tuneoff."""
+    from tuneoff.spec import expand, load_study, packaged_studies
+
+    for name in packaged_studies():
+        spec = load_study(name)
+        typer.echo(f"{name}: {spec.model.id} on {', '.join(spec.tasks)}; {len(expand(spec))} runs")
+
+
+@app.command()
+def status(folder: Folder) -> None:
+    """Say where a study stands."""
+    from collections import Counter
+
+    from tuneoff.spec import expand, read_records, read_study
+
+    runs = {item.run_id for item in expand(read_study(folder))}
+    states = Counter(record.state for record in read_records(folder) if record.run_id in runs)
+    typer.echo(f"{states['complete']} of {len(runs)} runs complete")
+    for state, count in sorted(states.items()):
+        if state != "complete":
+            typer.echo(f"{count} {state.replace('_', ' ')}")
+
+
+@app.command()
+def report(folder: Folder) -> None:
+    """Write the report of a study again, from its records."""
+    from tuneoff.report import write_report
+
+    _print_outcome(Console(), folder, write_report(folder))
+
+
+def _print_outcome(console: Console, folder: Path, report_path: Path) -> None:
+    """Says what was found and where it is; ends with exit code 1 if a run has failed."""
+    from tuneoff.report import outcome
+
+    console.print(outcome(folder))
+    console.print(f"report: {report_path.as_posix()}", soft_wrap=True, highlight=False)
+    from tuneoff.spec import expand, read_records, read_study
+
+    runs = {item.run_id for item in expand(read_study(folder))}
+    failed = [r for r in read_records(folder) if r.run_id in runs and r.state != "complete"]
+    for record in failed:
+        reason = record.failure.message if record.failure else "no reason recorded"
+        console.print(
+            f"{record.run_id}: {record.state}: {reason}", markup=False, highlight=False, soft_wrap=True
+        )
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+def _duration(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    minutes, secs = divmod(rest, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {secs:02} s" if minutes else f"{secs} s"

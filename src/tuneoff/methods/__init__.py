@@ -1,0 +1,8 @@
+"""Ways of tuning a T5, each a value that sits on a model and comes off again."""
+
+from tuneoff.methods.adapter import AdaptedModel, Adapter
+from tuneoff.methods.attach import ATTACH, attach
+from tuneoff.methods.checkpoint import load, save
+from tuneoff.methods.footprint import footprint
+
+__all__ = ["ATTACH", "AdaptedModel", "Adapter", "attach", "footprint", "load", "save"]

@@ -1,0 +1,40 @@
+"""Putting a method on a model."""
+
+from typing import Any
+
+import torch
+from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
+
+from tuneoff.methods import full, lora, prefix, prompt
+from tuneoff.methods.adapter import AdaptedModel
+from tuneoff.spec import Method, tuned_parts
+
+# in the order of attaching: LoRA must not find the linear layers of a prefix's projection
+ATTACH: dict[str, Any] = {
+    "full": full.attach,
+    "lora": lora.attach,
+    "prefix": prefix.attach,
+    "prompt": prompt.attach,
+}
+
+
+def attach(
+    model: T5ForConditionalGeneration,
+    method: Method,
+    *,
+    generator: torch.Generator,
+    tokenizer: PreTrainedTokenizerBase | None,
+) -> AdaptedModel:
+    """The model with the method on it; the base's weights are frozen unless the method trains them.
+
+    `generator` gives the initial weights; `tokenizer` is needed by inits from text or vocabulary.
+
+    Raises:
+        StudyError: the method does not fit the model.
+    """
+    base_parameters = sum(parameter.numel() for parameter in model.parameters())
+    model.requires_grad_(False)
+    order = list(ATTACH)
+    specs = sorted(tuned_parts(method), key=lambda spec: order.index(spec.kind))
+    parts = tuple((spec, ATTACH[spec.kind](model, spec, generator, tokenizer)) for spec in specs)
+    return AdaptedModel(model, method, parts, base_parameters)

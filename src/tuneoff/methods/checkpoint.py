@@ -1,0 +1,60 @@
+"""A tuned method on disk: `adapter.json` (the method) and `adapter.safetensors` (its tensors)."""
+
+from pathlib import Path
+
+import torch
+from pydantic import TypeAdapter
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from transformers import T5ForConditionalGeneration
+
+from tuneoff.errors import StoreError, writing
+from tuneoff.methods.adapter import AdaptedModel
+from tuneoff.methods.attach import attach
+from tuneoff.spec import Method, PrefixSpec, PromptSpec, StackSpec
+
+_METHOD = TypeAdapter[Method](Method)
+_SPEC_FILE, _TENSOR_FILE = "adapter.json", "adapter.safetensors"
+
+
+def save(adapted: AdaptedModel, folder: Path) -> None:
+    """Writes what `AdaptedModel.stored` gives, and the method, into a new folder.
+
+    Raises:
+        StoreError: the folder exists, or cannot be written.
+    """
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in adapted.stored().items()}
+    with writing(folder):
+        folder.mkdir(parents=True)
+        (folder / _SPEC_FILE).write_bytes(_METHOD.dump_json(adapted.method, indent=2))
+        try:
+            save_file(tensors, folder / _TENSOR_FILE)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+
+
+def load(model: T5ForConditionalGeneration, folder: Path) -> AdaptedModel:
+    """The saved method on its base model, folded, ready to answer.
+
+    Raises:
+        StoreError: the folder holds no saved method.
+    """
+    if not (folder / _SPEC_FILE).is_file() or not (folder / _TENSOR_FILE).is_file():
+        raise StoreError(f"a saved method is {_SPEC_FILE} and {_TENSOR_FILE}, but '{folder}' lacks them")
+    method = _METHOD.validate_json((folder / _SPEC_FILE).read_text(encoding="utf-8"))
+    adapted = attach(model, _folded(method), generator=torch.Generator(), tokenizer=None)
+    adapted.restore(load_file(folder / _TENSOR_FILE))
+    return adapted
+
+
+def _folded(method: Method) -> Method:
+    """The method without what only training needs."""
+    match method:
+        case PrefixSpec():
+            return method.model_copy(update={"projection": None, "init": "random"})
+        case PromptSpec():
+            return method.model_copy(update={"init": "random", "init_text": None})
+        case StackSpec():
+            return method.model_copy(update={"parts": tuple(_folded(part) for part in method.parts)})
+        case _:
+            return method

@@ -1,0 +1,28 @@
+"""How much of a model a method trains, reaches, stores and adds."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from tuneoff.methods.adapter import AdaptedModel
+from tuneoff.spec import Footprint
+
+
+def footprint(adapted: AdaptedModel, batch: Mapping[str, Tensor]) -> Footprint:
+    """Parameter counts, with one backward pass over a batch to see what receives gradient.
+
+    `batch`: input_ids [B, S], attention_mask [B, S], labels [B, T]. Gradients are cleared behind it.
+    """
+    parameters = adapted.parameters()
+    if parameters:
+        adapted.model(**batch).loss.backward()
+    reached = [p for p in adapted.model.parameters() if p.grad is not None]
+    for parameter in reached:
+        parameter.grad = None
+    return Footprint(
+        base=adapted.base_parameters,
+        trainable=sum(p.numel() for p in parameters),
+        receiving_gradient=sum(p.numel() for p in reached),
+        stored=sum(tensor.numel() for tensor in adapted.stored().values()),
+        deployed=sum(adapter.deployed() for _, adapter in adapted.parts),
+    )

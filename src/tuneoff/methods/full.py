@@ -1,0 +1,50 @@
+"""Full fine-tuning: every weight of the model is trained."""
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
+
+from tuneoff.methods.adapter import Adapter
+from tuneoff.spec import FullSpec
+
+
+@final
+class FullAdapter(Adapter):
+    """All weights of the model, with a copy of the base's to go back to."""
+
+    def __init__(self, model: T5ForConditionalGeneration) -> None:
+        self._model = model
+        self._base = {name: value.detach().clone() for name, value in model.named_parameters()}
+
+    def parameters(self) -> list[nn.Parameter]:  # noqa: D102
+        return list(self._model.parameters())
+
+    def stored(self) -> dict[str, Tensor]:  # noqa: D102
+        return {name: value.detach() for name, value in self._model.named_parameters()}
+
+    @torch.no_grad()
+    def restore(self, tensors: dict[str, Tensor]) -> None:  # noqa: D102
+        for name, parameter in self._model.named_parameters():
+            parameter.copy_(tensors[name])
+
+    def fold(self) -> None:  # noqa: D102
+        pass
+
+    def deployed(self) -> int:  # noqa: D102
+        return 0
+
+    def detach(self) -> None:  # noqa: D102
+        self.restore(self._base)
+
+
+def attach(
+    model: T5ForConditionalGeneration,
+    spec: FullSpec,
+    generator: torch.Generator,
+    tokenizer: PreTrainedTokenizerBase | None,
+) -> FullAdapter:
+    """The model's own weights, made trainable."""
+    model.requires_grad_(True)
+    return FullAdapter(model)

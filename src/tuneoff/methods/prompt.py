@@ -1,0 +1,95 @@
+"""Prompt-tuning (Lester et al. 2021, arXiv:2104.08691): trained vectors in front of the input.
+
+The vectors are extra rows behind the encoder's embedding, and every batch carries their ids in
+front, so that the model keeps its class and its generation.
+"""
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
+
+from tuneoff.methods.adapter import Adapter
+from tuneoff.methods.vocabulary import pieces_of, sampled_pieces
+from tuneoff.spec import PromptSpec
+
+
+@final
+class PromptEmbedding(nn.Module):
+    """An embedding of V pieces with P trained rows behind it."""
+
+    def __init__(self, base: nn.Embedding, prompt: Tensor) -> None:
+        super().__init__()
+        self.base = base
+        self.prompt = nn.Parameter(prompt)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """`ids`: [B, T], from 0 to V + P - 1 -> [B, T, H]."""
+        row = ids - self.base.num_embeddings
+        soft = (row >= 0)[..., None]
+        text = self.base(ids.masked_fill(row >= 0, 0))
+        return torch.where(soft, self.prompt.to(text.dtype)[row.clamp(min=0)], text)
+
+
+@final
+class PromptAdapter(Adapter):
+    """A soft prompt on the encoder of a model."""
+
+    def __init__(self, model: T5ForConditionalGeneration, embedding: PromptEmbedding) -> None:
+        self._model = model
+        self._embedding = embedding
+        first = embedding.base.num_embeddings
+        self.prompt_ids = tuple(range(first, first + len(embedding.prompt)))
+
+    def parameters(self) -> list[nn.Parameter]:  # noqa: D102
+        return [self._embedding.prompt]
+
+    def stored(self) -> dict[str, Tensor]:
+        """`prompt`: [P, H]."""
+        return {"prompt": self._embedding.prompt.detach()}
+
+    @torch.no_grad()
+    def restore(self, tensors: dict[str, Tensor]) -> None:  # noqa: D102
+        self._embedding.prompt.copy_(tensors["prompt"])
+
+    def fold(self) -> None:  # noqa: D102
+        pass
+
+    def deployed(self) -> int:  # noqa: D102
+        return self._embedding.prompt.numel()
+
+    def detach(self) -> None:  # noqa: D102
+        self._model.encoder.set_input_embeddings(self._embedding.base)
+
+
+def attach(
+    model: T5ForConditionalGeneration,
+    spec: PromptSpec,
+    generator: torch.Generator,
+    tokenizer: PreTrainedTokenizerBase | None,
+) -> PromptAdapter:
+    """A soft prompt in front of the encoder's input, in float32."""
+    base = model.encoder.get_input_embeddings()
+    prompt = _initial(base, spec, generator, tokenizer)
+    embedding = PromptEmbedding(base, prompt.to(device=base.weight.device, dtype=torch.float32))
+    model.encoder.set_input_embeddings(embedding)
+    return PromptAdapter(model, embedding)
+
+
+def _initial(
+    base: nn.Embedding,
+    spec: PromptSpec,
+    generator: torch.Generator,
+    tokenizer: PreTrainedTokenizerBase | None,
+) -> Tensor:
+    if spec.init == "random":
+        # Lester et al. 2021, section 3.2: uniform in [-0.5, 0.5]
+        return torch.rand(spec.length, base.embedding_dim, generator=generator) - 0.5
+    if tokenizer is None:
+        raise TypeError(f"init: {spec.init} needs the tokenizer")
+    if spec.init_text is not None:
+        ids = pieces_of(spec.init_text, tokenizer, spec.length)
+    else:
+        ids = sampled_pieces(tokenizer, spec.length, generator)
+    return base.weight.detach()[ids].clone()

@@ -1,0 +1,68 @@
+"""Live progress of a study on a terminal; a line for each ended run elsewhere."""
+
+from collections.abc import Sequence
+from typing import Self
+
+import rich.progress
+from rich.console import Console
+
+from tuneoff.spec import CurvePoint, RunRecord, RunSpec
+
+
+class Progress:
+    """A listener that shows how many runs are done, and how the present one learns."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars = rich.progress.Progress(
+            rich.progress.TextColumn("{task.description}"),
+            rich.progress.BarColumn(bar_width=24),
+            rich.progress.MofNCompleteColumn(),
+            rich.progress.TimeElapsedColumn(),
+            rich.progress.TextColumn("{task.fields[note]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._runs = self._bars.add_task("runs", total=None, note="")
+        self._steps = self._bars.add_task("", total=None, note="", visible=False)
+        self._notes: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bars.update(self._steps, visible=False)
+        self._bars.stop()
+
+    def planned(self, pending: Sequence[RunSpec], total: int) -> None:
+        """Shows how many runs there are and how many are done already."""
+        done = total - len(pending)
+        self._bars.update(self._runs, total=total, completed=done)
+        if done:
+            self._console.print(f"{done} of {total} runs are done already")
+
+    def started(self, run: RunSpec) -> None:
+        """Shows a fresh bar for the run."""
+        self._notes = {}
+        name = run.run_id.rpartition("-")[0]
+        self._bars.reset(self._steps, description=name, total=run.training.max_steps, note="", visible=True)
+
+    def point(self, run: RunSpec, point: CurvePoint) -> None:
+        """Moves the run's bar and shows its latest loss and validation score."""
+        metric = run.task.main_metric
+        if point.loss is not None:
+            self._notes["loss"] = point.loss
+        if point.scores is not None:
+            self._notes[metric] = point.scores[metric]
+        note = "  ".join(f"{name} {value:.3f}" for name, value in self._notes.items())
+        self._bars.update(self._steps, completed=point.step, note=note)
+
+    def finished(self, record: RunRecord) -> None:
+        """Counts the run, and prints its line."""
+        self._bars.advance(self._runs)
+        metric = record.spec.task.main_metric
+        result = f"{metric} {record.scores[metric]:.3f}" if record.scores else ""
+        seconds = f"{record.timings.total:.0f} s" if record.timings else ""
+        parts = [record.run_id, record.state.replace("_", " "), result, seconds]
+        self._console.print("  ".join(part for part in parts if part), highlight=False, soft_wrap=True)

@@ -1,0 +1,85 @@
+"""Learning curves: train loss, evaluation loss and the main metric of one method against steps."""
+
+import math
+from collections.abc import Iterable, Mapping
+
+import altair as alt
+import pandas as pd
+
+from tuneoff.report.charts.style import DASHES, PALETTE, SHAPES, cycled, line_key, metric_title, score_scale
+from tuneoff.spec import CurvePoint, RunRecord
+
+MOST_POINTS = 40
+TRAIN_LOSS = "train loss (nats per token)"
+
+_COLUMNS = ["run", "panel", "step", "value", "kept"]
+
+
+def curve_data(records: Iterable[RunRecord], curves: Mapping[str, Iterable[CurvePoint]]) -> pd.DataFrame:
+    """A row per run, panel and step that has a finite value; `kept` marks the step of the kept weights.
+
+    More than `MOST_POINTS` train losses of a run are averaged in equal groups of consecutive ones.
+    """
+    rows: list[tuple[str, str, float, float, bool]] = []
+    for record in records:
+        points, run = tuple(curves.get(record.run_id, ())), run_label(record)
+        rows += [(run, TRAIN_LOSS, step, loss, False) for step, loss in _thinned(_losses(points))]
+        for metric in ("eval_loss", record.spec.task.main_metric):
+            rows += [
+                (run, metric_title(metric), point.step, point.scores[metric], point.step == record.best_step)
+                for point in points
+                if point.scores and math.isfinite(point.scores.get(metric, math.nan))
+            ]
+    return pd.DataFrame(rows, columns=_COLUMNS).astype({"step": float, "value": float, "kept": bool})
+
+
+def run_label(record: RunRecord) -> str:
+    """How a run is called in a legend: its seed, and its state where that is not complete."""
+    state = "" if record.state == "complete" else f" ({record.state.replace('_', ' ')})"
+    return f"seed {record.spec.seed}{state}"
+
+
+def draw_curves(data: pd.DataFrame, *, title: str, metric: str) -> alt.VConcatChart:
+    """Three panels side by side with a line per run, told apart by colour, dashes and shape."""
+    runs = list(dict.fromkeys(data["run"]))
+    last = data["step"].max()
+    panels = (TRAIN_LOSS, metric_title("eval_loss"), metric_title(metric))
+    charts = [_panel(data[data["panel"] == panel], panel, runs, last) for panel in panels]
+    subtitle = "a line per seed; a ring marks the step whose weights were kept (best validation score)"
+    return (
+        alt.vconcat(alt.hconcat(*charts, spacing=28), line_key(runs, width=900), spacing=14)
+        .resolve_scale(color="independent", strokeDash="independent", shape="independent")
+        .properties(title=alt.TitleParams(title, subtitle=subtitle, offset=12))
+    )
+
+
+def _losses(points: Iterable[CurvePoint]) -> list[tuple[float, float]]:
+    return [
+        (point.step, point.loss) for point in points if point.loss is not None and math.isfinite(point.loss)
+    ]
+
+
+def _thinned(losses: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    size = math.ceil(len(losses) / MOST_POINTS)
+    groups = [losses[start : start + size] for start in range(0, len(losses), size or 1)]
+    return [(group[-1][0], sum(loss for _, loss in group) / len(group)) for group in groups]
+
+
+def _panel(data: pd.DataFrame, title: str, runs: list[str], last: float) -> alt.LayerChart:
+    base = alt.Chart(data).encode(
+        x=alt.X("step:Q", title="optimiser step", scale=alt.Scale(domain=[0, last])),
+        y=alt.Y("value:Q", title=title, scale=score_scale(data["value"])),
+        color=alt.Color("run:N", scale=cycled(PALETTE, runs), legend=None),
+    )
+    line = base.mark_line(strokeWidth=1.8).encode(
+        strokeDash=alt.StrokeDash("run:N", scale=cycled(DASHES, runs), legend=None)
+    )
+    # many train losses need no points, but a line of a single one would be invisible
+    size = 0 if title == TRAIN_LOSS and len(data) > len(runs) else 45
+    point = base.mark_point(size=size, filled=True, opacity=1)
+    shaped = point.encode(shape=alt.Shape("run:N", scale=cycled(SHAPES, runs), legend=None))
+    ring = base.transform_filter(alt.datum.kept).mark_point(
+        size=260, filled=False, strokeWidth=1.6, shape="circle", opacity=1
+    )
+    layers = alt.layer(line, shaped, ring.encode(color=alt.value("black")))
+    return layers.properties(width=270, height=230)

@@ -1,0 +1,125 @@
+"""What a method's trainable parameters buy: the score of each method against their number."""
+
+import math
+from collections.abc import Mapping
+
+import altair as alt
+import pandas as pd
+
+from tuneoff.report.charts.labels import CHARACTER, Box, place_labels
+from tuneoff.report.charts.points import run_scores, with_spread
+from tuneoff.report.charts.style import GREY, PALETTE, SHAPES, cycled, metric_title, padded
+from tuneoff.spec import TrainSize
+
+WIDTH, HEIGHT = 640, 380
+
+
+def parameters_data(
+    runs: pd.DataFrame, *, task: str, metric: str, kinds: Mapping[str, str], train_size: TrainSize
+) -> pd.DataFrame:
+    """A row per method with a complete run at a train size: kind, trainable, mean, low, high.
+
+    `kinds` maps a method's name to its kind and gives the order; untrained methods (kind none) are
+    at every train size.
+    """
+    scores = run_scores(runs, task=task, metric=metric)
+    scores = with_spread(scores.assign(kind=scores["method"].map(kinds)))
+    fits = (scores["train_size"] == train_size) | (scores["kind"] == "none")
+    known = scores[fits & scores["trainable"].notna()].drop_duplicates("method")
+    order = {name: place for place, name in enumerate(kinds)}
+    known = known.sort_values("method", key=lambda names: names.map(order), kind="stable")
+    return known[["method", "kind", "trainable", "mean", "low", "high", "n"]].reset_index(drop=True)
+
+
+def draw_parameters(data: pd.DataFrame, *, title: str, metric: str) -> alt.LayerChart:
+    """A named point per trained method, by shape of its kind; untrained ones as dashed lines."""
+    trained, untrained = data[data["kind"] != "none"], data[data["kind"] == "none"]
+    low, high = padded(map(math.log10, trained["trainable"]), share=0.16)
+    x_domain, y_domain = (10**low, 10**high), padded([*data["low"], *data["high"]])
+    lines = _with_line_labels(untrained, x_domain)
+    named = _with_labels(trained, lines, x_domain=x_domain, y_domain=y_domain)
+    x = alt.X(
+        "trainable:Q",
+        title="trainable parameters (log scale)",
+        scale=alt.Scale(type="log", domain=list(x_domain), nice=False),
+        axis=alt.Axis(values=_ticks(*x_domain), format="~s"),
+    )
+    y = alt.Y("mean:Q", title=metric_title(metric), scale=alt.Scale(domain=list(y_domain), nice=False))
+    subtitle = "mean over seeds; vertical lines: one sample standard deviation each way"
+    return alt.layer(*_references(lines, x, y), *_points(named, x, y)).properties(
+        width=WIDTH, height=HEIGHT, title=alt.TitleParams(title, subtitle=subtitle, offset=10)
+    )
+
+
+def _points(data: pd.DataFrame, x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    kinds = list(dict.fromkeys(data["kind"]))
+    legend = alt.Legend(title="kind of method", orient="bottom", symbolSize=90, titleOrient="left")
+    base = alt.Chart(data).encode(x=x, y=y)
+    spread = base.mark_rule(strokeWidth=1.4, color="#333333").encode(y=alt.Y("low:Q"), y2="high:Q")
+    leader = (
+        base.transform_filter(alt.datum.far)
+        .mark_rule(strokeWidth=0.7, color=GREY)
+        .encode(x2="label_x:Q", y2="label_y:Q")
+    )
+    point = base.mark_point(size=95, filled=True, opacity=1).encode(
+        shape=alt.Shape("kind:N", scale=cycled(SHAPES, kinds), legend=legend),
+        color=alt.Color("kind:N", scale=cycled(PALETTE, kinds), legend=legend),
+    )
+    text = base.mark_text(fontSize=11, stroke="white", strokeWidth=3, strokeJoin="round")
+    where = {"x": alt.X("label_x:Q"), "y": alt.Y("label_y:Q"), "text": "method:N"}
+    return [leader, spread, point, text.encode(**where), base.mark_text(fontSize=11).encode(**where)]
+
+
+def _references(lines: pd.DataFrame, x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    if lines.empty:
+        return []
+    base = alt.Chart(lines).encode(y=y)
+    rule = base.mark_rule(strokeDash=[6, 4], strokeWidth=1.5, color="black")
+    text = base.mark_text(align="left", baseline="bottom", dx=6, dy=-3, fontSize=11)
+    return [rule, text.encode(x=alt.X("label_x:Q", **_shared(x)), text="label:N")]
+
+
+def _shared(x: alt.X) -> dict[str, object]:
+    return {name: x[name] for name in ("title", "scale", "axis")}
+
+
+def _with_line_labels(untrained: pd.DataFrame, x_domain: tuple[float, float]) -> pd.DataFrame:
+    """The untrained methods, those of equal score as one line with all their names."""
+    rows = [
+        {"mean": mean, "label": f"{', '.join(part['method'])} (no training)", "label_x": x_domain[0]}
+        for mean, part in untrained.groupby("mean", sort=False)
+    ]
+    return pd.DataFrame(rows, columns=["mean", "label", "label_x"])
+
+
+def _with_labels(
+    data: pd.DataFrame, lines: pd.DataFrame, *, x_domain: tuple[float, float], y_domain: tuple[float, float]
+) -> pd.DataFrame:
+    """The points with the place of their label, in the units of the axes."""
+    left, right = map(math.log10, x_domain)
+    across, up = WIDTH / (right - left), HEIGHT / (y_domain[1] - y_domain[0])
+
+    def pixels(value: float) -> float:
+        return (y_domain[1] - value) * up
+
+    xs = [(math.log10(value) - left) * across for value in data["trainable"]]
+    points = list(zip(xs, map(pixels, data["mean"]), strict=True))
+    spreads = zip(xs, data["low"], data["high"], strict=True)
+    obstacles = [Box(x - 3, pixels(high), x + 3, pixels(low)) for x, low, high in spreads]
+    for line in lines.itertuples():
+        y = pixels(line.mean)
+        obstacles += [Box(0, y - 2, WIDTH, y + 2), Box(0, y - 19, 12 + CHARACTER * len(line.label), y)]
+    frame = Box(3, 3, WIDTH - 3, HEIGHT - 3)
+    labels = place_labels(points, list(data["method"]), obstacles=obstacles, frame=frame)
+    return data.assign(
+        label_x=[10 ** (label.x / across + left) for label in labels],
+        label_y=[y_domain[1] - label.y / up for label in labels],
+        far=[label.far for label in labels],
+    )
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Powers of ten in a range, with their doubles and fives where there are few."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1,) if math.log10(high / low) > 2.5 else (1, 2, 5)
+    return [step * 10**power for power in powers for step in steps if low <= step * 10**power <= high]

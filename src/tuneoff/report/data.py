@@ -1,0 +1,110 @@
+"""All that a report is made from: the study, its runs as planned, and what is known of each."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from tuneoff.spec import (
+    CurvePoint,
+    NoneSpec,
+    RunRecord,
+    RunSpec,
+    StudySpec,
+    TrainSize,
+    Variant,
+    expand,
+    read_curve,
+    read_records,
+    read_study,
+    variants,
+)
+from tuneoff.stats import frame, summary
+
+Cell = tuple[str, str, TrainSize]
+"""Task, method and train size: what a row of the summary stands for."""
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """A study, its planned runs, and the records and curves that belong to them, in study order."""
+
+    study: StudySpec
+    plan: tuple[RunSpec, ...]
+    records: tuple[RunRecord, ...]
+    strangers: tuple[str, ...]
+    """Ids of records in the folder that are no run of the study."""
+    curves: dict[str, tuple[CurvePoint, ...]]
+    """From run id to its logged and evaluated steps."""
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """A row per record."""
+        return frame(self.records)
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """A row per task, method and train size that has a complete run."""
+        return summary(self.runs)
+
+    @cached_property
+    def variants(self) -> tuple[Variant, ...]:
+        """Methods and ablation variants, methods first."""
+        return variants(self.study)
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every row that the complete study has, in study order."""
+        return tuple(dict.fromkeys((run.task_name, run.method_name, run.train_size) for run in self.plan))
+
+    @cached_property
+    def untrained(self) -> frozenset[str]:
+        """Names of the methods that are not trained."""
+        return frozenset(name for name, method in self.variants if isinstance(method, NoneSpec))
+
+    @property
+    def several_sizes(self) -> bool:
+        """Whether the study compares train sizes."""
+        return len(self.study.train_sizes) > 1
+
+    def of_cell(self, cell: Cell) -> tuple[RunRecord, ...]:
+        """The records behind one row, whatever their state."""
+        return tuple(record for record in self.records if _cell(record.spec) == cell)
+
+
+def gather(folder: Path) -> ReportData:
+    """What the output folder of a study holds.
+
+    Raises:
+        StoreError: the folder holds no study, or a record is damaged.
+    """
+    study = read_study(folder)
+    plan = expand(study)
+    records, strangers = matched(plan, read_records(folder))
+    curves = {record.run_id: read_curve(folder, record.run_id) for record in records}
+    return ReportData(study=study, plan=plan, records=records, strangers=strangers, curves=curves)
+
+
+def matched(
+    plan: Iterable[RunSpec], records: Iterable[RunRecord]
+) -> tuple[tuple[RunRecord, ...], tuple[str, ...]]:
+    """The records of the planned runs in the plan's order, and the ids of the others.
+
+    A run is found by task, method, train size and seed: a folder that was moved to another machine
+    has other absolute paths in its study, so other run ids, and is still the same study.
+    """
+    plan = tuple(plan)
+    planned = {run.run_id for run in plan}
+    found: dict[tuple[Cell, int], RunRecord] = {}
+    ordered = sorted(records, key=lambda record: record.run_id in planned)  # the planned id wins
+    for record in ordered:
+        found[_cell(record.spec), record.spec.seed] = record
+    kept = tuple(found[key] for run in plan if (key := (_cell(run), run.seed)) in found)
+    ids = {record.run_id for record in kept}
+    return kept, tuple(record.run_id for record in ordered if record.run_id not in ids)
+
+
+def _cell(run: RunSpec) -> Cell:
+    return run.task_name, run.method_name, run.train_size

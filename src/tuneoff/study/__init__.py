@@ -1,0 +1,22 @@
+"""The doing of a whole study: plan, executors, store and resume."""
+
+from tuneoff.study.estimate import Cost, Estimate, estimate
+from tuneoff.study.executor import Executor, InlineExecutor, Job, ProcessExecutor, Work
+from tuneoff.study.runner import Listener, check, do_job, run_study
+from tuneoff.study.store import RunStore
+
+__all__ = [
+    "Cost",
+    "Estimate",
+    "Executor",
+    "InlineExecutor",
+    "Job",
+    "Listener",
+    "ProcessExecutor",
+    "RunStore",
+    "Work",
+    "check",
+    "do_job",
+    "estimate",
+    "run_study",
+]

@@ -1,0 +1,116 @@
+"""What a run will train and how long it will take, measured without training it."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
+
+from tuneoff.methods import footprint
+from tuneoff.spec import Footprint, RunSpec
+from tuneoff.training import Encoded, Prepared, collate, generator, prepare, total_steps, windows
+from tuneoff.training.precision import autocast
+
+Result = TypeVar("Result")
+_PROBES = 3
+
+
+class Cost(NamedTuple):
+    """Parameters of a method on a task, and the time of its pieces in seconds."""
+
+    footprint: Footprint
+    step: float
+    """One optimiser step."""
+    validation: float
+    """One evaluation of the validation split."""
+    test: float
+    """The evaluation of the test split."""
+    setup: float
+
+    def seconds(self, run: RunSpec, examples: int) -> float:
+        """The estimated time of a run over so many training examples."""
+        if not self.footprint.trainable:
+            return self.setup + self.validation + self.test
+        steps = total_steps(run.training, examples)
+        evaluations = 1 + -(-steps // run.training.eval_steps)
+        return self.setup + steps * self.step + evaluations * self.validation + self.test
+
+
+class Estimate(NamedTuple):
+    """A run of the plan, what it trains, and how long it should take."""
+
+    run: RunSpec
+    footprint: Footprint
+    seconds: float
+
+
+def estimate(runs: Sequence[RunSpec]) -> list[Estimate]:
+    """An estimate for each run; each method is timed once on each task, on its real data.
+
+    Times are those of a run alone with all threads. Early stopping is not foreseen.
+
+    Raises:
+        InputError: the model, the data or a method cannot be used.
+    """
+    costs: dict[tuple[str, str], Cost] = {}
+    rows: dict[tuple[str, object], int] = {}
+    estimates = []
+    for run in runs:
+        key, data = (run.task_name, run.method_name), (run.task_name, run.train_size)
+        if key not in costs or data not in rows:
+            costs[key], rows[data] = _measure(run)
+        cost = costs[key]
+        estimates.append(Estimate(run, cost.footprint, cost.seconds(run, rows[data])))
+    return estimates
+
+
+def _measure(run: RunSpec) -> tuple[Cost, int]:
+    setup, prepared = _timed(lambda: prepare(run))
+    encoded = prepared.data.encoded
+    counts = footprint(prepared.adapted, prepared.train_batch())
+    step = _step_seconds(prepared) if prepared.adapted.parts else 0.0
+    prepared.adapted.fold()
+    cost = Cost(
+        counts,
+        step=step,
+        validation=_evaluation_seconds(prepared, encoded["validation"]),
+        test=_evaluation_seconds(prepared, encoded["test"]),
+        setup=setup,
+    )
+    return cost, len(encoded["train"])
+
+
+def _step_seconds(run: Prepared) -> float:
+    """The median time of a forward and backward pass over real batches, in training mode."""
+    adapted, training = run.adapted, run.spec.training
+    order = generator(run.spec.seed, "order")
+    adapted.model.train()
+    times = []
+    for window in windows(run.data.encoded["train"], training, order=order, steps=_PROBES):
+        started = time.perf_counter()
+        for batch in window:
+            inputs = collate(
+                batch,
+                prompt_ids=adapted.prompt_ids,
+                pad_token_id=run.backbone.tokenizer.pad_token_id,
+                device=adapted.model.device,
+            )
+            with autocast(adapted.model.device, run.dtype):
+                loss = adapted.model(**inputs).loss
+            loss.backward()
+        times.append(time.perf_counter() - started)
+        adapted.model.zero_grad(set_to_none=True)
+    return sorted(times)[len(times) // 2]
+
+
+def _evaluation_seconds(run: Prepared, rows: list[Encoded]) -> float:
+    """The time of a split, from one batch of its rows of every length."""
+    size = run.decoder.batch_size
+    by_length = sorted(rows, key=lambda row: len(row.input_ids))
+    sample = by_length[:: max(1, len(rows) // size)][:size]
+    seconds, _ = _timed(lambda: run.decoder.answers(sample))
+    return seconds * len(rows) / len(sample)
+
+
+def _timed(work: Callable[[], Result]) -> tuple[float, Result]:
+    started = time.perf_counter()
+    result = work()
+    return time.perf_counter() - started, result

@@ -1,0 +1,86 @@
+"""A study from its plan to its last record."""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from tuneoff.methods import attach
+from tuneoff.spec import CurvePoint, RunFailure, RunRecord, RunSpec, StudySpec, expand
+from tuneoff.study.executor import Executor, InlineExecutor, Job
+from tuneoff.study.store import RunStore, fresh_folder
+from tuneoff.training import load_backbone, train_run
+from tuneoff.training.data import run_data
+
+
+class Listener(Protocol):
+    """Is told how a study goes on."""
+
+    def planned(self, pending: Sequence[RunSpec], total: int) -> None:
+        """The runs to do, out of so many."""
+
+    def started(self, run: RunSpec) -> None:
+        """A run begins (told by the inline executor only)."""
+
+    def point(self, run: RunSpec, point: CurvePoint) -> None:
+        """A run has logged or evaluated a step (told by the inline executor only)."""
+
+    def finished(self, record: RunRecord) -> None:
+        """A run has ended."""
+
+
+def run_study(study: StudySpec, folder: Path, *, executor: Executor, listener: Listener) -> None:
+    """Does all runs of a study that have not been done, and keeps each record as it comes.
+
+    Raises:
+        InputError: something given cannot be used; found before the first run wherever possible.
+        KeyboardInterrupt: interrupted; the runs under way are marked cancelled and done again next time.
+    """
+    runs = expand(study)
+    check(runs)
+    with RunStore(folder, study) as store:
+        pending = store.pending(runs)
+        listener.planned(pending, len(runs))
+        jobs = [Job(run, store.run_folder(run.run_id)) for run in pending]
+        inline = isinstance(executor, InlineExecutor)
+        work = partial(do_job, listener=listener) if inline else do_job
+        try:
+            for record in executor.map(work, jobs):
+                store.write(record)
+                listener.finished(record)
+        except KeyboardInterrupt:
+            _cancel(store, pending)
+            raise
+
+
+def check(runs: Iterable[RunSpec]) -> None:
+    """Tries the model, every method and every task of a plan before anything is trained.
+
+    Raises:
+        InputError: one of them cannot be used.
+    """
+    by_method = {run.method: run for run in runs}
+    by_data = {(run.task_name, run.train_size): run for run in runs}
+    backbone = load_backbone(next(iter(by_method.values())).model)
+    for run in by_data.values():
+        run_data(run, backbone.tokenizer)
+    for method in by_method:
+        generator = torch.Generator().manual_seed(0)
+        attach(backbone.model, method, generator=generator, tokenizer=backbone.tokenizer).detach()
+
+
+def do_job(job: Job, listener: Listener | None = None) -> RunRecord:
+    """The record of a job, done from nothing in its folder."""
+    fresh_folder(job.folder)
+    if listener is None:
+        return train_run(job.spec, job.folder)
+    listener.started(job.spec)
+    return train_run(job.spec, job.folder, on_point=partial(listener.point, job.spec))
+
+
+def _cancel(store: RunStore, runs: Iterable[RunSpec]) -> None:
+    failure = RunFailure(kind="KeyboardInterrupt", message="interrupted; the same command does the run again")
+    for run in store.begun(runs):
+        store.write(RunRecord(run_id=run.run_id, spec=run, state="cancelled", failure=failure))

@@ -1,0 +1,112 @@
+"""The writing side of a study's output folder (`tuneoff.spec.results` reads it)."""
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Self
+
+from filelock import FileLock, Timeout
+
+from tuneoff.errors import StoreError, writing
+from tuneoff.spec import FINISHED, RunRecord, RunSpec, StudySpec, dump_study, read_records, read_study
+from tuneoff.spec.results import RECORD_FILE, RUNS, STUDY_FILE
+
+
+class RunStore:
+    """An output folder, held by one process at a time.
+
+    A run has ended when its record is there; the record is written last, by atomic rename.
+    """
+
+    def __init__(self, folder: Path, study: StudySpec) -> None:
+        self.folder = folder
+        self._study = study
+        self._lock = FileLock(folder / ".lock")
+
+    def __enter__(self) -> Self:
+        """Takes the folder.
+
+        Raises:
+            StoreError: it holds another study, is in use, or cannot be written.
+        """
+        with writing(self.folder):
+            (self.folder / RUNS).mkdir(parents=True, exist_ok=True)
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout as error:
+                raise StoreError(
+                    f"an output folder is written by one process at a time, but '{self.folder}' is in use; "
+                    "wait for the other run, or give another --out"
+                ) from error
+        try:
+            self._check_study()
+            write_atomically(self.folder / STUDY_FILE, dump_study(self._study))
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._lock.release()
+
+    def _check_study(self) -> None:
+        if not (self.folder / STUDY_FILE).exists():
+            return
+        name = read_study(self.folder).name
+        if name != self._study.name:
+            raise StoreError(
+                f"an output folder holds one study, but '{self.folder}' holds '{name}', not "
+                f"'{self._study.name}'; give another --out"
+            )
+
+    def pending(self, runs: Iterable[RunSpec]) -> tuple[RunSpec, ...]:
+        """The runs that have no finished record."""
+        finished = {record.run_id for record in read_records(self.folder) if record.state in FINISHED}
+        return tuple(run for run in runs if run.run_id not in finished)
+
+    def run_folder(self, run_id: str) -> Path:
+        """Where a run leaves what it makes."""
+        return self.folder / RUNS / run_id
+
+    def write(self, record: RunRecord) -> None:
+        """Ends a run.
+
+        Raises:
+            StoreError: the record cannot be written; an older one is untouched.
+        """
+        write_atomically(
+            self.run_folder(record.run_id) / RECORD_FILE, record.model_dump_json(indent=2) + "\n"
+        )
+
+    def begun(self, runs: Iterable[RunSpec]) -> list[RunSpec]:
+        """The runs that have a folder but no record: they were begun and did not end."""
+        folders = ((run, self.run_folder(run.run_id)) for run in runs)
+        return [run for run, folder in folders if folder.is_dir() and not (folder / RECORD_FILE).exists()]
+
+
+def fresh_folder(folder: Path) -> Path:
+    """The folder, made empty.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    with writing(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    return folder
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a file so that a crash leaves the old content or the new, never a part.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.new")
+    with writing(path):
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)

@@ -1,0 +1,126 @@
+"""Reading of data sets on the Hugging Face hub."""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tuneoff.errors import DataError, unknown_name
+from tuneoff.spec import HubSource, SplitName
+from tuneoff.tasks.table import Record, Table
+
+SPLIT_NAMES: dict[SplitName, tuple[str, ...]] = {
+    "train": ("train",),
+    "validation": ("validation", "val", "valid", "dev"),
+    "test": ("test",),
+}
+"""The names that a split may have on the hub; the first one that is there counts."""
+
+_TIMEOUT = 5.0
+_WAY_OUT = (
+    "or give local files (source: {files: {train: ..., test: ...}}) "
+    "or generated data (source: {builtin: ...})"
+)
+
+
+def hub_tables(source: HubSource, columns: Sequence[str]) -> tuple[dict[SplitName, Table], str]:
+    """The splits of a hub data set and the commit that they were read at.
+
+    Raises:
+        DataError: the hub is unreachable, the data set unknown, gated or unreadable, or a split missing.
+    """
+    if Path(source.hub).exists():
+        raise DataError(
+            f"hub must be the id of a data set on the hub, but '{source.hub}' is a local path; "
+            "local files are given as source: {files: {train: ..., test: ...}}"
+        )
+    commit = _commit(source)
+    splits = _splits(source, commit)
+    tables = {}
+    for split, names in SPLIT_NAMES.items():
+        found = next((name for name in names if name in splits), None)
+        if found is not None:
+            tables[split] = _table(f"hub data set {source.hub}, split {found}", splits[found], columns)
+        elif split != "validation":
+            raise DataError(
+                f"a hub data set must have train and test splits, but {source.hub} has "
+                f"{unknown_name(split, splits)}; choose another config, {_WAY_OUT}"
+            )
+    return tables, commit
+
+
+def _commit(source: HubSource) -> str:
+    from huggingface_hub import HfApi
+
+    try:
+        commit = HfApi().dataset_info(source.hub, revision=source.revision, timeout=_TIMEOUT).sha
+    except Exception as error:  # which ones depends on the HTTP library below
+        raise DataError(_refusal(source, error)) from error
+    if commit is None:
+        raise DataError(f"a hub data set must have a commit, but the hub tells none for {source.hub}")
+    return commit
+
+
+def _splits(source: HubSource, commit: str) -> Mapping[str, Any]:
+    import datasets
+
+    try:
+        with _quiet():
+            splits: Mapping[str, Any] = datasets.load_dataset(source.hub, name=source.config, revision=commit)
+    except Exception as error:  # a builder raises whatever the files' formats make it raise
+        raise DataError(_refusal(source, error)) from error
+    return splits
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the progress bars of `datasets`: what is shown to the user is the caller's business."""
+    import datasets
+
+    shown = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            datasets.enable_progress_bars()
+
+
+def _table(name: str, split: Any, columns: Sequence[str]) -> Table:
+    known = tuple(split.column_names)
+    rows = split.select_columns([column for column in columns if column in known]).to_list()
+    return Table(name, known, tuple(Record(f"row {row}", cells) for row, cells in enumerate(rows)))
+
+
+def _refusal(source: HubSource, error: Exception) -> str:
+    from huggingface_hub import constants
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    where = f"'{source.hub}'"
+    match error:
+        case GatedRepoError():
+            return (
+                f"a hub data set must be open to you, but {where} is gated; accept its terms on its page "
+                f"and set HF_TOKEN, {_WAY_OUT}"
+            )
+        case RepositoryNotFoundError() | HFValidationError():
+            return (
+                f"a hub data set must exist, but {constants.ENDPOINT} has none with the id {where} "
+                f"that may be read; correct the id, {_WAY_OUT}"
+            )
+        case RevisionNotFoundError():
+            return (
+                f"a revision must exist, but the hub data set {where} has no '{source.revision}'; "
+                f"correct or leave out revision, {_WAY_OUT}"
+            )
+    told = str(error).strip().partition("\n")[0]
+    return (
+        f"a hub data set must be readable, but {where} at {constants.ENDPOINT} is not "
+        f"({type(error).__name__}: {told}); "
+        f"try again, set HF_ENDPOINT to another hub, {_WAY_OUT}"
+    )

@@ -1,0 +1,32 @@
+"""Scores of the answers to a task's examples, for all of them and for each."""
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from tuneoff.spec import ClassificationSpec, Task
+from tuneoff.tasks.classification import classification_rows, classification_scores
+from tuneoff.tasks.examples import Example
+from tuneoff.tasks.summarization import rouge_rows
+
+
+def score(spec: Task, examples: Sequence[Example], answers: Sequence[str | None]) -> dict[str, float]:
+    """Scores over all examples, as fractions in 0..1.
+
+    Answers are label values for classification and texts for summarization; None is no valid answer.
+    """
+    if isinstance(spec, ClassificationSpec):
+        return classification_scores(spec, examples, answers)
+    rows = rouge_rows(examples, answers)
+    return {name: fmean(row[name] for row in rows) for name in rows[0]}
+
+
+def score_rows(
+    spec: Task, examples: Sequence[Example], answers: Sequence[str | None]
+) -> list[dict[str, float]]:
+    """Scores of each example, whose means are the scores over all.
+
+    `correct` (its mean is `eval_accuracy`) for classification, the four ROUGE values for summarization.
+    """
+    if isinstance(spec, ClassificationSpec):
+        return classification_rows(examples, answers)
+    return rouge_rows(examples, answers)

@@ -1,0 +1,115 @@
+"""From examples to padded batches, in an order that depends on the seed and the data alone."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from tuneoff.tasks import Example
+
+Row = TypeVar("Row")
+IGNORED = -100
+"""Label of padding, which no loss counts (torch's and transformers' convention)."""
+_MEGABATCH = 50
+"""Batches sorted by length together, as in transformers' LengthGroupedSampler."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """An example as token ids, end of sequence included."""
+
+    input_ids: list[int]
+    labels: list[int]
+    label: str | None
+    """The value behind the target, for classification."""
+    truncated_input: bool
+    truncated_target: bool
+
+
+def encode(
+    examples: Sequence[Example],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_source_length: int,
+    max_target_length: int,
+) -> list[Encoded]:
+    """The examples as token ids, cut at the end to the limits (in tokens)."""
+    sources = _token_ids(tokenizer, [example.source for example in examples])
+    targets = _token_ids(tokenizer, [example.target for example in examples])
+    return [
+        Encoded(
+            input_ids=_cut(source, max_source_length),
+            labels=_cut(target, max_target_length),
+            label=example.label,
+            truncated_input=len(source) > max_source_length,
+            truncated_target=len(target) > max_target_length,
+        )
+        for example, source, target in zip(examples, sources, targets, strict=True)
+    ]
+
+
+def _token_ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
+    # verbose=False: the limit of the study holds, not the one a tokenizer's config names
+    return tokenizer(texts, verbose=False)["input_ids"] if texts else []
+
+
+def _cut(ids: list[int], limit: int) -> list[int]:
+    """At most `limit` ids that end as the whole does, with the end of sequence."""
+    return ids if len(ids) <= limit else [*ids[: limit - 1], ids[-1]]
+
+
+def collate(
+    batch: Sequence[Encoded], *, prompt_ids: Sequence[int], pad_token_id: int, device: torch.device
+) -> dict[str, Tensor]:
+    """input_ids and attention_mask [B, P + S], labels [B, T]; padded on the right.
+
+    T5's positions are relative, so the side is free; right keeps a soft prompt in front.
+    """
+    inputs = [torch.tensor([*prompt_ids, *encoded.input_ids]) for encoded in batch]
+    masks = [torch.ones(len(ids), dtype=torch.long) for ids in inputs]
+    labels = [torch.tensor(encoded.labels) for encoded in batch]
+    padded = {
+        "input_ids": _padded(inputs, pad_token_id),
+        "attention_mask": _padded(masks, 0),
+        "labels": _padded(labels, IGNORED),
+    }
+    return {name: tensor.to(device) for name, tensor in padded.items()}
+
+
+def _padded(rows: list[Tensor], value: int) -> Tensor:
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=value)
+
+
+def epochs(
+    lengths: Sequence[int], *, batch_size: int, group_by_length: bool, order: torch.Generator
+) -> Iterator[list[list[int]]]:
+    """Endless epochs, each a list of batches of row numbers; every row once an epoch.
+
+    Grouped, batches hold rows of similar length (sorted within 50 batches' worth) and come in
+    random order.
+    """
+    while True:
+        rows = torch.randperm(len(lengths), generator=order).tolist()
+        if not group_by_length:
+            yield chunks(rows, batch_size)
+            continue
+        batches = [
+            batch
+            for mega in chunks(rows, batch_size * _MEGABATCH)
+            for batch in chunks(sorted(mega, key=lengths.__getitem__), batch_size)
+        ]
+        yield [batches[index] for index in torch.randperm(len(batches), generator=order).tolist()]
+
+
+def by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
+    """Batches of row numbers, longest rows first, for evaluation."""
+    rows = sorted(range(len(lengths)), key=lambda row: -lengths[row])
+    return chunks(rows, batch_size)
+
+
+def chunks(rows: list[Row], size: int) -> list[list[Row]]:
+    """Consecutive parts of a size; the last may be shorter."""
+    return [rows[start : start + size] for start in range(0, len(rows), size)]

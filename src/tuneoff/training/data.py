@@ -1,0 +1,94 @@
+"""A task's rows as a run uses them: subsampled, encoded, and counted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import get_args
+
+from pydantic import TypeAdapter
+from transformers import PreTrainedTokenizerBase
+
+from tuneoff.errors import DataError
+from tuneoff.spec import ClassificationSpec, DataReport, RunSpec, SplitName, SplitReport, Task
+from tuneoff.tasks import Example, TaskData, load_task, train_subset
+from tuneoff.training.batches import Encoded, encode
+from tuneoff.training.seeding import stream_seed
+
+_TASK = TypeAdapter[Task](Task)
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The rows of one run, as text and as token ids."""
+
+    examples: dict[SplitName, tuple[Example, ...]]
+    encoded: dict[SplitName, list[Encoded]]
+    report: DataReport
+
+
+def run_data(spec: RunSpec, tokenizer: PreTrainedTokenizerBase) -> RunData:
+    """The rows that a run trains on and is scored with.
+
+    Raises:
+        DataError: the source cannot be used, has too few rows, or a label is longer than the limit.
+    """
+    task = spec.task
+    _check_labels(task, tokenizer)
+    data = load_cached(_TASK.dump_json(task))
+    examples: dict[SplitName, tuple[Example, ...]] = {
+        "train": train_subset(data.train, spec.train_size, seed=stream_seed(spec.seed, "subsample")),
+        "validation": data.validation,
+        "test": data.test,
+    }
+    encoded = {
+        split: encode(
+            rows,
+            tokenizer,
+            max_source_length=task.max_source_length,
+            max_target_length=task.max_target_length,
+        )
+        for split, rows in examples.items()
+    }
+    return RunData(examples, encoded, _report(data, encoded))
+
+
+@cache
+def load_cached(task: bytes) -> TaskData:
+    """The loaded task of a spec in JSON, read once in a process."""
+    return load_task(_TASK.validate_json(task))
+
+
+def _check_labels(task: Task, tokenizer: PreTrainedTokenizerBase) -> None:
+    if not isinstance(task, ClassificationSpec):
+        return
+    for text in task.labels.values():
+        tokens = len(tokenizer(text)["input_ids"])
+        if tokens > task.max_target_length:
+            raise DataError(
+                f"a label's text must fit into max_target_length={task.max_target_length} tokens, but "
+                f"'{text}' has {tokens}; raise max_target_length or shorten the label"
+            )
+
+
+def _report(data: TaskData, encoded: dict[SplitName, list[Encoded]]) -> DataReport:
+    splits = {split: _split_report(data, split, encoded[split]) for split in get_args(SplitName)}
+    return DataReport(
+        **splits,
+        carved_validation=data.carved_validation,
+        revision=data.revision,
+        digests=data.digests,
+    )
+
+
+def _split_report(data: TaskData, split: SplitName, rows: Sequence[Encoded]) -> SplitReport:
+    counts = data.reports[split]
+    return SplitReport(
+        read=counts.read,
+        empty=counts.empty,
+        duplicates=counts.duplicates,
+        overlap=counts.overlap,
+        dropped_overlap=counts.dropped_overlap,
+        used=len(rows),
+        truncated_inputs=sum(row.truncated_input for row in rows),
+        truncated_targets=sum(row.truncated_target for row in rows),
+    )

@@ -1,0 +1,132 @@
+"""A model's answers to a split: label likelihoods or generated text, with the loss beside them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import GenerationConfig, PreTrainedTokenizerBase, T5ForConditionalGeneration
+from transformers.modeling_outputs import BaseModelOutput
+
+from tuneoff.methods import AdaptedModel
+from tuneoff.spec import ClassificationSpec, Task
+from tuneoff.tasks import match_label
+from tuneoff.training.batches import IGNORED, Encoded, by_length, collate
+from tuneoff.training.precision import Dtype, autocast
+
+
+class Answer(NamedTuple):
+    """A model's answer to one example."""
+
+    prediction: str | None
+    """A label's value (None if no label was answered), or the generated text."""
+    text: str | None
+    """What was generated, where it was."""
+    loss: float
+    """Sum over the target's tokens of their negative log-likelihood, in nats."""
+    log_likelihoods: dict[str, float]
+    """Of each label's whole text, where labels were scored."""
+
+
+class Decoder(NamedTuple):
+    """All that turns encoded examples into answers for one task."""
+
+    adapted: AdaptedModel
+    tokenizer: PreTrainedTokenizerBase
+    task: Task
+    batch_size: int
+    dtype: Dtype
+
+    @torch.inference_mode()
+    def answers(self, encoded: Sequence[Encoded]) -> list[Answer]:
+        """An answer for each example, in the order of the examples."""
+        self.adapted.model.eval()
+        rows = by_length([len(example.input_ids) for example in encoded], self.batch_size)
+        found: dict[int, Answer] = {}
+        for batch in rows:
+            found |= zip(batch, self._batch([encoded[row] for row in batch]), strict=True)
+        return [found[row] for row in range(len(encoded))]
+
+    def _batch(self, batch: Sequence[Encoded]) -> list[Answer]:
+        model = self.adapted.model
+        inputs = collate(
+            batch,
+            prompt_ids=self.adapted.prompt_ids,
+            pad_token_id=self.tokenizer.pad_token_id,
+            device=model.device,
+        )
+        mask = inputs["attention_mask"]
+        with autocast(model.device, self.dtype):
+            states = model.encoder(input_ids=inputs["input_ids"], attention_mask=mask).last_hidden_state
+            if isinstance(self.task, ClassificationSpec) and self.task.scoring == "likelihood":
+                return self._by_likelihood(self.task, batch, states, mask)
+            return self._by_generation(batch, states, mask, inputs["labels"])
+
+    def _by_likelihood(
+        self, task: ClassificationSpec, batch: Sequence[Encoded], states: Tensor, mask: Tensor
+    ) -> list[Answer]:
+        labels = label_ids(self.tokenizer, task).to(states.device)  # [C, T]
+        losses = self._losses(
+            states.repeat_interleave(len(labels), dim=0),
+            mask.repeat_interleave(len(labels), dim=0),
+            labels.repeat(len(states), 1),
+        )  # [B * C]
+        answers = []
+        for encoded, row in zip(batch, (-losses).view(len(batch), len(labels)).tolist(), strict=True):
+            scores = dict(zip(task.labels, row, strict=True))
+            loss = -scores[encoded.label]
+            answers.append(Answer(max(scores, key=scores.__getitem__), None, loss, scores))
+        return answers
+
+    def _by_generation(
+        self, batch: Sequence[Encoded], states: Tensor, mask: Tensor, targets: Tensor
+    ) -> list[Answer]:
+        losses = self._losses(states, mask, targets).tolist()
+        generated = self.adapted.model.generate(
+            encoder_outputs=BaseModelOutput(last_hidden_state=states),
+            attention_mask=mask,
+            generation_config=generation_config(self.adapted.model, self.tokenizer, self.task),
+        )
+        texts = self.tokenizer.batch_decode(generated, skip_special_tokens=True)
+        return [
+            Answer(self._read(text.strip()), text.strip(), loss, {})
+            for text, loss in zip(texts, losses, strict=True)
+        ]
+
+    def _read(self, text: str) -> str | None:
+        return match_label(text, self.task.labels) if isinstance(self.task, ClassificationSpec) else text
+
+    def _losses(self, states: Tensor, mask: Tensor, targets: Tensor) -> Tensor:
+        """Negative log-likelihood of each target: states [N, S, H], targets [N, T] -> [N]."""
+        output = self.adapted.model(
+            encoder_outputs=BaseModelOutput(last_hidden_state=states), attention_mask=mask, labels=targets
+        )
+        logits = output.logits.float().transpose(1, 2)  # [N, V, T]
+        return F.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="none").sum(dim=1)
+
+
+def label_ids(tokenizer: PreTrainedTokenizerBase, task: ClassificationSpec) -> Tensor:
+    """The ids of each label's text with its end of sequence: [C, T], padded with -100."""
+    rows = [torch.tensor(ids) for ids in tokenizer(list(task.labels.values()))["input_ids"]]
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=IGNORED)
+
+
+def generation_config(
+    model: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, task: Task
+) -> GenerationConfig:
+    """How text is generated, the same on validation and test: nothing is left to a model's defaults."""
+    if isinstance(task, ClassificationSpec):
+        length, beams = label_ids(tokenizer, task).shape[1], 1
+    else:
+        length, beams = task.max_new_tokens, task.num_beams
+    return GenerationConfig(
+        max_new_tokens=length,
+        num_beams=beams,
+        do_sample=False,
+        early_stopping=False,
+        length_penalty=1.0,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        decoder_start_token_id=model.config.decoder_start_token_id,
+    )

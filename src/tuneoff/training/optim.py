@@ -1,0 +1,54 @@
+"""Optimiser and learning-rate schedule of a method, under the study's conditions."""
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LRScheduler
+from transformers import get_scheduler
+from transformers.optimization import Adafactor
+from transformers.trainer_pt_utils import get_parameter_names
+
+from tuneoff.methods import AdaptedModel
+from tuneoff.spec import TrainingSpec
+
+_NO_DECAY = [r"bias", r"layernorm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)", r"_norm(?:$|\.)"]
+"""Names without weight decay, the rule of transformers' Trainer."""
+
+
+def make_optimizer(adapted: AdaptedModel, training: TrainingSpec) -> torch.optim.Optimizer:
+    """AdamW or Adafactor over the trained parameters, each part of a stack at its own rate.
+
+    Adafactor runs with T5's settings (Lester et al. 2021): a given rate, no parameter scaling.
+    """
+    decayed = set(get_parameter_names(adapted.model, [nn.LayerNorm], _NO_DECAY))
+    names = {id(parameter): name for name, parameter in adapted.model.named_parameters()}
+    groups: list[dict[str, Any]] = []
+    for spec, adapter in adapted.parts:
+        weight_decay = training.weight_decay if spec.weight_decay is None else spec.weight_decay
+        split: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+        for parameter in adapter.parameters():
+            split[names[id(parameter)] in decayed].append(parameter)
+        for decays, parameters in split.items():
+            groups.append(
+                {
+                    "params": parameters,
+                    "lr": spec.learning_rate,
+                    "weight_decay": weight_decay if decays else 0.0,
+                }
+            )
+    groups = [group for group in groups if group["params"]]
+    if adapted.parts[0][0].optim == "adafactor":
+        return Adafactor(groups, scale_parameter=False, relative_step=False, warmup_init=False)
+    return torch.optim.AdamW(groups)
+
+
+def make_schedule(
+    optimizer: torch.optim.Optimizer, adapted: AdaptedModel, training: TrainingSpec, *, steps: int
+) -> LRScheduler:
+    """The learning-rate schedule over all steps, warmup included."""
+    kind = adapted.parts[0][0].lr_scheduler_type or training.lr_scheduler_type
+    warmup = math.ceil(training.warmup_ratio * steps)
+    name = "constant_with_warmup" if kind == "constant" else kind
+    return get_scheduler(name, optimizer, num_warmup_steps=warmup, num_training_steps=steps)

@@ -1,0 +1,202 @@
+"""One run: from its spec to its record. Exceptions become states here and nowhere else."""
+
+import platform
+import time
+import traceback
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from accelerate import PartialState
+
+from tuneoff.errors import DivergedError, InputError, writing
+from tuneoff.methods import AdaptedModel, attach, footprint, save
+from tuneoff.spec import CurvePoint, Environment, RunFailure, RunRecord, RunSpec, RunState, SplitName, Timings
+from tuneoff.spec.results import ADAPTER
+from tuneoff.training.artifacts import append_point, scores_of, write_predictions
+from tuneoff.training.backbone import Backbone, load_backbone
+from tuneoff.training.batches import collate
+from tuneoff.training.data import RunData, run_data
+from tuneoff.training.decode import Answer, Decoder
+from tuneoff.training.loop import FitResult, fit
+from tuneoff.training.precision import Dtype, resolve_dtype
+from tuneoff.training.seeding import generator, seed_dropout, stream_seeds
+
+OnPoint = Callable[[CurvePoint], None]
+_PACKAGES = (
+    "tuneoff",
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "tokenizers",
+    "datasets",
+    "numpy",
+    "scikit-learn",
+    "rouge-score",
+)
+ERROR_LOG = "error.log"
+
+
+def train_run(spec: RunSpec, folder: Path, *, on_point: OnPoint = lambda point: None) -> RunRecord:
+    """The record of a run, done from start to end; curve, predictions and adapter are in its folder.
+
+    Whatever goes wrong inside a run becomes its record's state, except for bad input.
+
+    Raises:
+        InputError: the model, the data or the folder cannot be used.
+    """
+    try:
+        return _trained(spec, folder, on_point)
+    except InputError:
+        raise
+    except Exception as error:
+        with writing(folder):
+            (folder / ERROR_LOG).write_text(traceback.format_exc(), encoding="utf-8")
+        failure = RunFailure(kind=type(error).__name__, message=str(error))
+        return RunRecord(run_id=spec.run_id, spec=spec, state=_state_of(error), failure=failure)
+
+
+def _state_of(error: Exception) -> RunState:
+    if isinstance(error, DivergedError):
+        return "diverged"
+    # on a CPU, torch reports exhausted memory as a plain RuntimeError
+    exhausted = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    if exhausted or isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return "out_of_memory"
+    return "failed"
+
+
+class Prepared(NamedTuple):
+    """A run that is ready for its first step."""
+
+    spec: RunSpec
+    backbone: Backbone
+    data: RunData
+    adapted: AdaptedModel
+    dtype: Dtype
+
+    @property
+    def decoder(self) -> Decoder:
+        """What turns the run's examples into answers."""
+        size = self.spec.training.per_device_eval_batch_size
+        return Decoder(self.adapted, self.backbone.tokenizer, self.spec.task, size, self.dtype)
+
+    def answers(self, split: SplitName) -> list[Answer]:
+        """The model's answers to a split."""
+        return self.decoder.answers(self.data.encoded[split])
+
+    def scores(self, split: SplitName, answers: list[Answer]) -> dict[str, float]:
+        """Scores of answers to a split."""
+        return scores_of(self.spec.task, self.data.examples[split], self.data.encoded[split], answers)
+
+    def train_batch(self) -> dict[str, torch.Tensor]:
+        """The longest training rows, a batch of them."""
+        size = self.spec.training.per_device_train_batch_size
+        rows = sorted(self.data.encoded["train"], key=lambda row: -len(row.input_ids))[:size]
+        return collate(
+            rows,
+            prompt_ids=self.adapted.prompt_ids,
+            pad_token_id=self.backbone.tokenizer.pad_token_id,
+            device=self.adapted.model.device,
+        )
+
+
+def prepare(spec: RunSpec) -> Prepared:
+    """The model with its method, and the data, of a run.
+
+    Raises:
+        InputError: the model or the data cannot be used.
+    """
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # filling fresh memory would cost time, and nothing here reads memory before writing it
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    device = PartialState().device
+    backbone = load_backbone(spec.model)
+    data = run_data(spec, backbone.tokenizer)
+    backbone.model.to(device)
+    adapted = attach(
+        backbone.model, spec.method, generator=generator(spec.seed, "init"), tokenizer=backbone.tokenizer
+    )
+    return Prepared(spec, backbone, data, adapted, resolve_dtype(spec.training.dtype, device))
+
+
+def _trained(spec: RunSpec, folder: Path, on_point: OnPoint) -> RunRecord:
+    started = time.perf_counter()
+    run = prepare(spec)
+    counts = footprint(run.adapted, run.train_batch())
+    setup = time.perf_counter() - started
+    result = _fit(run, folder, on_point)
+    run.adapted.fold()
+    if spec.training.save_strategy == "best" and run.adapted.parts:
+        save(run.adapted, folder / ADAPTER)
+    evaluating = time.perf_counter()
+    answers = run.answers("test")
+    runtime = time.perf_counter() - evaluating
+    write_predictions(folder, spec.task, run.data.examples["test"], run.data.encoded["test"], answers)
+    return RunRecord(
+        run_id=spec.run_id,
+        spec=spec,
+        state="complete",
+        scores=run.scores("test", answers),
+        validation=result.validation,
+        best_step=result.best_step,
+        steps=result.steps,
+        tokens=result.tokens,
+        footprint=counts,
+        data=run.data.report,
+        seeds=stream_seeds(spec.seed),
+        timings=Timings(
+            setup=setup,
+            train=result.seconds,
+            total=time.perf_counter() - started,
+            eval_runtime=runtime,
+            eval_samples_per_second=len(answers) / runtime,
+            eval_steps_per_second=-(-len(answers) // spec.training.per_device_eval_batch_size) / runtime,
+        ),
+        environment=environment(run),
+    )
+
+
+def _fit(run: Prepared, folder: Path, on_point: OnPoint) -> FitResult:
+    """The training of a run; for an untouched model, its validation scores."""
+
+    def evaluate() -> dict[str, float]:
+        return run.scores("validation", run.answers("validation"))
+
+    def report(point: CurvePoint) -> None:
+        append_point(folder, point)
+        on_point(point)
+
+    spec = run.spec
+    if not run.adapted.parts:
+        scores = evaluate()
+        report(CurvePoint(step=0, scores=scores))
+        return FitResult(best_step=0, validation=scores, steps=0, seconds=0.0, tokens=0)
+    seed_dropout(spec.seed)
+    return fit(
+        run.adapted,
+        run.data.encoded["train"],
+        training=spec.training,
+        dtype=run.dtype,
+        order=generator(spec.seed, "order"),
+        pad_token_id=run.backbone.tokenizer.pad_token_id,
+        evaluate=evaluate,
+        metric=spec.task.main_metric,
+        on_point=report,
+    )
+
+
+def environment(run: Prepared) -> Environment:
+    """Where and with what a run is done."""
+    return Environment(
+        platform=platform.platform(),
+        python=platform.python_version(),
+        packages={package: version(package) for package in _PACKAGES},
+        device=str(run.adapted.model.device),
+        threads=torch.get_num_threads(),
+        dtype=run.dtype,
+        model_revision=run.backbone.revision,
+    )

@@ -1,0 +1,30 @@
+"""One seed of a study, split into named streams that do not disturb each other."""
+
+import hashlib
+from typing import Literal, get_args
+
+import torch
+
+Stream = Literal["init", "order", "dropout", "subsample"]
+"""init: first weights of a method; order: batches; dropout: masks; subsample: which training rows."""
+
+
+def stream_seed(seed: int, stream: Stream) -> int:
+    """A seed for one stream: equal for equal arguments, on every platform."""
+    digest = hashlib.sha256(f"{seed}/{stream}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")
+
+
+def stream_seeds(seed: int) -> dict[str, int]:
+    """The seeds of all streams, by name."""
+    return {stream: stream_seed(seed, stream) for stream in get_args(Stream)}
+
+
+def generator(seed: int, stream: Stream) -> torch.Generator:
+    """A generator on the CPU for one stream."""
+    return torch.Generator().manual_seed(stream_seed(seed, stream))
+
+
+def seed_dropout(seed: int) -> None:
+    """Seeds the global generators, which dropout draws from."""
+    torch.manual_seed(stream_seed(seed, "dropout"))
