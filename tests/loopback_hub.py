@@ -25,7 +25,9 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-_API = re.compile(r"/api/(models|datasets)/([^/]+/[^/]+)(?:/(revision|tree|paths-info|refs)(?:/([^/]+))?(?:/(.*))?)?")
+_API = re.compile(
+    r"/api/(models|datasets)/([^/]+/[^/]+)(?:/(revision|tree|paths-info|refs)(?:/([^/]+))?(?:/(.*))?)?"
+)
 _FILE = re.compile(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 _DATE = "2026-01-01T00:00:00.000Z"
 
@@ -245,7 +247,10 @@ def _entries(files: Commit) -> list[dict[str, object]]:
     """Files and folders as the tree and paths-info endpoints tell them."""
     folders = {parent.as_posix() for name in files for parent in Path(name).parents} - {"."}
     return [
-        *({"type": "directory", "path": name, "oid": _digest(name.encode()), "size": 0} for name in sorted(folders)),
+        *(
+            {"type": "directory", "path": name, "oid": _digest(name.encode()), "size": 0}
+            for name in sorted(folders)
+        ),
         *(
             {"type": "file", "path": name, "oid": _digest(content), "size": len(content)}
             for name, content in files.items()

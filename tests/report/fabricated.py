@@ -163,7 +163,9 @@ def a_curve(run: RunSpec, *, diverges: bool = False) -> tuple[CurvePoint, ...]:
         gone = diverges and step > 420
         scores = None
         if step % 100 == 0 and not gone:
-            main = 0.84 + 0.08 * (1 - fall) - (0.00002 * max(0, step - 800)) + 0.003 * math.sin(step + run.seed)
+            main = (
+                0.84 + 0.08 * (1 - fall) - (0.00002 * max(0, step - 800)) + 0.003 * math.sin(step + run.seed)
+            )
             scores = {"eval_loss": 0.4 + 0.9 * fall + 0.00008 * step, run.task.main_metric: main}
         points.append(CurvePoint(step=step, loss=None if gone else loss, learning_rate=1e-3, scores=scores))
     return tuple(points)

@@ -1,14 +1,13 @@
 """What a method is once it sits on a model."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
+from transformers import T5ForConditionalGeneration
 
-from tuneoff.spec import Method, TunedSpec
+from tuneoff.spec import Method, Tuned
 
 
 class Adapter(ABC):
@@ -42,19 +41,13 @@ class Adapter(ABC):
         """Takes the method off: the base answers as before, bit for bit."""
 
 
-Attach = Callable[
-    [T5ForConditionalGeneration, TunedSpec, torch.Generator, PreTrainedTokenizerBase | None], Adapter
-]
-"""(model, spec, generator of initial weights, tokenizer for inits from text) -> adapter."""
-
-
 @dataclass(frozen=True)
 class AdaptedModel:
     """A model with the parts of its method."""
 
     model: T5ForConditionalGeneration
     method: Method
-    parts: tuple[tuple[TunedSpec, Adapter], ...]
+    parts: tuple[tuple[Tuned, Adapter], ...]
     base_parameters: int
 
     @property

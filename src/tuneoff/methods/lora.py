@@ -70,7 +70,7 @@ def attach(
     targets = spec.targets if spec.targets == "all-linear" else _checked(model, spec.targets)
     config = LoraConfig(
         r=spec.rank,
-        lora_alpha=spec.alpha,  # type: ignore[arg-type]
+        lora_alpha=spec.alpha,
         lora_dropout=spec.dropout,
         target_modules=targets,
     )

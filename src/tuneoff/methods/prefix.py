@@ -171,7 +171,7 @@ class PrefixAdapter(Adapter):
         self._model = model
         self._attention = model.config._attn_implementation
         self._current: dict[Site, Tensor] = {}
-        model.prefixes = nn.ModuleDict(prefixes)
+        model.prefixes = nn.ModuleDict({str(site): prefix for site, prefix in prefixes.items()})
         model.set_attn_implementation(_ATTENTION)
         self._hooks = [hook for site in prefixes for hook in self._hooked(site, relative_positions)]
 
@@ -264,7 +264,7 @@ def _word_key_values(
     with _listening(model, seen):
         model(input_ids=ids, decoder_input_ids=ids, use_cache=False)
     return {
-        site: torch.cat([linear.view(shape) for linear in outputs]).unflatten(0, (-1, 2))
+        site: torch.cat([linear.view(shape) for linear in outputs]).view(-1, 2, *shape[1:])
         for site, outputs in seen.items()
     }
 

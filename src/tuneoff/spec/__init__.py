@@ -40,7 +40,7 @@ from tuneoff.spec.study import (
     TaskSpec,
     TrainingSpec,
     TrainSize,
-    TunedSpec,
+    Tuned,
     prompt_columns,
     tuned_parts,
 )
@@ -81,7 +81,7 @@ __all__ = [
     "Timings",
     "TrainSize",
     "TrainingSpec",
-    "TunedSpec",
+    "Tuned",
     "Variant",
     "ablation_variants",
     "dump_study",

@@ -61,7 +61,7 @@ def dump_study(study: StudySpec) -> str:
     return yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+class _Loader(yaml.SafeLoader):
     """YAML 1.2 floats (`1e-4` is a number), and no key twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -124,7 +124,7 @@ def _anchor_paths(data: dict[str, Any], folder: Path) -> None:
     for task in tasks.values() if isinstance(tasks, dict) else ():
         source = task.get("source") if isinstance(task, dict) else None
         files = source.get("files") if isinstance(source, dict) else None
-        for split, name in files.items() if isinstance(files, dict) else ():
+        for split, name in dict(files).items() if isinstance(files, dict) else ():
             if isinstance(name, str):
                 files[split] = (folder / Path(name).expanduser()).resolve().as_posix()
 
@@ -177,7 +177,7 @@ def _key(data: dict[Any, Any], step: int | str) -> Any:
 
 
 def _known_keys() -> set[str]:
-    pending, keys = [Spec], set()
+    pending, keys = [Spec], set[str]()
     while pending:
         spec = pending.pop()
         pending.extend(spec.__subclasses__())

@@ -5,7 +5,7 @@ of its own. Names of training settings are those of transformers' `Seq2SeqTraini
 """
 
 import string
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -77,9 +77,9 @@ class BuiltinSource(Spec):
     builtin: str
 
 
-def _source_kind(source: object) -> str | None:
-    kinds = ("hub", "files", "builtin")
-    return next((kind for kind in kinds if kind in source or hasattr(source, kind)), None)
+def _source_kind(source: Any) -> str | None:
+    keys = source if isinstance(source, dict) else vars(source) if isinstance(source, Spec) else ()
+    return next((kind for kind in ("hub", "files", "builtin") if kind in keys), None)
 
 
 Source = Annotated[
@@ -247,6 +247,7 @@ class PromptSpec(TunedSpec):
         return self
 
 
+Tuned = FullSpec | LoraSpec | PrefixSpec | PromptSpec
 Part = Annotated[LoraSpec | PrefixSpec | PromptSpec, Field(discriminator="kind")]
 
 
@@ -275,7 +276,7 @@ Method = Annotated[
 ]
 
 
-def tuned_parts(method: Method) -> tuple[TunedSpec, ...]:
+def tuned_parts(method: Method) -> tuple[Tuned, ...]:
     """The trained parts of a method: none, itself, or the parts of a stack."""
     if isinstance(method, NoneSpec):
         return ()
@@ -342,7 +343,7 @@ class StudySpec(Spec):
 
     @field_validator("train_sizes", "seeds")
     @classmethod
-    def _no_repeats(cls, values: tuple) -> tuple:
+    def _no_repeats(cls, values: tuple[TrainSize, ...]) -> tuple[TrainSize, ...]:
         if len(set(values)) < len(values):
             raise ValueError(f"values must not repeat, but got {list(values)}")
         return values

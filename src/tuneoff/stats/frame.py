@@ -36,7 +36,7 @@ def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     floats = (*scores, *SPEEDS, "trainable_percent", *_SECONDS)
     integers = (*COUNTS, *_STEPS)
     table = pd.DataFrame([_row(record) for record in records], columns=[*_IDENTITY, *floats, *integers])
-    types: dict[str, Any] = {name: float for name in floats} | {name: "Int64" for name in integers}
+    types: dict[str, Any] = dict.fromkeys(floats, float) | dict.fromkeys(integers, "Int64")
     return table.astype(types | {"train_size": object})
 
 

@@ -93,17 +93,14 @@ def _table(name: str, split: Any, columns: Sequence[str]) -> Table:
 
 
 def _refusal(source: HubSource, error: Exception) -> str:
+    from datasets.exceptions import DatasetNotFoundError
     from huggingface_hub import constants
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HFValidationError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
     where = f"'{source.hub}'"
     match error:
-        case GatedRepoError():
+        # not found after its commit was: a gated one
+        case DatasetNotFoundError():
             return (
                 f"a hub data set must be open to you, but {where} is gated; accept its terms on its page "
                 f"and set HF_TOKEN, {_WAY_OUT}"
@@ -121,6 +118,5 @@ def _refusal(source: HubSource, error: Exception) -> str:
     told = str(error).strip().partition("\n")[0]
     return (
         f"a hub data set must be readable, but {where} at {constants.ENDPOINT} is not "
-        f"({type(error).__name__}: {told}); "
-        f"try again, set HF_ENDPOINT to another hub, {_WAY_OUT}"
+        f"({type(error).__name__}: {told}); try again, set HF_ENDPOINT to another hub, {_WAY_OUT}"
     )

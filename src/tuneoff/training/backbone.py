@@ -8,6 +8,9 @@ from pathlib import Path
 
 import torch
 import transformers
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from safetensors import SafetensorError
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from tokenizers.decoders import Metaspace
 from transformers import (
@@ -23,6 +26,8 @@ from tuneoff.errors import ModelError, unknown_name
 from tuneoff.spec import BUILTIN, ModelSpec
 from tuneoff.tasks.builtin import builtin_tables
 
+_PATIENCE = 5
+"""Seconds to wait for a hub's answer."""
 _WAY_OUT = (
     "give a local folder (model: {id: ./folder}) or model: {id: builtin:random}; HF_ENDPOINT sets another hub"
 )
@@ -49,48 +54,60 @@ def load_backbone(spec: ModelSpec) -> Backbone:
     local = Path(spec.id).is_absolute()
     if local and not Path(spec.id).is_dir():
         raise ModelError(f"a local model is a folder, but there is none at '{spec.id}'; {_WAY_OUT}")
+    revision = None if local else _commit(spec)
     with _quiet():
-        _check_family(spec)
+        _check_family(spec.id, revision)
         try:
             model, loading = T5ForConditionalGeneration.from_pretrained(
                 spec.id,
-                revision=spec.revision or "main",
+                revision=revision or "main",
                 dtype=torch.float32,
                 use_safetensors=True,
                 output_loading_info=True,
             )
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise ModelError(
                 f"a model must bring its weights as safetensors, but '{spec.id}' does not load: "
                 f"{_first_line(error)}; {_WAY_OUT}"
             ) from error
-        tokenizer = _tokenizer(spec)
+        tokenizer = _tokenizer(spec.id, revision)
     _check_complete(spec, model, loading)
-    revision = None if local else getattr(model.config, "_commit_hash", None)
     return Backbone(model.eval(), tokenizer, revision)
 
 
-def _check_family(spec: ModelSpec) -> None:
+def _commit(spec: ModelSpec) -> str:
+    """The commit of a hub model: the name of the cache folder that its config is in."""
     try:
-        config = AutoConfig.from_pretrained(spec.id, revision=spec.revision or "main")
+        path = hf_hub_download(spec.id, "config.json", revision=spec.revision, etag_timeout=_PATIENCE)
+    except (OSError, HfHubHTTPError, HFValidationError) as error:
+        raise ModelError(
+            f"a model must be a folder or a reachable hub id with config.json, but '{spec.id}' "
+            f"is not: {_first_line(error)}; {_WAY_OUT}"
+        ) from error
+    return Path(path).parent.name
+
+
+def _check_family(name: str, revision: str | None) -> None:
+    try:
+        config = AutoConfig.from_pretrained(name, revision=revision or "main")
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"a model must be a reachable hub id or a folder with config.json, but '{spec.id}' "
-            f"is not: {_first_line(error)}; {_WAY_OUT}"
+            f"a model must come with its config.json, but that of '{name}' does not load: "
+            f"{_first_line(error)}; {_WAY_OUT}"
         ) from error
     if config.model_type != "t5":
         raise ModelError(
-            f"a model must be of the T5 family (T5, T5 v1.1, Flan-T5), but '{spec.id}' is "
+            f"a model must be of the T5 family (T5, T5 v1.1, Flan-T5), but '{name}' is "
             f"'{config.model_type}'; {_WAY_OUT}"
         )
 
 
-def _tokenizer(spec: ModelSpec) -> PreTrainedTokenizerBase:
+def _tokenizer(name: str, revision: str | None) -> PreTrainedTokenizerBase:
     try:
-        return AutoTokenizer.from_pretrained(spec.id, revision=spec.revision or "main")
+        return AutoTokenizer.from_pretrained(name, revision=revision or "main")
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
-            f"a model must come with its tokenizer, but that of '{spec.id}' does not load: "
+            f"a model must come with its tokenizer, but that of '{name}' does not load: "
             f"{_first_line(error)}; save the tokenizer beside the model (tokenizer.save_pretrained)"
         ) from error
 

@@ -76,7 +76,7 @@ def _report(data: TaskData, encoded: dict[SplitName, list[Encoded]]) -> DataRepo
         **splits,
         carved_validation=data.carved_validation,
         revision=data.revision,
-        digests=data.digests,
+        digests=dict(data.digests),
     )
 
 

@@ -75,7 +75,7 @@ class Decoder(NamedTuple):
         answers = []
         for encoded, row in zip(batch, (-losses).view(len(batch), len(labels)).tolist(), strict=True):
             scores = dict(zip(task.labels, row, strict=True))
-            loss = -scores[encoded.label]
+            loss = -scores[str(encoded.label)]
             answers.append(Answer(max(scores, key=scores.__getitem__), None, loss, scores))
         return answers
 

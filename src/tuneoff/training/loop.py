@@ -136,7 +136,7 @@ class _Optimise:
         norm = float(self._accelerator.clip_grad_norm_(self._parameters, self._max_norm))
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise DivergedError(f"at step {step} the loss is {loss} and the gradient's norm {norm}")
-        rate = self._schedule.get_last_lr()[0]
+        rate = float(self._schedule.get_last_lr()[0])
         self._optimizer.step()
         self._schedule.step()
         self._optimizer.zero_grad()

@@ -112,7 +112,7 @@ def prepare(spec: RunSpec) -> Prepared:
     """
     torch.use_deterministic_algorithms(True, warn_only=True)
     # filling fresh memory would cost time, and nothing here reads memory before writing it
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     device = PartialState().device
     backbone = load_backbone(spec.model)
     data = run_data(spec, backbone.tokenizer)

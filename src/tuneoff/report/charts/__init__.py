@@ -1,0 +1,19 @@
+"""The charts of a report: for each, data first, then the drawing of it."""
+
+from tuneoff.report.charts.ablations import ablation_data, draw_ablation
+from tuneoff.report.charts.curves import curve_data, draw_curves
+from tuneoff.report.charts.parameters import draw_parameters, parameters_data
+from tuneoff.report.charts.sizes import draw_sizes, sizes_data
+from tuneoff.report.charts.style import png
+
+__all__ = [
+    "ablation_data",
+    "curve_data",
+    "draw_ablation",
+    "draw_curves",
+    "draw_parameters",
+    "draw_sizes",
+    "parameters_data",
+    "png",
+    "sizes_data",
+]

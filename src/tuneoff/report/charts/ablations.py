@@ -8,7 +8,7 @@ import pandas as pd
 from tuneoff.report.charts.points import run_scores, with_spread
 from tuneoff.report.charts.style import PALETTE, SHAPES, cycled, metric_title, score_scale
 
-ROW = 46
+ROW = 48
 
 
 def ablation_data(runs: pd.DataFrame, *, task: str, metric: str, labels: Mapping[str, str]) -> pd.DataFrame:
@@ -44,21 +44,24 @@ def _written(mean: float, std: float, n: int) -> str:
 def _panel(part: pd.DataFrame, data: pd.DataFrame, scale: alt.Scale, title: str) -> alt.LayerChart:
     seeds = list(dict.fromkeys(data["seed"]))
     rows = list(dict.fromkeys(part["variant"]))
-    y = alt.Y("variant:N", sort=rows, title=None, axis=alt.Axis(grid=False, ticks=False))
+    axis = alt.Axis(grid=True, tickBand="extent", labelPadding=8)
+    y = alt.Y(
+        "variant:N", sort=rows, title=None, axis=axis, scale=alt.Scale(paddingInner=0.25, paddingOuter=0.125)
+    )
     legend = alt.Legend(title=None, orient="bottom", symbolSize=70, columns=8)
     points = (
         alt.Chart(part)
         .mark_point(size=60, filled=False, strokeWidth=1.7, opacity=1)
         .encode(
-            x=alt.X("score:Q", scale=scale, title=title),
+            x=alt.X("score:Q", scale=scale, title=title, axis=alt.Axis(tickCount=6)),
             y=y,
-            yOffset=alt.YOffset("seed:N", sort=seeds, scale=alt.Scale(paddingOuter=0.6)),
+            yOffset=alt.YOffset("seed:N", sort=seeds, scale=alt.Scale(paddingOuter=0.3)),
             shape=alt.Shape("seed:N", scale=cycled(SHAPES, seeds), legend=legend),
             color=alt.Color("seed:N", scale=cycled(PALETTE, seeds), legend=legend),
         )
     )
-    mean = alt.Chart(part.drop_duplicates("variant")).encode(y=y, x=alt.X("mean:Q", scale=scale, title=title))
-    bar = mean.mark_tick(thickness=3, size=ROW * 0.55, color="black")
+    mean = alt.Chart(part.drop_duplicates("variant")).encode(y=y, x=alt.X("mean:Q", title=title))
+    bar = mean.mark_tick(thickness=3, size=ROW * 0.5, color="black", opacity=1)
     spread = mean.mark_rule(strokeWidth=1.4, color="black").encode(x=alt.X("low:Q", title=title), x2="high:Q")
     text = mean.mark_text(align="left", dx=8, fontSize=11).encode(x=alt.value("width"), text="written:N")
     return alt.layer(spread, bar, points, text).properties(width=520, height=ROW * len(rows))

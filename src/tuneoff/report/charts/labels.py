@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-CHARACTER, LINE = 6.3, 14.0
-_RADII = (11.0, 20.0, 32.0, 46.0, 62.0, 80.0, 100.0)
+CHARACTER, LINE = 5.8, 14.0
+_RADII = (11.0, 20.0, 32.0, 46.0, 62.0, 80.0, 100.0, 125.0, 150.0)
 _ANGLES = tuple(range(0, 360, 30))
 
 
@@ -25,11 +25,16 @@ class Box(NamedTuple):
 
 
 class Label(NamedTuple):
-    """Where a text goes: the middle of its box, and whether it needs a line to its point."""
+    """A place for a text: its box, the end of the line to its point, and whether it needs that line."""
 
-    x: float
-    y: float
+    box: Box
+    end: tuple[float, float]
     far: bool
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        """The middle of the text."""
+        return (self.box.left + self.box.right) / 2, (self.box.top + self.box.bottom) / 2
 
 
 def place_labels(
@@ -40,29 +45,42 @@ def place_labels(
     Where there is no free place, it is the one that covers least.
     """
     taken = [*obstacles, *(Box(x - 7, y - 7, x + 7, y + 7) for x, y in points)]
-    labels = []
-    for (x, y), text in zip(points, texts, strict=True):
-        half = CHARACTER * len(text) / 2
-        best, box = min(
-            (_cost(box, taken, frame) + radius * 1e-3, (label, box))
-            for radius, label, box in _candidates(x, y, half)
-        )[1]
-        labels.append(best)
-        taken.append(box)
-    return labels
+    labels: dict[int, Label] = {}
+    for i in sorted(range(len(points)), key=lambda i: -len(texts[i])):  # long ones are hardest to place
+        places = list(_places(*points[i], CHARACTER * len(texts[i]) / 2))
+        costs = [_cost(place, points[i], taken, frame) for place in places]
+        labels[i] = places[costs.index(min(costs))]
+        taken += [labels[i].box, *_leader(labels[i], points[i])]
+    return [labels[i] for i in range(len(points))]
 
 
-def _candidates(x: float, y: float, half: float) -> Iterator[tuple[float, Label, Box]]:
+def _places(x: float, y: float, half: float) -> Iterator[Label]:
+    """Places around a point, nearest first."""
     for radius in _RADII:
         for angle in _ANGLES:
             across, down = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-            middle_x = x + across * (radius + half) if abs(across) > 0.1 else x
-            middle_y = y + down * (radius + LINE / 4)
-            box = Box(middle_x - half, middle_y - LINE / 2, middle_x + half, middle_y + LINE / 2)
-            yield radius, Label(middle_x, middle_y, radius > _RADII[1]), box
+            end = x + across * radius, y + down * radius
+            middle = end[0] + (math.copysign(half, across) if abs(across) > 0.1 else 0.0)
+            top = end[1] + down * LINE / 4 - LINE / 2
+            yield Label(Box(middle - half, top, middle + half, top + LINE), end, radius > _RADII[1])
 
 
-def _cost(box: Box, taken: Iterable[Box], frame: Box) -> float:
-    size = (box.right - box.left) * (box.bottom - box.top)
-    outside = size - box.overlap(frame)
-    return sum(box.overlap(other) for other in taken) + 10 * outside
+def _leader(label: Label, point: tuple[float, float]) -> list[Box]:
+    """The line from a label to its point, as small boxes; none for a label beside its point."""
+    if not label.far:
+        return []
+    shares = [step / 16 for step in range(4, 16)]
+    spots = [
+        tuple(start + share * (end - start) for start, end in zip(point, label.end, strict=True))
+        for share in shares
+    ]
+    return [Box(x - 2, y - 2, x + 2, y + 2) for x, y in spots]
+
+
+def _cost(label: Label, point: tuple[float, float], taken: Iterable[Box], frame: Box) -> float:
+    """The area covered, by the line much dearer than by the text, and dearest what is outside the frame."""
+    taken = tuple(taken)
+    covered = sum(label.box.overlap(other) for other in taken)
+    crossed = sum(spot.overlap(other) for spot in _leader(label, point) for other in taken)
+    size = (label.box.right - label.box.left) * (label.box.bottom - label.box.top)
+    return covered + 30 * crossed + 10 * (size - label.box.overlap(frame))

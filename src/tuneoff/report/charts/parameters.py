@@ -59,7 +59,7 @@ def _points(data: pd.DataFrame, x: alt.X, y: alt.Y) -> list[alt.Chart]:
     leader = (
         base.transform_filter(alt.datum.far)
         .mark_rule(strokeWidth=0.7, color=GREY)
-        .encode(x2="label_x:Q", y2="label_y:Q")
+        .encode(x2="end_x:Q", y2="end_y:Q")
     )
     point = base.mark_point(size=95, filled=True, opacity=1).encode(
         shape=alt.Shape("kind:N", scale=cycled(SHAPES, kinds), legend=legend),
@@ -112,8 +112,10 @@ def _with_labels(
     frame = Box(3, 3, WIDTH - 3, HEIGHT - 3)
     labels = place_labels(points, list(data["method"]), obstacles=obstacles, frame=frame)
     return data.assign(
-        label_x=[10 ** (label.x / across + left) for label in labels],
-        label_y=[y_domain[1] - label.y / up for label in labels],
+        label_x=[10 ** (label.middle[0] / across + left) for label in labels],
+        label_y=[y_domain[1] - label.middle[1] / up for label in labels],
+        end_x=[10 ** (label.end[0] / across + left) for label in labels],
+        end_y=[y_domain[1] - label.end[1] / up for label in labels],
         far=[label.far for label in labels],
     )
 

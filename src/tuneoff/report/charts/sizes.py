@@ -19,7 +19,9 @@ def sizes_data(
     scores = scores.assign(trained=~scores["method"].isin(untrained))
     known = scores[scores["method"].isin(methods) & (scores["rows"].notna() | ~scores["trained"])]
     order = {name: place for place, name in enumerate(methods)}
-    return known.sort_values("method", key=lambda names: names.map(order), kind="stable").reset_index(drop=True)
+    return known.sort_values("method", key=lambda names: names.map(order), kind="stable").reset_index(
+        drop=True
+    )
 
 
 def draw_sizes(data: pd.DataFrame, *, title: str, metric: str) -> alt.VConcatChart:

@@ -39,7 +39,9 @@ def score_scale(values: Iterable[float]) -> alt.Scale:
 
 def padded(values: Iterable[float], *, share: float = 0.12) -> tuple[float, float]:
     """The range of values with a margin; a fifth of it around a single value, and 0 to 1 for none."""
-    values = tuple(values) or (0.0, 1.0)
+    values = tuple(values)
+    if not values:
+        return 0.0, 1.0
     low, high = min(values), max(values)
     margin = (high - low) * share or abs(high) * 0.2 or 0.1
     return low - margin, high + margin
@@ -58,7 +60,8 @@ def line_key(names: Sequence[str], *, width: int) -> alt.LayerChart:
     ]
     data = pd.DataFrame([row | {"x2": row["x"] + 34, "middle": row["x"] + 17} for row in rows])
     base = alt.Chart(data).encode(
-        y=alt.Y("y:Q", scale=None, axis=None), color=alt.Color("name:N", scale=cycled(PALETTE, names), legend=None)
+        y=alt.Y("y:Q", scale=None, axis=None),
+        color=alt.Color("name:N", scale=cycled(PALETTE, names), legend=None),
     )
     line = base.mark_rule(strokeWidth=1.8).encode(
         x=alt.X("x:Q", scale=None, axis=None),
@@ -73,7 +76,9 @@ def line_key(names: Sequence[str], *, width: int) -> alt.LayerChart:
         x=alt.X("x2:Q", scale=None, axis=None), text="name:N", color=alt.value("black")
     )
     height = 20 * math.ceil(len(names) / per_row)
-    return alt.layer(line, point, text).properties(width=width, height=height, view=alt.ViewConfig(stroke=None))
+    return alt.layer(line, point, text).properties(
+        width=width, height=height, view=alt.ViewConfig(stroke=None)
+    )
 
 
 def styled(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
@@ -90,6 +95,7 @@ def styled(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
             labelLimit=0,
             titleLimit=0,
             labelOverlap=True,
+            labelFlush=False,
         )
         .configure_legend(
             labelFontSize=11, titleFontSize=11, titleFontWeight="normal", labelLimit=0, titleLimit=0

@@ -1,0 +1,64 @@
+"""A report before it has a format: sections of text, tables and figures."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Link(NamedTuple):
+    """A text that leads to a file, relative to the report's folder."""
+
+    text: str
+    href: str
+
+
+Cell = str | Link
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells under columns; the first `left` columns hold text, the others numbers."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    left: int = 1
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A PNG picture and the name of its file, without the ending."""
+
+    stem: str
+    caption: str
+    png: bytes
+
+    @property
+    def href(self) -> str:
+        """The picture's place, relative to the report's folder."""
+        return f"plots/{self.stem}.png"
+
+    @property
+    def width(self) -> int:
+        """The width to show it at: half its pixels, as it is drawn at twice the density."""
+        return int.from_bytes(self.png[16:20], "big") // 2  # the first field of a PNG's header
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with what belongs under it."""
+
+    title: str
+    paragraphs: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    embedded: bool = True
+    """Whether a format of linked files shows the figures, or only links to them."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A title, what to know first, and sections."""
+
+    title: str
+    lead: tuple[str, ...]
+    sections: tuple[Section, ...]

@@ -1,0 +1,105 @@
+"""The figures of a report: which charts a study has, under which file names."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from tuneoff.report import charts
+from tuneoff.report.data import Cell, ReportData
+from tuneoff.report.document import Figure
+from tuneoff.report.settings import written
+from tuneoff.spec import TrainSize, ablation_variants
+
+_LONGEST_STEM = 120
+
+
+def comparison_figures(data: ReportData) -> Iterator[Figure]:
+    """Score against trainable parameters and train size, and the ablations, of each task."""
+    for task in data.study.tasks:
+        for size in data.study.train_sizes:
+            yield from _parameters(data, task, size)
+        if data.several_sizes:
+            yield from _sizes(data, task)
+        for ablation in data.study.ablations:
+            yield from _ablation(data, ablation, task)
+
+
+def curve_figures(data: ReportData) -> Iterator[Figure]:
+    """A learning curve for each row of the summary whose runs logged anything."""
+    for cell in data.cells:
+        yield from _curve(data, cell)
+
+
+def named_apart(figures: Iterable[Figure]) -> tuple[Figure, ...]:
+    """The figures with stems that are safe as file names, and distinct even where case is ignored."""
+    taken: set[str] = set()
+    named = []
+    for figure in figures:
+        stem = safe = re.sub(r"[^A-Za-z0-9_.]+", "-", figure.stem)[:_LONGEST_STEM].strip("-.")
+        number = 1
+        while stem.casefold() in taken:
+            number += 1
+            stem = f"{safe}-{number}"
+        taken.add(stem.casefold())
+        named.append(replace(figure, stem=stem))
+    return tuple(named)
+
+
+def _parameters(data: ReportData, task: str, size: TrainSize) -> Iterator[Figure]:
+    metric = data.study.tasks[task].main_metric
+    kinds = {name: method.kind for name, method in data.variants}
+    points = charts.parameters_data(data.runs, task=task, metric=metric, kinds=kinds, train_size=size)
+    if (points["kind"] != "none").any():
+        title = f"{task}: score against trainable parameters{_told(data, size)}"
+        chart = charts.draw_parameters(points, title=title, metric=metric)
+        yield Figure(f"parameters-{task}{_suffix(data, size)}", title, charts.png(chart))
+
+
+def _sizes(data: ReportData, task: str) -> Iterator[Figure]:
+    metric = data.study.tasks[task].main_metric
+    points = charts.sizes_data(
+        data.runs, task=task, metric=metric, methods=list(data.study.methods), untrained=data.untrained
+    )
+    if points["trained"].any():
+        title = f"{task}: score against train size"
+        yield Figure(
+            f"sizes-{task}", title, charts.png(charts.draw_sizes(points, title=title, metric=metric))
+        )
+
+
+def _ablation(data: ReportData, name: str, task: str) -> Iterator[Figure]:
+    metric = data.study.tasks[task].main_metric
+    labels = _ablation_labels(data, name)
+    points = charts.ablation_data(data.runs, task=task, metric=metric, labels=labels)
+    if not points.empty:
+        title = f"{task}: ablation {name}"
+        chart = charts.draw_ablation(points, title=title, metric=metric)
+        yield Figure(f"ablation-{name}-{task}", title, charts.png(chart))
+
+
+def _curve(data: ReportData, cell: Cell) -> Iterator[Figure]:
+    task, method, size = cell
+    points = charts.curve_data(data.of_cell(cell), data.curves)
+    if method not in data.untrained and not points.empty:
+        title = f"{task}: {method}{_told(data, size)}"
+        chart = charts.draw_curves(points, title=title, metric=data.study.tasks[task].main_metric)
+        yield Figure(f"curve-{task}-{method}{_suffix(data, size)}", title, charts.png(chart))
+
+
+def _ablation_labels(data: ReportData, name: str) -> dict[str, str]:
+    """From variant to label: its name, with what is varied where the name does not say it."""
+    ablation = data.study.ablations[name]
+    labels = {}
+    for variant in ablation_variants(data.study, ablation):
+        settings = ", ".join(f"{field}={written(getattr(variant.method, field))}" for field in ablation.vary)
+        plain = variant.name in data.study.methods
+        labels[variant.name] = f"{variant.name} ({settings})" if plain else variant.name
+    return labels
+
+
+def _told(data: ReportData, size: TrainSize) -> str:
+    return f", train size {size}" if data.several_sizes else ""
+
+
+def _suffix(data: ReportData, size: TrainSize) -> str:
+    return f"-n{size}" if data.several_sizes else ""

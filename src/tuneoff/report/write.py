@@ -1,0 +1,72 @@
+"""Writing a report: made in a folder beside the old one, which it then replaces."""
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from tuneoff.errors import StoreError
+from tuneoff.report.data import ReportData, gather
+from tuneoff.report.document import Figure
+from tuneoff.report.figures import comparison_figures, curve_figures, named_apart
+from tuneoff.report.html import html
+from tuneoff.report.markdown import markdown
+from tuneoff.report.sections import document
+from tuneoff.report.tables import summary_csv, summary_table, task_tables
+from tuneoff.spec.results import REPORT
+
+
+def write_report(folder: Path) -> Path:
+    """The path of report.md, written with report.html, summary.csv and plots from the runs in the folder.
+
+    An older report is replaced at the end; it stays as it was if anything fails before.
+
+    Raises:
+        StoreError: the folder holds no study, a record is damaged, or the report cannot be written.
+    """
+    data = gather(folder)
+    texts, figures = rendered(data)
+    target = folder / REPORT
+    try:
+        with tempfile.TemporaryDirectory(prefix=".report-", dir=folder) as place:
+            fresh = Path(place) / "new"
+            _write(fresh, texts, figures)
+            _swap(fresh, target, old=Path(place) / "old")
+    except OSError as error:
+        raise StoreError(
+            f"a report must be writable, but {error.filename or target} is not ({error.strerror or error}); "
+            "free space or permit writing there, close programs that show the report, and report again"
+        ) from error
+    return target / "report.md"
+
+
+def rendered(data: ReportData) -> tuple[dict[str, str], tuple[Figure, ...]]:
+    """The texts of a report by file name, and its figures."""
+    comparisons, curves = tuple(comparison_figures(data)), tuple(curve_figures(data))
+    named = named_apart((*comparisons, *curves))
+    figures = {"comparisons": named[: len(comparisons)], "curves": named[len(comparisons) :]}
+    texts = {
+        "report.md": markdown(document(data, results=(summary_table(data),), figures=figures)),
+        "report.html": html(document(data, results=task_tables(data), figures=figures)),
+        "summary.csv": summary_csv(data).to_csv(index=False, lineterminator="\n"),
+    }
+    return texts, named
+
+
+def _write(folder: Path, texts: dict[str, str], figures: Iterable[Figure]) -> None:
+    (folder / "plots").mkdir(parents=True)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    for figure in figures:
+        (folder / figure.href).write_bytes(figure.png)
+
+
+def _swap(fresh: Path, target: Path, *, old: Path) -> None:
+    """Puts the new folder in the place of the old one, which comes back if that fails."""
+    if target.exists():
+        target.rename(old)
+    try:
+        fresh.rename(target)
+    except OSError:
+        if old.exists():
+            old.rename(target)
+        raise

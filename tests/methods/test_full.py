@@ -1,0 +1,24 @@
+import torch
+
+from contract import MethodContract
+from models import tiny_t5
+from tuneoff.spec import FullSpec
+
+
+class TestFull(MethodContract):
+    method = FullSpec(kind="full")
+
+    def test_training_leaves_the_weights_of_the_base_as_they_are(self, kind):
+        """Full fine-tuning changes them, and puts them back when it is taken off."""
+        model = tiny_t5(kind)
+        adapted = self.trained(model)
+        assert not torch.equal(model.shared.weight, tiny_t5(kind).shared.weight)
+        adapted.detach()
+        pairs = zip(model.parameters(), tiny_t5(kind).parameters(), strict=True)
+        assert all(torch.equal(one, other) for one, other in pairs)
+
+    def test_another_seed_gives_other_first_weights_and_an_equal_one_the_same(self, kind):
+        """Full fine-tuning starts from the base, whatever the seed."""
+        for seed in (0, 1):
+            pairs = zip(self.adapt(tiny_t5(kind), seed).parameters(), tiny_t5(kind).parameters(), strict=True)
+            assert all(torch.equal(one, base) for one, base in pairs)

@@ -1,0 +1,72 @@
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+
+from contract import MethodContract
+from models import batch, tiny_t5
+from tuneoff.errors import StudyError
+from tuneoff.methods import attach
+from tuneoff.spec import LoraSpec
+
+
+class TestLora(MethodContract):
+    method = LoraSpec(kind="lora", rank=3)
+
+
+class TestLoraOnAllLinearLayers(MethodContract):
+    method = LoraSpec(kind="lora", rank=2, targets="all-linear")
+
+
+def adapt(model, spec):
+    return attach(model, spec, generator=torch.Generator().manual_seed(0), tokenizer=None)
+
+
+def fill(parameters):
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in parameters:
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
+
+
+def test_logits_equal_those_of_peft_with_the_same_weights():
+    spec = LoraSpec(kind="lora", rank=4, alpha=8, targets=("q", "v", "wo"))
+    ours = adapt(tiny_t5(), spec)
+    fill(ours.parameters())
+    peft = get_peft_model(tiny_t5(), LoraConfig(r=4, lora_alpha=8, target_modules=["q", "v", "wo"]))
+    state = ours.parts[0][1].stored()
+    with torch.no_grad():
+        for name, parameter in peft.named_parameters():
+            if "lora_" in name:
+                key = name.removeprefix("base_model.model.").removesuffix(".default.weight")
+                parameter.copy_(state[key])
+        expected = peft.eval()(**batch()).logits
+        assert torch.equal(ours.model(**batch()).logits, expected)
+
+
+def test_logits_equal_those_of_weights_with_the_product_added_by_hand():
+    spec = LoraSpec(kind="lora", rank=2, alpha=6, targets=("k",))
+    ours = adapt(tiny_t5(), spec)
+    fill(ours.parameters())
+    by_hand = tiny_t5()
+    matrices = ours.parts[0][1].stored()
+    with torch.no_grad():
+        for name, module in by_hand.named_modules():
+            if name.endswith(".k"):
+                module.weight += 3.0 * matrices[f"{name}.lora_B"] @ matrices[f"{name}.lora_A"]
+        torch.testing.assert_close(ours.model(**batch()).logits, by_hand(**batch()).logits)
+
+
+def test_it_starts_as_the_base():
+    ours = adapt(tiny_t5(), LoraSpec(kind="lora"))
+    torch.testing.assert_close(ours.model(**batch()).logits, tiny_t5()(**batch()).logits)
+
+
+def test_all_linear_leaves_out_the_head():
+    ours = adapt(tiny_t5(), LoraSpec(kind="lora", targets="all-linear"))
+    names = {name.rsplit(".", 2)[-2] for name in ours.stored()}
+    assert names == {"q", "k", "v", "o", "wi_0", "wi_1", "wo"}
+
+
+def test_a_target_that_is_not_there_is_refused_with_those_that_are():
+    with pytest.raises(StudyError, match=r"'query'.*it has k, lm_head, o, q, v"):
+        adapt(tiny_t5(), LoraSpec(kind="lora", targets=("q", "query")))

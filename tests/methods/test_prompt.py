@@ -1,0 +1,74 @@
+import pytest
+import torch
+from peft import PromptTuningConfig, TaskType, get_peft_model
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from contract import MethodContract
+from models import VOCABULARY, batch, tiny_t5
+from tuneoff.errors import StudyError
+from tuneoff.methods import attach
+from tuneoff.spec import PromptSpec
+
+WORDS = {"<pad>": 0, "</s>": 1, "<unk>": 2} | {f"w{index}": index for index in range(3, VOCABULARY)}
+
+
+def word_tokenizer():
+    tokenizer = Tokenizer(models.WordLevel(WORDS, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    )
+
+
+class TestRandomPrompt(MethodContract):
+    method = PromptSpec(kind="prompt", length=4, init="random")
+
+
+class TestVocabularyPrompt(MethodContract):
+    method = PromptSpec(kind="prompt", length=4)
+    tokenizer = word_tokenizer()
+
+
+def adapt(model, spec):
+    return attach(model, spec, generator=torch.Generator().manual_seed(0), tokenizer=word_tokenizer())
+
+
+def test_logits_equal_those_of_peft_with_the_same_weights():
+    ours = adapt(tiny_t5(), PromptSpec(kind="prompt", length=4, init="random"))
+    config = PromptTuningConfig(
+        task_type=TaskType.SEQ_2_SEQ_LM, num_virtual_tokens=4, num_transformer_submodules=1
+    )
+    peft = get_peft_model(tiny_t5(), config).eval()
+    with torch.no_grad():
+        peft.prompt_encoder.default.embedding.weight.copy_(ours.stored()["prompt.prompt"])
+        expected = peft(**batch()).logits
+        actual = ours.model(**batch(prompt_ids=ours.prompt_ids)).logits
+    torch.testing.assert_close(actual, expected)
+
+
+def test_a_prompt_of_real_pieces_answers_as_those_pieces_do():
+    ours = adapt(tiny_t5(), PromptSpec(kind="prompt", length=3, init="text", init_text="w7 w9"))
+    pieces = batch(prompt_ids=(7, 9, 7))
+    actual = ours.model(**batch(prompt_ids=ours.prompt_ids)).logits
+    torch.testing.assert_close(actual, tiny_t5()(**pieces).logits)
+
+
+def test_vocabulary_rows_are_distinct_rows_of_the_embedding_and_not_special():
+    model = tiny_t5()
+    prompt = adapt(model, PromptSpec(kind="prompt", length=30)).stored()["prompt.prompt"]
+    rows = [(model.shared.weight == vector).all(1).nonzero().item() for vector in prompt]
+    assert len(set(rows)) == 30
+    assert min(rows) > 2
+
+
+def test_text_without_pieces_is_refused():
+    with pytest.raises(StudyError, match="init_text"):
+        adapt(tiny_t5(), PromptSpec(kind="prompt", init="text", init_text="  "))
+
+
+def test_a_prompt_leaves_the_decoder_and_the_embedding_alone():
+    model = tiny_t5()
+    adapt(model, PromptSpec(kind="prompt", init="random"))
+    assert model.decoder.get_input_embeddings().weight is model.shared.weight
+    assert model.shared.num_embeddings == VOCABULARY

@@ -1,0 +1,51 @@
+"""Tiny T5s of every geometry that a method must work on."""
+
+import torch
+from transformers import T5Config, T5ForConditionalGeneration
+
+PAD, END, VOCABULARY = 0, 1, 60
+
+
+def tiny_t5(kind: str = "flan", *, dtype: torch.dtype = torch.float32) -> T5ForConditionalGeneration:
+    """A random T5 in evaluation mode with num_heads * d_kv != d_model and unequal depths.
+
+    `flan` has gated feed-forwards and its own output head, `t5` neither.
+    """
+    config = T5Config(
+        vocab_size=VOCABULARY,
+        d_model=32,
+        d_kv=8,
+        d_ff=48,
+        num_layers=3,
+        num_decoder_layers=2,
+        num_heads=6,
+        feed_forward_proj="gated-gelu" if kind == "flan" else "relu",
+        decoder_start_token_id=PAD,
+        tie_word_embeddings=kind != "flan",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        model = T5ForConditionalGeneration(config)
+        if kind == "flan":
+            model.lm_head.weight = torch.nn.Parameter(torch.randn(VOCABULARY, 32) * 0.3)
+        # torch's initial position biases are near zero: real ones are not
+        for stack in (model.encoder, model.decoder):
+            bias = stack.block[0].layer[0].SelfAttention.relative_attention_bias
+            torch.nn.init.normal_(bias.weight)
+    return model.eval().to(dtype)
+
+
+def batch(*, prompt_ids: tuple[int, ...] = (), seed: int = 0) -> dict[str, torch.Tensor]:
+    """Three padded rows of input_ids [3, P + 9] and labels [3, 5], prompt ids in front."""
+    generator = torch.Generator().manual_seed(seed)
+    lengths, targets = torch.tensor([9, 4, 7]), torch.tensor([5, 3, 2])
+    ids = torch.randint(2, VOCABULARY, (3, 9), generator=generator)
+    mask = (torch.arange(9) < lengths[:, None]).long()
+    labels = torch.randint(2, VOCABULARY, (3, 5), generator=generator)
+    labels = labels.masked_fill(torch.arange(5) >= targets[:, None], -100)
+    prompt = torch.tensor(prompt_ids, dtype=torch.long).expand(3, -1)
+    return {
+        "input_ids": torch.cat([prompt, ids * mask], dim=1),
+        "attention_mask": torch.cat([torch.ones_like(prompt), mask], dim=1),
+        "labels": labels,
+    }

@@ -1,0 +1,38 @@
+"""Tasks on local files, as short as a test wants them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tuneoff.spec import BuiltinSource, ClassificationSpec, FilesSource, Source, SummarizationSpec
+from tuneoff.tasks import Example
+
+LABELS = {"0": "negative", "1": "positive"}
+NOWHERE = BuiltinSource(builtin="reviews")
+
+
+def classification(source: Source = NOWHERE, **fields: Any) -> ClassificationSpec:
+    values = {"prompt": "{text}", "target": "label", "labels": LABELS} | fields
+    return ClassificationSpec(kind="classification", source=source, **values)
+
+
+def summarization(source: Source = NOWHERE, **fields: Any) -> SummarizationSpec:
+    values = {"prompt": "Summarize: {dialogue}", "target": "summary"} | fields
+    return SummarizationSpec(kind="summarization", source=source, **values)
+
+
+def files(folder: Path, **splits: Sequence[Mapping[str, object]]) -> FilesSource:
+    """A source of JSONL files, a split each."""
+    for split, rows in splits.items():
+        lines = "\n".join(json.dumps(row) for row in rows)
+        (folder / f"{split}.jsonl").write_text(lines, encoding="utf-8")
+    return FilesSource(files={split: str(folder / f"{split}.jsonl") for split in splits})
+
+
+def labelled(*labels: str) -> list[Example]:
+    return [Example(row, f"text {row}", LABELS.get(label, label), label) for row, label in enumerate(labels)]
+
+
+def written(*targets: str) -> list[Example]:
+    return [Example(row, f"text {row}", target, None) for row, target in enumerate(targets)]

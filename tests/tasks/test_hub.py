@@ -1,0 +1,139 @@
+"""Hub data sets through the real client libraries, against a hub on the loopback interface.
+
+The clients run in a subprocess, because they read their endpoint when they are imported.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import datasets
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from loopback_hub import LoopbackHub, hub_environment
+from tasks.specs import classification
+from tuneoff.errors import DataError
+from tuneoff.spec import HubSource
+from tuneoff.tasks import load_task
+
+_LOAD = """
+import json, sys
+from pydantic import TypeAdapter
+from tuneoff.errors import DataError
+from tuneoff.spec import Task
+from tuneoff.tasks import load_task
+
+try:
+    data = load_task(TypeAdapter(Task).validate_json(sys.argv[1]))
+except DataError as error:
+    print(json.dumps({"error": str(error)}))
+else:
+    told = {"revision": data.revision, "carved": data.carved_validation}
+    told["labels"] = [example.label for example in data.train]
+    for split in ("train", "validation", "test"):
+        told[split] = [example.source for example in getattr(data, split)]
+    print(json.dumps(told))
+"""
+
+
+def _write(folder: Path, splits: Sequence[str], *, word: str) -> Path:
+    """A data set folder with a class label column, two rows a split."""
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["bad", "good"])}
+    )
+    (folder / "data").mkdir(parents=True)
+    for split in splits:
+        rows = {"text": [f"{word} {split} {row}" for row in range(2)], "label": [0, 1]}
+        table = pyarrow.table(rows).cast(features.arrow_schema)
+        pyarrow.parquet.write_table(table, folder / "data" / f"{split}-00000-of-00001.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackHub]:
+    root = tmp_path_factory.mktemp("repositories")
+    three = ("train", "validation", "test")
+    folders = {
+        "org/reviews": _write(root / "reviews", three, word="first"),
+        "org/moving": _write(root / "moving", three, word="first"),
+        "org/unsplit": _write(root / "unsplit", ("train",), word="only"),
+        "org/dev": _write(root / "dev", ("train", "dev", "test"), word="some"),
+        "org/gated": _write(root / "gated", three, word="secret"),
+    }
+    with LoopbackHub(datasets=folders, gated={"org/gated"}) as hub:
+        yield hub
+
+
+def _load(environment: dict[str, str], folder: Path, **source: str) -> dict[str, object]:
+    task = classification(HubSource(**source)).model_dump_json()
+    command = [sys.executable, "-c", _LOAD, task]
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    told: dict[str, object] = json.loads(done.stdout)
+    return told
+
+
+def test_a_data_set_loads_by_id_with_its_commit(hub: LoopbackHub, tmp_path: Path) -> None:
+    told = _load(hub.environment(tmp_path), tmp_path, hub="org/reviews")
+    assert told["revision"] == hub.commit("org/reviews")
+    assert told["train"] == ["first train 0", "first train 1"]
+    assert told["test"] == ["first test 0", "first test 1"]
+    assert told["labels"] == ["0", "1"]
+    assert told["carved"] is False
+
+
+def test_a_pinned_revision_stays_when_the_data_set_moves_on(hub: LoopbackHub, tmp_path: Path) -> None:
+    old = hub.commit("org/moving")
+    new = hub.push_dataset("org/moving", _write(tmp_path / "new", ("train", "test"), word="second"))
+    pinned = _load(hub.environment(tmp_path), tmp_path, hub="org/moving", revision=old)
+    latest = _load(hub.environment(tmp_path), tmp_path, hub="org/moving")
+    assert (pinned["revision"], pinned["train"]) == (old, ["first train 0", "first train 1"])
+    assert (latest["revision"], latest["test"]) == (new, ["second test 0", "second test 1"])
+    assert (pinned["carved"], latest["carved"]) == (False, True)
+
+
+def test_a_development_split_is_the_validation_split(hub: LoopbackHub, tmp_path: Path) -> None:
+    told = _load(hub.environment(tmp_path), tmp_path, hub="org/dev")
+    assert told["carved"] is False
+    assert len(told["validation"]) == 2  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("source", "rule"),
+    [
+        ({"hub": "org/absent"}, "has none with the id 'org/absent'"),
+        ({"hub": "no id at all"}, "has none with the id 'no id at all'"),
+        ({"hub": "org/reviews", "revision": "v9"}, "'org/reviews' has no 'v9'"),
+        ({"hub": "org/reviews", "config": "de"}, "is not (ValueError: BuilderConfig 'de' not found"),
+        ({"hub": "org/unsplit"}, "unknown name 'test' (known: train)"),
+        ({"hub": "org/gated"}, "'org/gated' is gated"),
+    ],
+)
+def test_what_the_hub_cannot_give_is_one_message_with_a_way_out(
+    hub: LoopbackHub, tmp_path: Path, source: dict[str, str], rule: str
+) -> None:
+    told = str(_load(hub.environment(tmp_path), tmp_path, **source)["error"])
+    assert rule in told
+    assert "or give local files (source: {files: {train: ..., test: ...}})" in told
+    assert "\n" not in told
+
+
+def test_a_hub_that_is_not_there_is_told_within_seconds(tmp_path: Path) -> None:
+    with LoopbackHub() as gone:
+        endpoint = gone.endpoint
+    start = time.monotonic()
+    told = str(_load(hub_environment(endpoint, tmp_path), tmp_path, hub="org/reviews")["error"])
+    assert time.monotonic() - start < 15
+    assert f"at {endpoint} is not (ConnectError" in told
+    assert "HF_ENDPOINT" in told
+
+
+def test_a_local_path_is_no_hub_id(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is a local path; local files are given as"):
+        load_task(classification(HubSource(hub=str(tmp_path))))

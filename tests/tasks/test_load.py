@@ -1,0 +1,186 @@
+"""From rows to examples: emptiness, duplicates, overlap, limits and the carved validation split."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.specs import classification, files, summarization
+from tuneoff.errors import DataError
+from tuneoff.spec import FilesSource, Task
+from tuneoff.tasks import Example, RowCounts, load_task, train_subset
+from tuneoff.tasks.load import carve, prompt_filler
+from tuneoff.tasks.table import Row
+
+FILL = prompt_filler("{text}")
+
+
+def _row(text: str, label: int = 1) -> dict[str, object]:
+    return {"text": text, "label": label}
+
+
+def _rows(texts: list[str]) -> list[Row]:
+    return [Row(number, "here", {"text": text, "label": "1"}) for number, text in enumerate(texts)]
+
+
+def _many(prefix: str, count: int) -> list[dict[str, object]]:
+    return [_row(f"{prefix} {number}", number % 2) for number in range(count)]
+
+
+def test_the_prompt_is_filled_as_it_is_written(tmp_path: Path) -> None:
+    rows = [{"first name": "{x}", "2": "b", "label": 0}, {"first name": "c", "2": "d\r\ne", "label": 1}]
+    source = files(tmp_path, train=rows, test=rows)
+    data = load_task(classification(source, prompt="{{{first name}}} and {2}: {first name}"))
+    assert [example.source for example in data.test] == ["{{x}} and b: {x}", "{c} and d\ne: c"]
+
+
+def test_a_summarization_learns_the_target_column(tmp_path: Path) -> None:
+    rows = [{"dialogue": f"A: {n}", "summary": f" S{n}."} for n in range(3)]
+    data = load_task(summarization(files(tmp_path, train=rows, validation=rows, test=rows)))
+    assert data.test[1] == Example(row=1, source="Summarize: A: 1", target=" S1.", label=None)
+    assert not data.carved_validation
+    assert data.revision is None
+
+
+def test_empty_rows_are_dropped_and_counted_and_the_others_keep_their_numbers(tmp_path: Path) -> None:
+    train = [_row("a"), _row(" \n"), {"text": "b", "label": None}, _row("c")]
+    data = load_task(classification(files(tmp_path, train=train, validation=[_row("d")], test=[_row("e")])))
+    assert [example.row for example in data.train] == [0, 3]
+    assert data.reports["train"] == RowCounts(read=4, empty=2, duplicates=0, overlap=0, dropped_overlap=0)
+
+
+def test_exact_duplicates_are_counted_and_kept(tmp_path: Path) -> None:
+    train = [_row("a"), _row("a"), _row("a", 0), _row("a"), _row("b")]
+    data = load_task(classification(files(tmp_path, train=train, validation=[_row("c")], test=[_row("d")])))
+    assert data.reports["train"].duplicates == 2
+    assert len(data.train) == 5
+
+
+@pytest.fixture
+def overlapping(tmp_path: Path) -> FilesSource:
+    return files(
+        tmp_path,
+        train=[_row("a"), _row("b"), _row("")],
+        validation=[_row("a", 0), _row("c"), _row("")],
+        test=[_row("b"), _row("a"), _row("d"), _row("c"), _row("d")],
+    )
+
+
+def test_rows_whose_input_occurs_in_train_are_counted_whatever_their_label(overlapping: FilesSource) -> None:
+    data = load_task(classification(overlapping))
+    assert [data.reports[split].overlap for split in ("train", "validation", "test")] == [0, 1, 2]
+    assert [len(data.train), len(data.validation), len(data.test)] == [2, 2, 5]
+
+
+def test_overlapping_rows_are_left_out_on_request(overlapping: FilesSource) -> None:
+    data = load_task(classification(overlapping, drop_overlap=True))
+    assert [example.source for example in data.validation] == ["c"]
+    assert [example.source for example in data.test] == ["d", "c", "d"]
+    assert data.reports["test"] == RowCounts(read=5, empty=0, duplicates=1, overlap=2, dropped_overlap=2)
+
+
+def test_limits_take_the_first_rows_and_change_neither_counts_nor_digests(overlapping: FilesSource) -> None:
+    whole = load_task(classification(overlapping))
+    limited = load_task(classification(overlapping, max_eval_samples=1, max_predict_samples=2))
+    assert limited.validation == whole.validation[:1]
+    assert limited.test == whole.test[:2]
+    assert limited.train == whole.train
+    assert (limited.reports, limited.digests) == (whole.reports, whole.digests)
+
+
+def test_a_changed_cell_changes_the_digest_of_its_split_alone(tmp_path: Path) -> None:
+    splits = {"train": [_row("a"), _row("b")], "validation": [_row("c")], "test": [_row("d")]}
+    before = load_task(classification(files(tmp_path, **splits))).digests
+    after = load_task(classification(files(tmp_path, **splits | {"test": [_row("d", 0)]}))).digests
+    assert before["test"] != after["test"]
+    assert (before["train"], before["validation"]) == (after["train"], after["validation"])
+
+
+@pytest.mark.parametrize(
+    ("test", "fields"),
+    [([_row(" ")], {}), ([_row("a")], {"drop_overlap": True})],
+    ids=["empty", "overlapping"],
+)
+def test_a_split_without_usable_rows_is_refused(
+    tmp_path: Path, test: list[dict[str, object]], fields: dict[str, object]
+) -> None:
+    source = files(tmp_path, train=[_row("a")], validation=[_row("c")], test=test)
+    with pytest.raises(DataError, match=r"usable rows, but of the 1 in .*test\.jsonl"):
+        load_task(classification(source, **fields))
+
+
+def test_a_single_training_label_is_no_error(tmp_path: Path) -> None:
+    data = load_task(classification(files(tmp_path, train=[_row("a"), _row("b")], test=_many("t", 2))))
+    assert {example.label for example in data.train} == {"1"}
+
+
+def test_a_missing_validation_split_is_a_tenth_of_train(tmp_path: Path) -> None:
+    source = files(tmp_path, train=[*_many("a", 40), _row("")], test=_many("t", 2))
+    data = load_task(classification(source))
+    assert data.carved_validation
+    assert (len(data.train), len(data.validation)) == (36, 4)
+    assert (data.reports["train"].read, data.reports["validation"].read) == (37, 4)
+    numbers = [example.row for example in data.validation]
+    assert numbers == sorted(numbers)
+    assert sorted(numbers + [example.row for example in data.train]) == list(range(40))
+    assert load_task(classification(source)) == data
+
+
+@pytest.mark.parametrize(("rows", "wanted"), [(2, 1), (19, 1), (20, 2), (12_000, 1000)])
+def test_the_carved_split_has_one_to_a_thousand_rows(rows: int, wanted: int) -> None:
+    train, validation = carve(_rows([str(row) for row in range(rows)]), FILL, name="train")
+    assert (len(train), len(validation)) == (rows - wanted, wanted)
+
+
+@given(st.lists(st.sampled_from(["", *"abcdefgh"]), max_size=60))
+def test_the_carved_split_shares_no_input_with_train(texts: list[str]) -> None:
+    if len(set(texts) - {""}) < 2:
+        with pytest.raises(DataError, match="two different inputs"):
+            carve(_rows(texts), FILL, name="train")
+        return
+    train, validation = carve(_rows(texts), FILL, name="train")
+    assert sorted((*train, *validation)) == _rows(texts)
+    assert validation and all(row.cells["text"] for row in validation)
+    assert {row.cells["text"] for row in train} - {""}
+    assert not {row.cells["text"] for row in train} & {row.cells["text"] for row in validation}
+
+
+@given(
+    count=st.integers(1, 60), sizes=st.tuples(st.integers(1, 60), st.integers(1, 60)), seed=st.integers(0, 99)
+)
+def test_smaller_subsets_lie_within_larger_ones(count: int, sizes: tuple[int, int], seed: int) -> None:
+    examples = [Example(row, str(row), "x", None) for row in range(count)]
+    small, large = sorted(min(size, count) for size in sizes)
+    subset = train_subset(examples, small, seed=seed)
+    assert subset == train_subset(examples, large, seed=seed)[:small]
+    assert len(set(subset)) == small
+    assert set(subset) <= set(examples)
+
+
+def test_another_seed_draws_another_subset() -> None:
+    examples = [Example(row, str(row), "x", None) for row in range(1000)]
+    assert set(train_subset(examples, 100, seed=0)) != set(train_subset(examples, 100, seed=1))
+
+
+def test_the_full_size_keeps_all_rows_in_file_order() -> None:
+    examples = tuple(Example(row, str(row), "x", None) for row in range(9))
+    assert train_subset(examples, "full", seed=3) == examples
+
+
+def test_a_size_beyond_the_rows_is_refused() -> None:
+    with pytest.raises(DataError, match="got 10 with 1 rows; lower train_sizes, or use full"):
+        train_subset([Example(0, "a", "x", None)], 10, seed=0)
+
+
+def _counts(spec: Task) -> dict[str, RowCounts]:
+    return dict(load_task(spec).reports)
+
+
+def test_counts_do_not_depend_on_the_order_of_rows(tmp_path: Path) -> None:
+    train = [_row("a"), _row("b"), _row("a"), _row(""), _row("c")]
+    test = [_row("a"), _row("x"), _row("c"), _row("c")]
+    one = files(tmp_path, train=train, validation=test, test=test)
+    (tmp_path / "other").mkdir()
+    other = files(tmp_path / "other", train=train[::-1], validation=test[::-1], test=test[::-1])
+    assert _counts(classification(one)) == _counts(classification(other))

@@ -1,0 +1,155 @@
+"""Scores against values worked out by hand."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rouge_score.rouge_scorer import RougeScorer
+
+from tasks.specs import LABELS, classification, labelled, summarization, written
+from tuneoff.tasks import match_label, score, score_rows
+from tuneoff.tasks.summarization import sentences
+
+TRUTH = labelled("1", "1", "1", "0", "0", "0", "0", "0")
+ANSWERS = ["1", "1", "0", "1", "0", "0", "0", None]
+"""Label 1: 2 right, 1 missed, 1 false. Label 0: 3 right, 2 missed, 1 false."""
+F1_OF_1 = 2 * 2 / (2 * 2 + 1 + 1)
+F1_OF_0 = 2 * 3 / (2 * 3 + 2 + 1)
+
+
+def test_accuracy_and_f1_follow_the_counts() -> None:
+    assert score(classification(), TRUTH, ANSWERS) == pytest.approx(
+        {"eval_accuracy": 5 / 8, "eval_f1_macro": (F1_OF_0 + F1_OF_1) / 2, "eval_f1": F1_OF_1}
+    )
+
+
+def test_f1_is_that_of_the_positive_label() -> None:
+    assert score(classification(positive="0"), TRUTH, ANSWERS)["eval_f1"] == pytest.approx(F1_OF_0)
+
+
+def test_f1_is_not_that_of_right_and_wrong() -> None:
+    scores = score(classification(), labelled("1", "0", "0"), ["0", "0", "0"])
+    assert scores == pytest.approx({"eval_accuracy": 2 / 3, "eval_f1_macro": 0.4, "eval_f1": 0.0})
+
+
+def test_free_answers_count_the_invalid_ones() -> None:
+    assert score(classification(scoring="generate"), TRUTH, ANSWERS)["eval_invalid"] == 1 / 8
+
+
+def test_more_than_two_labels_have_no_positive_f1_and_an_absent_one_counts_as_zero() -> None:
+    spec = classification(labels={"a": "A", "b": "B", "c": "C"})
+    scores = score(spec, labelled("a", "a", "b"), ["a", "a", "b"])
+    assert scores == pytest.approx({"eval_accuracy": 1.0, "eval_f1_macro": 2 / 3})
+
+
+def test_only_invalid_answers_score_zero() -> None:
+    scores = score(classification(), labelled("0", "1"), [None, None])
+    assert scores == {"eval_accuracy": 0.0, "eval_f1_macro": 0.0, "eval_f1": 0.0}
+
+
+_ANSWERED = st.lists(
+    st.tuples(st.sampled_from(["0", "1"]), st.sampled_from(["0", "1", None])), min_size=1, max_size=30
+)
+
+
+@given(_ANSWERED)
+def test_accuracy_is_the_mean_of_the_rows(pairs: list[tuple[str, str | None]]) -> None:
+    examples, answers = labelled(*(truth for truth, _ in pairs)), [answer for _, answer in pairs]
+    rows = score_rows(classification(), examples, answers)
+    assert {row["correct"] for row in rows} <= {0.0, 1.0}
+    accuracy = score(classification(), examples, answers)["eval_accuracy"]
+    assert sum(row["correct"] for row in rows) / len(rows) == pytest.approx(accuracy)
+
+
+@given(st.data(), _ANSWERED)
+def test_the_order_of_examples_changes_no_score(
+    data: st.DataObject, pairs: list[tuple[str, str | None]]
+) -> None:
+    shuffled = data.draw(st.permutations(pairs))
+    scores = [
+        score(classification(), labelled(*(truth for truth, _ in order)), [answer for _, answer in order])
+        for order in (pairs, shuffled)
+    ]
+    assert scores[0] == pytest.approx(scores[1])
+
+
+def test_answers_and_examples_must_be_as_many() -> None:
+    with pytest.raises(ValueError, match=r"zip\(\)|inconsistent"):
+        score(summarization(), written("a", "b"), ["a"])
+
+
+def test_rouge_follows_the_overlaps() -> None:
+    # six words against three: 3 words, 1 of 2 pairs (of 5) and a subsequence of 3 in common
+    scores = score(summarization(), written("the cat sat on the mat"), ["the cat mat"])
+    assert scores == pytest.approx(
+        {
+            "eval_rouge1": 2 * 3 / (6 + 3),
+            "eval_rouge2": 2 * 1 / (5 + 2),
+            "eval_rougeL": 2 * 3 / (6 + 3),
+            "eval_rougeLsum": 2 * 3 / (6 + 3),
+        }
+    )
+
+
+def test_rouge_stems_words() -> None:
+    assert score(summarization(), written("She walked"), ["she WALKS!"])["eval_rouge1"] == 1.0
+
+
+def test_rouge_lsum_compares_sentences_and_rouge_l_the_whole_text() -> None:
+    scores = score(
+        summarization(), written("Ann eats soup. Ben drinks tea."), ["Ben drinks tea. Ann eats soup."]
+    )
+    assert scores["eval_rouge1"] == scores["eval_rougeLsum"] == 1.0
+    assert scores["eval_rougeL"] == 0.5
+
+
+def test_no_answer_and_an_empty_one_score_zero() -> None:
+    rows = score_rows(summarization(), written("a b", "a b"), [None, ""])
+    assert rows[0] == rows[1] == dict.fromkeys(rows[0], 0.0)
+
+
+def test_rouge_is_the_mean_of_the_rows_and_agrees_with_the_library() -> None:
+    examples, answers = written("Ann eats. Ben sleeps.", "Tea at noon"), ["Ann eats soup", "tea at two"]
+    rows = score_rows(summarization(), examples, answers)
+    scores = score(summarization(), examples, answers)
+    scorer = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True)
+    for name in ("rouge1", "rouge2", "rougeL"):
+        values = [
+            scorer.score(example.target, answer)[name].fmeasure
+            for example, answer in zip(examples, answers, strict=True)
+        ]
+        assert [row[f"eval_{name}"] for row in rows] == pytest.approx(values)
+        assert scores[f"eval_{name}"] == pytest.approx(sum(values) / 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("One. Two! Three? Four", ["One.", "Two!", "Three?", "Four"]),
+        ("One\ntwo. \n\n Three", ["One", "two.", "Three"]),
+        ("At 3.30 or so", ["At 3.30 or so"]),
+        (" \n ", []),
+    ],
+)
+def test_sentences_end_at_line_breaks_and_stops(text: str, parts: list[str]) -> None:
+    assert sentences(text) == parts
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("positive", "1"),
+        (" Positive.\n", "1"),
+        ("NEGATIVE!", "0"),
+        ("positively", None),
+        ("not positive", None),
+        ("1", None),
+        ("", None),
+    ],
+)
+def test_a_generated_text_names_a_label_or_none(text: str, value: str | None) -> None:
+    assert match_label(text, LABELS) == value
+
+
+def test_a_label_with_a_stop_is_told_from_one_without() -> None:
+    labels = {"a": "yes", "b": "yes!"}
+    assert [match_label(text, labels) for text in ("yes", "Yes!", "yes.")] == ["a", "b", "a"]
