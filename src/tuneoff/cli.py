@@ -1,15 +1,19 @@
 """The command line. Heavy imports are inside the commands, so that --help answers at once."""
 
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from tuneoff.errors import InputError, TuneoffError
+
+if TYPE_CHECKING:
+    from tuneoff.spec import RunRecord
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
@@ -148,22 +152,37 @@ def report(folder: Folder) -> None:
 
 
 def _print_outcome(console: Console, folder: Path, report_path: Path) -> None:
-    """Says what was found and where it is; ends with exit code 1 if a run has failed."""
-    from tuneoff.report import outcome
-
-    console.print(outcome(folder))
-    console.print(f"report: {report_path.as_posix()}", soft_wrap=True, highlight=False)
+    """Says what was found, what failed and where the report is; exit code 1 if a run has failed."""
     from tuneoff.spec import expand, read_records, read_study
 
-    runs = {item.run_id for item in expand(read_study(folder))}
-    failed = [r for r in read_records(folder) if r.run_id in runs and r.state != "complete"]
+    study = read_study(folder)
+    runs = {item.run_id for item in expand(study)}
+    records = [record for record in read_records(folder) if record.run_id in runs]
+    for task, spec in study.tasks.items():
+        console.print(_scores(records, task, spec.main_metric))
+    failed = [record for record in records if record.state != "complete"]
     for record in failed:
         reason = record.failure.message if record.failure else "no reason recorded"
         console.print(
             f"{record.run_id}: {record.state}: {reason}", markup=False, highlight=False, soft_wrap=True
         )
+    console.print(f"report: {report_path.as_posix()}", soft_wrap=True, highlight=False)
     if failed:
         raise typer.Exit(FAILED)
+
+
+def _scores(records: "Sequence[RunRecord]", task: str, metric: str) -> Table:
+    """A table of a task's main score by method."""
+    from tuneoff.stats import frame, summary
+
+    runs = frame(records)
+    table = Table("method", "train size", "trainable %", metric, "runs", title=task, title_justify="left")
+    for row in summary(runs[runs["task"] == task]).itertuples():
+        score, deviation = getattr(row, metric), getattr(row, f"{metric}_std")
+        spread = "" if deviation != deviation else f" \u00b1 {deviation:.3f}"
+        percent = f"{row.trainable_percent:.3g}"
+        table.add_row(row.method, str(row.train_size), percent, f"{score:.3f}{spread}", str(row.n))
+    return table
 
 
 def _duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Records as a report that can be checked: report.md, report.html, summary.csv and plots. No torch in here."""
+"""Records as a report that can be checked: report.md, report.html, summary.csv plots. No torch in here."""
 
 from tuneoff.report.write import write_report
 

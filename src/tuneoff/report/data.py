@@ -23,7 +23,7 @@ from tuneoff.spec import (
 )
 from tuneoff.stats import frame, summary
 
-Cell = tuple[str, str, TrainSize]
+CellKey = tuple[str, str, TrainSize]
 """Task, method and train size: what a row of the summary stands for."""
 
 
@@ -55,7 +55,7 @@ class ReportData:
         return variants(self.study)
 
     @cached_property
-    def cells(self) -> tuple[Cell, ...]:
+    def cells(self) -> tuple[CellKey, ...]:
         """Every row that the complete study has, in study order."""
         return tuple(dict.fromkeys((run.task_name, run.method_name, run.train_size) for run in self.plan))
 
@@ -69,7 +69,7 @@ class ReportData:
         """Whether the study compares train sizes."""
         return len(self.study.train_sizes) > 1
 
-    def of_cell(self, cell: Cell) -> tuple[RunRecord, ...]:
+    def of_cell(self, cell: CellKey) -> tuple[RunRecord, ...]:
         """The records behind one row, whatever their state."""
         return tuple(record for record in self.records if _cell(record.spec) == cell)
 
@@ -97,7 +97,7 @@ def matched(
     """
     plan = tuple(plan)
     planned = {run.run_id for run in plan}
-    found: dict[tuple[Cell, int], RunRecord] = {}
+    found: dict[tuple[CellKey, int], RunRecord] = {}
     ordered = sorted(records, key=lambda record: record.run_id in planned)  # the planned id wins
     for record in ordered:
         found[_cell(record.spec), record.spec.seed] = record
@@ -106,5 +106,5 @@ def matched(
     return kept, tuple(record.run_id for record in ordered if record.run_id not in ids)
 
 
-def _cell(run: RunSpec) -> Cell:
+def _cell(run: RunSpec) -> CellKey:
     return run.task_name, run.method_name, run.train_size

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tuneoff.report import charts
-from tuneoff.report.data import Cell, ReportData
+from tuneoff.report.data import CellKey, ReportData
 from tuneoff.report.document import Figure
 from tuneoff.report.settings import written
 from tuneoff.spec import TrainSize, ablation_variants
@@ -77,7 +77,7 @@ def _ablation(data: ReportData, name: str, task: str) -> Iterator[Figure]:
         yield Figure(f"ablation-{name}-{task}", title, charts.png(chart))
 
 
-def _curve(data: ReportData, cell: Cell) -> Iterator[Figure]:
+def _curve(data: ReportData, cell: CellKey) -> Iterator[Figure]:
     task, method, size = cell
     points = charts.curve_data(data.of_cell(cell), data.curves)
     if method not in data.untrained and not points.empty:

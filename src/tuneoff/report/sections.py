@@ -19,15 +19,15 @@ CONFIGURATION_NOTE = (
 )
 SEEDS_NOTE = "A run's seed gives one seed to each random stream, the same for every method."
 DATA_NOTE = (
-    "read: rows in the source. empty: rows without an input or target, left out. duplicates: rows that repeat an "
-    "earlier one, kept. overlap: rows whose input also occurs in train. used: rows trained on or scored. "
+    "read: rows in the source. empty: rows without an input or target, left out. duplicates: rows that repeat "
+    "an earlier one, kept. overlap: rows whose input also occurs in train. used: rows trained on or scored. "
     "truncated: used rows that were cut to the longest allowed length."
 )
 
 
 TIME_NOTE = (
-    "Train is the optimiser steps alone; total also holds loading, evaluations and the test. Runs that share a "
-    "machine slow each other down."
+    "Train is the optimiser steps alone; total also holds loading, evaluations and the test. Runs that share "
+    "a machine slow each other down."
 )
 
 
@@ -53,7 +53,7 @@ def document(
 
 
 def progress(data: ReportData) -> str:
-    """How many runs are complete, and what became of the others: `12 of 24 runs are complete; 2 failed, ...`."""
+    """How many runs are complete, and what became of the others: `1 of 3 runs are complete; 2 failed.`"""
     states = Counter(record.state for record in data.records)
     others = [f"{number} {written_state(state)}" for state, number in states.items() if state != "complete"]
     if missing := len(data.plan) - len(data.records):
@@ -79,5 +79,6 @@ def _configuration(data: ReportData) -> tuple[Table, ...]:
 
 def _sameness(data: ReportData) -> str:
     if names := settings.differing(data):
-        return f"These differ between runs, so their scores and times may differ for that reason: {', '.join(names)}."
+        told = ", ".join(names)
+        return f"These differ between runs, so scores and times may differ for that reason: {told}."
     return "These were the same in all runs."

@@ -4,11 +4,10 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from tuneoff.report.data import Cell as CellKey
-from tuneoff.report.data import ReportData
+from tuneoff.report.data import CellKey, ReportData
 from tuneoff.report.document import Cell, Link, Table
 from tuneoff.report.numerals import ABSENT, count, decimal, mean_and_spread, percent
-from tuneoff.spec import RunSpec
+from tuneoff.spec import RunRecord, RunSpec
 from tuneoff.stats import CELL, SCORES, SPEEDS, measures
 
 _PLACES = dict.fromkeys(SPEEDS, 1)
@@ -64,19 +63,10 @@ def task_tables(data: ReportData) -> tuple[Table, ...]:
 def runs_table(data: ReportData) -> Table:
     """A row per planned run: a link to its record, its state and its scores."""
     names = [name for name in _ordered(data.summary) if name not in SPEEDS and data.runs[name].notna().any()]
-    known = {(*_key(record.spec), record.spec.seed): record for record in data.records}
-    rows: list[tuple[Cell, ...]] = []
-    for run in sorted(data.plan, key=lambda run: data.cells.index(_key(run))):
-        record = known.get((*_key(run), run.seed))
-        if record is None:
-            rows.append((run.run_id, "not run", *[ABSENT] * (len(names) + 2)))
-            continue
-        scores = (decimal(record.scores.get(name), places=4) for name in names)
-        rows.append(
-            (record_link(record.run_id), written_state(record.state), *scores)
-            + (count(record.best_step), count(record.steps))
-        )
-    return Table(("Run", "State", *names, "Kept step", "Steps done"), tuple(rows), left=2)
+    known = {(_key(record.spec), record.spec.seed): record for record in data.records}
+    plan = sorted(data.plan, key=lambda run: data.cells.index(_key(run)))
+    rows = tuple(_run_row(run, known.get((_key(run), run.seed)), names) for run in plan)
+    return Table(("Run", "State", *names, "Kept step", "Steps done"), rows, left=2)
 
 
 def failures_table(data: ReportData) -> Table:
@@ -141,6 +131,14 @@ def _summary_row(data: ReportData, row: dict[str, object], names: list[str]) -> 
     trainable = None if pd.isna(row["trainable"]) else int(row["trainable"])  # type: ignore[call-overload]
     share = percent(row["trainable_percent"])  # type: ignore[arg-type]
     return (cell[1], cell[0], *sizes, share, *values, n, count(trainable))
+
+
+def _run_row(run: RunSpec, record: RunRecord | None, names: list[str]) -> tuple[Cell, ...]:
+    if record is None:
+        return (run.run_id, "not run", *[ABSENT] * (len(names) + 2))
+    scores = (decimal(record.scores.get(name), places=4) for name in names)
+    steps = (count(record.best_step), count(record.steps))
+    return (record_link(record.run_id), written_state(record.state), *scores, *steps)
 
 
 def _key(run: RunSpec) -> CellKey:

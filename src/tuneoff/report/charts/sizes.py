@@ -25,7 +25,7 @@ def sizes_data(
 
 
 def draw_sizes(data: pd.DataFrame, *, title: str, metric: str) -> alt.VConcatChart:
-    """A line through the means of each method, every seed as a small open shape, untrained as dashed lines."""
+    """A line through the means of each method, single runs as small open shapes, untrained ones dashed."""
     trained, untrained = data[data["trained"]], data[~data["trained"]]
     methods = list(dict.fromkeys(trained["method"]))
     scale = score_scale(data["score"])

@@ -54,11 +54,10 @@ def line_key(names: Sequence[str], *, width: int) -> alt.LayerChart:
     """
     column = 56 + 6.4 * max(len(name) for name in names)
     per_row = max(1, int(width // column))
-    rows = [
-        {"name": name, "x": (i % per_row) * column, "y": 10 + 20 * (i // per_row)}
-        for i, name in enumerate(names)
-    ]
-    data = pd.DataFrame([row | {"x2": row["x"] + 34, "middle": row["x"] + 17} for row in rows])
+    starts = [(i % per_row) * column for i in range(len(names))]
+    tops = [10 + 20 * (i // per_row) for i in range(len(names))]
+    data = pd.DataFrame({"name": names, "x": starts, "y": tops})
+    data = data.assign(x2=data["x"] + 34, middle=data["x"] + 17)
     base = alt.Chart(data).encode(
         y=alt.Y("y:Q", scale=None, axis=None),
         color=alt.Color("name:N", scale=cycled(PALETTE, names), legend=None),

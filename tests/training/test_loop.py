@@ -1,0 +1,218 @@
+import math
+
+import pytest
+import torch
+from models import VOCABULARY, tiny_t5
+from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments
+
+from tuneoff.errors import DivergedError
+from tuneoff.methods import attach
+from tuneoff.spec import FullSpec, LoraSpec, PrefixSpec, PromptSpec, StackSpec, TrainingSpec
+from tuneoff.training import Encoded, collate, fit, total_steps, windows
+
+CPU = torch.device("cpu")
+
+
+def examples(count: int = 40) -> list[Encoded]:
+    generator = torch.Generator().manual_seed(1)
+
+    def ids(low: int, high: int) -> list[int]:
+        length = int(torch.randint(low, high, (), generator=generator))
+        return torch.randint(2, VOCABULARY, (length,), generator=generator).tolist()
+
+    return [Encoded(ids(3, 12), ids(1, 5), None, False, False) for _ in range(count)]
+
+
+def without_dropout(model):
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        if hasattr(module, "dropout") and isinstance(module.dropout, float):
+            module.dropout = 0.0
+    return model
+
+
+def order(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def adapt(model, method):
+    return attach(model, method, generator=order(), tokenizer=None)
+
+
+def run(adapted, training, *, scores=None, rows=None, seed=0):
+    """The curve of a fit whose validation scores are given."""
+    points = []
+    given = iter(scores) if scores else None
+    result = fit(
+        adapted,
+        examples() if rows is None else rows,
+        training=training,
+        dtype="float32",
+        order=order(seed),
+        pad_token_id=0,
+        evaluate=lambda: {"metric": next(given) if given else 0.0},
+        metric="metric",
+        on_point=points.append,
+    )
+    return result, points
+
+
+class ListTrainer(Seq2SeqTrainer):
+    """Transformers' trainer on batches that are given."""
+
+    def __init__(self, batches, **kwargs):
+        super().__init__(**kwargs)
+        self.batches = batches
+
+    def get_train_dataloader(self):
+        return self.batches
+
+
+def trainer_losses(method, training, tmp_path, *, optim):
+    """Losses and gradient norms of Seq2SeqTrainer on the batches that our loop sees."""
+    adapted = adapt(without_dropout(tiny_t5()), method)
+    batches = [
+        collate(batch, prompt_ids=adapted.prompt_ids, pad_token_id=0, device=CPU)
+        for window in windows(examples(), training, order=order(), steps=training.max_steps)
+        for batch in window
+    ]
+    arguments = Seq2SeqTrainingArguments(
+        output_dir=str(tmp_path),
+        max_steps=training.max_steps,
+        learning_rate=method.learning_rate,
+        optim=optim,
+        lr_scheduler_type=training.lr_scheduler_type,
+        warmup_steps=training.warmup_ratio,
+        weight_decay=training.weight_decay,
+        max_grad_norm=training.max_grad_norm,
+        logging_steps=1,
+        save_strategy="no",
+        report_to=[],
+        use_cpu=True,
+        disable_tqdm=True,
+    )
+    trainer = ListTrainer(batches, model=adapted.model, args=arguments, train_dataset=[0] * 40)
+    trainer.train()
+    return [(row["loss"], row["grad_norm"]) for row in trainer.state.log_history if "loss" in row]
+
+
+@pytest.mark.parametrize(
+    ("method", "optim"),
+    [
+        (FullSpec(kind="full", learning_rate=1e-2), "adamw_torch"),
+        (LoraSpec(kind="lora", learning_rate=1e-2), "adamw_torch"),
+        (PrefixSpec(kind="prefix", length=3, projection=4, learning_rate=1e-2), "adamw_torch"),
+        (PromptSpec(kind="prompt", length=3, init="random", learning_rate=0.3, optim="adafactor"), "adafactor"),
+    ],
+    ids=lambda value: getattr(value, "kind", ""),
+)
+@pytest.mark.parametrize("scheduler", ["linear", "cosine", "constant_with_warmup"])
+def test_losses_and_gradient_norms_equal_those_of_the_trainer_of_transformers(
+    method, optim, scheduler, tmp_path
+):
+    training = TrainingSpec(
+        max_steps=9,
+        per_device_train_batch_size=8,
+        logging_steps=1,
+        lr_scheduler_type="constant" if scheduler == "constant_with_warmup" else scheduler,
+        warmup_ratio=0.2,
+        weight_decay=0.1,
+        max_grad_norm=1.0,
+    )
+    adapted = adapt(without_dropout(tiny_t5()), method)
+    _, points = run(adapted, training)
+    ours = [(point.loss, point.grad_norm) for point in points if point.loss is not None]
+    if scheduler == "constant_with_warmup":
+        their_training = training.model_copy(update={"lr_scheduler_type": scheduler})
+    else:
+        their_training = training
+    theirs = trainer_losses(method, their_training, tmp_path, optim=optim)
+    assert len(ours) == 9
+    for our, their in zip(ours, theirs, strict=True):
+        assert our == pytest.approx(their, rel=2e-5)
+
+
+def test_accumulated_batches_make_the_step_of_one_large_batch():
+    rows = examples(16)
+    training = {"max_steps": 5, "logging_steps": 1, "group_by_length": False}
+    method = FullSpec(kind="full", learning_rate=1e-2)
+    large = TrainingSpec(**training, per_device_train_batch_size=8)
+    small = TrainingSpec(**training, per_device_train_batch_size=2, gradient_accumulation_steps=4)
+    _, one = run(adapt(without_dropout(tiny_t5()), method), large, rows=rows)
+    _, other = run(adapt(without_dropout(tiny_t5()), method), small, rows=rows)
+    assert [p.loss for p in other if p.loss] == pytest.approx([p.loss for p in one if p.loss], rel=1e-4)
+
+
+def test_the_best_weights_by_the_metric_are_left_in_the_model():
+    training = TrainingSpec(max_steps=6, eval_steps=2, logging_steps=1)
+    seen = []
+    adapted = adapt(tiny_t5(), LoraSpec(kind="lora"))
+    scores = iter([0.9, 0.2, 0.7, 0.7])
+
+    def evaluate():
+        seen.append([parameter.detach().clone() for parameter in adapted.parameters()])
+        return {"metric": next(scores)}
+
+    result = fit(
+        adapted,
+        examples(),
+        training=training,
+        dtype="float32",
+        order=order(),
+        pad_token_id=0,
+        evaluate=evaluate,
+        metric="metric",
+        on_point=lambda point: None,
+    )
+    assert (result.best_step, result.validation, result.steps) == (4, {"metric": 0.7}, 6)
+    pairs = zip(adapted.parameters(), seen[2], strict=True)
+    assert all(torch.equal(left, kept) for left, kept in pairs)
+
+
+def test_training_stops_early_after_evaluations_without_a_better_score():
+    training = TrainingSpec(max_steps=50, eval_steps=2, early_stopping_patience=2)
+    result, _ = run(adapt(tiny_t5(), LoraSpec(kind="lora")), training, scores=[0, 0.5, 0.4, 0.6, 0.1, 0.2, 0.9])
+    assert (result.best_step, result.steps) == (6, 10)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run():
+    adapted = adapt(tiny_t5(), FullSpec(kind="full"))
+    with torch.no_grad():
+        adapted.model.lm_head.weight[5] = math.nan
+    with pytest.raises(DivergedError, match="at step 1 the loss is nan"):
+        run(adapted, TrainingSpec(max_steps=3))
+
+
+def test_the_curve_starts_with_an_evaluation_and_ends_with_one():
+    training = TrainingSpec(max_steps=7, eval_steps=3, logging_steps=2)
+    _, points = run(adapt(tiny_t5(), LoraSpec(kind="lora")), training)
+    assert [point.step for point in points if point.scores] == [0, 3, 6, 7]
+    assert [point.step for point in points if point.loss] == [2, 4, 6, 7]
+
+
+def test_each_part_of_a_stack_learns_at_its_own_rate():
+    from tuneoff.training.optim import make_optimizer
+
+    parts = (LoraSpec(kind="lora", learning_rate=1e-3), PromptSpec(kind="prompt", init="random", learning_rate=0.3))
+    adapted = adapt(tiny_t5(), StackSpec(kind="stack", parts=parts))
+    optimizer = make_optimizer(adapted, TrainingSpec(max_steps=1))
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    expected = {id(p): spec.learning_rate for spec, adapter in adapted.parts for p in adapter.parameters()}
+    assert rates == expected
+
+
+def test_epochs_become_the_steps_that_cover_them():
+    epochs = TrainingSpec(num_train_epochs=2.5, per_device_train_batch_size=8, gradient_accumulation_steps=2)
+    # 41 rows make 6 batches, 3 steps an epoch
+    assert total_steps(epochs, 41) == math.ceil(2.5 * 3)
+
+
+def test_another_seed_gives_another_order_and_an_equal_one_the_same_for_every_method():
+    training = TrainingSpec(max_steps=8, per_device_train_batch_size=4)
+    rows = examples()
+    first, again, other = (
+        list(windows(rows, training, order=order(seed), steps=8)) for seed in (0, 0, 1)
+    )
+    assert first == again
+    assert first != other
