@@ -1,5 +1,6 @@
 """The command line. Heavy imports are inside the commands, so that --help answers at once."""
 
+import math
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -40,10 +41,10 @@ class ExecutorName(StrEnum):
     process = "process"
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line; bad input ends in one message and exit code 2."""
     try:
-        app()
+        app(arguments)
     except TuneoffError as error:
         Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
         sys.exit(BAD_INPUT if isinstance(error, InputError) else FAILED)
@@ -153,13 +154,14 @@ def report(folder: Folder) -> None:
 
 def _print_outcome(console: Console, folder: Path, report_path: Path) -> None:
     """Says what was found, what failed and where the report is; exit code 1 if a run has failed."""
-    from tuneoff.spec import expand, read_records, read_study
+    from tuneoff.spec import expand, read_records, read_study, variants
 
     study = read_study(folder)
     runs = {item.run_id for item in expand(study)}
     records = [record for record in read_records(folder) if record.run_id in runs]
+    order = [variant.name for variant in variants(study)]
     for task, spec in study.tasks.items():
-        console.print(_scores(records, task, spec.main_metric))
+        console.print(_scores(records, task, spec.main_metric, order))
     failed = [record for record in records if record.state != "complete"]
     for record in failed:
         reason = record.failure.message if record.failure else "no reason recorded"
@@ -171,17 +173,20 @@ def _print_outcome(console: Console, folder: Path, report_path: Path) -> None:
         raise typer.Exit(FAILED)
 
 
-def _scores(records: "Sequence[RunRecord]", task: str, metric: str) -> Table:
-    """A table of a task's main score by method."""
+def _scores(records: "Sequence[RunRecord]", task: str, metric: str, order: list[str]) -> Table:
+    """A table of a task's main score by method, in the study's order."""
     from tuneoff.stats import frame, summary
 
     runs = frame(records)
-    table = Table("method", "train size", "trainable %", metric, "runs", title=task, title_justify="left")
-    for row in summary(runs[runs["task"] == task]).itertuples():
-        score, deviation = getattr(row, metric), getattr(row, f"{metric}_std")
-        spread = "" if deviation != deviation else f" \u00b1 {deviation:.3f}"
-        percent = f"{row.trainable_percent:.3g}"
-        table.add_row(row.method, str(row.train_size), percent, f"{score:.3f}{spread}", str(row.n))
+    rows = summary(runs[runs["task"] == task]).to_dict("records")
+    table = Table("method", "train size", title=task, title_justify="left", box=None, pad_edge=False)
+    for name in ("trainable %", metric, "runs"):
+        table.add_column(name, justify="right")
+    for row in sorted(rows, key=lambda row: order.index(row["method"])):
+        deviation = row[f"{metric}_std"]
+        spread = "" if math.isnan(deviation) else f" \u00b1 {deviation:.3f}"
+        percent, score = f"{row['trainable_percent']:.3g}", f"{row[metric]:.3f}{spread}"
+        table.add_row(row["method"], str(row["train_size"]), percent, score, str(row["n"]))
     return table
 
 

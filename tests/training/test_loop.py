@@ -103,7 +103,10 @@ def trainer_losses(method, training, tmp_path, *, optim):
         (FullSpec(kind="full", learning_rate=1e-2), "adamw_torch"),
         (LoraSpec(kind="lora", learning_rate=1e-2), "adamw_torch"),
         (PrefixSpec(kind="prefix", length=3, projection=4, learning_rate=1e-2), "adamw_torch"),
-        (PromptSpec(kind="prompt", length=3, init="random", learning_rate=0.3, optim="adafactor"), "adafactor"),
+        (
+            PromptSpec(kind="prompt", length=3, init="random", learning_rate=0.3, optim="adafactor"),
+            "adafactor",
+        ),
     ],
     ids=lambda value: getattr(value, "kind", ""),
 )
@@ -172,7 +175,9 @@ def test_the_best_weights_by_the_metric_are_left_in_the_model():
 
 def test_training_stops_early_after_evaluations_without_a_better_score():
     training = TrainingSpec(max_steps=50, eval_steps=2, early_stopping_patience=2)
-    result, _ = run(adapt(tiny_t5(), LoraSpec(kind="lora")), training, scores=[0, 0.5, 0.4, 0.6, 0.1, 0.2, 0.9])
+    result, _ = run(
+        adapt(tiny_t5(), LoraSpec(kind="lora")), training, scores=[0, 0.5, 0.4, 0.6, 0.1, 0.2, 0.9]
+    )
     assert (result.best_step, result.steps) == (6, 10)
 
 
@@ -194,7 +199,10 @@ def test_the_curve_starts_with_an_evaluation_and_ends_with_one():
 def test_each_part_of_a_stack_learns_at_its_own_rate():
     from tuneoff.training.optim import make_optimizer
 
-    parts = (LoraSpec(kind="lora", learning_rate=1e-3), PromptSpec(kind="prompt", init="random", learning_rate=0.3))
+    parts = (
+        LoraSpec(kind="lora", learning_rate=1e-3),
+        PromptSpec(kind="prompt", init="random", learning_rate=0.3),
+    )
     adapted = adapt(tiny_t5(), StackSpec(kind="stack", parts=parts))
     optimizer = make_optimizer(adapted, TrainingSpec(max_steps=1))
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
@@ -211,8 +219,6 @@ def test_epochs_become_the_steps_that_cover_them():
 def test_another_seed_gives_another_order_and_an_equal_one_the_same_for_every_method():
     training = TrainingSpec(max_steps=8, per_device_train_batch_size=4)
     rows = examples()
-    first, again, other = (
-        list(windows(rows, training, order=order(seed), steps=8)) for seed in (0, 0, 1)
-    )
+    first, again, other = (list(windows(rows, training, order=order(seed), steps=8)) for seed in (0, 0, 1))
     assert first == again
     assert first != other

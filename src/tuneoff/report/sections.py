@@ -19,9 +19,9 @@ CONFIGURATION_NOTE = (
 )
 SEEDS_NOTE = "A run's seed gives one seed to each random stream, the same for every method."
 DATA_NOTE = (
-    "read: rows in the source. empty: rows without an input or target, left out. duplicates: rows that repeat "
-    "an earlier one, kept. overlap: rows whose input also occurs in train. used: rows trained on or scored. "
-    "truncated: used rows that were cut to the longest allowed length."
+    "read: rows in the source. empty: rows without an input or target, left out. duplicates: rows that "
+    "repeat an earlier one, kept. overlap: rows whose input also occurs in train. used: rows trained on or "
+    "scored. truncated: used rows that were cut to the longest allowed length."
 )
 
 
@@ -53,9 +53,11 @@ def document(
 
 
 def progress(data: ReportData) -> str:
-    """How many runs are complete, and what became of the others: `1 of 3 runs are complete; 2 failed.`"""
+    """How many runs are complete, and what became of the others: `1 of 3 runs are complete; 2 failed`."""
     states = Counter(record.state for record in data.records)
-    others = [f"{number} {written_state(state)}" for state, number in states.items() if state != "complete"]
+    others = [
+        f"{number} {written_state(state)}" for state, number in sorted(states.items()) if state != "complete"
+    ]
     if missing := len(data.plan) - len(data.records):
         others.append(f"{missing} not run yet")
     rest = f"; {', '.join(others)}" if others else ""

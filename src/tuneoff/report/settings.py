@@ -71,7 +71,10 @@ def environment_table(data: ReportData) -> Table:
     """A row per machine property and package version, with numbers of runs where these differ."""
     rows = []
     for name, values in _circumstances(data).items():
-        told = (f"{value} ({runs} runs)" if len(values) > 1 else value for value, runs in values.items())
+        told = (
+            f"{value} ({runs} run{'s' * (runs > 1)})" if len(values) > 1 else value
+            for value, runs in values.items()
+        )
         rows.append((name, "; ".join(told)))
     return Table(("What", "Value"), tuple(rows), left=2)
 

@@ -27,7 +27,7 @@ def write_report(folder: Path) -> Path:
     texts, figures = rendered(data)
     target = folder / REPORT
     try:
-        with tempfile.TemporaryDirectory(prefix=".report-", dir=folder) as place:
+        with tempfile.TemporaryDirectory(prefix=".report-", dir=folder, ignore_cleanup_errors=True) as place:
             fresh = Path(place) / "new"
             _write(fresh, texts, figures)
             _swap(fresh, target, old=Path(place) / "old")

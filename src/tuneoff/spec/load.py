@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from tuneoff.errors import StudyError, unknown_name
 from tuneoff.spec.plan import ablation_variants
-from tuneoff.spec.study import BUILTIN, Spec, StudySpec
+from tuneoff.spec.study import Spec, StudySpec
 
 _PACKAGED = importlib.resources.files("tuneoff.spec") / "studies"
 
@@ -33,8 +33,8 @@ def load_study(study: str, *, overrides: Iterable[str] = ()) -> StudySpec:
     """
     text, where, folder = _read(study)
     try:
-        data = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
+        data = _parsed(text)
+    except ValueError as error:
         raise StudyError(f"a study must be valid YAML: {where}: {error}") from error
     if not isinstance(data, dict):
         raise StudyError(f"a study must be a mapping of keys to values, but {where} holds {_kind(data)}")
@@ -42,7 +42,7 @@ def load_study(study: str, *, overrides: Iterable[str] = ()) -> StudySpec:
         _apply(data, override)
     _anchor_paths(data, folder)
     try:
-        spec = StudySpec.model_validate_json(json.dumps(data, default=str))
+        spec = StudySpec.model_validate_json(json.dumps(data))
     except ValidationError as error:
         raise StudyError(_told(where, data, error)) from error
     for name, ablation in spec.ablations.items():
@@ -58,14 +58,27 @@ def load_study(study: str, *, overrides: Iterable[str] = ()) -> StudySpec:
 
 def dump_study(study: StudySpec) -> str:
     """The study as YAML that `load_study` reads back to an equal spec."""
-    return yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    text: str = yaml.dump(
+        study.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True
+    )
+    return text
+
+
+_TAG = "tag:yaml.org,2002:"
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2 floats (`1e-4` is a number), and no key twice."""
+    """YAML 1.2 scalars (`1e-4` is a number, `no` is a word), and no key twice."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != f"{_TAG}bool"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
+        keys = [
+            str(self.construct_object(key, deep=deep)) for key, _ in node.value if key.tag != f"{_TAG}merge"
+        ]
         for key in keys:
             if keys.count(key) > 1:
                 raise yaml.constructor.ConstructorError(
@@ -74,26 +87,42 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
-    list("-+0123456789."),
-)
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that `_Loader` would read as a number."""
+
+
+_FLOAT = re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$")
+_BOOL = re.compile(r"^(true|True|TRUE|false|False|FALSE)$")
+_Loader.add_implicit_resolver(f"{_TAG}bool", _BOOL, list("tTfF"))
+for _yaml in (_Loader, _Dumper):
+    _yaml.add_implicit_resolver(f"{_TAG}float", _FLOAT, list("-+0123456789."))
+
+
+def _parsed(text: str) -> Any:
+    """What a YAML text says, as JSON has it: keys are text, and so is what JSON has no type for.
+
+    Raises:
+        ValueError: not YAML, or not a tree.
+    """
+    try:
+        return json.loads(json.dumps(yaml.load(text, Loader=_Loader), default=str))
+    except (yaml.YAMLError, TypeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
 
 
 def _read(study: str) -> tuple[str, str, Path]:
     path = Path(study)
     if study in packaged_studies():
         return (_PACKAGED / f"{study}.yaml").read_text(encoding="utf-8"), f"study {study}", Path.cwd()
-    if not path.is_file():
-        raise StudyError(
-            f"a study is a YAML file or a packaged name, but there is no file '{study}'; "
-            f"{unknown_name(study, packaged_studies())}"
-        )
     try:
-        return path.read_text(encoding="utf-8"), path.name, path.resolve().parent
+        if path.is_file():
+            return path.read_text(encoding="utf-8"), path.name, path.resolve().parent
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(f"a study file must be readable UTF-8 text: {study}: {error}") from error
+    raise StudyError(
+        f"a study is a YAML file or a packaged name, but there is no file '{study}'; "
+        f"{unknown_name(study, packaged_studies())}"
+    )
 
 
 def _apply(data: dict[str, Any], override: str) -> None:
@@ -108,25 +137,31 @@ def _apply(data: dict[str, Any], override: str) -> None:
                 f"an override's path must lead through mappings, but '{parent}' in '{path}' is a value"
             )
     try:
-        data[last] = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
+        data[last] = _parsed(text)
+    except ValueError as error:
         raise StudyError(f"an override's value must be valid YAML, but got '{override}'") from error
 
 
 def _anchor_paths(data: dict[str, Any], folder: Path) -> None:
     """Makes the local paths of a study absolute; what has another form is left for validation."""
     model = data.get("model")
-    if isinstance(model, dict) and isinstance(name := model.get("id"), str) and not name.startswith(BUILTIN):
-        local = folder / Path(name).expanduser()
-        if local.is_dir() or name.startswith((".", "/", "~")):
-            model["id"] = local.resolve().as_posix()
+    name = model.get("id") if isinstance(model, dict) else None
+    if isinstance(name, str) and (name.startswith((".", "/", "~")) or (name and (folder / name).is_dir())):
+        model["id"] = _anchored(folder, name)
     tasks = data.get("tasks")
     for task in tasks.values() if isinstance(tasks, dict) else ():
         source = task.get("source") if isinstance(task, dict) else None
         files = source.get("files") if isinstance(source, dict) else None
-        for split, name in dict(files).items() if isinstance(files, dict) else ():
-            if isinstance(name, str):
-                files[split] = (folder / Path(name).expanduser()).resolve().as_posix()
+        if isinstance(files, dict):
+            names = {split: name for split, name in files.items() if isinstance(name, str)}
+            files |= {split: _anchored(folder, name) for split, name in names.items()}
+
+
+def _anchored(folder: Path, name: str) -> str:
+    try:
+        return (folder / Path(name).expanduser()).resolve().as_posix()
+    except (RuntimeError, ValueError) as error:
+        raise StudyError(f"a path must be one that this system can resolve, but got {name!r}: {error}") from error
 
 
 def _told(where: str, data: object, error: ValidationError) -> str:
@@ -143,11 +178,11 @@ def _line(where: str, data: object, detail: ErrorDetails) -> str:
     context = detail.get("ctx", {})
     match detail["type"]:
         case "extra_forbidden":
-            return f"{place}: {unknown_name(str(detail['loc'][-1]), _known_keys())}"
+            return f"{place}: {_unknown_key(str(detail['loc'][-1]))}"
         case "missing":
             return f"{place}: this key is required"
         case "union_tag_not_found":
-            return f"{place}: one of its keys must say what it is (kind; for a source: hub, files or builtin)"
+            return f"{place}: one key must say what it is (kind; for a source: one of hub, files and builtin)"
         case "union_tag_invalid":
             known = context["expected_tags"].replace("'", "").split(", ")
             return f"{place}.kind: {unknown_name(context['tag'], known)}"
@@ -161,8 +196,8 @@ def _located(data: Any, detail: ErrorDetails) -> tuple[str, Any]:
     """The dotted path of an error without the union tags that pydantic puts in, and the value there."""
     steps: list[str] = []
     for step in detail["loc"]:
-        if isinstance(data, dict) and (key := _key(data, step)) is not None:
-            data = data[key]
+        if isinstance(data, dict) and step in data:
+            data = data[step]
         elif isinstance(data, list) and isinstance(step, int):
             data = data[step]
         elif detail["type"] != "missing" or step != detail["loc"][-1]:
@@ -171,9 +206,9 @@ def _located(data: Any, detail: ErrorDetails) -> tuple[str, Any]:
     return ".".join(steps), data
 
 
-def _key(data: dict[Any, Any], step: int | str) -> Any:
-    """The key of the mapping that JSON has turned into this text."""
-    return next((key for key in data if str(key) == str(step)), None)
+def _unknown_key(key: str) -> str:
+    known = _known_keys()
+    return f"'{key}' is a key of something else, not of this" if key in known else unknown_name(key, known)
 
 
 def _known_keys() -> set[str]:

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -37,7 +38,9 @@ class RunSpec(Spec):
     def run_id(self) -> str:
         """A readable slug and a hash of the whole spec: `sst2.prefix.n1000.s0-3fa1c2d4`."""
         digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:8]
-        return f"{self.task_name}.{self.method_name}.n{self.train_size}.s{self.seed}-{digest}"
+        # an ablation's values can hold anything, and the id is a folder's name
+        method = re.sub(r"[^A-Za-z0-9_.=+-]+", "-", self.method_name)[:60]
+        return f"{self.task_name}.{method}.n{self.train_size}.s{self.seed}-{digest}"
 
 
 class Variant(NamedTuple):

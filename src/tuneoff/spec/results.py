@@ -6,6 +6,8 @@ DIR/runs/<run_id>/record.json  written last: a run without it has not ended
 DIR/report/                    made from the above
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -48,19 +50,30 @@ def read_records(folder: Path) -> tuple[RunRecord, ...]:
 
 
 def read_curve(folder: Path, run_id: str) -> tuple[CurvePoint, ...]:
-    """The logged and evaluated steps of a run; none for a run that logged nothing."""
+    """The logged and evaluated steps of a run; none for a run that logged nothing.
+
+    Raises:
+        StoreError: the curve is damaged.
+    """
     path = folder / RUNS / run_id / CURVE_FILE
     if not path.is_file():
         return ()
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return tuple(CurvePoint.model_validate_json(line) for line in lines)
+    with _reading(path):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return tuple(CurvePoint.model_validate_json(line) for line in lines)
 
 
 def _record(path: Path) -> RunRecord:
-    try:
+    with _reading(path):
         return RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (ValidationError, UnicodeDecodeError, OSError) as error:
         raise StoreError(
-            f"a record must be readable as one run, but {path} is not ({type(error).__name__}); "
+            f"what a run has left must be readable, but {path} is not ({type(error).__name__}); "
             "delete that run's folder to do the run again"
         ) from error

@@ -79,7 +79,8 @@ class BuiltinSource(Spec):
 
 def _source_kind(source: Any) -> str | None:
     keys = source if isinstance(source, dict) else vars(source) if isinstance(source, Spec) else ()
-    return next((kind for kind in ("hub", "files", "builtin") if kind in keys), None)
+    kinds = [kind for kind in ("hub", "files", "builtin") if kind in keys]
+    return kinds[0] if len(kinds) == 1 else None
 
 
 Source = Annotated[

@@ -39,8 +39,9 @@ def run_study(study: StudySpec, folder: Path, *, executor: Executor, listener: L
         KeyboardInterrupt: interrupted; the runs under way are marked cancelled and done again next time.
     """
     runs = expand(study)
-    check(runs)
+    digests = check(runs)
     with RunStore(folder, study) as store:
+        store.check_data(digests)
         pending = store.pending(runs)
         listener.planned(pending, len(runs))
         jobs = [Job(run, store.run_folder(run.run_id)) for run in pending]
@@ -55,8 +56,8 @@ def run_study(study: StudySpec, folder: Path, *, executor: Executor, listener: L
             raise
 
 
-def check(runs: Iterable[RunSpec]) -> None:
-    """Tries the model, every method and every task of a plan before anything is trained.
+def check(runs: Iterable[RunSpec]) -> dict[str, dict[str, str]]:
+    """The digests of each task's data, once the model, every method and every task has been tried.
 
     Raises:
         InputError: one of them cannot be used.
@@ -64,11 +65,13 @@ def check(runs: Iterable[RunSpec]) -> None:
     by_method = {run.method: run for run in runs}
     by_data = {(run.task_name, run.train_size): run for run in runs}
     backbone = load_backbone(next(iter(by_method.values())).model)
+    digests = {}
     for run in by_data.values():
-        run_data(run, backbone.tokenizer)
+        digests[run.task_name] = run_data(run, backbone.tokenizer).report.digests
     for method in by_method:
         generator = torch.Generator().manual_seed(0)
         attach(backbone.model, method, generator=generator, tokenizer=backbone.tokenizer).detach()
+    return digests
 
 
 def do_job(job: Job, listener: Listener | None = None) -> RunRecord:

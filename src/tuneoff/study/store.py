@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -59,6 +59,24 @@ class RunStore:
                 f"an output folder holds one study, but '{self.folder}' holds '{name}', not "
                 f"'{self._study.name}'; give another --out"
             )
+
+    def check_data(self, digests: Mapping[str, Mapping[str, str]]) -> None:
+        """Compares each task's data with that of the runs that are done.
+
+        Raises:
+            StoreError: a task's data has changed, so that new runs could not be compared with old ones.
+        """
+        for record in read_records(self.folder):
+            task = record.spec.task_name
+            if (
+                record.data
+                and record.spec.task == self._study.tasks.get(task)
+                and record.data.digests != digests[task]
+            ):
+                raise StoreError(
+                    f"all runs of a folder use the same data, but that of task '{task}' has changed since "
+                    f"{record.run_id}; give another --out, or bring the data back"
+                )
 
     def pending(self, runs: Iterable[RunSpec]) -> tuple[RunSpec, ...]:
         """The runs that have no finished record."""

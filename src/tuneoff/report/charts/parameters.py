@@ -24,8 +24,10 @@ def parameters_data(
     """
     scores = run_scores(runs, task=task, metric=metric)
     scores = with_spread(scores.assign(kind=scores["method"].map(kinds)))
+    scores = scores[scores["method"].isin(kinds)]
     fits = (scores["train_size"] == train_size) | (scores["kind"] == "none")
-    known = scores[fits & scores["trainable"].notna()].drop_duplicates("method")
+    drawable = (scores["kind"] == "none") | (scores["trainable"] > 0)  # the axis is logarithmic
+    known = scores[fits & drawable].drop_duplicates("method")
     order = {name: place for place, name in enumerate(kinds)}
     known = known.sort_values("method", key=lambda names: names.map(order), kind="stable")
     return known[["method", "kind", "trainable", "mean", "low", "high", "n"]].reset_index(drop=True)

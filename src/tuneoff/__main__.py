@@ -1,0 +1,5 @@
+"""`python -m tuneoff`: the command line."""
+
+from tuneoff.cli import main
+
+main()

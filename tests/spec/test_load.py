@@ -1,0 +1,245 @@
+"""Study files: what they mean, and how each kind of mistake is told."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+import small
+from tuneoff.errors import StudyError
+from tuneoff.spec import FilesSource, LoraSpec, StudySpec, dump_study, load_study, packaged_studies
+
+
+def _refusal(study: str | Path, *overrides: str) -> str:
+    with pytest.raises(StudyError) as caught:
+        load_study(str(study), overrides=overrides)
+    return str(caught.value)
+
+
+def _rewritten(folder: Path, old: str, new: str) -> Path:
+    assert old in small.STUDY
+    return small.study(folder, small.STUDY.replace(old, new))
+
+
+@pytest.mark.parametrize("name", packaged_studies())
+def test_a_packaged_study_is_known_by_its_own_name(name: str) -> None:
+    assert load_study(name).name == name
+
+
+def test_the_study_of_flan_t5_compares_what_it_promises() -> None:
+    study = load_study("flan-t5-small")
+    assert study.model.id == "google/flan-t5-small"
+    assert [task.source.model_dump()["hub"] for task in study.tasks.values()] == ["SetFit/sst2", "knkarthick/samsum"]
+    assert [method.kind for method in study.methods.values()] == ["none", "full", "lora", "prefix", "prompt"]
+    assert study.seeds == (0, 1, 2, 3, 4)
+    assert study.ablations["prefix_projection"].model_dump() == {"of": "prefix", "vary": {"projection": (512, None)}}
+
+
+@pytest.mark.parametrize("name", packaged_studies())
+def test_a_dumped_study_loads_to_an_equal_one(tmp_path: Path, name: str) -> None:
+    study = load_study(name)
+    (tmp_path / "dump.yaml").write_text(dump_study(study), encoding="utf-8")
+    assert load_study(str(tmp_path / "dump.yaml")) == study
+
+
+_TEXTS = st.one_of(
+    st.text(min_size=1), st.sampled_from(["1e5", "no", "true", "~", "null", "0x1f", "2026-01-01", "1:30", "=", "<<"])
+)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(texts=st.tuples(_TEXTS, _TEXTS, _TEXTS), rate=st.floats(min_value=1e-300, max_value=1e300))
+def test_no_text_or_number_changes_on_its_way_through_a_file(
+    tmp_path: Path, texts: tuple[str, str, str], rate: float
+) -> None:
+    revision, label, target = texts
+    study = small.spec(tmp_path)
+    task = study.tasks["films"].model_copy(update={"target": target, "labels": {label: "yes and", "b": "no"}})
+    changes = {
+        "model": study.model.model_copy(update={"revision": revision}),
+        "tasks": {"films": task},
+        "methods": {"lora": LoraSpec(kind="lora", learning_rate=rate)},
+    }
+    study = study.model_copy(update=changes)
+    (tmp_path / "dump.yaml").write_text(dump_study(study), encoding="utf-8", newline="\n")
+    assert load_study(str(tmp_path / "dump.yaml")) == study
+
+
+def test_a_power_of_ten_is_a_number(tmp_path: Path) -> None:
+    study = small.spec(tmp_path, ["methods.lora.learning_rate=1e-4", "training.weight_decay=5E+0"])
+    assert study.methods["lora"].model_dump()["learning_rate"] == 0.0001
+    assert study.training.weight_decay == 5.0
+
+
+def test_yes_and_no_are_words_and_true_and_false_are_not(tmp_path: Path) -> None:
+    study = small.spec(tmp_path, ["tasks.films.labels={no: no, on: yes}", "tasks.films.drop_overlap=true"])
+    assert study.tasks["films"].model_dump()["labels"] == {"no": "no", "on": "yes"}
+    assert study.tasks["films"].drop_overlap is True
+
+
+def test_methods_may_share_values_by_a_merge_key(tmp_path: Path) -> None:
+    path = _rewritten(
+        tmp_path, "lora: {kind: lora, rank: 2, dropout: 0.1}", "lora: &l {kind: lora, rank: 2}\n  b: {<<: *l, alpha: 3}"
+    )
+    study = load_study(str(path), overrides=["methods.lora.rank=5"])
+    assert study.methods["b"] == LoraSpec(kind="lora", rank=2, alpha=3)
+    assert study.methods["lora"] == LoraSpec(kind="lora", rank=5)
+
+
+def test_relative_paths_start_at_the_folder_of_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "inside" / "model").mkdir(parents=True)
+    small.study(tmp_path / "inside")
+    monkeypatch.chdir(tmp_path)
+    overrides = ["model.id=model", "tasks.films.source.files.test=../test.csv", f"tasks.films.source.files.train={tmp_path}/a"]
+    study = load_study("inside/study.yaml", overrides=overrides)
+    assert study.model.id == (tmp_path / "inside" / "model").resolve().as_posix()
+    source = study.tasks["films"].source
+    assert isinstance(source, FilesSource)
+    assert source.files["validation"] == (tmp_path / "inside" / "validation.csv").resolve().as_posix()
+    assert source.files["test"] == (tmp_path / "test.csv").resolve().as_posix()
+    assert source.files["train"] == (tmp_path / "a").as_posix()
+
+
+def test_a_hub_id_is_no_path(tmp_path: Path) -> None:
+    assert small.spec(tmp_path, ["model.id=org/name"]).model.id == "org/name"
+
+
+def test_overrides_change_nested_values_and_add_keys(tmp_path: Path) -> None:
+    overrides = [
+        "training.max_steps=9",
+        "methods.prefix={kind: prefix, sites: [cross]}",
+        "tasks.films.labels.0=bad",
+        "train_sizes=[3]",
+        "training.max_steps=10",
+    ]
+    study = small.spec(tmp_path, overrides)
+    assert study.training.max_steps == 10
+    assert study.methods["prefix"].model_dump()["sites"] == ("cross",)
+    assert study.tasks["films"].model_dump()["labels"] == {"0": "bad", "1": "positive"}
+    assert study.train_sizes == (3,)
+
+
+def test_a_study_cannot_be_changed(tmp_path: Path) -> None:
+    study = small.spec(tmp_path)
+    with pytest.raises(ValidationError, match="frozen"):
+        study.training.max_steps = 5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("methodz={}", "study.yaml: methodz: unknown name 'methodz'; did you mean 'methods'?"),
+        ("training.max_stepz=3", "training.max_stepz: unknown name 'max_stepz'; did you mean 'max_steps'"),
+        ("methods.zero_shot.rank=3", "methods.zero_shot.rank: 'rank' is a key of something else"),
+        ("training.max_steps=many", "training.max_steps: Input should be a valid integer, but got 'many'"),
+        ("training.max_steps=1.5", "training.max_steps: Input should be a valid integer, but got 1.5"),
+        ("training.max_steps=0", "training.max_steps: Input should be greater than 0, but got 0"),
+        ("methods.lora.rank=true", "methods.lora.rank: Input should be a valid integer, but got True"),
+        ("methods.lora.rank='8'", "methods.lora.rank: Input should be a valid integer, but got '8'"),
+        ("methods.lora.learning_rate=.nan", "methods.lora.learning_rate: Input should be a finite number"),
+        ("methods.lora.dropout=1", "methods.lora.dropout: Input should be less than 1, but got 1"),
+        ("training.num_train_epochs=1", "exactly one of max_steps and num_train_epochs .* max_steps=4, num_train_epochs=1.0"),
+        ("training.max_steps=null", "exactly one of max_steps and num_train_epochs .* max_steps=None"),
+        ("seeds=[3, 3]", r"seeds: values must not repeat, but got \[3, 3\]"),
+        ("seeds=[]", r"seeds: .* at least 1 item .*, but got \[\]"),
+        ("seeds=0", "seeds: Input should be a valid array, but got 0"),
+        ("train_sizes=[fall]", "train_sizes.0: Input should be 'full', but got 'fall'"),
+        ("tasks={}", "tasks: Dictionary should have at least 1 item"),
+        ("name=a/b", "name: String should match pattern .*, but got 'a/b'"),
+        ("model={}", "model.id: this key is required"),
+        ("model=tiny", "model: Input should be an object, but got 'tiny'"),
+        ("model.id=''", "model.id: String should have at least 1 character"),
+        ("model.id=~nobody-of-this-name/a", "must be one that this system can resolve, but got '~nobody-of-this-name/a'"),
+        ('tasks.films.source.files.train="a\\0b"', r"must be one that this system can resolve, but got 'a\\x00b'"),
+        ("methods.lora.kind=loar", r"methods.lora.kind: unknown name 'loar'; did you mean 'lora'\? \(known: full, lora"),
+        ("methods.lora={rank: 2}", "methods.lora: one key must say what it is"),
+        ("methods.p={kind: prefix, sites: [enc]}", "methods.p.sites.0: Input should be 'encoder', .*, but got 'enc'"),
+        ("methods.p={kind: prefix, sites: [cross, cross]}", "methods.p: sites must not repeat"),
+        ("methods.p={kind: prefix, init: vocabulary, projection: 4}", "got projection=4; use projection: null"),
+        ("methods.p={kind: prompt, init: text}", "init: text and init_text go together, but got init=text, init_text=None"),
+        ("methods.s={kind: stack, parts: [{kind: lora}, {kind: lora}]}", "each kind of method once, but got .*'lora', 'lora'"),
+        ("methods.s={kind: stack, parts: [{kind: full}, {kind: lora}]}", "methods.s.parts.0.kind: unknown name 'full'"),
+        ("methods.s={kind: stack, parts: [{kind: lora}]}", "methods.s.parts: .* at least 2 items"),
+        ("methods.s={kind: stack, parts: [{kind: lora}, {kind: prompt, optim: adafactor}]}", "share one optim"),
+        ("tasks.films.kind=classifcation", "tasks.films.kind: unknown name 'classifcation'; did you mean 'classification'"),
+        ("tasks.films.source={}", "tasks.films.source: one key must say what it is .*hub, files and builtin"),
+        ("tasks.films.source={hub: a, builtin: b}", "tasks.films.source: one key must say what it is"),
+        ("tasks.films.source.files={train: a}", "must name a train and a test file, but test is missing"),
+        ("tasks.films.source.files.dev=a", "source.files.dev: Input should be 'train', 'validation' or 'test'"),
+        ("tasks.films.prompt=Good?", "tasks.films.prompt: .* at least one column in braces"),
+        ("tasks.films.prompt='{text'", "tasks.films.prompt: a prompt must have matching braces"),
+        ("tasks.films.prompt='{}'", "tasks.films.prompt: braces in a prompt must hold a column name"),
+        ("tasks.films.labels={0: a}", "tasks.films.labels: .* at least 2 items"),
+        ("tasks.films.labels={0: Good, 1: good}", "labels must have distinct texts"),
+        ("tasks.films.positive=2", "tasks.films.positive: Input should be a valid string, but got 2"),
+        ("tasks.films.positive='2'", r"positive must be one of \['0', '1'\], but got '2'"),
+        ("ablations.lora_rank.of=lorra", "ablations.lora_rank.of: .*unknown name 'lorra'; did you mean 'lora'"),
+        ("ablations.lora_rank.vary={rankk: [1]}", "ablations.lora_rank.vary: rankk: unknown name 'rankk'; did you mean 'rank'"),
+        ("ablations.lora_rank.vary={rank: [1, a]}", "ablations.lora_rank.vary: rank: Input should be a valid integer"),
+        ("ablations.lora_rank.vary={rank: 1}", "ablations.lora_rank.vary.rank: Input should be a valid array, but got 1"),
+        ("ablations.1={of: lora, vary: {rank: [0]}}", "ablations.1.vary: rank: Input should be greater than 0"),
+        ("seeds", r"an override has the form path=value, but got 'seeds' \(--set seeds=\[0,1\]\)"),
+        ("=3", "an override has the form path=value, but got '=3'"),
+        ("seeds.0=1", "must lead through mappings, but 'seeds' in 'seeds.0' is a value"),
+        ("seeds=[", r"an override's value must be valid YAML, but got 'seeds=\['"),
+        ("name=2024-13-45", "an override's value must be valid YAML, but got 'name=2024-13-45'"),
+    ],
+)
+def test_a_wrong_value_is_told_with_its_place_and_the_rule(tmp_path: Path, override: str, told: str) -> None:
+    assert re.search(told, _refusal(small.study(tmp_path), override))
+
+
+def test_all_wrong_values_are_told_at_once(tmp_path: Path) -> None:
+    lines = _refusal(small.study(tmp_path), "seeds=[-1]", "methods.lora.rank=0").splitlines()
+    assert [line.split(": ")[1] for line in lines] == ["methods.lora.rank", "seeds.0"]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("", "must be a mapping of keys to values, but study.yaml holds nothing"),
+        ("- a", "holds a list"),
+        ("name: [", "must be valid YAML: study.yaml: .*line 1"),
+        ("name: a\nname: b", "a key must stand once, but 'name' stands twice"),
+        ("a: {0: x, '0': y}", "a key must stand once, but '0' stands twice"),
+        ("!!python/object/apply:os.getcwd []", "must be valid YAML"),
+        ("2024-01-01: a", "must be valid YAML: .*keys must be str"),
+        ("a: &a [*a]", "must be valid YAML: .*[Cc]ircular"),
+        ("[" * 5000, "must be valid YAML: .*recursion"),
+        (f"a: {'9' * 5000}", "must be valid YAML: .*digits"),
+        ("a: 2024-13-45", "must be valid YAML: .*month"),
+        (b"name: caf\xe9", "must be readable UTF-8 text"),
+    ],
+)
+def test_a_file_that_holds_no_study_is_refused(tmp_path: Path, content: str | bytes, told: str) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    assert re.search(told, _refusal(path), re.DOTALL)
+
+
+@pytest.mark.parametrize("name", ["flan-t5-smal", "absent.yaml", ".", "", "a\0b"])
+def test_a_study_that_is_not_there_gets_the_packaged_ones(name: str) -> None:
+    assert re.search("there is no file .*known: flan-t5-small, .*quickstart", _refusal(name))
+
+
+def test_a_packaged_name_with_a_slip_gets_near_matches() -> None:
+    assert "did you mean 'flan-t5-small'" in _refusal("flan-t5-smal")
+
+
+def test_a_name_longer_than_any_file_name_is_told() -> None:
+    assert "a study file must be readable" in _refusal("x" * 5000)
+
+
+def test_specs_are_read_without_torch() -> None:
+    check = "import sys, tuneoff.spec; sys.exit(bool({'torch', 'transformers', 'pandas'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_a_study_is_what_its_file_says(tmp_path: Path) -> None:
+    assert isinstance(small.spec(tmp_path), StudySpec)
+    assert small.spec(tmp_path).methods["lora"] == LoraSpec(kind="lora", rank=2, dropout=0.1)

@@ -1,0 +1,64 @@
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from test_decode import ending_tokenizer
+
+from tuneoff.tasks import Example
+from tuneoff.training import Encoded, collate, encode
+from tuneoff.training.batches import by_length, epochs
+
+LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=300)
+
+
+def first_epoch(lengths, *, batch_size, grouped, seed=0):
+    order = torch.Generator().manual_seed(seed)
+    return next(epochs(lengths, batch_size=batch_size, group_by_length=grouped, order=order))
+
+
+@given(LENGTHS, st.integers(1, 9), st.booleans())
+def test_an_epoch_has_every_row_once_in_full_batches_but_for_the_last_of_a_part(lengths, size, grouped):
+    batches = first_epoch(lengths, batch_size=size, grouped=grouped)
+    assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
+    assert sum(len(batch) < size for batch in batches) == bool(len(lengths) % size)
+
+
+@given(st.integers(1, 40), st.randoms(use_true_random=False))
+def test_grouped_batches_hold_no_more_padding_than_ungrouped_ones(count, random):
+    lengths = [random.randint(1, 40) for _ in range(4 * count)]
+
+    def padding(grouped):
+        batches = first_epoch(lengths, batch_size=4, grouped=grouped)
+        return sum(max(lengths[row] for row in batch) - lengths[row] for batch in batches for row in batch)
+
+    assert padding(grouped=True) <= padding(grouped=False)
+
+
+def test_epochs_differ_from_each_other_and_between_seeds():
+    lengths = list(range(1, 60))
+    passes = epochs(lengths, batch_size=4, group_by_length=True, order=torch.Generator().manual_seed(0))
+    one, two = next(passes), next(passes)
+    assert one != two
+    assert first_epoch(lengths, batch_size=4, grouped=True, seed=1) != one
+
+
+@given(LENGTHS, st.integers(1, 9))
+def test_evaluation_batches_go_from_long_to_short(lengths, size):
+    rows = [row for batch in by_length(lengths, size) for row in batch]
+    assert [lengths[row] for row in rows] == sorted(lengths, reverse=True)
+
+
+def test_long_texts_are_cut_before_their_end_of_sequence_and_counted():
+    rows = [Example(0, "w3 w4 w5 w6", "w7 w8 w9", None), Example(1, "w3 w4", "w7", None)]
+    long, short = encode(rows, ending_tokenizer(), max_source_length=3, max_target_length=3)
+    assert (long.input_ids, long.labels) == ([3, 4, 1], [7, 8, 1])
+    assert (long.truncated_input, long.truncated_target) == (True, True)
+    assert (short.input_ids, short.labels) == ([3, 4, 1], [7, 1])
+    assert (short.truncated_input, short.truncated_target) == (False, False)
+
+
+def test_a_batch_has_prompt_ids_in_front_padding_behind_and_ignored_labels():
+    rows = [Encoded([5, 1], [7, 8, 1], None, False, False), Encoded([5, 6, 4, 1], [9], None, False, False)]
+    batch = collate(rows, prompt_ids=(60, 61), pad_token_id=0, device=torch.device("cpu"))
+    assert batch["input_ids"].tolist() == [[60, 61, 5, 1, 0, 0], [60, 61, 5, 6, 4, 1]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1, 1, 0, 0], [1] * 6]
+    assert batch["labels"].tolist() == [[7, 8, 1], [9, -100, -100]]

@@ -1,0 +1,159 @@
+import pytest
+import torch
+from models import batch, tiny_t5
+from test_prompt import word_tokenizer
+
+from tuneoff.methods import attach
+from tuneoff.spec import ClassificationSpec, NoneSpec, PrefixSpec, PromptSpec, StackSpec, SummarizationSpec
+from tuneoff.tasks import Example
+from tuneoff.training import Decoder, encode
+from tuneoff.training.artifacts import scores_of
+
+SOURCE = {"builtin": "reviews"}
+LABELS = {"a": "w5", "b": "w6 w7 w8", "c": "w9 w5"}
+STACK = StackSpec(
+    kind="stack",
+    parts=(PrefixSpec(kind="prefix", length=3), PromptSpec(kind="prompt", length=2, init="random")),
+)
+
+
+def classification(**changes):
+    fields = {"kind": "classification", "source": SOURCE, "prompt": "{x}", "target": "y", "labels": LABELS}
+    return ClassificationSpec.model_validate(fields | changes)
+
+
+def summarization(**changes):
+    fields = {"kind": "summarization", "source": SOURCE, "prompt": "{x}", "target": "y", "max_new_tokens": 6}
+    return SummarizationSpec.model_validate(fields | changes)
+
+
+def decoder(task, method=STACK, *, batch_size=3):
+    generator = torch.Generator().manual_seed(0)
+    adapted = attach(tiny_t5(), method, generator=generator, tokenizer=None)
+    return Decoder(adapted, word_tokenizer(), task, batch_size, "float32")
+
+
+def examples(labels="abcab"):
+    sources = ["w10 w11", "w12", "w13 w14 w15 w16", "w17 w18 w19", "w20 w21 w22 w23 w24 w25"]
+    return [
+        Example(row, source, LABELS[label], label)
+        for row, (source, label) in enumerate(zip(sources, labels, strict=True))
+    ]
+
+
+def encoded(rows):
+    return encode(rows, ending_tokenizer(), max_source_length=20, max_target_length=10)
+
+
+def ending_tokenizer():
+    """A tokenizer that ends every text with the end of sequence, as T5's does."""
+    from tokenizers import processors
+
+    tokenizer = word_tokenizer()
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 1)]
+    )
+    return tokenizer
+
+
+def brute_force(model, prompt_ids, source_ids, target_ids):
+    """The log-likelihood of a target, token by token, one forward pass each."""
+    inputs = torch.tensor([[*prompt_ids, *source_ids]])
+    total, given = 0.0, [0]
+    for token in target_ids:
+        with torch.no_grad():
+            logits = model(input_ids=inputs, decoder_input_ids=torch.tensor([given])).logits
+        total += logits[0, -1].double().log_softmax(0)[token].item()
+        given.append(token)
+    return total
+
+
+@pytest.mark.parametrize("method", [NoneSpec(kind="none"), STACK], ids=["none", "stack"])
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+def test_label_likelihoods_equal_a_brute_force_over_tokens(method, batch_size):
+    rows = encoded(examples())
+    read = decoder(classification(), method, batch_size=batch_size)._replace(tokenizer=ending_tokenizer())
+    for row, answer in zip(rows, read.answers(rows), strict=True):
+        expected = {
+            label: brute_force(
+                read.adapted.model,
+                read.adapted.prompt_ids,
+                row.input_ids,
+                ending_tokenizer()(text)["input_ids"],
+            )
+            for label, text in LABELS.items()
+        }
+        assert answer.log_likelihoods == pytest.approx(expected, rel=1e-4)
+        assert answer.prediction == max(expected, key=expected.get)
+        assert answer.loss == pytest.approx(-expected[row.label], rel=1e-4)
+
+
+def test_evaluation_loss_is_the_mean_over_all_target_tokens():
+    rows = encoded(examples())
+    read = decoder(classification())._replace(tokenizer=ending_tokenizer())
+    answers = read.answers(rows)
+    likelihoods = [answer.log_likelihoods[row.label] for row, answer in zip(rows, answers, strict=True)]
+    tokens = [2, 4, 3, 2, 4]
+    scores = scores_of(classification(), examples(), rows, answers)
+    assert scores["eval_loss"] == pytest.approx(-sum(likelihoods) / sum(tokens))
+
+
+def test_both_ways_of_scoring_give_the_same_evaluation_loss():
+    rows = encoded(examples())
+    losses = [
+        [
+            answer.loss
+            for answer in decoder(classification(scoring=scoring))
+            ._replace(tokenizer=ending_tokenizer())
+            .answers(rows)
+        ]
+        for scoring in ("likelihood", "generate")
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_answers_do_not_depend_on_the_batches_they_come_in():
+    rows = encoded(examples())
+    one, many = (decoder(summarization(), batch_size=size).answers(rows) for size in (1, 5))
+    assert [answer.text for answer in one] == [answer.text for answer in many]
+    assert [answer.loss for answer in one] == pytest.approx([answer.loss for answer in many], rel=1e-4)
+
+
+def test_a_generated_text_that_is_no_label_is_an_invalid_answer():
+    rows = encoded(examples())
+    answers = decoder(classification(scoring="generate")).answers(rows)
+    assert all(answer.text not in LABELS.values() for answer in answers)
+    scores = scores_of(classification(scoring="generate"), examples(), rows, answers)
+    assert (scores["eval_invalid"], scores["eval_accuracy"]) == (1.0, 0.0)
+
+
+def test_beam_search_finds_texts_at_least_as_likely_as_greedy_search():
+    def likelihoods(beams):
+        read = decoder(summarization(num_beams=beams, max_new_tokens=4), batch_size=5)
+        rows = encoded(examples())
+        texts = [answer.text for answer in read.answers(rows)]
+        return texts, read
+
+    greedy, read = likelihoods(1)
+    beam, _ = likelihoods(4)
+    assert len(beam) == len(greedy) == 5
+    ids = word_tokenizer()
+    for row, one, other in zip(encoded(examples()), greedy, beam, strict=True):
+        score = [
+            brute_force(read.adapted.model, read.adapted.prompt_ids, row.input_ids, ids(text)["input_ids"])
+            for text in (one, other)
+        ]
+        if len(one.split()) == len(other.split()) == 4:
+            assert score[1] >= score[0] - 1e-4
+
+
+def test_generation_stops_at_max_new_tokens():
+    answers = decoder(summarization(max_new_tokens=3)).answers(encoded(examples()))
+    assert max(len(answer.text.split()) for answer in answers) <= 3
+
+
+def test_evaluation_leaves_training_of_the_model_possible():
+    read = decoder(classification())._replace(tokenizer=ending_tokenizer())
+    read.answers(encoded(examples()))
+    read.adapted.model(**batch(prompt_ids=read.adapted.prompt_ids)).loss.backward()
+    assert all(parameter.grad is not None for parameter in read.adapted.parameters())
