@@ -185,7 +185,7 @@ def test_a_study_cannot_be_changed(tmp_path: Path) -> None:
         ("ablations.1={of: lora, vary: {rank: [0]}}", "ablations.1.vary: rank: Input should be greater than 0"),
         ("seeds", r"an override has the form path=value, but got 'seeds' \(--set seeds=\[0,1\]\)"),
         ("=3", "an override has the form path=value, but got '=3'"),
-        ("seeds.0=1", "must lead through mappings, but 'seeds' in 'seeds.0' is a value"),
+        ("train_sizes.0=1", "must lead through mappings, but 'train_sizes' in 'train_sizes.0' is a value"),
         ("seeds=[", r"an override's value must be valid YAML, but got 'seeds=\['"),
         ("name=2024-13-45", "an override's value must be valid YAML, but got 'name=2024-13-45'"),
     ],

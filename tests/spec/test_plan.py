@@ -1,0 +1,133 @@
+"""From a study to its runs."""
+
+import itertools
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import small
+from tuneoff.spec import (
+    BuiltinSource,
+    LoraSpec,
+    ModelSpec,
+    NoneSpec,
+    RunSpec,
+    SummarizationSpec,
+    TrainingSpec,
+    expand,
+    load_study,
+    variants,
+)
+
+# tasks x sizes x seeds x trained variants, and one zero-shot run for each task
+COUNTS = {
+    "flan-t5-small": 2 * 1 * 5 * 5 + 2,
+    "flan-t5-small-low-resource": 2 * 3 * 5 * 5 + 2,
+    "quickstart": 2 * 1 * 2 * 5 + 2,
+}
+
+
+@pytest.mark.parametrize(("name", "count"), COUNTS.items())
+def test_a_packaged_study_has_the_runs_that_its_factors_make(name: str, count: int) -> None:
+    runs = expand(load_study(name))
+    assert len(runs) == count
+    assert len({run.run_id for run in runs}) == count
+
+
+def test_every_method_of_the_flan_t5_study_has_five_seeds_on_each_task() -> None:
+    runs = expand(load_study("flan-t5-small"))
+    cells = Counter((run.task_name, run.method_name) for run in runs)
+    trained = ("full", "lora", "prefix", "prompt", "prefix-projection=none")
+    assert cells == {(task, name): 5 for task in ("sst2", "samsum") for name in trained} | {
+        (task, "zero_shot"): 1 for task in ("sst2", "samsum")
+    }
+
+
+def test_runs_come_in_the_order_of_task_size_seed_and_method(tmp_path: Path) -> None:
+    runs = expand(small.spec(tmp_path, ["seeds=[7, 3]"]))
+    trained = [(run.train_size, run.seed, run.method_name) for run in runs if run.method.kind == "lora"]
+    assert trained == list(itertools.product((8, "full"), (7, 3), ("lora", "lora-rank=1")))
+
+
+def test_an_untrained_method_is_one_run_whatever_the_sizes_and_seeds(tmp_path: Path) -> None:
+    runs = expand(small.spec(tmp_path, ["seeds=[7, 3]"]))
+    assert [(run.train_size, run.seed) for run in runs if isinstance(run.method, NoneSpec)] == [("full", 7)]
+
+
+def test_an_ablation_value_equal_to_the_method_is_the_methods_own_run(tmp_path: Path) -> None:
+    study = small.spec(tmp_path)
+    assert [(name, method) for name, method in variants(study) if name != "zero_shot"] == [
+        ("lora", LoraSpec(kind="lora", rank=2, dropout=0.1)),
+        ("lora-rank=1", LoraSpec(kind="lora", rank=1, dropout=0.1)),
+    ]
+
+
+def test_several_fields_of_an_ablation_make_their_product(tmp_path: Path) -> None:
+    study = small.spec(tmp_path, ["ablations.lora_rank.vary={rank: [1, 2], targets: [[q], all-linear]}"])
+    assert [name for name, _ in variants(study)] == [
+        "zero_shot",
+        "lora",
+        *(f"lora-rank={rank}-targets={targets}" for rank in (1, 2) for targets in ("q", "all-linear")),
+    ]
+
+
+def test_an_id_is_one_folder_name_whatever_an_ablation_varies(tmp_path: Path) -> None:
+    texts = ["../../elsewhere", "x" * 500, "a\n\0b", "é"]
+    base = "methods.p={kind: prompt, init: text, init_text: a}"
+    study = small.spec(tmp_path, [base, "ablations.t={of: p, vary: {init_text: [TEXTS]}}"])
+    ablation = study.ablations["t"].model_copy(update={"vary": {"init_text": tuple(texts)}})
+    runs = expand(study.model_copy(update={"ablations": {"t": ablation}}))
+    assert len({run.run_id for run in runs}) == len(runs)
+    for run in runs:
+        assert Path(run.run_id).name == run.run_id
+        assert run.run_id.isprintable() and len(run.run_id) < 200
+
+
+def test_an_id_says_task_method_size_and_seed(tmp_path: Path) -> None:
+    ids = sorted(run.run_id.rpartition("-")[0] for run in expand(small.spec(tmp_path)))
+    assert ids == [f"{beginning}.s0" for beginning in small.RUNS]
+
+
+_RUN = {
+    "task_name": st.sampled_from(["a", "b"]),
+    "method_name": st.sampled_from(["a", "b"]),
+    "model": st.builds(ModelSpec, id=st.sampled_from(["m", "n"]), revision=st.sampled_from([None, "r"])),
+    "task": st.builds(
+        SummarizationSpec,
+        kind=st.just("summarization"),
+        source=st.just(BuiltinSource(builtin="dialogues")),
+        prompt=st.sampled_from(["{a}", "{b}"]),
+        target=st.just("t"),
+        num_beams=st.integers(1, 2),
+    ),
+    "method": st.builds(
+        LoraSpec,
+        kind=st.just("lora"),
+        learning_rate=st.sampled_from([0.1, 0.1 + 2**-55]),
+        targets=st.sampled_from([("q",), ("q", "v"), "all-linear"]),
+    ),
+    "train_size": st.sampled_from([1, 2, "full"]),
+    "seed": st.integers(0, 1),
+    "training": st.builds(TrainingSpec, max_steps=st.integers(1, 2), warmup_ratio=st.sampled_from([0.0, 1e-9])),
+}
+_RUNS = st.builds(RunSpec, **_RUN)
+
+
+@given(one=_RUNS, other=_RUNS)
+def test_ids_are_equal_exactly_where_runs_are(one: RunSpec, other: RunSpec) -> None:
+    assert (one.run_id == other.run_id) == (one == other)
+    assert RunSpec.model_validate_json(one.model_dump_json()).run_id == one.run_id
+
+
+@given(one=_RUNS, field=st.sampled_from(sorted(_RUN)), data=st.data())
+def test_an_id_changes_with_every_field(one: RunSpec, field: str, data: st.DataObject) -> None:
+    other = one.model_copy(update={field: data.draw(_RUN[field])})
+    assert (one.run_id == other.run_id) == (getattr(one, field) == getattr(other, field))
+
+
+def test_an_id_is_the_same_in_every_process_and_version() -> None:
+    run = next(run for run in expand(load_study("quickstart")) if run.method_name == "lora")
+    assert run.run_id == "reviews.lora.nfull.s0-91d9b2fd"
