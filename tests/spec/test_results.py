@@ -1,6 +1,7 @@
 """The output folder, read back."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,9 @@ def test_the_study_in_the_folder_is_the_one_that_was_run(finished: Path) -> None
 def test_records_come_in_the_order_of_their_ids_and_are_those_of_the_plan(finished: Path) -> None:
     records = read_records(finished)
     assert [record.run_id.rpartition(".")[0] for record in records] == list(small.RUNS)
-    assert {record.spec for record in records} == set(expand(read_study(finished)))
+    assert {record.run_id: record.spec for record in records} == {
+        run.run_id: run for run in expand(read_study(finished))
+    }
     assert all(record.run_id == record.spec.run_id for record in records)
 
 
@@ -39,8 +42,8 @@ def test_a_run_without_a_curve_has_no_points(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, Path.touch])
-def test_a_folder_without_a_study_is_refused(tmp_path: Path, make: "object") -> None:
-    make(tmp_path / "out")  # type: ignore[operator]
+def test_a_folder_without_a_study_is_refused(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "out")
     with pytest.raises(StoreError, match=r"holds study\.yaml, but .* does not; give the --out of a run"):
         read_study(tmp_path / "out")
 

@@ -11,6 +11,9 @@ from tuneoff.training.precision import autocast
 
 Result = TypeVar("Result")
 _PROBES = 3
+"""Training batches that are timed."""
+_SAMPLE = 16
+"""Rows whose evaluation is timed."""
 
 
 class Cost(NamedTuple):
@@ -103,7 +106,7 @@ def _step_seconds(run: Prepared) -> float:
 
 def _evaluation_seconds(run: Prepared, rows: list[Encoded]) -> float:
     """The time of a split, from one batch of its rows of every length."""
-    size = run.decoder.batch_size
+    size = min(run.decoder.batch_size, _SAMPLE)
     by_length = sorted(rows, key=lambda row: len(row.input_ids))
     sample = by_length[:: max(1, len(rows) // size)][:size]
     seconds, _ = _timed(lambda: run.decoder.answers(sample))

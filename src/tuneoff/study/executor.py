@@ -2,9 +2,10 @@
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol, final
 
@@ -27,8 +28,8 @@ Work = Callable[[Job], RunRecord]
 class Executor(Protocol):
     """Does jobs and gives their records as they end, in any order."""
 
-    def map(self, work: Work, jobs: Sequence[Job]) -> Iterator[RunRecord]:
-        """The record of each job. An exception of `work` ends the iteration."""
+    def map(self, work: Work, jobs: Sequence[Job]) -> Generator[RunRecord]:
+        """The record of each job. An exception of `work` ends the iteration; closing it ends the work."""
         ...
 
 
@@ -36,9 +37,9 @@ class Executor(Protocol):
 class InlineExecutor:
     """One job after another in this process, with all its threads."""
 
-    def map(self, work: Work, jobs: Sequence[Job]) -> Iterator[RunRecord]:
+    def map(self, work: Work, jobs: Sequence[Job]) -> Generator[RunRecord]:
         """The record of each job, in order."""
-        return map(work, jobs)
+        yield from map(work, jobs)
 
 
 @final
@@ -49,7 +50,7 @@ class ProcessExecutor:
         self.workers = workers
         self.threads = max(1, torch.get_num_threads() // workers)
 
-    def map(self, work: Work, jobs: Sequence[Job]) -> Iterator[RunRecord]:
+    def map(self, work: Work, jobs: Sequence[Job]) -> Generator[RunRecord]:
         """The record of each job, as they end; `work` must be importable by the workers.
 
         Raises:
@@ -58,12 +59,14 @@ class ProcessExecutor:
         pool = ProcessPoolExecutor(
             self.workers,
             mp_context=multiprocessing.get_context("spawn"),
-            initializer=_start_worker,
+            initializer=torch.set_num_threads,
             initargs=(self.threads,),
         )
         workers_before = set(multiprocessing.active_children())
         try:
-            for future in as_completed([pool.submit(work, job) for job in jobs]):
+            with _interrupts_ignored():
+                futures = [pool.submit(work, job) for job in jobs]
+            for future in as_completed(futures):
                 yield future.result()
         except BrokenProcessPool as error:
             raise TuneoffError(
@@ -76,7 +79,14 @@ class ProcessExecutor:
                 worker.terminate()
 
 
-def _start_worker(threads: int) -> None:
-    # Ctrl-C reaches the whole group; the driver decides what becomes of the workers
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(threads)
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """A context whose child processes ignore Ctrl-C from their start on.
+
+    It reaches the whole group, and the driver decides what becomes of the workers.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,6 +1,7 @@
 """A study from its plan to its last record."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -48,9 +49,10 @@ def run_study(study: StudySpec, folder: Path, *, executor: Executor, listener: L
         inline = isinstance(executor, InlineExecutor)
         work = partial(do_job, listener=listener) if inline else do_job
         try:
-            for record in executor.map(work, jobs):
-                store.write(record)
-                listener.finished(record)
+            with closing(executor.map(work, jobs)) as records:
+                for record in records:
+                    store.write(record)
+                    listener.finished(record)
         except KeyboardInterrupt:
             _cancel(store, pending)
             raise

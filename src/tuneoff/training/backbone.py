@@ -63,6 +63,7 @@ def load_backbone(spec: ModelSpec) -> Backbone:
                 revision=revision or "main",
                 dtype=torch.float32,
                 use_safetensors=True,
+                ignore_mismatched_sizes=True,
                 output_loading_info=True,
             )
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:

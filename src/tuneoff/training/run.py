@@ -22,7 +22,7 @@ from tuneoff.training.data import RunData, run_data
 from tuneoff.training.decode import Answer, Decoder
 from tuneoff.training.loop import FitResult, fit
 from tuneoff.training.precision import Dtype, resolve_dtype
-from tuneoff.training.seeding import generator, seed_dropout, stream_seeds
+from tuneoff.training.seeding import generator, make_deterministic, seed_dropout, stream_seeds
 
 OnPoint = Callable[[CurvePoint], None]
 _PACKAGES = (
@@ -110,9 +110,7 @@ def prepare(spec: RunSpec) -> Prepared:
     Raises:
         InputError: the model or the data cannot be used.
     """
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    # filling fresh memory would cost time, and nothing here reads memory before writing it
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    make_deterministic()
     device = PartialState().device
     backbone = load_backbone(spec.model)
     data = run_data(spec, backbone.tokenizer)

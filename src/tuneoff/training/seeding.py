@@ -1,6 +1,7 @@
 """One seed of a study, split into named streams that do not disturb each other."""
 
 import hashlib
+import os
 from typing import Literal, get_args
 
 import torch
@@ -28,3 +29,12 @@ def generator(seed: int, stream: Stream) -> torch.Generator:
 def seed_dropout(seed: int) -> None:
     """Seeds the global generators, which dropout draws from."""
     torch.manual_seed(stream_seed(seed, "dropout"))
+
+
+def make_deterministic() -> None:
+    """Chooses kernels that give equal results for equal inputs, where torch has them."""
+    # cuBLAS reads this when it is first used
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # filling fresh memory would cost time, and nothing here reads memory before writing it
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

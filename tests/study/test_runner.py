@@ -1,0 +1,184 @@
+"""A whole study: equal results, resume, the states of a run, and bad input before any work."""
+
+import csv
+import shutil
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+
+import small
+from command_line import contents
+from listening import Told
+from tuneoff.errors import DataError, InputError, StudyError
+from tuneoff.spec import CurvePoint, RunRecord, RunSpec, RunState, expand, load_study, read_records, read_study
+from tuneoff.study import InlineExecutor, Job, Work, run_study
+from tuneoff.training import load_backbone
+from tuneoff.training.data import run_data
+
+
+def _run(study_file: Path, folder: Path, listener: Told, overrides: Sequence[str] = ()) -> tuple[RunRecord, ...]:
+    study = load_study(str(study_file), overrides=overrides)
+    run_study(study, folder, executor=InlineExecutor(), listener=listener)
+    return read_records(folder)
+
+
+def _timeless(records: Sequence[RunRecord]) -> list[dict[str, object]]:
+    return [record.model_dump(exclude={"timings"}) for record in records]
+
+
+def _results(folder: Path) -> dict[str, str]:
+    """The digests of all that runs leave besides their records."""
+    return {path: digest for path, digest in contents(folder / "runs").items() if not path.endswith("record.json")}
+
+
+def test_a_second_folder_gets_equal_records_predictions_curves_and_weights(finished: Path, tmp_path: Path) -> None:
+    listener = Told()
+    records = _run(finished.parent / "study.yaml", tmp_path / "out", listener)
+    assert _timeless(records) == _timeless(read_records(finished))
+    assert _results(tmp_path / "out") == _results(finished)
+    assert listener.begun == listener.pending == [record.run_id for record in listener.ended]
+
+
+def test_a_finished_run_is_never_done_again(finished: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(finished, tmp_path / "out"))
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("runs/**/*")}
+    listener = Told()
+    _run(finished.parent / "study.yaml", folder, listener)
+    assert (listener.pending, listener.total, listener.begun) == ([], 5, [])
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("runs/**/*")} == before
+
+
+def test_only_runs_that_a_changed_study_adds_are_done(finished: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(finished, tmp_path / "out"))
+    listener = Told()
+    _run(finished.parent / "study.yaml", folder, listener, ["ablations.lora_rank.vary.rank=[1, 2, 3]", "train_sizes=[8]"])
+    assert [run.partition(".s0")[0] for run in listener.begun] == ["films.lora-rank=3.n8"]
+    assert listener.total == 4
+
+
+def test_an_interrupted_study_is_completed_by_the_same_call(finished: Path, tmp_path: Path) -> None:
+    def interrupt(run: RunSpec, point: CurvePoint) -> None:
+        if run.method_name == "lora" and point.step == 3:
+            raise KeyboardInterrupt
+
+    study, folder = finished.parent / "study.yaml", tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        _run(study, folder, Told(interrupt))
+    states = {record.spec.method_name: record.state for record in read_records(folder)}
+    assert states == {"zero_shot": "complete", "lora": "cancelled"}
+    again = Told()
+    records = _run(study, folder, again)
+    assert len(again.pending) == 4
+    assert _timeless(records) == _timeless(read_records(finished))
+    assert _results(folder) == _results(finished)
+
+
+def test_predictions_of_every_test_example_are_kept(finished: Path) -> None:
+    with open(finished.parent / "test.csv", encoding="utf-8") as file:
+        labels = [row["label"] for row in csv.DictReader(file)]
+    for record in read_records(finished):
+        rows = pyarrow.parquet.read_table(finished / "runs" / record.run_id / "predictions.parquet").to_pylist()
+        assert [(row["row"], row["reference"]) for row in rows] == list(enumerate(labels))
+        right = sum(row["prediction"] == row["reference"] for row in rows)
+        assert record.scores["eval_accuracy"] == right / len(labels)
+
+
+def _generating(beams: int) -> str:
+    source = "{files: {train: train.csv, test: test.csv}}"
+    return (
+        f"tasks={{films: {{kind: summarization, source: {source}, prompt: '{{text}}', target: text, "
+        f"max_new_tokens: 2, num_beams: {beams}}}}}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("override", "state", "kind"),
+    [
+        ("methods={full: {kind: full, learning_rate: 1e30}}", "diverged", "DivergedError"),
+        # 800 TB, more than an address space has
+        (_generating(10**14), "out_of_memory", "RuntimeError"),
+        # more than a tensor can count
+        (_generating(10**18), "failed", "RuntimeError"),
+    ],
+)
+def test_a_run_that_goes_wrong_ends_in_its_state(tmp_path: Path, override: str, state: RunState, kind: str) -> None:
+    overrides = ["ablations={}", "methods={zero_shot: {kind: none}}", "train_sizes=[8]", override]
+    listener = Told()
+    (record,) = _run(small.study(tmp_path), tmp_path / "out", listener, overrides)
+    assert (record.state, record.scores) == (state, {})
+    assert record.failure is not None
+    assert record.failure.kind == kind
+    assert listener.ended == [record]
+    again = Told()
+    _run(tmp_path / "study.yaml", tmp_path / "out", again, overrides)
+    assert again.begun == [record.run_id] * (state != "diverged")
+
+
+def test_train_sizes_are_nested_and_equal_for_every_method(tmp_path: Path) -> None:
+    study = small.spec(tmp_path, ["train_sizes=[3, 8, 20, full]", "seeds=[0, 1]"])
+    tokenizer = load_backbone(study.model).tokenizer
+    chosen: dict[tuple[int, object], set[tuple[int, ...]]] = {}
+    for run in expand(study):
+        rows = tuple(sorted(example.row for example in run_data(run, tokenizer).examples["train"]))
+        chosen.setdefault((run.seed, run.train_size), set()).add(rows)
+    assert all(len(rows) == 1 for rows in chosen.values())
+    sets = {cell: set(rows.pop()) for cell, rows in chosen.items()}
+    for seed in (0, 1):
+        assert sets[seed, 3] < sets[seed, 8] < sets[seed, 20] < sets[seed, "full"]
+        assert [len(sets[seed, size]) for size in (3, 8, 20, "full")] == [3, 8, 20, 24]
+    assert sets[0, 8] != sets[1, 8]
+
+
+@pytest.mark.parametrize(
+    ("override", "kind", "told"),
+    [
+        ("tasks.films.prompt='{texts}'", DataError, r"unknown name 'texts'; did you mean 'text'\?"),
+        ("tasks.films.max_target_length=1", DataError, "must fit into max_target_length=1 tokens, but 'negative' has"),
+        ("train_sizes=[8, 25]", DataError, "25"),
+        ("ablations.lora_rank.vary={targets: [[q], [w]]}", StudyError, "none that ends in 'w'"),
+    ],
+)
+def test_bad_input_is_found_before_anything_is_trained_or_written(
+    tmp_path: Path, override: str, kind: type[InputError], told: str
+) -> None:
+    study, listener = small.study(tmp_path), Told()
+    with pytest.raises(kind, match=told):
+        _run(study, tmp_path / "out", listener, [override])
+    assert not (tmp_path / "out").exists()
+    assert listener.begun == []
+
+
+class _Closable:
+    """An executor that knows whether it was told to end."""
+
+    closed = False
+
+    def map(self, work: Work, jobs: Sequence[Job]) -> Generator[RunRecord]:
+        try:
+            for job in jobs:
+                yield RunRecord(run_id=job.spec.run_id, spec=job.spec, state="complete")
+        finally:
+            self.closed = True
+
+
+class _Unwilling(Told):
+    def finished(self, record: RunRecord) -> None:
+        raise InputError("enough")
+
+
+def test_work_is_ended_when_a_record_cannot_be_kept(tmp_path: Path) -> None:
+    study = small.spec(tmp_path)
+    (tmp_path / "out" / "runs").mkdir(parents=True)
+    for run in expand(study):
+        (tmp_path / "out" / "runs" / run.run_id).mkdir()
+    executor = _Closable()
+    # `caught` keeps the executor's generator alive: it must have been closed, not collected
+    with pytest.raises(InputError, match="enough") as caught:
+        run_study(study, tmp_path / "out", executor=executor, listener=_Unwilling())
+    assert (executor.closed, str(caught.value)) == (True, "enough")
+
+
+def test_the_study_that_was_run_is_in_the_folder(finished: Path) -> None:
+    assert read_study(finished).name == "small"

@@ -1,0 +1,174 @@
+"""The writing side of the output folder."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import small
+from command_line import contents, tuneoff
+from tuneoff.errors import StoreError
+from tuneoff.spec import RunRecord, RunState, expand, read_records, read_study
+from tuneoff.study import RunStore
+from tuneoff.study.store import write_atomically
+
+resource = pytest.importorskip("resource", reason="needs POSIX limits")
+
+
+@contextmanager
+def _files_of_at_most(size: int) -> Iterator[None]:
+    """A context in which the system refuses to let a file grow beyond so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+
+
+@pytest.fixture
+def folder(finished: Path, tmp_path: Path) -> Path:
+    """A copy of a finished study that a test may change."""
+    return Path(shutil.copytree(finished, tmp_path / "out"))
+
+
+def test_a_write_replaces_the_file_and_leaves_nothing_else(tmp_path: Path) -> None:
+    for text in ("long and old", "new"):
+        write_atomically(tmp_path / "file", text)
+        assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"file": text}
+
+
+def test_a_failing_write_leaves_the_old_file_and_no_part_of_the_new(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "file", "old")
+    with (
+        pytest.raises(StoreError, match=r"file' must be writable, but: .*; free space, .* --out"),
+        _files_of_at_most(100),
+    ):
+        write_atomically(tmp_path / "file", "x" * 5000)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"file": "old"}
+
+
+def _with_state(record: RunRecord, state: RunState) -> RunRecord:
+    return record.model_copy(update={"state": state})
+
+
+@pytest.mark.parametrize(
+    ("state", "again"),
+    [("complete", False), ("diverged", False), ("failed", True), ("cancelled", True), ("out_of_memory", True)],
+)
+def test_only_what_could_end_otherwise_is_pending(folder: Path, state: RunState, again: bool) -> None:
+    study, record = read_study(folder), read_records(folder)[2]
+    with RunStore(folder, study) as store:
+        store.write(_with_state(record, state))
+        assert [run.run_id for run in store.pending(expand(study))] == [record.run_id] * again
+
+
+def test_a_run_without_a_record_is_pending_and_begun(folder: Path) -> None:
+    study, (first, second, *_) = read_study(folder), read_records(folder)
+    (folder / "runs" / first.run_id / "record.json").unlink()
+    shutil.rmtree(folder / "runs" / second.run_id)
+    with RunStore(folder, study) as store:
+        runs = expand(study)
+        assert {run.run_id for run in store.pending(runs)} == {first.run_id, second.run_id}
+        assert [run.run_id for run in store.begun(runs)] == [first.run_id]
+
+
+def test_the_folder_of_another_study_is_refused_and_untouched(folder: Path) -> None:
+    before = contents(folder)
+    other = read_study(folder).model_copy(update={"name": "other"})
+    with pytest.raises(StoreError, match=r"holds 'small', not 'other'; give another --out"), RunStore(folder, other):
+        pytest.fail("the folder was taken")
+    assert contents(folder) == before
+
+
+_HOLD = """
+import filelock, sys
+
+with filelock.FileLock(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_folder_that_another_process_holds_is_refused_until_it_is_free(folder: Path) -> None:
+    study = read_study(folder)
+    command = [sys.executable, "-c", _HOLD, str(folder / ".lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(StoreError, match="by one process at a time, but .* is in use"), RunStore(folder, study):
+            pytest.fail("the folder was taken")
+        holder.communicate()
+    with RunStore(folder, study) as store:
+        assert store.pending(expand(study)) == ()
+
+
+def test_a_refused_folder_is_free_again(folder: Path) -> None:
+    study = read_study(folder)
+    with pytest.raises(StoreError), RunStore(folder, study.model_copy(update={"name": "other"})):
+        pytest.fail("the folder was taken")
+    with RunStore(folder, study) as store:
+        assert store.folder == folder
+
+
+def test_a_folder_below_a_file_is_refused(tmp_path: Path) -> None:
+    study = small.spec(tmp_path)
+    with pytest.raises(StoreError, match="must be writable"), RunStore(tmp_path / "study.yaml" / "out", study):
+        pytest.fail("the folder was taken")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to this user")
+def test_a_folder_without_permission_is_refused(tmp_path: Path) -> None:
+    study = small.spec(tmp_path)
+    (tmp_path / "out").mkdir(mode=0o500)
+    with pytest.raises(StoreError, match="Permission denied; free space, get permission"):
+        RunStore(tmp_path / "out", study).__enter__()
+
+
+def test_data_that_has_changed_since_the_first_runs_is_refused(folder: Path) -> None:
+    study = read_study(folder)
+    with RunStore(folder, study) as store:
+        digests = {"films": read_records(folder)[0].data.digests}  # type: ignore[union-attr]
+        store.check_data(digests)
+        with pytest.raises(StoreError, match="task 'films' has changed since .*; give another --out"):
+            store.check_data({"films": digests["films"] | {"train": "0" * 64}})
+
+
+_LIMITED = """
+import resource, signal, sys
+from tuneoff.cli import main
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+main(sys.argv[1:])
+"""
+
+
+def test_a_full_disk_is_one_message_and_the_same_command_goes_on_later(tmp_path: Path) -> None:
+    # files of up to 8 KB have room: a record has, the first adapter does not
+    command = ["run", str(small.study(tmp_path)), "--out", str(tmp_path / "out")]
+    limited = [sys.executable, "-c", _LIMITED, *command]
+    done = subprocess.run(limited, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert "adapter' must be writable, but: " in done.stderr
+    assert "Traceback" not in done.stdout
+    (kept,) = read_records(tmp_path / "out")
+    assert (kept.state, kept.spec.method_name) == ("complete", "zero_shot")
+
+    outcome = tuneoff(*command)
+    assert outcome.code == 0
+    assert "1 of 5 runs are done already" in outcome.out
+    records = read_records(tmp_path / "out")
+    assert [record.state for record in records] == ["complete"] * 5
+    assert kept in records
+    assert json.loads((tmp_path / "out" / "runs" / kept.run_id / "record.json").read_text())["state"] == "complete"

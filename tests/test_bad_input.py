@@ -1,0 +1,263 @@
+"""Bad input through the command line: one message, exit code 2, no traceback, and nothing written over."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import small
+from command_line import Outcome, contents, tuneoff
+from loopback_hub import LoopbackHub, hub_environment
+
+
+def _assert_told(outcome: Outcome, told: str) -> None:
+    """Checks that a command ended in one message, which says this."""
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: ")
+    assert outcome.err.count("error: ") == 1
+    assert re.search(told, outcome.err), outcome.err
+    assert "Traceback" not in outcome.err + outcome.out
+
+
+def _refused(study: Path | str, told: str, *overrides: str) -> None:
+    """Checks that a study is refused, by `plan` as by `run`, and that nothing is written."""
+    place = Path(study).parent
+    before = contents(place)
+    options = [part for override in overrides for part in ("--set", override)]
+    _assert_told(tuneoff("run", study, "--out", place / "out", *options), told)
+    _assert_told(tuneoff("plan", study, *options), told)
+    assert contents(place) == before
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("trainning={}", r"study\.yaml: trainning: unknown name 'trainning'; did you mean 'training'"),
+        ("training.max_steps=lots", "training.max_steps: Input should be a valid integer, but got 'lots'"),
+        ("training.learning_rate=1", "training.learning_rate: 'learning_rate' is a key of something else"),
+        ("methods.lora.kind=lorra", "unknown name 'lorra'; did you mean 'lora'"),
+        ("methods.s={kind: stack, parts: [{kind: prefix}, {kind: prefix}]}", "each kind of method once"),
+        ("methods.s={kind: stack, parts: [{kind: full}, {kind: lora}]}", "unknown name 'full'"),
+        ("methods.p={kind: prefix, init: vocabulary, projection: 8}", "use projection: null"),
+        ("methods.lora.targets=[query]", "a LoRA target must be .* none that ends in 'query'"),
+        ("ablations.lora_rank.of=lara", "ablations.lora_rank.of: .*did you mean 'lora'"),
+        ("train_sizes=[25]", "25"),
+        ("tasks.films.prompt='{review}'", "unknown name 'review'"),
+        ("tasks.films.target=class", "unknown name 'class'"),
+        ("tasks.films.labels={yes: negative, no: positive}", r"one of \['yes', 'no'\], but column 'label' holds '0'"),
+        ("tasks.films.max_target_length=1", "must fit into max_target_length=1 tokens"),
+        ("tasks.films.source={builtin: review}", "did you mean 'reviews'"),
+        ("tasks.films.source.files.train=absent.csv", "there is no '.*absent.csv'"),
+        ("tasks.films.source.files.train=train.xlsx", r"\.xlsx"),
+        ("model.id=builtin:rondom", "unknown name 'rondom'; did you mean 'random'"),
+        ("model.id=./absent", "a local model is a folder, but there is none at '.*/absent'"),
+        ("model.id=not an id at all", "'not an id at all'"),
+        ("seeds", "an override has the form path=value, but got 'seeds'"),
+        ("train_sizes.0=3", "an override's path must lead through mappings"),
+        ("seeds=[0", "an override's value must be valid YAML"),
+    ],
+)
+def test_a_wrong_value_in_a_study_is_refused(tmp_path: Path, override: str, told: str) -> None:
+    _refused(small.study(tmp_path), told, override)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "study.yaml holds nothing"),
+        (b"just words", "study.yaml holds a str"),
+        (b"name: caf\xe9", "must be readable UTF-8 text"),
+        (b"!!python/object/apply:os.getcwd []", "must be valid YAML"),
+        (b"name: [", "must be valid YAML"),
+    ],
+)
+def test_a_file_that_is_no_study_is_refused(tmp_path: Path, content: bytes, told: str) -> None:
+    study = small.study(tmp_path)
+    study.write_bytes(content)
+    _refused(study, told)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("absent.yaml", "there is no file '.*absent.yaml'"), ("flan-t5-smal", "did you mean 'flan-t5-small'")],
+)
+def test_a_study_that_is_not_there_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _refused(name, told)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("data.csv", b"", "is empty"),
+        ("data.csv", b"text,label\n", "has none"),
+        ("data.csv", b"text,label\ncaf\xe9,1\n", "at line 2 .byte 0xe9"),
+        ("data.csv", b"text,label\na,1\nb,2\n", "but column 'label' holds '2' at .*line 3"),
+        ("data.csv", b"text,label\na,1\nb\n", "has 1 instead of 2 at line 3"),
+        ("data.parquet", b"PAR1 and no more", "must be whole"),
+        ("data.jsonl", b'{"text": "a", "label": 1}\n{"text": \n', "at line 2"),
+        ("data.json", b'{"text": "a"}', "list of objects"),
+    ],
+)
+def test_an_unusable_data_file_is_refused(tmp_path: Path, name: str, content: bytes, told: str) -> None:
+    study = small.study(tmp_path)
+    (tmp_path / name).write_bytes(content)
+    _refused(study, told, f"tasks.films.source.files.train={name}")
+
+
+def _without_weights(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+
+
+def _of_another_family(folder: Path) -> None:
+    (folder / "config.json").write_text(json.dumps({"model_type": "bert"}), encoding="utf-8")
+
+
+def _pickled(folder: Path) -> None:
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+
+def _incomplete(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    del weights["decoder.final_layer_norm.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _of_another_shape(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | {"d_ff": 64}), encoding="utf-8")
+
+
+def _cut_short(folder: Path) -> None:
+    content = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(content[: len(content) // 2])
+
+
+def _without_tokenizer(folder: Path) -> None:
+    for path in folder.glob("*token*"):
+        path.unlink()
+
+
+def _without_config(folder: Path) -> None:
+    (folder / "config.json").unlink()
+
+
+def _with_broken_config(folder: Path) -> None:
+    (folder / "config.json").write_text("{", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (_without_weights, "must bring its weights as safetensors"),
+        (_of_another_family, "must be of the T5 family .* is 'bert'"),
+        (_pickled, "must bring its weights as safetensors"),
+        (_incomplete, r"has 1 missing keys \(such as decoder.final_layer_norm.weight\)"),
+        (_of_another_shape, "has [0-9] mismatched keys"),
+        (_cut_short, "must bring its weights as safetensors"),
+        (_without_tokenizer, "must come with its tokenizer"),
+        (_without_config, "must come with its config.json"),
+        (_with_broken_config, "must come with its config.json"),
+    ],
+)
+def test_an_unusable_model_folder_is_refused(
+    model_folder: Path, tmp_path: Path, damage: Callable[[Path], None], told: str
+) -> None:
+    study = small.study(tmp_path)
+    damage(Path(shutil.copytree(model_folder, tmp_path / "model")))
+    _refused(study, told, "model.id=./model")
+
+
+def test_a_hub_that_cannot_be_reached_is_told(tmp_path: Path) -> None:
+    with LoopbackHub() as gone:
+        endpoint = gone.endpoint
+    study = small.study(tmp_path)
+    command = [sys.executable, "-m", "tuneoff", "run", str(study), "--out", "out", "--set", "model.id=org/tiny"]
+    environment = hub_environment(endpoint, tmp_path / "home")
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    outcome = Outcome(done.returncode, done.stdout, done.stderr)
+    _assert_told(outcome, "reachable hub id with config.json, but 'org/tiny' is not")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("out", ["study.yaml", "study.yaml/out", "runs-is-a-file"])
+def test_an_output_folder_that_cannot_be_made_is_told(tmp_path: Path, out: str) -> None:
+    study = small.study(tmp_path)
+    (tmp_path / "runs-is-a-file").mkdir()
+    (tmp_path / "runs-is-a-file" / "runs").touch()
+    before = contents(tmp_path)
+    _assert_told(tuneoff("run", study, "--out", tmp_path / out), "must be writable, but: ")
+    assert contents(tmp_path) == before
+
+
+@pytest.fixture
+def folder(finished: Path, tmp_path: Path) -> Path:
+    """A copy of a finished study that a test may damage."""
+    return Path(shutil.copytree(finished, tmp_path / "out"))
+
+
+def test_the_output_folder_of_another_study_is_refused(folder: Path) -> None:
+    before = contents(folder)
+    outcome = tuneoff("run", folder / "study.yaml", "--out", folder, "--set", "name=other")
+    _assert_told(outcome, "holds 'small', not 'other'; give another --out")
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("command", ["status", "report"])
+@pytest.mark.parametrize("out", ["absent", "empty", "train.csv"])
+def test_a_folder_without_a_study_is_refused(tmp_path: Path, command: str, out: str) -> None:
+    small.study(tmp_path)
+    (tmp_path / "empty").mkdir()
+    before = contents(tmp_path)
+    _assert_told(tuneoff(command, tmp_path / out), "an output folder holds study.yaml, but .* does not")
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("command", ["run", "status", "report"])
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"run_id": "a"'])
+def test_a_damaged_record_is_named_and_nothing_is_written_over(folder: Path, command: str, content: bytes) -> None:
+    path = next(folder.glob("runs/*/record.json"))
+    path.write_bytes(content)
+    before = contents(folder)
+    options = [folder / "study.yaml", "--out"] if command == "run" else []
+    _assert_told(tuneoff(command, *options, folder), f"{re.escape(str(path))} is not .*delete that run's folder")
+    assert contents(folder) == before
+
+
+def test_a_damaged_curve_is_named_by_the_report(folder: Path) -> None:
+    path = next(folder.glob("runs/*lora*/curve.jsonl"))
+    path.write_bytes(b'{"step": ')
+    before = contents(folder)
+    _assert_told(tuneoff("report", folder), re.escape(str(path)))
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["run", "quickstart", "--workers", "0"], "--workers"),
+        (["run", "quickstart", "--executor", "cloud"], "--executor"),
+        (["run"], "STUDY"),
+        (["rnu", "quickstart"], "rnu"),
+        (["run", "quickstart", "--sett", "a=b"], "--sett"),
+    ],
+)
+def test_a_wrong_command_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = tuneoff(*arguments)
+    assert outcome.code == 2
+    assert told in outcome.err
+    assert "Traceback" not in outcome.err + outcome.out
+    assert contents(tmp_path) == {}

@@ -1,0 +1,172 @@
+"""The command line: what each command leaves, says and returns."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+import yaml
+
+import small
+from command_line import contents, tuneoff
+from tuneoff.spec import dump_study, expand, packaged_studies, read_records, read_study
+
+
+@pytest.fixture
+def folder(finished: Path, tmp_path: Path) -> Path:
+    """A copy of a finished study that a test may change."""
+    return Path(shutil.copytree(finished, tmp_path / "out"))
+
+
+def _fresh(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    """The command line in a process of its own; it tells at last which heavy packages it has imported."""
+    heavy = "{'torch', 'transformers', 'peft', 'datasets', 'ray'}"
+    script = (
+        "import atexit, sys\n"
+        f"atexit.register(lambda: sys.stderr.write('heavy: ' + ' '.join(sorted({heavy} & set(sys.modules)))))\n"
+        "from tuneoff.cli import main\n"
+        "main()"
+    )
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_run_leaves_the_study_its_runs_and_a_report(finished: Path) -> None:
+    assert (finished / "study.yaml").read_text(encoding="utf-8") == dump_study(read_study(finished))
+    runs = expand(read_study(finished))
+    assert {path.name for path in (finished / "runs").iterdir()} == {run.run_id for run in runs}
+    for run in runs:
+        files = set(contents(finished / "runs" / run.run_id))
+        adapter = {"adapter", "adapter/adapter.json", "adapter/adapter.safetensors"}
+        always = {"record.json", "curve.jsonl", "predictions.parquet"}
+        assert files == always | (adapter if run.method_name != "zero_shot" else set())
+        rows = pyarrow.parquet.read_table(finished / "runs" / run.run_id / "predictions.parquet")
+        assert len(rows) == small.ROWS["test"]
+    report = {path.name for path in (finished / "report").iterdir()}
+    assert report == {"report.md", "report.html", "summary.csv", "plots"}
+    assert list((finished / "report" / "plots").glob("*.png"))
+
+
+def test_the_same_run_again_does_nothing_and_says_so(folder: Path) -> None:
+    before = contents(folder / "runs")
+    outcome = tuneoff("run", folder / "study.yaml", "--out", folder)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "5 of 5 runs are done already" in outcome.out
+    assert contents(folder / "runs") == before
+
+
+def test_a_run_goes_to_results_by_the_studys_name_unless_told(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished, tmp_path / "results" / "small")
+    monkeypatch.chdir(tmp_path)
+    outcome = tuneoff("run", finished / "study.yaml")
+    assert outcome.code == 0
+    assert "5 of 5 runs are done already" in outcome.out
+    assert "report: results/small/report/report.md" in outcome.out
+
+
+def test_a_diverged_run_is_told_and_returns_one(tmp_path: Path) -> None:
+    overrides = ["methods={full: {kind: full, learning_rate: 1e30}}", "ablations={}", "train_sizes=[8]"]
+    command = ["run", small.study(tmp_path), "--out", tmp_path / "out"]
+    outcome = tuneoff(*command, *(part for override in overrides for part in ("--set", override)))
+    assert (outcome.code, outcome.err) == (1, "")
+    assert re.search(r"films\.full\.n8\.s0-\w+: diverged: at step \d+ the loss is", outcome.out)
+    assert (tmp_path / "out" / "report" / "report.md").is_file()
+    assert tuneoff("status", tmp_path / "out") == (0, "0 of 1 runs complete\n1 diverged\n", "")
+    assert tuneoff("report", tmp_path / "out").code == 1
+
+
+def test_a_report_is_made_again_without_torch(folder: Path) -> None:
+    shutil.rmtree(folder / "report")
+    done = _fresh("report", folder)
+    assert (done.returncode, done.stderr) == (0, "heavy: ")
+    assert f"report: {(folder / 'report' / 'report.md').as_posix()}" in done.stdout
+    assert (folder / "report" / "summary.csv").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"), [(["--help"], "fine-tuning"), (["run", "--help"], "STUDY"), (["studies"], "quickstart")]
+)
+def test_help_and_lists_come_without_heavy_imports(arguments: list[str], told: str) -> None:
+    done = _fresh(*arguments)
+    assert (done.returncode, done.stderr) == (0, "heavy: ")
+    assert told in done.stdout
+
+
+def test_the_module_is_the_command() -> None:
+    command = [sys.executable, "-m", "tuneoff", "studies"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == tuneoff("studies").out
+
+
+def test_studies_lists_the_packaged_ones_with_their_runs() -> None:
+    lines = tuneoff("studies").out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == list(packaged_studies())
+    assert "flan-t5-small: google/flan-t5-small on sst2, samsum; 52 runs" in lines
+
+
+def test_status_counts_the_runs_by_state(folder: Path) -> None:
+    assert tuneoff("status", folder) == (0, "5 of 5 runs complete\n", "")
+    failed, missing, *_ = read_records(folder)
+    path = folder / "runs" / failed.run_id / "record.json"
+    record = failed.model_copy(update={"state": "out_of_memory", "scores": {}})
+    path.write_text(record.model_dump_json(), encoding="utf-8")
+    shutil.rmtree(folder / "runs" / missing.run_id)
+    assert tuneoff("status", folder) == (0, "3 of 5 runs complete\n1 out of memory\n", "")
+
+
+def test_a_plan_lists_every_run_with_its_parameters_and_trains_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+    outcome = tuneoff("plan", small.study(tmp_path), "--set", "ablations={}", "--set", "train_sizes=[8]")
+    assert (outcome.code, outcome.err) == (0, "")
+    lora = next(line for line in outcome.out.splitlines() if "films.lora.n8.s0" in line)
+    # builtin:random has 3 encoder and 2 decoder layers, q and v of 128 x 96; rank r adds r (128 + 96) to each
+    blocks = 3 + 2 * 2
+    assert lora.count(f"{blocks * 2 * 2 * (128 + 96):,}") == 3
+    assert "films.zero_shot.nfull.s0" in outcome.out
+    assert "2 runs, about " in outcome.out
+    assert {path.suffix for path in tmp_path.iterdir()} == {".csv", ".yaml"}
+
+
+def test_an_override_on_the_command_line_is_in_the_resolved_study(folder: Path) -> None:
+    outcome = tuneoff("run", folder / "study.yaml", "--out", folder, "--set", "train_sizes=[8]")
+    assert outcome.code == 0
+    assert yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8"))["train_sizes"] == [8]
+    assert tuneoff("status", folder).out == "3 of 3 runs complete\n"
+
+
+def _interrupted(folder: Path, *options: str, when: str) -> "subprocess.CompletedProcess[str]":
+    """A run that gets Ctrl-C, with its whole group, when something matching appears in its runs' folder."""
+    long = ["--set", "training={max_steps: 1000000, eval_steps: 1000000}", "--set", "training.logging_steps=1"]
+    command = [sys.executable, "-m", "tuneoff", "run", str(small.study(folder)), "--out", str(folder / "out")]
+    with subprocess.Popen(
+        [*command, *long, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        while process.poll() is None and not list((folder / "out").glob(when)):
+            pass
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX")
+@pytest.mark.parametrize(
+    ("options", "when"),
+    [([], "runs/films.lora.*/curve.jsonl"), (["--executor", "process"], "runs")],
+    ids=["inline, in training", "processes, while they start"],
+)
+def test_ctrl_c_is_no_traceback_and_the_same_command_goes_on(tmp_path: Path, options: list[str], when: str) -> None:
+    done = _interrupted(tmp_path, *options, when=when)
+    assert (done.returncode, done.stderr) == (130, "")
+    assert "interrupted; the same command goes on where this one stopped" in done.stdout
+    states = {record.spec.method_name: record.state for record in read_records(tmp_path / "out")}
+    assert states == ({} if options else {"zero_shot": "complete", "lora": "cancelled"})
