@@ -32,6 +32,8 @@ def tuneoff(*arguments: str | Path) -> Outcome:
 def contents(folder: Path) -> dict[str, str]:
     """The digest of every file in a folder, by its path; folders as such too."""
     return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        if path.is_file()
+        else ""
         for path in sorted(folder.rglob("*"))
     }

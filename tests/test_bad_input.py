@@ -51,7 +51,10 @@ def _refused(study: Path | str, told: str, *overrides: str) -> None:
         ("train_sizes=[25]", "25"),
         ("tasks.films.prompt='{review}'", "unknown name 'review'"),
         ("tasks.films.target=class", "unknown name 'class'"),
-        ("tasks.films.labels={yes: negative, no: positive}", r"one of \['yes', 'no'\], but column 'label' holds '0'"),
+        (
+            "tasks.films.labels={yes: negative, no: positive}",
+            r"one of \['yes', 'no'\], but column 'label' holds '0'",
+        ),
         ("tasks.films.max_target_length=1", "must fit into max_target_length=1 tokens"),
         ("tasks.films.source={builtin: review}", "did you mean 'reviews'"),
         ("tasks.films.source.files.train=absent.csv", "there is no '.*absent.csv'"),
@@ -182,11 +185,22 @@ def test_a_hub_that_cannot_be_reached_is_told(tmp_path: Path) -> None:
     with LoopbackHub() as gone:
         endpoint = gone.endpoint
     study = small.study(tmp_path)
-    command = [sys.executable, "-m", "tuneoff", "run", str(study), "--out", "out", "--set", "model.id=org/tiny"]
+    command = [
+        sys.executable,
+        "-m",
+        "tuneoff",
+        "run",
+        str(study),
+        "--out",
+        "out",
+        "--set",
+        "model.id=org/tiny",
+    ]
     environment = hub_environment(endpoint, tmp_path / "home")
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     outcome = Outcome(done.returncode, done.stdout, done.stderr)
-    _assert_told(outcome, "reachable hub id with config.json, but 'org/tiny' is not")
+    _assert_told(outcome, r"hub id .*'org/tiny' is not: .*; give a local folder .*builtin:random")
+    assert outcome.err.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 
@@ -225,12 +239,16 @@ def test_a_folder_without_a_study_is_refused(tmp_path: Path, command: str, out: 
 
 @pytest.mark.parametrize("command", ["run", "status", "report"])
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"run_id": "a"'])
-def test_a_damaged_record_is_named_and_nothing_is_written_over(folder: Path, command: str, content: bytes) -> None:
+def test_a_damaged_record_is_named_and_nothing_is_written_over(
+    folder: Path, command: str, content: bytes
+) -> None:
     path = next(folder.glob("runs/*/record.json"))
     path.write_bytes(content)
     before = contents(folder)
     options = [folder / "study.yaml", "--out"] if command == "run" else []
-    _assert_told(tuneoff(command, *options, folder), f"{re.escape(str(path))} is not .*delete that run's folder")
+    _assert_told(
+        tuneoff(command, *options, folder), f"{re.escape(str(path))} is not .*delete that run's folder"
+    )
     assert contents(folder) == before
 
 

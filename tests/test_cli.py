@@ -6,8 +6,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pyarrow.parquet
 import pytest
 import yaml
@@ -23,16 +26,22 @@ def folder(finished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "out"))
 
 
+_TELLING = """
+import atexit, sys
+from tuneoff.cli import main
+
+@atexit.register
+def tell():
+    heavy = {"torch", "transformers", "peft", "datasets", "ray"} & set(sys.modules)
+    print("heavy:", *sorted(heavy), file=sys.stderr)
+
+main()
+"""
+
+
 def _fresh(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     """The command line in a process of its own; it tells at last which heavy packages it has imported."""
-    heavy = "{'torch', 'transformers', 'peft', 'datasets', 'ray'}"
-    script = (
-        "import atexit, sys\n"
-        f"atexit.register(lambda: sys.stderr.write('heavy: ' + ' '.join(sorted({heavy} & set(sys.modules)))))\n"
-        "from tuneoff.cli import main\n"
-        "main()"
-    )
-    command = [sys.executable, "-c", script, *map(str, arguments)]
+    command = [sys.executable, "-c", _TELLING, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -52,23 +61,17 @@ def test_a_run_leaves_the_study_its_runs_and_a_report(finished: Path) -> None:
     assert list((finished / "report" / "plots").glob("*.png"))
 
 
-def test_the_same_run_again_does_nothing_and_says_so(folder: Path) -> None:
-    before = contents(folder / "runs")
-    outcome = tuneoff("run", folder / "study.yaml", "--out", folder)
-    assert (outcome.code, outcome.err) == (0, "")
-    assert "5 of 5 runs are done already" in outcome.out
-    assert contents(folder / "runs") == before
-
-
-def test_a_run_goes_to_results_by_the_studys_name_unless_told(
+def test_a_run_goes_to_results_unless_told_and_the_same_again_does_nothing(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(finished, tmp_path / "results" / "small")
+    folder = Path(shutil.copytree(finished, tmp_path / "results" / "small"))
+    before = contents(folder / "runs")
     monkeypatch.chdir(tmp_path)
     outcome = tuneoff("run", finished / "study.yaml")
-    assert outcome.code == 0
+    assert (outcome.code, outcome.err) == (0, "")
     assert "5 of 5 runs are done already" in outcome.out
     assert "report: results/small/report/report.md" in outcome.out
+    assert contents(folder / "runs") == before
 
 
 def test_a_diverged_run_is_told_and_returns_one(tmp_path: Path) -> None:
@@ -85,17 +88,18 @@ def test_a_diverged_run_is_told_and_returns_one(tmp_path: Path) -> None:
 def test_a_report_is_made_again_without_torch(folder: Path) -> None:
     shutil.rmtree(folder / "report")
     done = _fresh("report", folder)
-    assert (done.returncode, done.stderr) == (0, "heavy: ")
+    assert (done.returncode, done.stderr) == (0, "heavy:\n")
     assert f"report: {(folder / 'report' / 'report.md').as_posix()}" in done.stdout
     assert (folder / "report" / "summary.csv").is_file()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"), [(["--help"], "fine-tuning"), (["run", "--help"], "STUDY"), (["studies"], "quickstart")]
+    ("arguments", "told"),
+    [(["--help"], "fine-tuning"), (["run", "--help"], "STUDY"), (["studies"], "quickstart")],
 )
 def test_help_and_lists_come_without_heavy_imports(arguments: list[str], told: str) -> None:
     done = _fresh(*arguments)
-    assert (done.returncode, done.stderr) == (0, "heavy: ")
+    assert (done.returncode, done.stderr) == (0, "heavy:\n")
     assert told in done.stdout
 
 
@@ -144,15 +148,34 @@ def test_an_override_on_the_command_line_is_in_the_resolved_study(folder: Path) 
     assert tuneoff("status", folder).out == "3 of 3 runs complete\n"
 
 
-def _interrupted(folder: Path, *options: str, when: str) -> "subprocess.CompletedProcess[str]":
-    """A run that gets Ctrl-C, with its whole group, when something matching appears in its runs' folder."""
-    long = ["--set", "training={max_steps: 1000000, eval_steps: 1000000}", "--set", "training.logging_steps=1"]
+def _in_training(folder: Path, process: psutil.Process) -> bool:
+    return bool(list(folder.glob("out/runs/films.lora.*/curve.jsonl")))
+
+
+def _starting_workers(folder: Path, process: psutil.Process) -> bool:
+    return any("spawn_main" in " ".join(child.cmdline()) for child in process.children())
+
+
+def _interrupted(
+    folder: Path, *options: str, when: Callable[[Path, psutil.Process], bool]
+) -> "subprocess.CompletedProcess[str]":
+    """A run that gets Ctrl-C, with its whole group, at a certain moment."""
+    long = [
+        "--set",
+        "training={max_steps: 1000000, eval_steps: 1000000}",
+        "--set",
+        "training.logging_steps=1",
+    ]
     command = [sys.executable, "-m", "tuneoff", "run", str(small.study(folder)), "--out", str(folder / "out")]
     with subprocess.Popen(
-        [*command, *long, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [*command, *long, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as process:
-        while process.poll() is None and not list((folder / "out").glob(when)):
-            pass
+        while process.poll() is None and not when(folder, psutil.Process(process.pid)):
+            time.sleep(0.02)
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=120)
     return subprocess.CompletedProcess(command, process.returncode, out, err)
@@ -161,10 +184,12 @@ def _interrupted(folder: Path, *options: str, when: str) -> "subprocess.Complete
 @pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX")
 @pytest.mark.parametrize(
     ("options", "when"),
-    [([], "runs/films.lora.*/curve.jsonl"), (["--executor", "process"], "runs")],
+    [([], _in_training), (["--executor", "process"], _starting_workers)],
     ids=["inline, in training", "processes, while they start"],
 )
-def test_ctrl_c_is_no_traceback_and_the_same_command_goes_on(tmp_path: Path, options: list[str], when: str) -> None:
+def test_ctrl_c_is_no_traceback_and_the_same_command_goes_on(
+    tmp_path: Path, options: list[str], when: Callable[[Path, psutil.Process], bool]
+) -> None:
     done = _interrupted(tmp_path, *options, when=when)
     assert (done.returncode, done.stderr) == (130, "")
     assert "interrupted; the same command goes on where this one stopped" in done.stdout

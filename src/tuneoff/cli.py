@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tuneoff.spec import RunRecord
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+_PLAN_WIDTH = 132
 
 app = typer.Typer(
     help="Which way of fine-tuning suits this model, this data and this budget: answered with evidence.",
@@ -93,16 +94,14 @@ def plan(study: StudyName, overrides: Overrides = None) -> None:
     runs = expand(spec)
     console = Console()
 
-    from tuneoff.study import check, estimate
+    from tuneoff.study import estimate
 
     with console.status("timing each method on each task"):
-        check(runs)
         estimates = estimate(runs)
-    table = Table(
-        "run", *(f"{name}" for name in ("trainable", "%", "receiving gradient", "stored", "deployed", "time"))
-    )
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = Table(box=None, pad_edge=False)
+    table.add_column("run", no_wrap=True)
+    for name in ("trainable", "%", "receiving\ngradient", "stored", "deployed", "time"):
+        table.add_column(name, justify="right", no_wrap=True)
     for item in estimates:
         counts = item.footprint
         table.add_row(
@@ -114,7 +113,8 @@ def plan(study: StudyName, overrides: Overrides = None) -> None:
             f"{counts.deployed:,}",
             _duration(item.seconds),
         )
-    console.print(table)
+    # run ids are there to be copied: a narrow terminal wraps them, it must not cut them
+    Console(width=max(console.width, _PLAN_WIDTH)).print(table)
     total = _duration(sum(item.seconds for item in estimates))
     console.print(f"{len(runs)} runs, about {total} one after another on this machine")
 

@@ -34,10 +34,16 @@ def test_a_packaged_study_is_known_by_its_own_name(name: str) -> None:
 def test_the_study_of_flan_t5_compares_what_it_promises() -> None:
     study = load_study("flan-t5-small")
     assert study.model.id == "google/flan-t5-small"
-    assert [task.source.model_dump()["hub"] for task in study.tasks.values()] == ["SetFit/sst2", "knkarthick/samsum"]
+    assert [task.source.model_dump()["hub"] for task in study.tasks.values()] == [
+        "SetFit/sst2",
+        "knkarthick/samsum",
+    ]
     assert [method.kind for method in study.methods.values()] == ["none", "full", "lora", "prefix", "prompt"]
     assert study.seeds == (0, 1, 2, 3, 4)
-    assert study.ablations["prefix_projection"].model_dump() == {"of": "prefix", "vary": {"projection": (512, None)}}
+    assert study.ablations["prefix_projection"].model_dump() == {
+        "of": "prefix",
+        "vary": {"projection": (512, None)},
+    }
 
 
 @pytest.mark.parametrize("name", packaged_studies())
@@ -48,7 +54,8 @@ def test_a_dumped_study_loads_to_an_equal_one(tmp_path: Path, name: str) -> None
 
 
 _TEXTS = st.one_of(
-    st.text(min_size=1), st.sampled_from(["1e5", "no", "true", "~", "null", "0x1f", "2026-01-01", "1:30", "=", "<<"])
+    st.text(min_size=1),
+    st.sampled_from(["1e5", "no", "true", "~", "null", "0x1f", "2026-01-01", "1:30", "=", "<<"]),
 )
 
 
@@ -84,18 +91,26 @@ def test_yes_and_no_are_words_and_true_and_false_are_not(tmp_path: Path) -> None
 
 def test_methods_may_share_values_by_a_merge_key(tmp_path: Path) -> None:
     path = _rewritten(
-        tmp_path, "lora: {kind: lora, rank: 2, dropout: 0.1}", "lora: &l {kind: lora, rank: 2}\n  b: {<<: *l, alpha: 3}"
+        tmp_path,
+        "lora: {kind: lora, rank: 2, dropout: 0.1}",
+        "lora: &l {kind: lora, rank: 2}\n  b: {<<: *l, alpha: 3}",
     )
     study = load_study(str(path), overrides=["methods.lora.rank=5"])
     assert study.methods["b"] == LoraSpec(kind="lora", rank=2, alpha=3)
     assert study.methods["lora"] == LoraSpec(kind="lora", rank=5)
 
 
-def test_relative_paths_start_at_the_folder_of_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_paths_start_at_the_folder_of_the_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "inside" / "model").mkdir(parents=True)
     small.study(tmp_path / "inside")
     monkeypatch.chdir(tmp_path)
-    overrides = ["model.id=model", "tasks.films.source.files.test=../test.csv", f"tasks.films.source.files.train={tmp_path}/a"]
+    overrides = [
+        "model.id=model",
+        "tasks.films.source.files.test=../test.csv",
+        f"tasks.films.source.files.train={tmp_path}/a",
+    ]
     study = load_study("inside/study.yaml", overrides=overrides)
     assert study.model.id == (tmp_path / "inside" / "model").resolve().as_posix()
     source = study.tasks["films"].source
@@ -143,7 +158,10 @@ def test_a_study_cannot_be_changed(tmp_path: Path) -> None:
         ("methods.lora.rank='8'", "methods.lora.rank: Input should be a valid integer, but got '8'"),
         ("methods.lora.learning_rate=.nan", "methods.lora.learning_rate: Input should be a finite number"),
         ("methods.lora.dropout=1", "methods.lora.dropout: Input should be less than 1, but got 1"),
-        ("training.num_train_epochs=1", "exactly one of max_steps and num_train_epochs .* max_steps=4, num_train_epochs=1.0"),
+        (
+            "training.num_train_epochs=1",
+            "exactly one of max_steps and num_train_epochs .* max_steps=4, num_train_epochs=1.0",
+        ),
         ("training.max_steps=null", "exactly one of max_steps and num_train_epochs .* max_steps=None"),
         ("seeds=[3, 3]", r"seeds: values must not repeat, but got \[3, 3\]"),
         ("seeds=[]", r"seeds: .* at least 1 item .*, but got \[\]"),
@@ -154,23 +172,56 @@ def test_a_study_cannot_be_changed(tmp_path: Path) -> None:
         ("model={}", "model.id: this key is required"),
         ("model=tiny", "model: Input should be an object, but got 'tiny'"),
         ("model.id=''", "model.id: String should have at least 1 character"),
-        ("model.id=~nobody-of-this-name/a", "must be one that this system can resolve, but got '~nobody-of-this-name/a'"),
-        ('tasks.films.source.files.train="a\\0b"', r"must be one that this system can resolve, but got 'a\\x00b'"),
-        ("methods.lora.kind=loar", r"methods.lora.kind: unknown name 'loar'; did you mean 'lora'\? \(known: full, lora"),
+        (
+            "model.id=~nobody-of-this-name/a",
+            "must be one that this system can resolve, but got '~nobody-of-this-name/a'",
+        ),
+        (
+            'tasks.films.source.files.train="a\\0b"',
+            r"must be one that this system can resolve, but got 'a\\x00b'",
+        ),
+        (
+            "methods.lora.kind=loar",
+            r"methods.lora.kind: unknown name 'loar'; did you mean 'lora'\? \(known: full, lora",
+        ),
         ("methods.lora={rank: 2}", "methods.lora: one key must say what it is"),
-        ("methods.p={kind: prefix, sites: [enc]}", "methods.p.sites.0: Input should be 'encoder', .*, but got 'enc'"),
+        (
+            "methods.p={kind: prefix, sites: [enc]}",
+            "methods.p.sites.0: Input should be 'encoder', .*, but got 'enc'",
+        ),
         ("methods.p={kind: prefix, sites: [cross, cross]}", "methods.p: sites must not repeat"),
-        ("methods.p={kind: prefix, init: vocabulary, projection: 4}", "got projection=4; use projection: null"),
-        ("methods.p={kind: prompt, init: text}", "init: text and init_text go together, but got init=text, init_text=None"),
-        ("methods.s={kind: stack, parts: [{kind: lora}, {kind: lora}]}", "each kind of method once, but got .*'lora', 'lora'"),
-        ("methods.s={kind: stack, parts: [{kind: full}, {kind: lora}]}", "methods.s.parts.0.kind: unknown name 'full'"),
+        (
+            "methods.p={kind: prefix, init: vocabulary, projection: 4}",
+            "got projection=4; use projection: null",
+        ),
+        (
+            "methods.p={kind: prompt, init: text}",
+            "init: text and init_text go together, but got init=text, init_text=None",
+        ),
+        (
+            "methods.s={kind: stack, parts: [{kind: lora}, {kind: lora}]}",
+            "each kind of method once, but got .*'lora', 'lora'",
+        ),
+        (
+            "methods.s={kind: stack, parts: [{kind: full}, {kind: lora}]}",
+            "methods.s.parts.0.kind: unknown name 'full'",
+        ),
         ("methods.s={kind: stack, parts: [{kind: lora}]}", "methods.s.parts: .* at least 2 items"),
-        ("methods.s={kind: stack, parts: [{kind: lora}, {kind: prompt, optim: adafactor}]}", "share one optim"),
-        ("tasks.films.kind=classifcation", "tasks.films.kind: unknown name 'classifcation'; did you mean 'classification'"),
+        (
+            "methods.s={kind: stack, parts: [{kind: lora}, {kind: prompt, optim: adafactor}]}",
+            "share one optim",
+        ),
+        (
+            "tasks.films.kind=classifcation",
+            "tasks.films.kind: unknown name 'classifcation'; did you mean 'classification'",
+        ),
         ("tasks.films.source={}", "tasks.films.source: one key must say what it is .*hub, files and builtin"),
         ("tasks.films.source={hub: a, builtin: b}", "tasks.films.source: one key must say what it is"),
         ("tasks.films.source.files={train: a}", "must name a train and a test file, but test is missing"),
-        ("tasks.films.source.files.dev=a", "source.files.dev: Input should be 'train', 'validation' or 'test'"),
+        (
+            "tasks.films.source.files.dev=a",
+            "source.files.dev: Input should be 'train', 'validation' or 'test'",
+        ),
         ("tasks.films.prompt=Good?", "tasks.films.prompt: .* at least one column in braces"),
         ("tasks.films.prompt='{text'", "tasks.films.prompt: a prompt must have matching braces"),
         ("tasks.films.prompt='{}'", "tasks.films.prompt: braces in a prompt must hold a column name"),
@@ -178,11 +229,26 @@ def test_a_study_cannot_be_changed(tmp_path: Path) -> None:
         ("tasks.films.labels={0: Good, 1: good}", "labels must have distinct texts"),
         ("tasks.films.positive=2", "tasks.films.positive: Input should be a valid string, but got 2"),
         ("tasks.films.positive='2'", r"positive must be one of \['0', '1'\], but got '2'"),
-        ("ablations.lora_rank.of=lorra", "ablations.lora_rank.of: .*unknown name 'lorra'; did you mean 'lora'"),
-        ("ablations.lora_rank.vary={rankk: [1]}", "ablations.lora_rank.vary: rankk: unknown name 'rankk'; did you mean 'rank'"),
-        ("ablations.lora_rank.vary={rank: [1, a]}", "ablations.lora_rank.vary: rank: Input should be a valid integer"),
-        ("ablations.lora_rank.vary={rank: 1}", "ablations.lora_rank.vary.rank: Input should be a valid array, but got 1"),
-        ("ablations.1={of: lora, vary: {rank: [0]}}", "ablations.1.vary: rank: Input should be greater than 0"),
+        (
+            "ablations.lora_rank.of=lorra",
+            "ablations.lora_rank.of: .*unknown name 'lorra'; did you mean 'lora'",
+        ),
+        (
+            "ablations.lora_rank.vary={rankk: [1]}",
+            "ablations.lora_rank.vary: rankk: unknown name 'rankk'; did you mean 'rank'",
+        ),
+        (
+            "ablations.lora_rank.vary={rank: [1, a]}",
+            "ablations.lora_rank.vary: rank: Input should be a valid integer",
+        ),
+        (
+            "ablations.lora_rank.vary={rank: 1}",
+            "ablations.lora_rank.vary.rank: Input should be a valid array, but got 1",
+        ),
+        (
+            "ablations.1={of: lora, vary: {rank: [0]}}",
+            "ablations.1.vary: rank: Input should be greater than 0",
+        ),
         ("seeds", r"an override has the form path=value, but got 'seeds' \(--set seeds=\[0,1\]\)"),
         ("=3", "an override has the form path=value, but got '=3'"),
         ("train_sizes.0=1", "must lead through mappings, but 'train_sizes' in 'train_sizes.0' is a value"),

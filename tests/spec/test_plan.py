@@ -20,6 +20,7 @@ from tuneoff.spec import (
     RunSpec,
     SummarizationSpec,
     TrainingSpec,
+    ablation_variants,
     expand,
     load_study,
     variants,
@@ -114,7 +115,9 @@ _RUN = {
     ),
     "train_size": st.sampled_from([1, 2, "full"]),
     "seed": st.integers(0, 1),
-    "training": st.builds(TrainingSpec, max_steps=st.integers(1, 2), warmup_ratio=st.sampled_from([0.0, 1e-9])),
+    "training": st.builds(
+        TrainingSpec, max_steps=st.integers(1, 2), warmup_ratio=st.sampled_from([0.0, 1e-9])
+    ),
 }
 _RUNS = st.builds(RunSpec, **_RUN)
 
@@ -136,5 +139,15 @@ _IDS = "from tuneoff.spec import *; print(*(run.run_id for run in expand(load_st
 
 def test_ids_are_the_same_in_every_process() -> None:
     environment = os.environ | {"PYTHONHASHSEED": "7"}
-    told = subprocess.run([sys.executable, "-c", _IDS], env=environment, capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        [sys.executable, "-c", _IDS], env=environment, capture_output=True, text=True, check=True
+    )
     assert told.stdout.split() == [run.run_id for run in expand(load_study("quickstart"))]
+
+
+def test_equal_variants_of_two_ablations_are_one_under_the_first_label(tmp_path: Path) -> None:
+    ablations = "{a: {of: lora, vary: {rank: [1, 2]}}, b: {of: lora, vary: {alpha: [16], rank: [2]}}}"
+    study = small.spec(tmp_path, [f"ablations={ablations}", "methods={lora: {kind: lora, rank: 1}}"])
+    assert [variant.name for variant in variants(study)] == ["lora", "lora-rank=2"]
+    second = ablation_variants(study, study.ablations["b"])
+    assert [variant.name for variant in second] == ["lora-rank=2"]

@@ -103,6 +103,8 @@ class ExecutorContract(ABC):
         records = self.executor().map(partial(stay, first=first), jobs)
         assert next(records).run_id == first
         records.close()
-        for worker in multiprocessing.active_children():
-            worker.join(timeout=60)
+        # another thread may be about to note a worker's end: one join can return too early
+        for _ in range(60):
+            for worker in multiprocessing.active_children():
+                worker.join(timeout=1)
         assert multiprocessing.active_children() == []

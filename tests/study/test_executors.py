@@ -19,6 +19,8 @@ class TestProcessExecutor(ExecutorContract):
         return ProcessExecutor(workers=2)
 
     def test_a_killed_worker_is_told_with_the_way_on(self, jobs: list[Job]) -> None:
-        with pytest.raises(TuneoffError, match=r"a worker process was killed, .* with fewer --workers") as caught:
-            list(self.executor().map(die, jobs))
+        with pytest.raises(
+            TuneoffError, match=r"a worker process was killed, .* with fewer --workers"
+        ) as caught:
+            list(self.executor().map(die, jobs[:1]))
         assert not isinstance(caught.value, InputError)

@@ -12,13 +12,24 @@ import small
 from command_line import contents
 from listening import Told
 from tuneoff.errors import DataError, InputError, StudyError
-from tuneoff.spec import CurvePoint, RunRecord, RunSpec, RunState, expand, load_study, read_records, read_study
+from tuneoff.spec import (
+    CurvePoint,
+    RunRecord,
+    RunSpec,
+    RunState,
+    expand,
+    load_study,
+    read_records,
+    read_study,
+)
 from tuneoff.study import InlineExecutor, Job, Work, run_study
 from tuneoff.training import load_backbone
 from tuneoff.training.data import run_data
 
 
-def _run(study_file: Path, folder: Path, listener: Told, overrides: Sequence[str] = ()) -> tuple[RunRecord, ...]:
+def _run(
+    study_file: Path, folder: Path, listener: Told, overrides: Sequence[str] = ()
+) -> tuple[RunRecord, ...]:
     study = load_study(str(study_file), overrides=overrides)
     run_study(study, folder, executor=InlineExecutor(), listener=listener)
     return read_records(folder)
@@ -30,10 +41,14 @@ def _timeless(records: Sequence[RunRecord]) -> list[dict[str, object]]:
 
 def _results(folder: Path) -> dict[str, str]:
     """The digests of all that runs leave besides their records."""
-    return {path: digest for path, digest in contents(folder / "runs").items() if not path.endswith("record.json")}
+    return {
+        path: digest for path, digest in contents(folder / "runs").items() if not path.endswith("record.json")
+    }
 
 
-def test_a_second_folder_gets_equal_records_predictions_curves_and_weights(finished: Path, tmp_path: Path) -> None:
+def test_a_second_folder_gets_equal_records_predictions_curves_and_weights(
+    finished: Path, tmp_path: Path
+) -> None:
     listener = Told()
     records = _run(finished.parent / "study.yaml", tmp_path / "out", listener)
     assert _timeless(records) == _timeless(read_records(finished))
@@ -53,7 +68,12 @@ def test_a_finished_run_is_never_done_again(finished: Path, tmp_path: Path) -> N
 def test_only_runs_that_a_changed_study_adds_are_done(finished: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(finished, tmp_path / "out"))
     listener = Told()
-    _run(finished.parent / "study.yaml", folder, listener, ["ablations.lora_rank.vary.rank=[1, 2, 3]", "train_sizes=[8]"])
+    _run(
+        finished.parent / "study.yaml",
+        folder,
+        listener,
+        ["ablations.lora_rank.vary.rank=[1, 2, 3]", "train_sizes=[8]"],
+    )
     assert [run.partition(".s0")[0] for run in listener.begun] == ["films.lora-rank=3.n8"]
     assert listener.total == 4
 
@@ -79,7 +99,9 @@ def test_predictions_of_every_test_example_are_kept(finished: Path) -> None:
     with open(finished.parent / "test.csv", encoding="utf-8") as file:
         labels = [row["label"] for row in csv.DictReader(file)]
     for record in read_records(finished):
-        rows = pyarrow.parquet.read_table(finished / "runs" / record.run_id / "predictions.parquet").to_pylist()
+        rows = pyarrow.parquet.read_table(
+            finished / "runs" / record.run_id / "predictions.parquet"
+        ).to_pylist()
         assert [(row["row"], row["reference"]) for row in rows] == list(enumerate(labels))
         right = sum(row["prediction"] == row["reference"] for row in rows)
         assert record.scores["eval_accuracy"] == right / len(labels)
@@ -97,13 +119,17 @@ def _generating(beams: int) -> str:
     ("override", "state", "kind"),
     [
         ("methods={full: {kind: full, learning_rate: 1e30}}", "diverged", "DivergedError"),
+        # 115 TB of keys and values
+        ("methods={prefix: {kind: prefix, length: 50000000000}}", "out_of_memory", "RuntimeError"),
         # 800 TB, more than an address space has
         (_generating(10**14), "out_of_memory", "RuntimeError"),
         # more than a tensor can count
         (_generating(10**18), "failed", "RuntimeError"),
     ],
 )
-def test_a_run_that_goes_wrong_ends_in_its_state(tmp_path: Path, override: str, state: RunState, kind: str) -> None:
+def test_a_run_that_goes_wrong_ends_in_its_state(
+    tmp_path: Path, override: str, state: RunState, kind: str
+) -> None:
     overrides = ["ablations={}", "methods={zero_shot: {kind: none}}", "train_sizes=[8]", override]
     listener = Told()
     (record,) = _run(small.study(tmp_path), tmp_path / "out", listener, overrides)
@@ -135,7 +161,11 @@ def test_train_sizes_are_nested_and_equal_for_every_method(tmp_path: Path) -> No
     ("override", "kind", "told"),
     [
         ("tasks.films.prompt='{texts}'", DataError, r"unknown name 'texts'; did you mean 'text'\?"),
-        ("tasks.films.max_target_length=1", DataError, "must fit into max_target_length=1 tokens, but 'negative' has"),
+        (
+            "tasks.films.max_target_length=1",
+            DataError,
+            "must fit into max_target_length=1 tokens, but 'negative' has",
+        ),
         ("train_sizes=[8, 25]", DataError, "25"),
         ("ablations.lora_rank.vary={targets: [[q], [w]]}", StudyError, "none that ends in 'w'"),
     ],
@@ -153,6 +183,7 @@ def test_bad_input_is_found_before_anything_is_trained_or_written(
 class _Closable:
     """An executor that knows whether it was told to end."""
 
+    in_process = False
     closed = False
 
     def map(self, work: Work, jobs: Sequence[Job]) -> Generator[RunRecord]:

@@ -63,7 +63,13 @@ def _with_state(record: RunRecord, state: RunState) -> RunRecord:
 
 @pytest.mark.parametrize(
     ("state", "again"),
-    [("complete", False), ("diverged", False), ("failed", True), ("cancelled", True), ("out_of_memory", True)],
+    [
+        ("complete", False),
+        ("diverged", False),
+        ("failed", True),
+        ("cancelled", True),
+        ("out_of_memory", True),
+    ],
 )
 def test_only_what_could_end_otherwise_is_pending(folder: Path, state: RunState, again: bool) -> None:
     study, record = read_study(folder), read_records(folder)[2]
@@ -85,7 +91,10 @@ def test_a_run_without_a_record_is_pending_and_begun(folder: Path) -> None:
 def test_the_folder_of_another_study_is_refused_and_untouched(folder: Path) -> None:
     before = contents(folder)
     other = read_study(folder).model_copy(update={"name": "other"})
-    with pytest.raises(StoreError, match=r"holds 'small', not 'other'; give another --out"), RunStore(folder, other):
+    with (
+        pytest.raises(StoreError, match=r"holds 'small', not 'other'; give another --out"),
+        RunStore(folder, other),
+    ):
         pytest.fail("the folder was taken")
     assert contents(folder) == before
 
@@ -105,7 +114,10 @@ def test_a_folder_that_another_process_holds_is_refused_until_it_is_free(folder:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(StoreError, match="by one process at a time, but .* is in use"), RunStore(folder, study):
+        with (
+            pytest.raises(StoreError, match=r"by one process at a time, but .* is in use"),
+            RunStore(folder, study),
+        ):
             pytest.fail("the folder was taken")
         holder.communicate()
     with RunStore(folder, study) as store:
@@ -122,7 +134,10 @@ def test_a_refused_folder_is_free_again(folder: Path) -> None:
 
 def test_a_folder_below_a_file_is_refused(tmp_path: Path) -> None:
     study = small.spec(tmp_path)
-    with pytest.raises(StoreError, match="must be writable"), RunStore(tmp_path / "study.yaml" / "out", study):
+    with (
+        pytest.raises(StoreError, match="must be writable"),
+        RunStore(tmp_path / "study.yaml" / "out", study),
+    ):
         pytest.fail("the folder was taken")
 
 
@@ -139,7 +154,7 @@ def test_data_that_has_changed_since_the_first_runs_is_refused(folder: Path) -> 
     with RunStore(folder, study) as store:
         digests = {"films": read_records(folder)[0].data.digests}  # type: ignore[union-attr]
         store.check_data(digests)
-        with pytest.raises(StoreError, match="task 'films' has changed since .*; give another --out"):
+        with pytest.raises(StoreError, match=r"task 'films' has changed since .*; give another --out"):
             store.check_data({"films": digests["films"] | {"train": "0" * 64}})
 
 
@@ -171,4 +186,7 @@ def test_a_full_disk_is_one_message_and_the_same_command_goes_on_later(tmp_path:
     records = read_records(tmp_path / "out")
     assert [record.state for record in records] == ["complete"] * 5
     assert kept in records
-    assert json.loads((tmp_path / "out" / "runs" / kept.run_id / "record.json").read_text())["state"] == "complete"
+    assert (
+        json.loads((tmp_path / "out" / "runs" / kept.run_id / "record.json").read_text())["state"]
+        == "complete"
+    )

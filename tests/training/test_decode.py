@@ -1,8 +1,8 @@
 import pytest
 import torch
+
 from models import batch, tiny_t5
 from test_prompt import word_tokenizer
-
 from tuneoff.methods import attach
 from tuneoff.spec import ClassificationSpec, NoneSpec, PrefixSpec, PromptSpec, StackSpec, SummarizationSpec
 from tuneoff.tasks import Example

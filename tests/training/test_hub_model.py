@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import small
-from loopback_hub import LoopbackHub, hub_environment
+from loopback_hub import LoopbackHub
 from tuneoff.spec import read_records
 
 _LOAD = """
@@ -83,17 +83,16 @@ def test_a_model_loads_by_id_with_its_commit_and_a_pinned_one_stays(
     assert "\n" not in told
 
 
-def test_a_hub_that_is_not_there_is_told_with_the_way_out(tmp_path: Path) -> None:
-    with LoopbackHub() as gone:
-        endpoint = gone.endpoint
-    (told,) = _load(hub_environment(endpoint, tmp_path), tmp_path, {"id": "org/tiny"})
-    assert "reachable hub id with config.json, but 'org/tiny' is not" in str(told["error"])
-    assert "give a local folder (model: {id: ./folder})" in str(told["error"])
-
-
-def test_a_study_of_hub_model_and_hub_data_runs_and_records_both_commits(hub: LoopbackHub, tmp_path: Path) -> None:
+def test_a_study_of_hub_model_and_hub_data_runs_and_records_both_commits(
+    hub: LoopbackHub, tmp_path: Path
+) -> None:
     study = small.study(tmp_path)
-    overrides = ["model={id: org/tiny}", "tasks.films.source={hub: org/films}", "ablations={}", "train_sizes=[8]"]
+    overrides = [
+        "model={id: org/tiny}",
+        "tasks.films.source={hub: org/films}",
+        "ablations={}",
+        "train_sizes=[8]",
+    ]
     options = [part for override in overrides for part in ("--set", override)]
     command = [sys.executable, "-m", "tuneoff", "run", str(study), "--out", "out", *options]
     environment = hub.environment(tmp_path / "home")

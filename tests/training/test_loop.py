@@ -2,9 +2,9 @@ import math
 
 import pytest
 import torch
-from models import VOCABULARY, tiny_t5
 from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments
 
+from models import VOCABULARY, tiny_t5
 from tuneoff.errors import DivergedError
 from tuneoff.methods import attach
 from tuneoff.spec import FullSpec, LoraSpec, PrefixSpec, PromptSpec, StackSpec, TrainingSpec

@@ -58,9 +58,7 @@ def load_study(study: str, *, overrides: Iterable[str] = ()) -> StudySpec:
 
 def dump_study(study: StudySpec) -> str:
     """The study as YAML that `load_study` reads back to an equal spec."""
-    text: str = yaml.dump(
-        study.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True
-    )
+    text: str = yaml.dump(study.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     return text
 
 
@@ -144,10 +142,9 @@ def _apply(data: dict[str, Any], override: str) -> None:
 
 def _anchor_paths(data: dict[str, Any], folder: Path) -> None:
     """Makes the local paths of a study absolute; what has another form is left for validation."""
-    model = data.get("model")
-    name = model.get("id") if isinstance(model, dict) else None
-    if isinstance(name, str) and (name.startswith((".", "/", "~")) or (name and (folder / name).is_dir())):
-        model["id"] = _anchored(folder, name)
+    match data.get("model"):
+        case {"id": str(name)} if name.startswith((".", "/", "~")) or (name and (folder / name).is_dir()):
+            data["model"]["id"] = _anchored(folder, name)
     tasks = data.get("tasks")
     for task in tasks.values() if isinstance(tasks, dict) else ():
         source = task.get("source") if isinstance(task, dict) else None
@@ -161,7 +158,9 @@ def _anchored(folder: Path, name: str) -> str:
     try:
         return (folder / Path(name).expanduser()).resolve().as_posix()
     except (RuntimeError, ValueError) as error:
-        raise StudyError(f"a path must be one that this system can resolve, but got {name!r}: {error}") from error
+        raise StudyError(
+            f"a path must be one that this system can resolve, but got {name!r}: {error}"
+        ) from error
 
 
 def _told(where: str, data: object, error: ValidationError) -> str:
@@ -196,10 +195,9 @@ def _located(data: Any, detail: ErrorDetails) -> tuple[str, Any]:
     """The dotted path of an error without the union tags that pydantic puts in, and the value there."""
     steps: list[str] = []
     for step in detail["loc"]:
-        if isinstance(data, dict) and step in data:
-            data = data[step]
-        elif isinstance(data, list) and isinstance(step, int):
-            data = data[step]
+        inside = data if isinstance(data, dict) else dict(enumerate(data if isinstance(data, list) else ()))
+        if step in inside:
+            data = inside[step]
         elif detail["type"] != "missing" or step != detail["loc"][-1]:
             continue
         steps.append(str(step))

@@ -53,34 +53,39 @@ class Variant(NamedTuple):
 def ablation_variants(study: StudySpec, ablation: AblationSpec) -> tuple[Variant, ...]:
     """The variants of one ablation, in the order of its values.
 
-    A variant equal to a method of the study is that method, under that method's name.
+    A variant equal to a method of the study or to a variant of an earlier ablation keeps its name.
 
     Raises:
         StudyError: the study has no such method.
         pydantic.ValidationError: the method has no such field, or a value does not fit.
     """
+    names = {method: name for name, method in reversed(study.methods.items())}
+    earlier = itertools.takewhile(lambda other: other != ablation, study.ablations.values())
+    for one in (*earlier, ablation):
+        for name, method in _varied(study, one):
+            names.setdefault(method, name)
+    return tuple(Variant(names[method], method) for _, method in _varied(study, ablation))
+
+
+def variants(study: StudySpec) -> tuple[Variant, ...]:
+    """Methods and ablation variants of a study, each once, methods first."""
+    methods = [Variant(name, method) for name, method in study.methods.items()]
+    varied = [variant for one in study.ablations.values() for variant in ablation_variants(study, one)]
+    return tuple(dict.fromkeys(methods + varied))
+
+
+def _varied(study: StudySpec, ablation: AblationSpec) -> Iterator[tuple[str, Method]]:
     if ablation.of not in study.methods:
         raise StudyError(
             f"an ablation varies a method of the study: {unknown_name(ablation.of, study.methods)}"
         )
     base = study.methods[ablation.of]
-    names = {method: name for name, method in reversed(study.methods.items())}
-    variants = []
     for values in itertools.product(*ablation.vary.values()):
         change = dict(zip(ablation.vary, values, strict=True))
         # through JSON, as study files are read, so that values are held to the same types
         method = type(base).model_validate_json(json.dumps(base.model_dump() | change))
         label = "-".join(f"{field}={_written(value)}" for field, value in change.items())
-        variants.append(Variant(names.get(method, f"{ablation.of}-{label}"), method))
-    return tuple(variants)
-
-
-def variants(study: StudySpec) -> tuple[Variant, ...]:
-    """Methods and ablation variants of a study, each once, methods first."""
-    everything = [Variant(name, method) for name, method in study.methods.items()]
-    for ablation in study.ablations.values():
-        everything.extend(ablation_variants(study, ablation))
-    return tuple(dict.fromkeys(everything))
+        yield f"{ablation.of}-{label}", method
 
 
 def expand(study: StudySpec) -> tuple[RunSpec, ...]:

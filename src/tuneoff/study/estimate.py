@@ -1,13 +1,14 @@
-"""What a run will train and how long it will take, measured without training it."""
+"""What a run will train and how long it will take, from a few steps on a model that is thrown away."""
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 from tuneoff.methods import footprint
 from tuneoff.spec import Footprint, RunSpec
-from tuneoff.training import Encoded, Prepared, collate, generator, prepare, total_steps, windows
-from tuneoff.training.precision import autocast
+from tuneoff.training import Encoded, Prepared, generator, prepare, total_steps, windows
+from tuneoff.training.loop import Optimise
 
 Result = TypeVar("Result")
 _PROBES = 3
@@ -82,25 +83,13 @@ def _measure(run: RunSpec) -> tuple[Cost, int]:
 
 
 def _step_seconds(run: Prepared) -> float:
-    """The median time of a forward and backward pass over real batches, in training mode."""
-    adapted, training = run.adapted, run.spec.training
+    """The median time of a few optimiser steps over real batches; the model is thrown away afterwards."""
+    training = run.spec.training
+    pad_token_id = run.backbone.tokenizer.pad_token_id
+    optimise = Optimise(run.adapted, training, dtype=run.dtype, steps=_PROBES, pad_token_id=pad_token_id)
     order = generator(run.spec.seed, "order")
-    adapted.model.train()
-    times = []
-    for window in windows(run.data.encoded["train"], training, order=order, steps=_PROBES):
-        started = time.perf_counter()
-        for batch in window:
-            inputs = collate(
-                batch,
-                prompt_ids=adapted.prompt_ids,
-                pad_token_id=run.backbone.tokenizer.pad_token_id,
-                device=adapted.model.device,
-            )
-            with autocast(adapted.model.device, run.dtype):
-                loss = adapted.model(**inputs).loss
-            loss.backward()
-        times.append(time.perf_counter() - started)
-        adapted.model.zero_grad(set_to_none=True)
+    steps = windows(run.data.encoded["train"], training, order=order, steps=_PROBES)
+    times = [_timed(partial(optimise, window, step))[0] for step, window in enumerate(steps)]
     return sorted(times)[len(times) // 2]
 
 

@@ -3,7 +3,7 @@
 import multiprocessing
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +28,9 @@ Work = Callable[[Job], RunRecord]
 class Executor(Protocol):
     """Does jobs and gives their records as they end, in any order."""
 
+    in_process: bool
+    """Whether work is done in the caller's own process, so that it may call back."""
+
     def map(self, work: Work, jobs: Sequence[Job]) -> Generator[RunRecord]:
         """The record of each job. An exception of `work` ends the iteration; closing it ends the work."""
         ...
@@ -37,6 +40,8 @@ class Executor(Protocol):
 class InlineExecutor:
     """One job after another in this process, with all its threads."""
 
+    in_process = True
+
     def map(self, work: Work, jobs: Sequence[Job]) -> Generator[RunRecord]:
         """The record of each job, in order."""
         yield from map(work, jobs)
@@ -45,6 +50,8 @@ class InlineExecutor:
 @final
 class ProcessExecutor:
     """Several worker processes; together their threads fit the cores."""
+
+    in_process = False
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
@@ -59,15 +66,18 @@ class ProcessExecutor:
         pool = ProcessPoolExecutor(
             self.workers,
             mp_context=multiprocessing.get_context("spawn"),
-            initializer=torch.set_num_threads,
+            initializer=_start_worker,
             initargs=(self.threads,),
         )
         workers_before = set(multiprocessing.active_children())
         try:
-            with _interrupts_ignored():
-                futures = [pool.submit(work, job) for job in jobs]
-            for future in as_completed(futures):
-                yield future.result()
+            with _interrupts_held():
+                pending = {pool.submit(work, job) for job in jobs}
+            while pending:
+                # a wait without end was seen to sleep over a Ctrl-C that came as it began
+                done, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
         except BrokenProcessPool as error:
             raise TuneoffError(
                 "a worker process was killed, most likely for want of memory; what is complete is kept: "
@@ -80,13 +90,22 @@ class ProcessExecutor:
 
 
 @contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """A context whose child processes ignore Ctrl-C from their start on.
+def _interrupts_held() -> Iterator[None]:
+    """A context that holds Ctrl-C back until its end, and for good from processes started in it.
 
     It reaches the whole group, and the driver decides what becomes of the workers.
     """
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_worker(threads: int) -> None:
+    # for systems without signal masks
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(threads)

@@ -10,10 +10,11 @@ import torch
 
 from tuneoff.methods import attach
 from tuneoff.spec import CurvePoint, RunFailure, RunRecord, RunSpec, StudySpec, expand
-from tuneoff.study.executor import Executor, InlineExecutor, Job
+from tuneoff.study.executor import Executor, Job
 from tuneoff.study.store import RunStore, fresh_folder
 from tuneoff.training import load_backbone, train_run
 from tuneoff.training.data import run_data
+from tuneoff.training.run import is_out_of_memory
 
 
 class Listener(Protocol):
@@ -46,8 +47,7 @@ def run_study(study: StudySpec, folder: Path, *, executor: Executor, listener: L
         pending = store.pending(runs)
         listener.planned(pending, len(runs))
         jobs = [Job(run, store.run_folder(run.run_id)) for run in pending]
-        inline = isinstance(executor, InlineExecutor)
-        work = partial(do_job, listener=listener) if inline else do_job
+        work = partial(do_job, listener=listener) if executor.in_process else do_job
         try:
             with closing(executor.map(work, jobs)) as records:
                 for record in records:
@@ -58,21 +58,26 @@ def run_study(study: StudySpec, folder: Path, *, executor: Executor, listener: L
             raise
 
 
-def check(runs: Iterable[RunSpec]) -> dict[str, dict[str, str]]:
+def check(runs: Sequence[RunSpec]) -> dict[str, dict[str, str]]:
     """The digests of each task's data, once the model, every method and every task has been tried.
 
     Raises:
         InputError: one of them cannot be used.
     """
-    by_method = {run.method: run for run in runs}
     by_data = {(run.task_name, run.train_size): run for run in runs}
-    backbone = load_backbone(next(iter(by_method.values())).model)
+    backbone = load_backbone(runs[0].model)
     digests = {}
     for run in by_data.values():
         digests[run.task_name] = run_data(run, backbone.tokenizer).report.digests
-    for method in by_method:
+    for method in dict.fromkeys(run.method for run in runs):
         generator = torch.Generator().manual_seed(0)
-        attach(backbone.model, method, generator=generator, tokenizer=backbone.tokenizer).detach()
+        try:
+            attach(backbone.model, method, generator=generator, tokenizer=backbone.tokenizer).detach()
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            # a run that needs too much memory is a result of the study, not bad input
+            backbone = load_backbone(runs[0].model)
     return digests
 
 

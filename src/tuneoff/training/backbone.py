@@ -1,15 +1,15 @@
 """The pretrained model and its tokenizer, from the hub, a folder, or made on the spot."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import torch
 import transformers
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub import HfApi, try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from tokenizers.decoders import Metaspace
@@ -77,15 +77,18 @@ def load_backbone(spec: ModelSpec) -> Backbone:
 
 
 def _commit(spec: ModelSpec) -> str:
-    """The commit of a hub model: the name of the cache folder that its config is in."""
+    """The commit of a hub model; where the hub does not answer, that of the copy in the cache."""
     try:
-        path = hf_hub_download(spec.id, "config.json", revision=spec.revision, etag_timeout=_PATIENCE)
-    except (OSError, HfHubHTTPError, HFValidationError) as error:
+        return str(HfApi().model_info(spec.id, revision=spec.revision, timeout=_PATIENCE).sha)
+    except Exception as error:  # which ones depends on the HTTP library below
+        with suppress(HFValidationError):
+            cached = try_to_load_from_cache(spec.id, "config.json", revision=spec.revision)
+            if isinstance(cached, str):
+                return Path(cached).parent.name
         raise ModelError(
             f"a model must be a folder or a reachable hub id with config.json, but '{spec.id}' "
             f"is not: {_first_line(error)}; {_WAY_OUT}"
         ) from error
-    return Path(path).parent.name
 
 
 def _check_family(name: str, revision: str | None) -> None:
@@ -105,12 +108,16 @@ def _check_family(name: str, revision: str | None) -> None:
 
 def _tokenizer(name: str, revision: str | None) -> PreTrainedTokenizerBase:
     try:
-        return AutoTokenizer.from_pretrained(name, revision=revision or "main")
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision or "main")
+        # where there are no tokenizer files, transformers makes a T5 tokenizer without pieces
+        if not tokenizer.get_vocab().keys() - {*tokenizer.all_special_tokens, "\u2581"}:
+            raise ValueError("it has no pieces")
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
             f"a model must come with its tokenizer, but that of '{name}' does not load: "
             f"{_first_line(error)}; save the tokenizer beside the model (tokenizer.save_pretrained)"
         ) from error
+    return tokenizer
 
 
 def _check_complete(spec: ModelSpec, model: T5ForConditionalGeneration, loading: dict[str, object]) -> None:

@@ -66,7 +66,7 @@ def fit(
         DivergedError: the loss or a gradient is not finite.
     """
     steps = total_steps(training, len(examples))
-    optimise = _Optimise(adapted, training, dtype=dtype, steps=steps, pad_token_id=pad_token_id)
+    optimise = Optimise(adapted, training, dtype=dtype, steps=steps, pad_token_id=pad_token_id)
     best = _Best(metric, adapted.parameters())
     on_point(CurvePoint(step=0, scores=evaluate()))
     losses: list[float] = []
@@ -113,7 +113,7 @@ class _Outcome(NamedTuple):
     grad_norm: float
 
 
-class _Optimise:
+class Optimise:
     """One optimiser step after another, and the time they take."""
 
     def __init__(
@@ -130,6 +130,11 @@ class _Optimise:
         self.seconds = 0.0
 
     def __call__(self, window: Window, step: int) -> _Outcome:
+        """One step over the batches of a window; `step` is its number for messages.
+
+        Raises:
+            DivergedError: the loss or a gradient is not finite.
+        """
         started = time.perf_counter()
         self._model.train()
         loss = self._backward(window)

@@ -62,11 +62,14 @@ def train_run(spec: RunSpec, folder: Path, *, on_point: OnPoint = lambda point: 
 def _state_of(error: Exception) -> RunState:
     if isinstance(error, DivergedError):
         return "diverged"
-    # on a CPU, torch reports exhausted memory as a plain RuntimeError
-    exhausted = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    if exhausted or isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return "out_of_memory"
-    return "failed"
+    return "out_of_memory" if is_out_of_memory(error) else "failed"
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error means that memory was exhausted, on whatever device."""
+    # on a CPU, torch reports it as a plain RuntimeError
+    plain = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return plain or isinstance(error, MemoryError | torch.OutOfMemoryError)
 
 
 class Prepared(NamedTuple):
