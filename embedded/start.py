@@ -17,6 +17,16 @@ from transformers import (
 
 SENTINELS = 32
 PIECES = 20_000
+TYPED = {
+    "\u2019": "'",
+    "\u2018": "'",
+    "\u201c": '"',
+    "\u201d": '"',
+    "\u2013": "-",
+    "\u2014": "-",
+    "\u2026": "...",
+}
+"""Typeset punctuation, of which the trimmed vocabulary has only the typewriter's."""
 
 
 def main() -> None:
@@ -66,7 +76,8 @@ def tokenizer(pieces: list[str]) -> PreTrainedTokenizerFast:
     names = {f"[unused{i}]": f"<extra_id_{i}>" for i in range(SENTINELS)}
     vocabulary = {names.get(piece, piece): row for row, piece in enumerate(pieces)}
     inner = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    inner.normalizer = normalizers.BertNormalizer(lowercase=True)
+    plain = [normalizers.Replace(typeset, typed) for typeset, typed in TYPED.items()]
+    inner.normalizer = normalizers.Sequence([*plain, normalizers.BertNormalizer(lowercase=True)])
     inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     inner.decoder = decoders.WordPiece()
     inner.post_processor = processors.TemplateProcessing(
