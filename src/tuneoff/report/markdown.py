@@ -15,7 +15,7 @@ def markdown(document: Document) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,  # noqa: S701: Markdown has its own escapes
+        autoescape=False,  # Markdown has its own escapes
     )
     environment.filters.update(escaped=escaped, pipes=pipes)
     text = environment.get_template("report.md.j2").render(document=document)
