@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import threading
+import time
 from abc import ABC, abstractmethod
 from functools import partial
 from pathlib import Path
@@ -103,8 +104,9 @@ class ExecutorContract(ABC):
         records = self.executor().map(partial(stay, first=first), jobs)
         assert next(records).run_id == first
         records.close()
-        # another thread may be about to note a worker's end: one join can return too early
-        for _ in range(60):
-            for worker in multiprocessing.active_children():
-                worker.join(timeout=1)
+        # the pool's own thread notes the end of its workers, and needs a moment for it
+        for _ in range(600):
+            if not multiprocessing.active_children():
+                break
+            time.sleep(0.1)
         assert multiprocessing.active_children() == []
