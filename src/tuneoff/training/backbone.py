@@ -28,6 +28,8 @@ from tuneoff.tasks.builtin import builtin_tables
 
 _PATIENCE = 5
 """Seconds to wait for a hub's answer."""
+_TOKENIZER_ROWS = 1500
+"""Rows of each builtin task that suffice to learn its words."""
 _WAY_OUT = (
     "give a local folder (model: {id: ./folder}) or model: {id: builtin:random}; HF_ENDPOINT sets another hub"
 )
@@ -200,8 +202,10 @@ def _builtin_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def _builtin_texts() -> list[str]:
-    """All texts of the builtin training splits, and the words of the quickstart's prompts."""
+    """Texts of the builtin training splits, and the words of the quickstart's prompts."""
     records = [
-        record for name in ("reviews", "dialogues") for record in builtin_tables(name)["train"].records
+        record
+        for name in ("reviews", "dialogues")
+        for record in builtin_tables(name)["train"].records[:_TOKENIZER_ROWS]
     ]
     return [str(cell) for record in records for cell in record.cells.values()]

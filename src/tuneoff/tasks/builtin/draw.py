@@ -1,0 +1,86 @@
+"""Random choices that are equal on every machine, and rows whose splits share no combination.
+
+A row is made of a frame (how it is said) and a content (what it is about), both numbered. The class of a
+row is (frame + content) mod 5: train takes the classes 0, 1 and 2, validation 3 and test 4, so that frames
+and contents occur in every split, but no combination of the two occurs in more than one.
+"""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from tuneoff.spec import SplitName
+
+SEED: Final = 20_260_101
+SIZES: Mapping[SplitName, int] = {"train": 6000, "validation": 600, "test": 1000}
+CLASSES: Mapping[SplitName, tuple[int, ...]] = {"train": (0, 1, 2), "validation": (3,), "test": (4,)}
+LEVELS = ("easy", "medium", "hard")
+
+T = TypeVar("T")
+Row = TypeVar("Row")
+
+
+class Draw:
+    """Random choices by `random()` alone, the one method whose sequence Python promises to keep."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+
+    def below(self, end: int) -> int:
+        """A number from 0 to end - 1."""
+        return int(self._random.random() * end)
+
+    def chance(self, probability: float) -> bool:
+        """True with this probability."""
+        return self._random.random() < probability
+
+    def one(self, options: Sequence[T]) -> T:
+        """One of the options."""
+        return options[self.below(len(options))]
+
+    def some(self, count: int, options: Sequence[T]) -> tuple[T, ...]:
+        """So many different options, in random order."""
+        left = list(options)
+        return tuple(left.pop(self.below(len(left))) for _ in range(count))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row stands, and so what it may be made of."""
+
+    split: SplitName
+    number: int
+    """Row of the split, from 0."""
+
+    @property
+    def level(self) -> str:
+        """The levels take turns."""
+        return LEVELS[self.number % len(LEVELS)]
+
+    @property
+    def turn(self) -> int:
+        """Row of those of its level, from 0."""
+        return self.number // len(LEVELS)
+
+    def content(self, draw: Draw, frame: int, count: int) -> int:
+        """One of so many contents that this split may join with the frame."""
+        wanted = (draw.one(CLASSES[self.split]) - frame) % 5
+        return draw.one(range(wanted, count, 5))
+
+
+def distinct_rows(
+    make: Callable[[Draw, Place], Row], text: Callable[[Row], str]
+) -> dict[SplitName, tuple[Row, ...]]:
+    """The rows of all splits; those whose text has occurred before, in any split, are drawn again."""
+    draw, seen = Draw(SEED), set[str]()
+
+    def fresh(place: Place) -> Row:
+        while text(row := make(draw, place)) in seen:
+            pass
+        seen.add(text(row))
+        return row
+
+    return {
+        split: tuple(fresh(Place(split, number)) for number in range(size)) for split, size in SIZES.items()
+    }

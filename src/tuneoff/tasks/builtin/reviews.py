@@ -1,0 +1,107 @@
+"""The reviews: sentiment that takes more than counting good and bad words."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Final
+
+from tuneoff.spec import SplitName
+from tuneoff.tasks.builtin.draw import SEED, Draw, Place, distinct_rows
+from tuneoff.tasks.builtin.opinions import FRAMES, OPPOSITES, PEOPLE
+from tuneoff.tasks.builtin.topics import CONTENTS, Topic
+from tuneoff.tasks.builtin.words import GENERAL, PLURAL, WORDS_FOR
+
+NOISE: Final = 0.02
+"""The share of training rows whose label is wrong on purpose; validation and test have none."""
+ASIDES: Mapping[str, float] = {"easy": 1.0, "medium": 0.8, "hard": 0.7}
+"""How many of a level's reviews have a sentence without opinion before or after the frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A row, and what it was made of."""
+
+    text: str
+    label: int
+    """1 for favourable, as the row says it."""
+    level: str
+    sentiment: int
+    """The label without noise."""
+    frame: str
+    content: int
+
+
+@cache
+def review_rows() -> dict[SplitName, tuple[Review, ...]]:
+    """The rows of all splits."""
+    splits = distinct_rows(_review, lambda review: review.text)
+    return splits | {"train": _noisy(splits["train"])}
+
+
+def _review(draw: Draw, place: Place) -> Review:
+    frames = FRAMES[place.level]
+    turn, sentiment = divmod(place.turn, 2)
+    frame = turn % len(frames)
+    content = place.content(draw, frame, len(CONTENTS))
+    topic, main, second = CONTENTS[content]
+    opinion = frames[frame].format_map(_words(draw, topic, main, second, sentiment))
+    text = _with_aside(draw, topic, _polished(opinion), ASIDES[place.level])
+    return Review(text, sentiment, place.level, sentiment, f"{place.level} {frame}", content)
+
+
+def _words(draw: Draw, topic: Topic, main: str, second: str, sentiment: int) -> dict[str, str]:
+    """What the slots of a frame stand for."""
+    words = {slot: pair[sentiment] for slot, pair in OPPOSITES.items()}
+    for suffix, aspect in (("", ""), ("_a", main), ("_b", second)):
+        words["good" + suffix] = _word(draw, aspect, sentiment, words)
+        words["bad" + suffix] = _word(draw, aspect, 1 - sentiment, words)
+    return words | {
+        "topic": topic.name,
+        "topics": topic.plural,
+        "tried": topic.tried,
+        "outside": topic.outside,
+        "person": draw.one(PEOPLE),
+        "a": main,
+        "b": second,
+        "was_a": _was(main),
+        "was_b": _was(second),
+    }
+
+
+def _word(draw: Draw, aspect: str, sentiment: int, taken: Mapping[str, str]) -> str:
+    """A good or bad word that suits the aspect and is not among those taken."""
+    special = aspect in WORDS_FOR and draw.chance(0.5)
+    options = (WORDS_FOR[aspect] if special else GENERAL).of(sentiment)
+    return draw.one([word for word in options if word not in taken.values()])
+
+
+def _was(aspect: str) -> str:
+    return "were" if aspect in PLURAL.split(", ") else "was"
+
+
+def _polished(text: str) -> str:
+    text = re.sub(r"\b([Aa]) (?=[aeio]|un)", r"\1n ", text)
+    return text[0].upper() + text[1:]
+
+
+def _with_aside(draw: Draw, topic: Topic, opinion: str, share: float) -> str:
+    if not draw.chance(share):
+        return opinion
+    aside = draw.one(topic.asides)
+    return f"{aside} {opinion}" if draw.chance(0.5) else f"{opinion} {aside}"
+
+
+def _noisy(rows: tuple[Review, ...]) -> tuple[Review, ...]:
+    """The rows with the share `NOISE` of wrong labels, equally many in every level and label."""
+    wrong = set(_wrong(Draw(SEED), rows))
+    return tuple(
+        replace(row, label=1 - row.sentiment) if number in wrong else row for number, row in enumerate(rows)
+    )
+
+
+def _wrong(draw: Draw, rows: tuple[Review, ...]) -> Iterator[int]:
+    for level in FRAMES:
+        for sentiment in (0, 1):
+            group = [n for n, row in enumerate(rows) if (row.level, row.sentiment) == (level, sentiment)]
+            yield from draw.some(round(NOISE * len(group)), group)
