@@ -21,8 +21,8 @@ TASKS: dict[str, Task] = {
     "dialogues": summarization(BuiltinSource(builtin="dialogues"), prompt="{dialogue}"),
 }
 PINNED = {
-    "reviews": {"train": "6dc310d538254b40", "validation": "e76a745bb47fa065", "test": "a10f6625e3809a68"},
-    "dialogues": {"train": "7feba539deaec3ce", "validation": "a7189fc1edbdc7bd", "test": "db299d65a2a54c86"},
+    "reviews": {"train": "0de486bb836f2e5b", "validation": "e82d4a249ca16390", "test": "3ce44f4e1a521d3d"},
+    "dialogues": {"train": "77f111b25baffc53", "validation": "b9e1968228035761", "test": "43362c1d0a2b71bd"},
 }
 ROWS: dict[str, dict[SplitName, tuple[Review, ...]] | dict[SplitName, tuple[Dialogue, ...]]] = {
     "reviews": review_rows(),

@@ -8,7 +8,7 @@ from typing import Final
 
 from tuneoff.spec import SplitName
 from tuneoff.tasks.builtin.activities import ACTIVITIES, CONTENTS, DAYS, NAMES, REASONS
-from tuneoff.tasks.builtin.draw import Draw, Place, distinct_rows
+from tuneoff.tasks.builtin.draw import Draw, Position, distinct_rows
 from tuneoff.tasks.builtin.scripts import SCRIPTS, SUMMARIES
 from tuneoff.tasks.builtin.turns import EXCHANGES
 
@@ -37,18 +37,18 @@ def dialogue_rows() -> dict[SplitName, tuple[Dialogue, ...]]:
     return distinct_rows(_dialogue, lambda row: row.dialogue)
 
 
-def _dialogue(draw: Draw, place: Place) -> Dialogue:
-    scripts = SCRIPTS[place.level]
-    frame = place.turn % len(scripts)
-    content = place.content(draw, frame, len(CONTENTS))
+def _dialogue(draw: Draw, position: Position) -> Dialogue:
+    scripts = SCRIPTS[position.level]
+    frame = position.turn % len(scripts)
+    content = position.content(draw, frame, len(CONTENTS))
     facts = _facts(draw, scripts[frame], content)
     return Dialogue(
         dialogue=_chat(draw, scripts[frame], facts),
         summary=_summary(scripts[frame], facts, content),
-        level=place.level,
+        level=position.level,
         proposed=(facts["first_do"], facts["first_day"], facts["first_time"], facts["first_place"]),
         agreed=(facts["do"], facts["day"], facts["time"], facts["place"]),
-        frame=f"{place.level} {frame}",
+        frame=f"{position.level} {frame}",
         content=content,
     )
 

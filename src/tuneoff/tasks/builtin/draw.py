@@ -46,7 +46,7 @@ class Draw:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """Where a row stands, and so what it may be made of."""
 
     split: SplitName
@@ -70,17 +70,18 @@ class Place:
 
 
 def distinct_rows(
-    make: Callable[[Draw, Place], Row], text: Callable[[Row], str]
+    make: Callable[[Draw, Position], Row], text: Callable[[Row], str]
 ) -> dict[SplitName, tuple[Row, ...]]:
     """The rows of all splits; those whose text has occurred before, in any split, are drawn again."""
     draw, seen = Draw(SEED), set[str]()
 
-    def fresh(place: Place) -> Row:
-        while text(row := make(draw, place)) in seen:
+    def fresh(position: Position) -> Row:
+        while text(row := make(draw, position)) in seen:
             pass
         seen.add(text(row))
         return row
 
     return {
-        split: tuple(fresh(Place(split, number)) for number in range(size)) for split, size in SIZES.items()
+        split: tuple(fresh(Position(split, number)) for number in range(size))
+        for split, size in SIZES.items()
     }

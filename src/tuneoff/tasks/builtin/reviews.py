@@ -7,7 +7,7 @@ from functools import cache
 from typing import Final
 
 from tuneoff.spec import SplitName
-from tuneoff.tasks.builtin.draw import SEED, Draw, Place, distinct_rows
+from tuneoff.tasks.builtin.draw import SEED, Draw, Position, distinct_rows
 from tuneoff.tasks.builtin.opinions import FRAMES, OPPOSITES, PEOPLE
 from tuneoff.tasks.builtin.topics import CONTENTS, Topic
 from tuneoff.tasks.builtin.words import GENERAL, PLURAL, WORDS_FOR
@@ -39,15 +39,15 @@ def review_rows() -> dict[SplitName, tuple[Review, ...]]:
     return splits | {"train": _noisy(splits["train"])}
 
 
-def _review(draw: Draw, place: Place) -> Review:
-    frames = FRAMES[place.level]
-    turn, sentiment = divmod(place.turn, 2)
+def _review(draw: Draw, position: Position) -> Review:
+    frames = FRAMES[position.level]
+    turn, sentiment = divmod(position.turn, 2)
     frame = turn % len(frames)
-    content = place.content(draw, frame, len(CONTENTS))
+    content = position.content(draw, frame, len(CONTENTS))
     topic, main, second = CONTENTS[content]
     opinion = frames[frame].format_map(_words(draw, topic, main, second, sentiment))
-    text = _with_aside(draw, topic, _polished(opinion), ASIDES[place.level])
-    return Review(text, sentiment, place.level, sentiment, f"{place.level} {frame}", content)
+    text = _with_aside(draw, topic, _polished(opinion), ASIDES[position.level])
+    return Review(text, sentiment, position.level, sentiment, f"{position.level} {frame}", content)
 
 
 def _words(draw: Draw, topic: Topic, main: str, second: str, sentiment: int) -> dict[str, str]:

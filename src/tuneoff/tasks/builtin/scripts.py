@@ -19,7 +19,7 @@ SCRIPTS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("greet", "talk", "propose", "b_changes_time", "share", "bye"),
         ("greet", "talk", "propose", "b_changes_place", "bring", "bye"),
         ("greet", "propose_other", "agree", "share", "bye"),
-        ("greet", "talk", "propose_other", "agree", "bring", "bye"),
+        ("greet", "propose_other", "agree", "bring", "bye"),
     ),
     "hard": (
         ("news", "propose", "b_changes_day", "a_changes_time", "share", "bye"),

@@ -20,25 +20,25 @@ EXCHANGES: Mapping[str, tuple[str, ...]] = {
         B: Even longer. But I'm fine, just a bit tired.
 
         A: Hello {B}! Did you get caught in the rain this morning?
-        B: I did! My shoes are still wet, and my hair is a mess.
+        B: I did, and my shoes are still wet!
 
         A: Hey {B}, is your cold any better?
-        B: Much better, thank you. I slept all day and drank a lot of tea.
+        B: Much better, thank you. I slept all day.
 
         A: Hi {B}, did you get home all right yesterday?
         B: Yes, for once the bus was even early. I was in bed by eleven.
 
         A: Good morning, {B}! Are you up already?
-        B: Just about. I'm having my first coffee and looking out of the window.
+        B: Just about. I'm having my first coffee.
 
         A: Hey {B}, did your parcel arrive?
-        B: Yes, it came this morning, at last. They had left it with somebody next door.
+        B: Yes, it came this morning, at last.
 
         A: Hi {B}! How did the job interview go?
-        B: Quite well, I think. They asked a lot of questions and want to call me back.
+        B: Quite well, I think. They want to call me back.
 
         A: Hello {B}, have you finished your essay?
-        B: Nearly. One more page and I'm done. I never want to write another one!
+        B: Nearly. One more page and I'm done.
 
         A: Hey {B}, I saw you on the tram today, but you were reading.
         B: Really? You should have said hello!
@@ -50,7 +50,7 @@ EXCHANGES: Mapping[str, tuple[str, ...]] = {
         B: Sorry, my phone was in the other room. I only noticed just now.
 
         A: Hello {B}! I heard you've got a puppy?
-        B: Yes, she's so sweet! She has already eaten one of my slippers.
+        B: Yes, and she has already eaten one of my slippers.
     """),
     "talk": _wordings("""
         A: By the way, thanks again for the recipe, everybody loved it.
@@ -82,22 +82,22 @@ EXCHANGES: Mapping[str, tuple[str, ...]] = {
         B: How nice! I'm sure you'll find something.
 
         A: Hello {B}, did you know that {E} is moving to Spain on {else_day}?
-        B: No, really? How exciting! I had no idea.
+        B: No, really? How exciting!
 
         A: Hey {B}! My brother has his driving test on {else_day} at {else_time}.
-        B: I'll keep my fingers crossed. Mine took three attempts.
+        B: I'll keep my fingers crossed.
 
         A: Hi {B}! My parents are going to the opera on {else_day}, for the first time ever.
         B: I hope they enjoy it. I always fall asleep there.
 
         A: Hello {B}! The people upstairs are giving a party on {else_day}, so I won't get much sleep.
-        B: Poor you! Maybe they'll invite you.
+        B: Poor you!
 
         A: Hey {B}, {E} is running a marathon on {else_day}.
         B: Wow, I could never do that. I get tired on the stairs.
 
         A: Hi {B}! I heard that {E} is opening a shop on {else_day}.
-        B: Yes, with hats and scarves. I hope it goes well.
+        B: Yes, with hats and scarves.
 
         A: Hey {B}, my aunt is coming back from India on {else_day}.
         B: She must have so many stories to tell!
@@ -196,13 +196,13 @@ EXCHANGES: Mapping[str, tuple[str, ...]] = {
         B: Fine, {day} it is.
     """),
     "b_changes_time": _wordings("""
-        B: Only {first_time} is too early for me. Is {time} all right?
+        B: Gladly, but {first_time} is too early for me. Is {time} all right?
         A: OK, let's say {time}.
 
-        B: I won't be ready by {first_time}, though. Can we make it {time}?
+        B: Good idea, but I won't be ready by {first_time}. Can we make it {time}?
         A: Sure, {time} is fine.
 
-        B: But at {first_time} I'll still be on the bus. Could you manage {time}?
+        B: I'd like to, but at {first_time} I'll still be on the bus. Could you manage {time}?
         A: Yes, {time} is no problem.
     """),
     "a_changes_time": _wordings("""
@@ -216,10 +216,10 @@ EXCHANGES: Mapping[str, tuple[str, ...]] = {
         B: Fine with me, {time} is better anyway.
     """),
     "b_changes_place": _wordings("""
-        B: It's always so crowded {first_place}. Can we meet {place} instead?
+        B: Gladly, but it's always so crowded {first_place}. Can we meet {place} instead?
         A: Good point. Then we'll meet {place}.
 
-        B: Does it have to be {first_place}? It's much nicer {place}.
+        B: Why not? But does it have to be {first_place}? It's much nicer {place}.
         A: You're right, let's do it {place}.
 
         B: I'd rather not do it {first_place}, that's too far for me. How about {place}?
@@ -232,7 +232,7 @@ EXCHANGES: Mapping[str, tuple[str, ...]] = {
         A: Come to think of it, we've met {first_place} so often. Shall we do it {place} for a change?
         B: Yes, I like it {place}.
 
-        A: I've changed my mind about the place: let's not meet {first_place}, but {place}.
+        A: Just one thing about the place: could we meet {place} and not {first_place}?
         B: Fine, I'll find you.
     """),
     # a third person
@@ -307,10 +307,10 @@ EXCHANGES: Mapping[str, tuple[str, ...]] = {
         B: I'm looking forward to it.
         A: Me too!
 
-        A: Then that's settled.
+        A: So that's settled.
         B: Bye!
 
-        B: Then everything is clear. Bye, {A}!
+        B: So everything is clear. Bye, {A}!
 
         A: All set, then. Take care, {B}!
         B: You too!
