@@ -21,7 +21,7 @@ TASKS: dict[str, Task] = {
     "dialogues": summarization(BuiltinSource(builtin="dialogues"), prompt="{dialogue}"),
 }
 PINNED = {
-    "reviews": {"train": "0de486bb836f2e5b", "validation": "e82d4a249ca16390", "test": "3ce44f4e1a521d3d"},
+    "reviews": {"train": "ff73e6de8be73560", "validation": "42f897adc443d158", "test": "f4e347581a2fb07f"},
     "dialogues": {"train": "77f111b25baffc53", "validation": "b9e1968228035761", "test": "43362c1d0a2b71bd"},
 }
 ROWS: dict[str, dict[SplitName, tuple[Review, ...]] | dict[SplitName, tuple[Dialogue, ...]]] = {
@@ -84,15 +84,21 @@ def test_two_in_a_hundred_training_labels_are_wrong_and_no_others() -> None:
     assert set(Counter((row.level, row.label) for row in wrong["train"]).values()) == {20}
 
 
+def test_no_frame_gives_the_label_away() -> None:
+    uses = Counter((row.frame, row.sentiment) for row in review_rows()["train"])
+    for frame, sentiment in uses:
+        assert abs(uses[frame, sentiment] - uses[frame, 1 - sentiment]) <= 1
+
+
 def test_no_word_gives_the_label_away_beyond_the_easy_level() -> None:
     rows = [row for row in review_rows()["train"] if row.level != "easy"]
     seen = {label: Counter[str]() for label in (0, 1)}
     for row in rows:
         seen[row.sentiment].update(set(re.findall(r"\w+", row.text.lower())))
     total = seen[0] + seen[1]
-    telling = {word: seen[1][word] / total[word] for word in total if total[word] >= 100}
+    telling = {word: seen[1][word] / total[word] for word in total if total[word] >= 60}
     assert len(telling) > 100
-    assert {word: share for word, share in telling.items() if not 0.25 <= share <= 0.75} == {}
+    assert {word: share for word, share in telling.items() if not 0.3 <= share <= 0.7} == {}
 
 
 def test_reviews_are_short() -> None:

@@ -42,7 +42,7 @@ def review_rows() -> dict[SplitName, tuple[Review, ...]]:
 def _review(draw: Draw, position: Position) -> Review:
     frames = FRAMES[position.level]
     turn, sentiment = divmod(position.turn, 2)
-    frame = turn % len(frames)
+    frame = 17 * turn % len(frames)  # neighbours in the list are alike, the first rows should not be
     content = position.content(draw, frame, len(CONTENTS))
     topic, main, second = CONTENTS[content]
     opinion = frames[frame].format_map(_words(draw, topic, main, second, sentiment))
