@@ -1,7 +1,6 @@
 """What the people in the dialogues plan: activities with their places, and who, when and why not."""
 
 from dataclasses import dataclass
-from itertools import permutations
 
 NAMES = (
     "Adam Alice Amy Anna Ben Carla Chris Clara Daniel Emily Emma Erik Eva Felix Frank Grace Hanna Helen Jack "
@@ -328,11 +327,3 @@ ACTIVITIES = (
         ("the stopwatch", "the water bottles"),
     ),
 )
-
-CONTENTS = tuple(
-    (activity, place, items)
-    for activity in ACTIVITIES
-    for place in activity.places
-    for items in permutations(activity.items)
-)
-"""What a dialogue can be about: an activity, the place agreed on, and its items with the main one first."""

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Final
 
 from tuneoff.spec import SplitName
-from tuneoff.tasks.builtin.activities import ACTIVITIES, CONTENTS, DAYS, NAMES, REASONS
+from tuneoff.tasks.builtin.activities import ACTIVITIES, DAYS, NAMES, REASONS, Activity
 from tuneoff.tasks.builtin.draw import Draw, Position, distinct_rows
 from tuneoff.tasks.builtin.scripts import SCRIPTS, SUMMARIES
 from tuneoff.tasks.builtin.turns import EXCHANGES
@@ -28,38 +28,36 @@ class Dialogue:
     agreed: tuple[str, str, str, str]
     """Activity, day, time and place of the summary."""
     frame: str
-    content: int
 
 
 @cache
 def dialogue_rows() -> dict[SplitName, tuple[Dialogue, ...]]:
     """The rows of all splits."""
-    return distinct_rows(_dialogue, lambda row: row.dialogue)
+    return distinct_rows(_dialogue, text=lambda row: row.dialogue, core=lambda row: row.dialogue)
 
 
 def _dialogue(draw: Draw, position: Position) -> Dialogue:
     scripts = SCRIPTS[position.level]
     frame = position.turn % len(scripts)
-    content = position.content(draw, frame, len(CONTENTS))
-    facts = _facts(draw, scripts[frame], content)
+    activity = position.content(draw, frame, len(ACTIVITIES))
+    facts = _facts(draw, scripts[frame], ACTIVITIES[activity])
     return Dialogue(
         dialogue=_chat(draw, scripts[frame], facts),
-        summary=_summary(scripts[frame], facts, content),
+        summary=_summary(SUMMARIES[activity % len(SUMMARIES)], scripts[frame], facts),
         level=position.level,
         proposed=(facts["first_do"], facts["first_day"], facts["first_time"], facts["first_place"]),
         agreed=(facts["do"], facts["day"], facts["time"], facts["place"]),
         frame=f"{position.level} {frame}",
-        content=content,
     )
 
 
-def _facts(draw: Draw, script: Sequence[str], content: int) -> dict[str, str]:
+def _facts(draw: Draw, script: Sequence[str], activity: Activity) -> dict[str, str]:
     """What the slots of turns and summary stand for."""
-    activity, place, (item, other_item) = CONTENTS[content]
     day, other_day, else_day = draw.some(3, DAYS.split())
     early, late = sorted(draw.some(2, range(len(activity.hours))))
     other_activity = draw.one([option for option in ACTIVITIES if option is not activity])
-    other_place = draw.one([option for option in activity.places if option != place])
+    place, other_place = draw.some(2, activity.places)
+    item, other_item = draw.some(2, activity.items)
     names = dict(zip("ABCE", draw.some(4, NAMES.split()), strict=True))
     bringing, other = draw.some(2, "ABC" if "join" in script else "AB")
     reason, other_reason = draw.some(2, REASONS)
@@ -109,16 +107,9 @@ def _turns(draw: Draw, script: Sequence[str], facts: Mapping[str, str]) -> list[
     ]
 
 
-def _summary(script: Sequence[str], facts: Mapping[str, str], content: int) -> str:
-    wording = SUMMARIES[ACTIVITIES.index(CONTENTS[content][0]) % len(SUMMARIES)]
-    shared = "share" in script
-    return wording.format_map(
-        {
-            **facts,
-            "people": "{A}, {B} and {C}".format_map(facts)
-            if "join" in script
-            else "{A} and {B}".format_map(facts),
-            "without": f" without {facts['C']}" if "decline" in script else "",
-            "load": "{item} and {Y} {other_item}".format_map(facts) if shared else facts["item"],
-        }
-    )
+def _summary(wording: str, script: Sequence[str], facts: Mapping[str, str]) -> str:
+    people = "{A}, {B} and {C}" if "join" in script else "{A} and {B}"
+    without = " without {C}" if "decline" in script else ""
+    load = "{item} and {Y} {other_item}" if "share" in script else "{item}"
+    parts = {"people": people, "without": without, "load": load}
+    return wording.format_map({**facts, **{part: text.format_map(facts) for part, text in parts.items()}})

@@ -1,8 +1,8 @@
 """Random choices that are equal on every machine, and rows whose splits share no combination.
 
 A row is made of a frame (how it is said) and a content (what it is about), both numbered. The class of a
-row is (frame + content) mod 5: train takes the classes 0, 1 and 2, validation 3 and test 4, so that frames
-and contents occur in every split, but no combination of the two occurs in more than one.
+row is (frame + content) mod 5: train takes the classes 0, 1 and 2, validation 3 and test 4, so that all
+frames and all contents occur in every split, but no combination of the two occurs in more than one.
 """
 
 import random
@@ -70,16 +70,22 @@ class Position:
 
 
 def distinct_rows(
-    make: Callable[[Draw, Position], Row], text: Callable[[Row], str]
+    make: Callable[[Draw, Position], Row], text: Callable[[Row], str], core: Callable[[Row], str]
 ) -> dict[SplitName, tuple[Row, ...]]:
-    """The rows of all splits; those whose text has occurred before, in any split, are drawn again."""
-    draw, seen = Draw(SEED), set[str]()
+    """The rows of all splits.
+
+    A row is drawn again if its text has occurred before, or its core (what matters of it) in another split.
+    """
+    draw = Draw(SEED)
+    texts, cores = set[str](), dict[str, SplitName]()
 
     def fresh(position: Position) -> Row:
-        while text(row := make(draw, position)) in seen:
-            pass
-        seen.add(text(row))
-        return row
+        while True:
+            row = make(draw, position)
+            if text(row) not in texts and cores.get(core(row), position.split) == position.split:
+                texts.add(text(row))
+                cores[core(row)] = position.split
+                return row
 
     return {
         split: tuple(fresh(Position(split, number)) for number in range(size))

@@ -9,7 +9,7 @@ from typing import Final
 from tuneoff.spec import SplitName
 from tuneoff.tasks.builtin.draw import SEED, Draw, Position, distinct_rows
 from tuneoff.tasks.builtin.opinions import FRAMES, OPPOSITES, PEOPLE
-from tuneoff.tasks.builtin.topics import CONTENTS, Topic
+from tuneoff.tasks.builtin.topics import TOPICS, Topic
 from tuneoff.tasks.builtin.words import GENERAL, PLURAL, WORDS_FOR
 
 NOISE: Final = 0.02
@@ -28,14 +28,16 @@ class Review:
     level: str
     sentiment: int
     """The label without noise."""
+    opinion: str
+    """The text without the sentence that has no opinion."""
     frame: str
-    content: int
+    topic: str
 
 
 @cache
 def review_rows() -> dict[SplitName, tuple[Review, ...]]:
     """The rows of all splits."""
-    splits = distinct_rows(_review, lambda review: review.text)
+    splits = distinct_rows(_review, text=lambda row: row.text, core=lambda row: row.opinion)
     return splits | {"train": _noisy(splits["train"])}
 
 
@@ -43,15 +45,22 @@ def _review(draw: Draw, position: Position) -> Review:
     frames = FRAMES[position.level]
     turn, sentiment = divmod(position.turn, 2)
     frame = 17 * turn % len(frames)  # neighbours in the list are alike, the first rows should not be
-    content = position.content(draw, frame, len(CONTENTS))
-    topic, main, second = CONTENTS[content]
-    opinion = frames[frame].format_map(_words(draw, topic, main, second, sentiment))
-    text = _with_aside(draw, topic, _polished(opinion), ASIDES[position.level])
-    return Review(text, sentiment, position.level, sentiment, f"{position.level} {frame}", content)
+    topic = TOPICS[position.content(draw, frame, len(TOPICS))]
+    opinion = _polished(frames[frame].format_map(_words(draw, topic, sentiment)))
+    return Review(
+        text=_with_aside(draw, topic, opinion, ASIDES[position.level]),
+        label=sentiment,
+        level=position.level,
+        sentiment=sentiment,
+        opinion=opinion,
+        frame=f"{position.level} {frame}",
+        topic=topic.name,
+    )
 
 
-def _words(draw: Draw, topic: Topic, main: str, second: str, sentiment: int) -> dict[str, str]:
+def _words(draw: Draw, topic: Topic, sentiment: int) -> dict[str, str]:
     """What the slots of a frame stand for."""
+    main, second = draw.some(2, topic.aspects.split(", "))
     words = {slot: pair[sentiment] for slot, pair in OPPOSITES.items()}
     for suffix, aspect in (("", ""), ("_a", main), ("_b", second)):
         words["good" + suffix] = _word(draw, aspect, sentiment, words)

@@ -1,7 +1,6 @@
 """What the reviews are about: topics and their aspects."""
 
 from dataclasses import dataclass
-from itertools import permutations
 
 
 @dataclass(frozen=True)
@@ -15,6 +14,7 @@ class Topic:
     outside: str
     """What one meets before the thing itself: a film's `trailer`."""
     aspects: str
+    """What can be good or bad about it, separated by commas."""
     asides: tuple[str, str, str, str]
     """Sentences without an opinion."""
 
@@ -333,8 +333,3 @@ TOPICS = (
         ),
     ),
 )
-
-CONTENTS = tuple(
-    (topic, main, second) for topic in TOPICS for main, second in permutations(topic.aspects.split(", "), 2)
-)
-"""What a review can be about: a topic, the aspect that decides, and a second one."""

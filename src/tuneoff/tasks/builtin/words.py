@@ -46,7 +46,7 @@ SPECIAL = (
     ),
     Words(
         bad="dirty shabby gloomy ugly",
-        good="clean pretty comfortable beautiful",
+        good="clean tidy comfortable beautiful",
         aspects="terrace, room, pool, bathroom, hall, kitchen, garden, cafeteria, showers, playground, "
         "changing rooms, sauna, rooms, classroom, deck",
     ),
