@@ -3,10 +3,11 @@
 import re
 from collections import Counter
 from itertools import combinations, pairwise
+from pathlib import Path
 
 import pytest
 
-from tasks.specs import classification, summarization
+from tasks.specs import LABELS, classification, summarization
 from tuneoff.errors import DataError
 from tuneoff.spec import BuiltinSource, Task
 from tuneoff.tasks import load_task
@@ -16,6 +17,7 @@ from tuneoff.tasks.builtin.dialogues import dialogue_rows
 from tuneoff.tasks.builtin.reviews import review_rows
 from tuneoff.tasks.builtin.scripts import SUMMARIES
 
+DOCS = Path(__file__).parents[2] / "docs" / "builtin_tasks.md"
 TASKS: dict[str, Task] = {
     "reviews": classification(BuiltinSource(builtin="reviews")),
     "dialogues": summarization(BuiltinSource(builtin="dialogues"), prompt="{dialogue}"),
@@ -189,6 +191,18 @@ def test_summaries_come_in_at_least_six_wordings() -> None:
         ] += 1
     assert len(wordings) >= 6
     assert min(wordings.values()) > 50
+
+
+def test_the_examples_in_the_docs_are_rows_of_the_test_splits() -> None:
+    docs = DOCS.read_text(encoding="utf-8")
+    reviews = {(row.level, LABELS[str(row.label)], row.text) for row in review_rows()["test"]}
+    told = re.findall(r"^\| (easy|medium|hard) \| (\w+) \| (.*) \|$", docs, re.MULTILINE)
+    assert len(told) == 6
+    assert set(told) <= reviews
+    dialogues = {(row.dialogue, row.summary) for row in dialogue_rows()["test"]}
+    chats = re.findall(r"```\n((?:\w+: .*\n)+)```\n> (.*)", docs)
+    assert len(chats) == 6
+    assert {(chat.rstrip("\n"), summary) for chat, summary in chats} <= dialogues
 
 
 def test_an_unknown_name_gets_near_matches() -> None:
