@@ -23,7 +23,7 @@ TASKS: dict[str, Task] = {
     "dialogues": summarization(BuiltinSource(builtin="dialogues"), prompt="{dialogue}"),
 }
 PINNED = {
-    "reviews": {"train": "385fdbdb0cdfbfb6", "validation": "4cd9d9f9f7c9cf1d", "test": "0e1426c49d6fac5a"},
+    "reviews": {"train": "3175329edcceb25b", "validation": "57406063d96ab5fd", "test": "cb48910448b300fe"},
     "dialogues": {"train": "9f2c72c1486a2d6b", "validation": "d76aa791507898b4", "test": "8e37b4ad30e1c301"},
 }
 CORES = {

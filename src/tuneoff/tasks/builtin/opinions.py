@@ -43,6 +43,15 @@ PEOPLE = (
     "a colleague",
 )
 
+ELSEWHERE = (
+    # about another thing, so that the verdict has nothing to do with the {word}
+    "The other {topic} that I have {tried} this year was {word}.",
+    "By the way, the {topic} that {person} is always talking about is {word}.",
+    "There is a {word} {topic} that {person} knows well, but this is about another one.",
+    "I have also {tried} a {word} {topic}, but that is another story.",
+    "The one that {person} told me about the other day is {word}, or so I hear.",
+)
+
 EASY = (
     "The {a} {was_a} {good_a}, and the {b} {was_b} {good_b}.",
     "I found the {a} {good_a} and the {b} really {good_b}.",

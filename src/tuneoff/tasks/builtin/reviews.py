@@ -8,14 +8,16 @@ from typing import Final
 
 from tuneoff.spec import SplitName
 from tuneoff.tasks.builtin.draw import SEED, Draw, Position, distinct_rows
-from tuneoff.tasks.builtin.opinions import FRAMES, OPPOSITES, PEOPLE
+from tuneoff.tasks.builtin.opinions import ELSEWHERE, FRAMES, OPPOSITES, PEOPLE
 from tuneoff.tasks.builtin.topics import TOPICS, Topic
 from tuneoff.tasks.builtin.words import GENERAL, PLURAL, WORDS_FOR
 
 NOISE: Final = 0.02
 """The share of training rows whose label is wrong on purpose; validation and test have none."""
-ASIDES: Mapping[str, float] = {"easy": 1.0, "medium": 0.8, "hard": 0.7}
+ASIDES: Mapping[str, float] = {"easy": 1.0, "medium": 0.8, "hard": 0.5}
 """How many of a level's reviews have a sentence without opinion before or after the frame."""
+ELSEWHERES: Mapping[str, float] = {"easy": 0.0, "medium": 0.0, "hard": 0.3}
+"""How many have a sentence about another thing at the end instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Review:
     sentiment: int
     """The label without noise."""
     opinion: str
-    """The text without the sentence that has no opinion."""
+    """The text without the sentence that does not matter."""
     frame: str
     topic: str
 
@@ -48,7 +50,7 @@ def _review(draw: Draw, position: Position) -> Review:
     topic = TOPICS[position.content(draw, frame, len(TOPICS))]
     opinion = _polished(frames[frame].format_map(_words(draw, topic, sentiment)))
     return Review(
-        text=_with_aside(draw, topic, opinion, ASIDES[position.level]),
+        text=_with_aside(draw, topic, opinion, position.level),
         label=sentiment,
         level=position.level,
         sentiment=sentiment,
@@ -94,11 +96,21 @@ def _polished(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def _with_aside(draw: Draw, topic: Topic, opinion: str, share: float) -> str:
-    if not draw.chance(share):
+def _with_aside(draw: Draw, topic: Topic, opinion: str, level: str) -> str:
+    """The opinion, mostly with a sentence before or after it that does not matter."""
+    if draw.chance(ELSEWHERES[level]):
+        return f"{opinion} {_elsewhere(draw, topic)}"
+    if not draw.chance(ASIDES[level] / (1 - ELSEWHERES[level])):
         return opinion
     aside = draw.one(topic.asides)
     return f"{aside} {opinion}" if draw.chance(0.5) else f"{opinion} {aside}"
+
+
+def _elsewhere(draw: Draw, topic: Topic) -> str:
+    """A sentence about another thing of the kind, be it good or bad."""
+    word = draw.one(GENERAL.of(draw.below(2)))
+    sentence = draw.one(ELSEWHERE)
+    return _polished(sentence.format(topic=topic.name, tried=topic.tried, person=draw.one(PEOPLE), word=word))
 
 
 def _noisy(rows: tuple[Review, ...]) -> tuple[Review, ...]:
