@@ -38,8 +38,6 @@ CORES = {
 """Frame, content and what matters of each row."""
 SUMMARY_WORDS = set(re.findall(r"\w+(?![}\w])", " ".join(SUMMARIES))) | {"without"}
 """Words of the summaries' wordings, which say nothing about the dialogue."""
-
-
 DOING = {activity.do: activity.doing for activity in ACTIVITIES}
 
 
@@ -159,7 +157,7 @@ def test_a_summary_names_what_the_people_agreed_on_and_nothing_else() -> None:
             assert [word for word in DAYS.split() if word in row.summary] == [day]
             assert re.findall(r"at (\d+(?::30)?|noon)\b", row.summary) == [time]
             assert activity in row.summary
-            assert place in row.summary
+            assert place in row.summary and place in row.dialogue
 
 
 def test_the_first_proposal_holds_at_the_easy_level_only() -> None:
