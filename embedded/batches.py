@@ -7,24 +7,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from chats import Chats
 from transformers import PreTrainedTokenizerFast
 
 SHARES = {
-    "span": 0.25,
-    "copy": 0.10,
-    "order": 0.05,
-    "gap": 0.10,
-    "first": 0.05,
-    "synopsis": 0.15,
-    "define": 0.05,
-    "word": 0.03,
-    "speakers": 0.02,
+    "span": 0.10,
+    "copy": 0.06,
+    "order": 0.02,
+    "gap": 0.08,
+    "first": 0.03,
+    "synopsis": 0.14,
+    "define": 0.04,
+    "word": 0.04,
+    "polarity": 0.14,
     "who": 0.05,
-    "last": 0.05,
-    "polarity": 0.10,
+    "says": 0.08,
+    "last": 0.04,
+    "speakers": 0.04,
+    "retell": 0.14,
 }
-POOL = 256
+POOL = 1024
 """Rows drawn together, sorted by length and cut into batches: short rows meet short rows."""
+NEAR = 12
+"""Pieces by which answers may differ in length before their rows are parted."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +47,20 @@ class Mixture:
 
     def __init__(self, work: Path, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
         self.tokenizer, self.seed = tokenizer, seed
-        self.texts = [json.loads(line) for line in (work / "texts.jsonl").open(encoding="utf-8")]
+        self.texts = _rows(work / "texts.jsonl")
         self.long = [text for text in self.texts if len(text) > 2]
         self.pairs: dict[str, list[tuple[str, str]]] = {}
-        for line in (work / "pairs.jsonl").open(encoding="utf-8"):
-            task, source, target = json.loads(line)
+        for task, source, target in _rows(work / "pairs.jsonl"):
             self.pairs.setdefault(task, []).append((source, target))
+        self.chats = Chats(_rows(work / "scenes.jsonl"), _rows(work / "turns.jsonl"))
         self.sentinels = [tokenizer.convert_tokens_to_ids(f"<extra_id_{i}>") for i in range(32)]
 
     def pool(self, number: int, tokens: int) -> list[Batch]:
         """The batches of one pool, at most `tokens` padded tokens each, in random order."""
         draw = random.Random(f"{self.seed}-{number}")
         tasks = draw.choices(list(SHARES), SHARES.values(), k=POOL)
-        rows = sorted((self._row(task, draw) for task in tasks), key=lambda row: len(row[0]) + len(row[1]))
+        rows = [self._row(task, draw) for task in tasks]
+        rows.sort(key=lambda row: (len(row[1]) // NEAR, len(row[0])))
         batches = [_padded(group) for group in _cut(rows, tokens)]
         draw.shuffle(batches)
         return batches
@@ -63,8 +69,14 @@ class Mixture:
         if task == "span":
             ids = self._ids(" ".join(draw.choice(self.texts)), 160)
             return (*self._corrupt(ids, draw), False)
-        source, target = getattr(self, f"_{task}", lambda draw: draw.choice(self.pairs[task]))(draw)
+        source, target = self._pair(task, draw)
         return self._ids(source, 192), self._ids(target, 64), "<extra_id_" not in source
+
+    def _pair(self, task: str, draw: random.Random) -> tuple[str, str]:
+        if task in self.pairs:
+            return draw.choice(self.pairs[task])
+        made = {"copy": self._copy, "order": self._order, "gap": self._gap, "first": self._first}
+        return made[task](draw) if task in made else getattr(self.chats, task)(draw)
 
     def _ids(self, text: str, longest: int) -> list[int]:
         return self.tokenizer(text, truncation=True, max_length=longest).input_ids
@@ -104,6 +116,11 @@ class Mixture:
     def _first(self, draw: random.Random) -> tuple[str, str]:
         text = draw.choice(self.long)[:6]
         return f"what comes first: {' '.join(text)}", text[0]
+
+
+def _rows(path: Path) -> list:
+    with path.open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
 
 
 def _cut(rows: list, tokens: int) -> Iterator[list]:

@@ -1,17 +1,34 @@
-"""Turns the sources into texts.jsonl (lists of sentences) and pairs.jsonl (task, source, target)."""
+"""Turns the sources into a corpus: texts, pairs of question and answer, scenes of dialogue, single turns."""
 
 import argparse
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-Pair = tuple[str, str, str]
 _SENTENCE = re.compile(r"(?<=[.!?]) +(?=[A-Z0-9\"'])")
 _GLOSS = re.compile(r"\| (.*)$")
 _WML = re.compile(r"^\s*(speaker)\s*=\s*(.+?)\s*$|^\s*(message)\s*=\s*_\s*\"(.*?)\"\s*$", re.MULTILINE)
 _NOT_SPEAKERS = ("narrator", "unit", "second_unit", "$")
+_MARKUP = re.compile(r"<[^>]*>|\*[^*]*\*")
+_OF_POSTS = re.compile(r"@\w+|https?://\S+|^RT\b[ :]*|#(?=\w)")
+_TYPED = str.maketrans("\u2018\u2019\u201c\u201d\u2013\u2014", "''\"\"--")
+
+
+@dataclass
+class Corpus:
+    """What the task mixture draws from; each part becomes a file of JSON lines of its name."""
+
+    texts: list[list[str]] = field(default_factory=list)
+    """Sentences that belong together."""
+    pairs: list[tuple[str, str, str]] = field(default_factory=list)
+    """(task, source, target)"""
+    scenes: list[list[tuple[str, str]]] = field(default_factory=list)
+    """Consecutive turns: (speaker, what is said)."""
+    turns: list[str] = field(default_factory=list)
+    """Sentences that somebody could say in a chat."""
 
 
 def main() -> None:
@@ -19,22 +36,21 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--exclude", type=Path, nargs="*", default=[], help="files of sentences to leave out")
     arguments = parser.parse_args()
-    sources = arguments.work / "sources"
     banned = {_key(line) for path in arguments.exclude for line in path.read_text("utf-8").splitlines()}
-    texts, pairs = [], []
-    for make in (debian, wordnet, wesnoth, vader):
-        new_texts, new_pairs = make(sources)
-        texts += [text for text in new_texts if not any(_key(s) in banned for s in text)]
-        pairs += [pair for pair in new_pairs if _key(pair[1].split(": ", 1)[-1]) not in banned]
-    _write(arguments.work / "texts.jsonl", texts)
-    _write(arguments.work / "pairs.jsonl", pairs)
-    words = sum(len(sentence.split()) for text in texts for sentence in text)
-    print(json.dumps({"texts": len(texts), "words": words, "pairs": Counter(task for task, _, _ in pairs)}))
+    corpus = Corpus()
+    for gather in (debian, wordnet, wesnoth, posts, lexicon):
+        gather(arguments.work / "sources", corpus)
+    _leave_out(corpus, lambda text: _key(text) in banned)
+    for name, rows in vars(corpus).items():
+        _write(arguments.work / f"{name}.jsonl", rows)
+    told = {name: len(rows) for name, rows in vars(corpus).items()}
+    told["words"] = sum(len(sentence.split()) for text in corpus.texts for sentence in text)
+    print(json.dumps(told | Counter(task for task, _, _ in corpus.pairs)))
 
 
-def debian(sources: Path) -> tuple[list[list[str]], list[Pair]]:
+def debian(sources: Path, corpus: Corpus) -> None:
     """Package descriptions, and their one-line synopses as summaries. Near-copies (-dev, -doc) count once."""
-    texts, pairs, seen = [], [], set()
+    seen = set()
     for block in (sources / "Translation-en").read_text("utf-8").split("\n\n"):
         _, _, body = block.partition("Description-en: ")
         synopsis, _, long = body.partition("\n")
@@ -43,52 +59,45 @@ def debian(sources: Path) -> tuple[list[list[str]], list[Pair]]:
         if len(opening.split()) < 12 or opening[:80] in seen:
             continue
         seen.add(opening[:80])
-        texts.append(_sentences(" ".join(paragraphs)))
-        pairs.append(("synopsis", f"describe in one line: {opening}", re.sub(r" *\(.*?\)", "", synopsis)))
-    return texts, pairs
+        corpus.texts.append(_sentences(" ".join(paragraphs)))
+        short = re.sub(r" *\(.*?\)", "", synopsis)
+        corpus.pairs.append(("synopsis", f"describe in one line: {opening}", short))
 
 
-def wordnet(sources: Path) -> tuple[list[list[str]], list[Pair]]:
-    """Glosses: the meaning of a word, the word of a meaning, the word that an example shows."""
-    texts, pairs = [], []
+def wordnet(sources: Path, corpus: Corpus) -> None:
+    """Glosses: the meaning of a word, the word of a meaning; examples as texts and turns."""
     for kind in ("noun", "verb", "adj", "adv"):
         path = sources / f"wordnet-base/usr/share/wordnet/data.{kind}"
         for line in path.read_text("utf-8").splitlines():
             if line.startswith(" ") or not (gloss := _GLOSS.search(line)):
                 continue
             word = line.split()[4].replace("_", " ").split("(")[0]
-            meaning, *examples = [part.strip().strip('"') for part in gloss[1].split('; "')]
-            pairs.append(("define", f"what does {word} mean?", meaning))
-            pairs.append(("word", f"which word means this: {meaning}", word))
-            texts += [[example] for example in examples if len(example.split()) > 3]
-            texts.append([meaning])
-    return texts, pairs
+            meaning, *quoted = [part.strip().strip('"') for part in gloss[1].split('; "')]
+            corpus.pairs.append(("define", f"what does {word} mean?", meaning))
+            corpus.pairs.append(("word", f"which word means this: {meaning}", word))
+            examples = [example for example in quoted if 3 < len(example.split()) < 25]
+            corpus.texts += [[meaning], *([example] for example in examples)]
+            corpus.turns += examples
 
 
-def wesnoth(sources: Path) -> tuple[list[list[str]], list[Pair]]:
-    """Scenes of dialogue, and questions about who says what: they can only be answered by copying."""
-    texts, pairs = [], []
+def wesnoth(sources: Path, corpus: Corpus) -> None:
+    """Scenes of dialogue of up to six turns."""
     for path in sorted(sources.glob("wesnoth-*/usr/share/games/wesnoth/*/data/campaigns/*/scenarios/*.cfg")):
         for scene in _scenes(path.read_text("utf-8")):
-            chat = " ".join(f"{who}: {what}" for who, what in scene)
-            texts.append([f"{who}: {what}" for who, what in scene])
-            speakers = list(dict.fromkeys(who for who, _ in scene))
-            pairs.append(("speakers", f"who is talking? {chat}", " and ".join(speakers)))
-            for who, what in scene:
-                pairs.append(("who", f"who says '{what[:60]}'? {chat}", who))
-            for who in speakers:
-                last = [what for name, what in scene if name == who][-1]
-                pairs.append(("last", f"what does {who} say last? {chat}", f"{who} says: {last}"))
-    return texts, pairs
+            corpus.scenes.append(scene)
+            corpus.texts.append([f"{who}: {what}" for who, what in scene])
+            corpus.turns += [what for _, what in scene if len(what.split()) < 20]
 
 
 def _scenes(text: str, turns: int = 6) -> Iterator[list[tuple[str, str]]]:
     scene, speaker = [], None
     for found in _WML.finditer(text):
         if found[1]:
-            speaker = found[2]
-        elif speaker and not speaker.startswith(_NOT_SPEAKERS) and len(found[4].split()) < 50:
-            scene.append((speaker, found[4]))
+            speaker = found[2].strip('"')
+        elif speaker and not speaker.startswith(_NOT_SPEAKERS):
+            said = " ".join(_MARKUP.sub("", found[4].translate(_TYPED)).split())
+            if 0 < len(said.split()) < 40:
+                scene.append((speaker, said))
         if len(scene) == turns:
             yield scene
             scene = []
@@ -96,19 +105,40 @@ def _scenes(text: str, turns: int = 6) -> Iterator[list[tuple[str, str]]]:
         yield scene
 
 
-def vader(sources: Path) -> tuple[list[list[str]], list[Pair]]:
+def posts(sources: Path, corpus: Corpus) -> None:
     """Rated product reviews and posts. The movie file is not read: most of SST-2's test set is in it."""
-    texts, pairs = [], []
     for name in ("amazonReviewSnippets", "tweets"):
         path = sources / f"vader/hutto_ICWSM_2014/{name}_GroundTruth.txt"
         for line in path.read_text("utf-8", errors="replace").splitlines():
-            _, rating, text = line.split("\t", 2)
-            score, text = float(rating), text.replace("&amp;", "&")
-            texts.append([text])
-            if abs(score) >= 0.5:
-                label = "positive" if score > 0 else "negative"
-                pairs.append(("polarity", f"does this sound positive or negative: {text}", label))
-    return texts, pairs
+            _, rating, raw = line.split("\t", 2)
+            text = " ".join(_OF_POSTS.sub(" ", raw.replace("&amp;", "&")).translate(_TYPED).split())
+            if len(text.split()) < 2:
+                continue
+            corpus.texts.append([text])
+            if name == "tweets":
+                corpus.turns.append(text)
+            _polarity(corpus, text, float(rating), 0.5)
+
+
+def lexicon(sources: Path, corpus: Corpus) -> None:
+    """Words that ten people rated."""
+    path = sources / "vader/vaderSentiment-3.3.2/vaderSentiment/vader_lexicon.txt"
+    for line in path.read_text("utf-8").splitlines():
+        word, rating = line.split("\t")[:2]
+        if word.isalpha():
+            _polarity(corpus, word, float(rating), 1.0)
+
+
+def _polarity(corpus: Corpus, text: str, rating: float, clear: float) -> None:
+    if abs(rating) >= clear:
+        label = "positive" if rating > 0 else "negative"
+        corpus.pairs.append(("polarity", f"does this sound positive or negative: {text}", label))
+
+
+def _leave_out(corpus: Corpus, unwanted: Callable[[str], bool]) -> None:
+    corpus.texts = [text for text in corpus.texts if text and not any(map(unwanted, text))]
+    corpus.pairs = [pair for pair in corpus.pairs if not unwanted(pair[1].split(": ", 1)[-1])]
+    corpus.turns = [turn for turn in corpus.turns if not unwanted(turn)]
 
 
 def _sentences(text: str) -> list[str]:
@@ -121,7 +151,7 @@ def _key(sentence: str) -> str:
 
 
 def _write(path: Path, rows: Iterable[object]) -> None:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows if row), "utf-8")
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def main() -> None:
 
 def _pip(requirement: str, path: Path, digest: str) -> None:
     if not path.exists():
-        kind = [] if path.suffix == ".whl" else ["--no-binary", ":all:", "--no-build-isolation"]
+        kind = [] if path.suffix == ".whl" else ["--no-binary", ":all:"]
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", *kind, requirement]
         subprocess.run([*command, "--dest", str(path.parent)], check=True)
     _check(path, digest)

@@ -1,18 +1,21 @@
 """Trains work/start for some minutes, or continues; leaves work/tiny in bfloat16 and a log.
 
-The loss is cross-entropy over the task mixture, plus the squared distance of the projected encoder output to
-MiniLM's last hidden states, piece by piece. The clock decides only when to stop: what is computed depends on
-the seed and on how many pools came before, so that pieces give the log that one long run gives.
+The loss is cross-entropy over the task mixture, plus squared distances, piece by piece, of projected encoder
+states to MiniLM's hidden states. The clock decides only when to stop: what is computed depends on the seed
+and on how many pools came before, so that pieces give the log that one long run gives.
 """
 
 import argparse
 import copy
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from batches import Batch, Mixture
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch.nn import functional
 from transformers import AutoTokenizer, BertModel, T5ForConditionalGeneration
 
@@ -20,6 +23,10 @@ RATE = 0.02
 """Of a matrix's initial RMS, per step: q, whose entries are a sixth of k's, gets a sixth of its rate."""
 HIGHEST_RATE = 1e-2
 WARMUP_STEPS = 200
+CONSTANT_SHARE, LAST_RATE = 0.5, 0.05
+"""The full rate for half of the tokens, then linear down to a twentieth."""
+FOLLOWED = {1: 2, 2: 3, 3: 5, 4: 6}
+"""Which of MiniLM's 6 layers each of our encoder's 4 follows."""
 EVERY_LOG, SECONDS_BETWEEN_SAVES = 5, 300
 
 
@@ -33,12 +40,12 @@ class Teacher:
         self.begin = (folder / "vocab.txt").read_text("utf-8").split("\n").index("[CLS]")
 
     @torch.no_grad()
-    def states(self, source: torch.Tensor) -> torch.Tensor:
-        """Last hidden states of the pieces, normalised to unit variance: [B, S] -> [B, S, 384]."""
+    def states(self, source: torch.Tensor) -> dict[int, torch.Tensor]:
+        """Hidden states after each followed layer, of unit variance: [B, S] -> {layer: [B, S, 384]}."""
         ids = functional.pad(self.rows[source], (1, 0), value=self.begin)
         mask = functional.pad((source != 0).long(), (1, 0), value=1)
-        states = self.model(input_ids=ids, attention_mask=mask).last_hidden_state[:, 1:]
-        return functional.layer_norm(states, states.shape[-1:])
+        states = self.model(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states
+        return {n: functional.layer_norm(states[n][:, 1:], (384,)) for n in FOLLOWED.values()}
 
 
 class State:
@@ -46,108 +53,147 @@ class State:
 
     def __init__(self, folder: Path, total: float) -> None:
         self.model = T5ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, dropout_rate=0.0)
-        self.projection = torch.nn.Linear(self.model.config.d_model, 384)
-        torch.nn.init.eye_(self.projection.weight)
-        torch.nn.init.zeros_(self.projection.bias)
-        self.optimizer = torch.optim.AdamW(self._groups(), betas=(0.9, 0.98), weight_decay=0.0)
+        width = self.model.config.d_model
+        self.projections = torch.nn.ModuleList(torch.nn.Linear(width, 384) for _ in FOLLOWED)
+        for projection in self.projections:
+            torch.nn.init.eye_(projection.weight)
+            torch.nn.init.zeros_(projection.bias)
+        self.optimizer = torch.optim.AdamW(self._groups(), betas=(0.9, 0.98), weight_decay=0.0, fused=True)
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.step = self.pool = self.tokens = 0
         self.seconds = 0.0
         self.total = total
 
+    def _named(self) -> dict[str, torch.nn.Parameter]:
+        both = {"model": self.model, "projections": self.projections}
+        return {f"{part}.{n}": p for part, module in both.items() for n, p in module.named_parameters()}
+
     def _groups(self) -> list[dict]:
-        parameters = [*self.model.parameters(), *self.projection.parameters()]
-        return [
-            {
-                "params": [p],
-                "lr": min(HIGHEST_RATE, RATE * max(p.detach().square().mean().sqrt().item(), 0.01)),
-            }
-            for p in parameters
-        ]
+        def rate(matrix: torch.Tensor) -> float:
+            return min(HIGHEST_RATE, RATE * max(matrix.detach().square().mean().sqrt().item(), 0.01))
+
+        return [{"params": [parameter], "lr": rate(parameter)} for parameter in self._named().values()]
 
     def schedule(self) -> float:
-        """Share of the full rate: linear warmup, then linear down to a tenth at `total` tokens."""
-        left = max(0.1, 1 - self.tokens / self.total)
-        return min(1.0, (self.step + 1) / WARMUP_STEPS) * left
+        """Share of the full rate: linear warmup, constant, linear down to the last at `total` tokens."""
+        left = max(0.0, 1 - self.tokens / self.total)
+        falling = LAST_RATE + (1 - LAST_RATE) * min(1.0, left / (1 - CONSTANT_SHARE))
+        return min(1.0, (self.step + 1) / WARMUP_STEPS) * falling
 
     def save(self, path: Path) -> None:
         """Writes beside the old checkpoint, then takes its place."""
-        kept = {
-            "model": self.model.state_dict(),
-            "projection": self.projection.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            **{key: getattr(self, key) for key in ("step", "pool", "tokens", "seconds")},
-        }
-        torch.save(kept, path.with_suffix(".part"))
+        tensors = {}
+        for name, parameter in self._named().items():
+            tensors[name] = parameter.detach()
+            for kind, value in self.optimizer.state[parameter].items():
+                tensors[f"{kind}.{name}"] = value
+        counters = {key: json.dumps(getattr(self, key)) for key in ("step", "pool", "tokens", "seconds")}
+        save_file(tensors, path.with_suffix(".part"), counters)
         path.with_suffix(".part").replace(path)
 
+    @torch.no_grad()
     def load(self, path: Path) -> None:
         """Takes over what `save` wrote."""
-        kept = torch.load(path)
-        self.model.load_state_dict(kept.pop("model"))
-        self.projection.load_state_dict(kept.pop("projection"))
-        self.optimizer.load_state_dict(kept.pop("optimizer"))
-        vars(self).update(kept)
+        with safe_open(path, "pt") as kept:
+            for name, parameter in self._named().items():
+                parameter.copy_(kept.get_tensor(name))
+                kinds = ("step", "exp_avg", "exp_avg_sq")
+                self.optimizer.state[parameter] = {kind: kept.get_tensor(f"{kind}.{name}") for kind in kinds}
+            vars(self).update({key: json.loads(value) for key, value in kept.metadata().items()})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How far to go, and what is kept on the way."""
+
+    until: float
+    """Seconds of training, earlier pieces included."""
+    padded_tokens: int
+    distil: float
+    snapshots: float
+    """Tokens between two exported models."""
+    work: Path
+    log: Path
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path)
     parser.add_argument("--minutes", type=float, default=30, help="stop after this much training, now")
-    parser.add_argument("--total", type=float, default=30e6, help="tokens that the learning rate falls over")
+    parser.add_argument("--total", type=float, default=6e6, help="tokens at which training ends")
     parser.add_argument("--tokens", type=int, default=2048, help="padded tokens per step")
     parser.add_argument("--distil", type=float, default=1.0, help="weight of the distance to MiniLM's states")
+    parser.add_argument("--snapshots", type=float, default=1e6, help="tokens between models kept on the way")
+    parser.add_argument("--threads", type=int, default=2, help="their number changes the last digits")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--log", type=Path, default=Path(__file__).parent / "log.jsonl")
     arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
     state = State(arguments.work / "start", arguments.total)
-    checkpoint = arguments.work / "checkpoint.pt"
-    if checkpoint.exists():
-        state.load(checkpoint)
+    if (arguments.work / "checkpoint.safetensors").exists():
+        state.load(arguments.work / "checkpoint.safetensors")
     mixture = Mixture(arguments.work, AutoTokenizer.from_pretrained(arguments.work / "start"), arguments.seed)
-    train(state, mixture, Teacher(arguments.work), checkpoint, arguments)
-    export(state.model, arguments.work)
+    until = state.seconds + arguments.minutes * 60
+    plan = Plan(until, arguments.tokens, arguments.distil, arguments.snapshots, arguments.work, arguments.log)
+    train(state, mixture, Teacher(arguments.work), plan)
+    export(state.model, arguments.work, "tiny")
 
 
-def train(state: State, mixture: Mixture, teacher: Teacher, checkpoint: Path, arguments) -> None:
-    """Runs until the time is up. Saves between pools only, so continuing changes nothing."""
-    end, saved = state.seconds + arguments.minutes * 60, time.monotonic()
-    while state.seconds < end:
-        for batch in mixture.pool(state.pool, arguments.tokens):
+def train(state: State, mixture: Mixture, teacher: Teacher, plan: Plan) -> None:
+    """Runs until the time or the tokens are up. Saves between pools only, so continuing changes nothing."""
+    checkpoint, saved = plan.work / "checkpoint.safetensors", time.monotonic()
+    while state.seconds < plan.until and state.tokens < state.total:
+        before = state.tokens
+        for batch in mixture.pool(state.pool, plan.padded_tokens):
             began = time.monotonic()
-            told = update(state, batch, teacher, arguments.distil)
+            told = update(state, batch, teacher, plan.distil)
             state.seconds += time.monotonic() - began
             state.step += 1
             if state.step % EVERY_LOG == 0:
-                log(arguments.log, {"step": state.step, "tokens": state.tokens, **told}, state.seconds)
+                log(plan.log, {"step": state.step, "tokens": state.tokens, **told}, state.seconds)
         state.pool += 1
-        if time.monotonic() - saved > SECONDS_BETWEEN_SAVES or state.seconds >= end:
+        if before // plan.snapshots < state.tokens // plan.snapshots:
+            export(state.model, plan.work, f"tiny-{state.tokens // plan.snapshots * plan.snapshots:.0f}")
+        if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
             state.save(checkpoint)
             saved = time.monotonic()
+    state.save(checkpoint)
 
 
 def update(state: State, batch: Batch, teacher: Teacher, distil: float) -> dict[str, float]:
     """One step. Returns its losses and the norm of the gradient before clipping."""
     present = batch.source != 0
-    output = state.model(input_ids=batch.source, attention_mask=present.long(), labels=batch.labels)
+    output = state.model(
+        input_ids=batch.source, attention_mask=present.long(), labels=batch.labels, output_hidden_states=True
+    )
     loss, distance = output.loss, torch.zeros(())
     if distil and batch.clean.any():
-        mask = present[batch.clean]
-        found = state.projection(output.encoder_last_hidden_state[batch.clean])[mask]
-        distance = functional.mse_loss(found, teacher.states(batch.source[batch.clean])[mask])
+        found = [states[batch.clean] for states in output.encoder_hidden_states]
+        distance = distances(state, found, teacher.states(batch.source[batch.clean]), present[batch.clean])
     if not torch.isfinite(loss + distance):
         raise SystemExit(f"step {state.step}: the loss is not finite")
     (loss + distil * distance).backward()
-    norm = torch.nn.utils.clip_grad_norm_(
-        [p for group in state.optimizer.param_groups for p in group["params"]], 1.0
-    )
+    parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
+    norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
     for group, rate in zip(state.optimizer.param_groups, state.rates, strict=True):
         group["lr"] = rate * state.schedule()
     state.optimizer.step()
     state.optimizer.zero_grad()
     state.tokens += int(present.sum()) + int((batch.labels != -100).sum())
     return {"loss": loss.item(), "distance": distance.item(), "gradient_norm": norm.item()}
+
+
+def distances(
+    state: State, found: list[torch.Tensor], wanted: dict[int, torch.Tensor], mask: torch.Tensor
+) -> torch.Tensor:
+    """Mean squared distance over the followed layers, the last of which counts for half."""
+    each = []
+    for projection, (layer, followed) in zip(state.projections, FOLLOWED.items(), strict=True):
+        states = found[layer][mask]
+        states = states * torch.rsqrt(states.square().mean(-1, keepdim=True) + 1e-6)
+        each.append(functional.mse_loss(projection(states), wanted[followed][mask]))
+    return (sum(each[:-1]) / (len(each) - 1) + each[-1]) / 2
 
 
 def log(path: Path, values: dict[str, float], seconds: float) -> None:
@@ -157,12 +203,12 @@ def log(path: Path, values: dict[str, float], seconds: float) -> None:
     print(line, flush=True)
 
 
-def export(model: T5ForConditionalGeneration, work: Path) -> None:
+def export(model: T5ForConditionalGeneration, work: Path, name: str) -> None:
     """The model in bfloat16, with its tokenizer, as transformers loads it."""
     shipped = copy.deepcopy(model).to(torch.bfloat16)
     shipped.config.dropout_rate = 0.1
-    shipped.save_pretrained(work / "tiny")
-    AutoTokenizer.from_pretrained(work / "start").save_pretrained(work / "tiny")
+    shipped.save_pretrained(work / name)
+    AutoTokenizer.from_pretrained(work / "start").save_pretrained(work / name)
 
 
 if __name__ == "__main__":

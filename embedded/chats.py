@@ -1,0 +1,156 @@
+"""Chats drawn from scenes and single turns, and questions that can only be answered from the chat itself."""
+
+import random
+import re
+from dataclasses import dataclass
+
+Turn = tuple[str, str]
+
+
+_WOMEN = (
+    "Alice Amanda Amy Anna Beth Carol Cathy Clara Diana Ella Emily Emma Eva Fiona Grace Hannah Helen Ivy "
+    "Jane Jenny Jess Julia Kate Katie Kim Laura Lena Lily Linda Lisa Lucy Maria Mary Megan Mia Molly "
+    "Monica Nancy Natalie Nina Olivia Paula Rachel Rose Ruth Sally Sandra Sarah Sophie Sue Susan Tina "
+    "Vera Wendy Zoe"
+)
+_MEN = (
+    "Adam Alan Alex Andrew Andy Ben Bill Bob Brian Charlie Chris Daniel Dave David Eric Frank Fred Gary "
+    "George Greg Harry Henry Jack Jake James Jason Jeff Jim Joe John Josh Kevin Larry Luke Mark Martin "
+    "Matt Max Michael Mike Nick Noah Oliver Oscar Paul Peter Phil Ray Rob Robert Ryan Sam Simon Steve Ted "
+    "Tim Tom Tony Will"
+)
+WOMEN, MEN = _WOMEN.split(), _MEN.split()
+
+_PAST = (
+    "was had could would will can did must should might went took gave made wrote came felt found got "
+    "held kept knew left lost met paid put read ran saw sold sent set spent stood thought wore won bought "
+    "brought built caught drove ate fell flew broke began drank sang slept threw hit cut shot led sat "
+    "drew grew hid rode rose stole swam taught tore woke beat bit blew chose dug fought hung heard hurt "
+    "rang shook shut sank swore"
+)
+_SAME_FOR_I = frozenset(_PAST.split())
+_PRESENT = {"is": "am", "has": "have", "does": "do"}
+_OTHERS = "i me my we us our you your he him himself she herself they them their it's who hers his her"
+_PRONOUNS = frozenset(_OTHERS.split())
+_SHORT_ANSWERS = (
+    "ok",
+    "great!",
+    "really?",
+    "sure",
+    "haha",
+    "thanks!",
+    "oh no",
+    "yeah",
+    "good to know",
+    "why?",
+    "nice :)",
+    "I see",
+    "no way",
+    "cool",
+)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What somebody says of himself or herself: "I lost my keys", told as "{name} lost her keys"."""
+
+    said: str
+    predicate: str
+    """With {his} in place of the possessive."""
+
+    def told(self, name: str) -> str:
+        """In the third person."""
+        return f"{name} {self.predicate.format(his='her' if name in WOMEN else 'his')}"
+
+
+def statement(sentence: str) -> Statement | None:
+    """The statement behind "he lost his keys", or nothing where turning it round is not certain."""
+    subject, _, predicate = sentence.rstrip(".! ").partition(" ")
+    words = predicate.split()
+    own = {"he": "his", "she": "her"}.get(subject.lower())
+    if own is None or len(words) < 3 or not sentence.isascii() or set("{}\"'`();:") & set(sentence):
+        return None
+    if own == "her" and words[-1] == own:
+        return None
+    if any(word.strip(",").lower() in _PRONOUNS - {own} for word in words):
+        return None
+    verb = words[0]
+    if verb in _PRESENT:
+        first = _PRESENT[verb]
+    elif verb in _SAME_FOR_I or verb.endswith("ed"):
+        first = verb
+    else:
+        return None
+    rest = words[1:]
+    mine = ["my" if word == own else word for word in rest]
+    theirs = ["{his}" if word == own else word for word in rest]
+    return Statement(" ".join(["I", first, *mine]), " ".join([verb, *theirs]))
+
+
+class Chats:
+    """Draws chats, and rows of (source, target) about them."""
+
+    def __init__(self, scenes: list[list[Turn]], turns: list[str]) -> None:
+        self.scenes = scenes
+        self.statements = [found for turn in turns if (found := statement(turn))]
+        self.others = [turn for turn in turns if not re.match(r"(he|she|I)\b", turn, re.IGNORECASE)]
+
+    def who(self, draw: random.Random) -> tuple[str, str]:
+        """Who says a line."""
+        chat = self._scene(draw)
+        name, said = draw.choice(chat)
+        return f"who says '{said[:60]}'? {shown(chat)}", name
+
+    def says(self, draw: random.Random) -> tuple[str, str]:
+        """All that one of them says."""
+        chat = self._scene(draw)
+        name = draw.choice(chat)[0]
+        return f"what does {name} say? {shown(chat)}", " ".join(said for who, said in chat if who == name)
+
+    def last(self, draw: random.Random) -> tuple[str, str]:
+        """What is said last, and by whom."""
+        chat = self._scene(draw)
+        return f"who speaks last? {shown(chat)}", f"{chat[-1][0]} says: {chat[-1][1]}"
+
+    def speakers(self, draw: random.Random) -> tuple[str, str]:
+        """Who takes part."""
+        chat = self._scene(draw)
+        return f"who is talking? {shown(chat)}", _listed(list(dict.fromkeys(name for name, _ in chat)))
+
+    def retell(self, draw: random.Random) -> tuple[str, str]:
+        """What the speakers say of themselves, in the third person; the other turns are left out."""
+        names = draw.sample(draw.choice((WOMEN + MEN, WOMEN, MEN)), draw.choice((2, 2, 2, 3)))
+        chat: list[Turn] = []
+        told: list[str] = []
+        for _ in range(draw.randint(1, 3)):
+            name, fact = draw.choice(names), draw.choice(self.statements)
+            chat += [self._filler(draw, names) for _ in range(draw.randint(0, 2))]
+            chat.append((name, fact.said))
+            told.append(fact.told(name))
+        chat += [self._filler(draw, names) for _ in range(draw.randint(0, 2))]
+        task = draw.choice(("summarize: ", "summarize this chat: ", "what happened? ", "tell in short: "))
+        return f"{task}{shown(chat)}", ". ".join(told) + "."
+
+    def _filler(self, draw: random.Random, names: list[str]) -> Turn:
+        return draw.choice(names), draw.choice(_SHORT_ANSWERS if draw.random() < 0.5 else self.others)
+
+    def _scene(self, draw: random.Random) -> list[Turn]:
+        """A scene from its start or later, with everyday names in place of its own."""
+        scene = draw.choice(self.scenes)
+        part = scene[draw.randrange(len(scene) - 1) :][: draw.randint(2, 5)]
+        speakers = list(dict.fromkeys(who for who, _ in part))
+        names = dict(zip(speakers, draw.sample(WOMEN + MEN, len(speakers)), strict=True))
+        chat = []
+        for who, said in part:
+            for old, new in names.items():
+                said = re.sub(rf"\b{re.escape(old)}\b", new, said)
+            chat.append((names[who], said))
+        return chat
+
+
+def shown(chat: list[Turn]) -> str:
+    return " ".join(f"{name}: {said}" for name, said in chat)
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(names) if len(names) < 3 else f"{', '.join(names[:-1])} and {names[-1]}"
