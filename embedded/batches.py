@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from chats import Chats
 from transformers import PreTrainedTokenizerFast
+
+from chats import Chats
 
 SHARES = {
     "span": 0.10,
@@ -69,10 +70,11 @@ class Mixture:
         if task == "span":
             ids = self._ids(" ".join(draw.choice(self.texts)), 160)
             return (*self._corrupt(ids, draw), False)
-        source, target = self._pair(task, draw)
+        source, target = self.pair(task, draw)
         return self._ids(source, 192), self._ids(target, 64), "<extra_id_" not in source
 
-    def _pair(self, task: str, draw: random.Random) -> tuple[str, str]:
+    def pair(self, task: str, draw: random.Random) -> tuple[str, str]:
+        """Source and target of any task but span corruption."""
         if task in self.pairs:
             return draw.choice(self.pairs[task])
         made = {"copy": self._copy, "order": self._order, "gap": self._gap, "first": self._first}

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from batches import Batch, Mixture
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch.nn import functional
 from transformers import AutoTokenizer, BertModel, T5ForConditionalGeneration
+
+from batches import Batch, Mixture
 
 RATE = 0.02
 """Of a matrix's initial RMS, per step: q, whose entries are a sixth of k's, gets a sixth of its rate."""
@@ -85,7 +86,7 @@ class State:
         tensors = {}
         for name, parameter in self._named().items():
             tensors[name] = parameter.detach()
-            for kind, value in self.optimizer.state[parameter].items():
+            for kind, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"{kind}.{name}"] = value
         counters = {key: json.dumps(getattr(self, key)) for key in ("step", "pool", "tokens", "seconds")}
         save_file(tensors, path.with_suffix(".part"), counters)
@@ -95,10 +96,12 @@ class State:
     def load(self, path: Path) -> None:
         """Takes over what `save` wrote."""
         with safe_open(path, "pt") as kept:
+            names = set(kept.keys())
             for name, parameter in self._named().items():
                 parameter.copy_(kept.get_tensor(name))
-                kinds = ("step", "exp_avg", "exp_avg_sq")
-                self.optimizer.state[parameter] = {kind: kept.get_tensor(f"{kind}.{name}") for kind in kinds}
+                kinds = [kind for kind in ("step", "exp_avg", "exp_avg_sq") if f"{kind}.{name}" in names]
+                if kinds:  # not where nothing has been distilled
+                    self.optimizer.state[parameter] = {k: kept.get_tensor(f"{k}.{name}") for k in kinds}
             vars(self).update({key: json.loads(value) for key, value in kept.metadata().items()})
 
 
@@ -126,7 +129,7 @@ def main() -> None:
     parser.add_argument("--snapshots", type=float, default=1e6, help="tokens between models kept on the way")
     parser.add_argument("--threads", type=int, default=2, help="their number changes the last digits")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--log", type=Path, default=Path(__file__).parent / "log.jsonl")
+    parser.add_argument("--log", type=Path, default=Path("log.jsonl"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
