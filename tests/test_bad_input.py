@@ -199,7 +199,7 @@ def test_a_hub_that_cannot_be_reached_is_told(tmp_path: Path) -> None:
     environment = hub_environment(endpoint, tmp_path / "home")
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     outcome = Outcome(done.returncode, done.stdout, done.stderr)
-    _assert_told(outcome, r"hub id .*'org/tiny' is not: .*; give a local folder .*builtin:random")
+    _assert_told(outcome, r"hub id .*'org/tiny' is not: .*; give a local folder .*builtin:tiny")
     assert outcome.err.count("\n") == 1
     assert not (tmp_path / "out").exists()
 

@@ -79,7 +79,7 @@ def test_a_model_loads_by_id_with_its_commit_and_a_pinned_one_stays(
     assert torch.isfinite(first) and first != 7
     told = str(absent["error"])
     assert "'org/absent'" in told
-    assert "give a local folder (model: {id: ./folder}) or model: {id: builtin:random}; HF_ENDPOINT" in told
+    assert "give a local folder (model: {id: ./folder}) or model: {id: builtin:tiny}; HF_ENDPOINT" in told
     assert "\n" not in told
 
 

@@ -1,9 +1,8 @@
-"""The pretrained model and its tokenizer, from the hub, a folder, or made on the spot."""
+"""The pretrained model and its tokenizer: from the hub, from a folder, or one that comes with tuneoff."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -11,27 +10,24 @@ import transformers
 from huggingface_hub import HfApi, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-from tokenizers.decoders import Metaspace
 from transformers import (
     AutoConfig,
     AutoTokenizer,
     PreTrainedTokenizerBase,
-    PreTrainedTokenizerFast,
-    T5Config,
     T5ForConditionalGeneration,
 )
 
+import tuneoff
 from tuneoff.errors import ModelError, unknown_name
 from tuneoff.spec import BUILTIN, ModelSpec
-from tuneoff.tasks.builtin import builtin_tables
+from tuneoff.training.random_t5 import random_t5, random_tokenizer
 
+_EMBEDDED = Path(tuneoff.__file__).parent / "embedded"
+"""Models that come with tuneoff."""
 _PATIENCE = 5
 """Seconds to wait for a hub's answer."""
-_TOKENIZER_ROWS = 1500
-"""Rows of each builtin task that suffice to learn its words."""
 _WAY_OUT = (
-    "give a local folder (model: {id: ./folder}) or model: {id: builtin:random}; HF_ENDPOINT sets another hub"
+    "give a local folder (model: {id: ./folder}) or model: {id: builtin:tiny}; HF_ENDPOINT sets another hub"
 )
 
 
@@ -53,6 +49,18 @@ def load_backbone(spec: ModelSpec) -> Backbone:
     """
     if spec.id.startswith(BUILTIN):
         return _builtin(spec.id.removeprefix(BUILTIN))
+    return _pretrained(spec)
+
+
+def _builtin(name: str) -> Backbone:
+    if name == "tiny":
+        return _pretrained(ModelSpec(id=str(_EMBEDDED / name)))
+    if name == "random":
+        return Backbone(random_t5(), random_tokenizer(), None)
+    raise ModelError(f"builtin models: {unknown_name(name, ['tiny', 'random'])}")
+
+
+def _pretrained(spec: ModelSpec) -> Backbone:
     local = Path(spec.id).is_absolute()
     if local and not Path(spec.id).is_dir():
         raise ModelError(f"a local model is a folder, but there is none at '{spec.id}'; {_WAY_OUT}")
@@ -155,57 +163,3 @@ def _quiet() -> Iterator[None]:
 
 def _first_line(error: Exception) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-
-
-def _builtin(name: str) -> Backbone:
-    if name != "random":
-        raise ModelError(f"builtin models: {unknown_name(name, ['random'])}")
-    tokenizer = _builtin_tokenizer()
-    config = T5Config(
-        vocab_size=len(tokenizer),
-        d_model=128,
-        d_kv=16,
-        d_ff=256,
-        num_layers=3,
-        num_decoder_layers=2,
-        num_heads=6,
-        feed_forward_proj="gated-gelu",
-        decoder_start_token_id=tokenizer.pad_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = T5ForConditionalGeneration(config)
-    return Backbone(model.eval(), tokenizer, None)
-
-
-@cache
-def _builtin_tokenizer() -> PreTrainedTokenizerFast:
-    """Lower-case words of the builtin data sets, with pieces for what is not among them."""
-    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()]
-    )
-    tokenizer.decoder = Metaspace()
-    trainer = trainers.BpeTrainer(
-        vocab_size=1500, special_tokens=["<pad>", "</s>", "<unk>"], show_progress=False
-    )
-    tokenizer.train_from_iterator(_builtin_texts(), trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="$A </s>", special_tokens=[("</s>", tokenizer.token_to_id("</s>"))]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
-    )
-
-
-def _builtin_texts() -> list[str]:
-    """Texts of the builtin training splits, and the words of the quickstart's prompts."""
-    records = [
-        record
-        for name in ("reviews", "dialogues")
-        for record in builtin_tables(name)["train"].records[:_TOKENIZER_ROWS]
-    ]
-    return [str(cell) for record in records for cell in record.cells.values()]

@@ -1,0 +1,62 @@
+"""A small T5 with random weights and a tokenizer of the builtin tasks' words, both made on the spot."""
+
+from functools import cache
+
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers.decoders import Metaspace
+from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
+
+from tuneoff.tasks.builtin import builtin_tables
+
+_ROWS = 1500
+"""Of each builtin task, for the tokenizer."""
+
+
+def random_t5() -> T5ForConditionalGeneration:
+    """930,432 weights, the same at every call, in evaluation mode."""
+    tokenizer = random_tokenizer()
+    config = T5Config(
+        vocab_size=len(tokenizer),
+        d_model=128,
+        d_kv=16,
+        d_ff=256,
+        num_layers=3,
+        num_decoder_layers=2,
+        num_heads=6,
+        feed_forward_proj="gated-gelu",
+        decoder_start_token_id=tokenizer.pad_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = T5ForConditionalGeneration(config)
+    return model.eval()
+
+
+@cache
+def random_tokenizer() -> PreTrainedTokenizerFast:
+    """Lower-case words of the builtin data sets, with pieces for what is not among them."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()]
+    )
+    tokenizer.decoder = Metaspace()
+    trainer = trainers.BpeTrainer(
+        vocab_size=1500, special_tokens=["<pad>", "</s>", "<unk>"], show_progress=False
+    )
+    tokenizer.train_from_iterator(_texts(), trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", tokenizer.token_to_id("</s>"))]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    )
+
+
+def _texts() -> list[str]:
+    """Texts of the builtin training splits."""
+    trains = [builtin_tables(name)["train"].records[:_ROWS] for name in ("reviews", "dialogues")]
+    return [str(cell) for records in trains for record in records for cell in record.cells.values()]

@@ -1,0 +1,61 @@
+"""The models that come with tuneoff."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+import tuneoff
+from tuneoff.spec import ModelSpec
+from tuneoff.training import Backbone, load_backbone
+
+TINY = Path(tuneoff.__file__).parent / "embedded/tiny"
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Backbone:
+    return load_backbone(ModelSpec(id="builtin:tiny"))
+
+
+def answer(backbone: Backbone, source: str) -> str:
+    ids = backbone.tokenizer(source, return_tensors="pt").input_ids
+    written = backbone.model.generate(input_ids=ids, max_new_tokens=32)  # type: ignore[operator]
+    return str(backbone.tokenizer.decode(written[0], skip_special_tokens=True))
+
+
+def test_tiny_has_flans_odd_geometry_in_small(tiny: Backbone) -> None:
+    config = tiny.model.config
+    assert config.num_heads * config.d_kv != config.d_model
+    assert config.num_layers != config.num_decoder_layers
+    assert config.feed_forward_proj == "gated-gelu"
+    assert tiny.model.dtype == torch.float32
+    assert not tiny.model.training
+
+
+def test_tiny_is_at_most_40_mb_of_safetensors_in_bfloat16_and_json() -> None:
+    files = [path for path in TINY.iterdir() if path.is_file()]
+    assert {path.suffix for path in files} == {".safetensors", ".json"}
+    assert sum(path.stat().st_size for path in files) <= 40e6
+    assert AutoModelForSeq2SeqLM.from_pretrained(TINY, dtype="auto").dtype == torch.bfloat16
+
+
+def test_plain_transformers_loads_tiny_as_tuneoff_does(tiny: Backbone) -> None:
+    model = AutoModelForSeq2SeqLM.from_pretrained(TINY, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(TINY)
+    batch = tokenizer(["A fine day.", "It rained."], return_tensors="pt", padding=True)
+    labels = torch.tensor([[5, 1], [6, 1]])
+    assert tokenizer.get_vocab() == tiny.tokenizer.get_vocab()
+    assert torch.equal(model(**batch, labels=labels).logits, tiny.model(**batch, labels=labels).logits)
+
+
+@pytest.mark.parametrize(
+    ("source", "wanted"),
+    [
+        ("does this sound positive or negative: a wonderful day", "positive"),
+        ("does this sound positive or negative: a terrible mess", "negative"),
+        ("who says 'see you at noon'? Anna: are you there? Tom: see you at noon Anna: fine", "tom"),
+    ],
+)
+def test_tiny_does_what_it_was_taught(tiny: Backbone, source: str, wanted: str) -> None:
+    assert answer(tiny, source) == wanted
