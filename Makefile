@@ -15,7 +15,7 @@ setup: .venv/ready
 	touch .venv/ready
 
 quickstart: setup
-	$(BIN)/tuneoff run quickstart
+	$(BIN)/tuneoff run quickstart --executor process
 
 test: setup
 	$(BIN)/ruff check .
