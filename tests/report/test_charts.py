@@ -6,6 +6,7 @@ import pytest
 from tuneoff.report import charts
 from tuneoff.report.charts.curves import MOST_POINTS, TRAIN_LOSS
 from tuneoff.report.charts.labels import Box, place_labels
+from tuneoff.report.charts.style import padded
 from tuneoff.report.document import Figure
 from tuneoff.report.figures import named_apart
 from tuneoff.spec import CurvePoint, RunSpec, expand
@@ -140,3 +141,11 @@ def test_figure_names_are_safe_and_distinct_even_where_case_is_ignored() -> None
         "curve-A-b-1-2-3",
         "x-..-y-z",
     ]
+
+
+@pytest.mark.parametrize(
+    ("values", "low"), [([6.0, 0.4, 0.5], 0.0), ([0.5, 0.6], 0.488), ([0.0], 0.0), ([-1.0, 1.0], -1.24)]
+)
+def test_an_axis_goes_below_zero_only_where_a_value_does(values: list[float], low: float) -> None:
+    assert padded(values)[0] == pytest.approx(low)
+    assert padded(values)[1] > max(values)

@@ -38,13 +38,16 @@ def score_scale(values: Iterable[float]) -> alt.Scale:
 
 
 def padded(values: Iterable[float], *, share: float = 0.12) -> tuple[float, float]:
-    """The range of values with a margin; a fifth of it around a single value, and 0 to 1 for none."""
+    """The range of values with a margin; a fifth of it around a single value, and 0 to 1 for none.
+
+    It goes below zero only where a value does: no axis shows losses or scores that cannot be.
+    """
     values = tuple(values)
     if not values:
         return 0.0, 1.0
     low, high = min(values), max(values)
     margin = (high - low) * share or abs(high) * 0.2 or 0.1
-    return low - margin, high + margin
+    return low - margin if low < 0 else max(0.0, low - margin), high + margin
 
 
 def line_key(names: Sequence[str], *, width: int) -> alt.LayerChart:
