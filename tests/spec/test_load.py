@@ -230,6 +230,18 @@ def test_a_study_cannot_be_changed(tmp_path: Path) -> None:
         ("tasks.films.positive=2", "tasks.films.positive: Input should be a valid string, but got 2"),
         ("tasks.films.positive='2'", r"positive must be one of \['0', '1'\], but got '2'"),
         (
+            "tasks.films.training={max_step: 3}",
+            "tasks.films.training: max_step: unknown name 'max_step'; did you mean 'max_steps'",
+        ),
+        (
+            "tasks.films.training={max_steps: lots}",
+            "tasks.films.training: max_steps: Input should be a valid integer",
+        ),
+        (
+            "tasks.films.training={num_train_epochs: 1}",
+            "tasks.films.training: exactly one of max_steps and num_train_epochs",
+        ),
+        (
             "ablations.lora_rank.of=lorra",
             "ablations.lora_rank.of: .*unknown name 'lorra'; did you mean 'lora'",
         ),

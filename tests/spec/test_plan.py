@@ -151,3 +151,10 @@ def test_equal_variants_of_two_ablations_are_one_under_the_first_label(tmp_path:
     assert [variant.name for variant in variants(study)] == ["lora", "lora-rank=2"]
     second = ablation_variants(study, study.ablations["b"])
     assert [variant.name for variant in second] == ["lora-rank=2"]
+
+
+def test_a_task_trains_under_the_studys_settings_but_for_its_own() -> None:
+    study = load_study("quickstart", overrides=["tasks.dialogues.training={max_steps: 7}"])
+    settings = {run.task_name: run.training for run in expand(study)}
+    assert settings["reviews"] == study.training
+    assert settings["dialogues"] == study.training.model_copy(update={"max_steps": 7})

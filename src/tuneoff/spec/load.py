@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from tuneoff.errors import StudyError, unknown_name
-from tuneoff.spec.plan import ablation_variants
+from tuneoff.spec.plan import ablation_variants, task_training
 from tuneoff.spec.study import Spec, StudySpec
 
 _PACKAGED = importlib.resources.files("tuneoff.spec") / "studies"
@@ -53,6 +53,11 @@ def load_study(study: str, *, overrides: Iterable[str] = ()) -> StudySpec:
             raise StudyError(_told(f"{place}.vary", data["ablations"][name]["vary"], error)) from error
         except StudyError as error:
             raise StudyError(f"{place}.of: {error}") from error
+    for name, task in spec.tasks.items():
+        try:
+            task_training(spec, task)
+        except ValidationError as error:
+            raise StudyError(_told(f"{where}: tasks.{name}.training", task.training, error)) from error
     return spec
 
 

@@ -88,6 +88,15 @@ def _varied(study: StudySpec, ablation: AblationSpec) -> Iterator[tuple[str, Met
         yield f"{ablation.of}-{label}", method
 
 
+def task_training(study: StudySpec, task: Task) -> TrainingSpec:
+    """The training settings of a task: the study's, but for those that the task changes.
+
+    Raises:
+        pydantic.ValidationError: there is no such setting, or a value does not fit.
+    """
+    return TrainingSpec.model_validate_json(json.dumps(study.training.model_dump() | task.training))
+
+
 def expand(study: StudySpec) -> tuple[RunSpec, ...]:
     """All runs of a study: tasks x train sizes x seeds x variants, in this order.
 
@@ -108,7 +117,7 @@ def _cells(study: StudySpec) -> Iterator[RunSpec]:
             method=method,
             train_size=train_size if trained else "full",
             seed=seed if trained else study.seeds[0],
-            training=study.training,
+            training=task_training(study, task),
         )
 
 

@@ -109,6 +109,8 @@ class TaskSpec(Spec):
     """At most so many test rows are scored at the end (the first ones)."""
     drop_overlap: bool = False
     """Leave out test and validation rows whose input also occurs in train."""
+    training: dict[str, Any] = Field(default_factory=dict)
+    """Training settings of this task that differ from the study's."""
 
     @field_validator("prompt")
     @classmethod
