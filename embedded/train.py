@@ -123,7 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path)
     parser.add_argument("--minutes", type=float, default=30, help="stop after this much training, now")
-    parser.add_argument("--total", type=float, default=6e6, help="tokens at which training ends")
+    parser.add_argument("--total", type=float, default=7e6, help="tokens at which training ends")
     parser.add_argument("--tokens", type=int, default=2048, help="padded tokens per step")
     parser.add_argument("--distil", type=float, default=1.0, help="weight of the distance to MiniLM's states")
     parser.add_argument("--snapshots", type=float, default=1e6, help="tokens between models kept on the way")
