@@ -4,8 +4,8 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, TypeVar
 
 from tuneoff.errors import StudyError, unknown_name
 from tuneoff.spec.study import (
@@ -20,6 +20,8 @@ from tuneoff.spec.study import (
     TrainingSpec,
     TrainSize,
 )
+
+S = TypeVar("S", bound=Spec)
 
 
 class RunSpec(Spec):
@@ -82,8 +84,7 @@ def _varied(study: StudySpec, ablation: AblationSpec) -> Iterator[tuple[str, Met
     base = study.methods[ablation.of]
     for values in itertools.product(*ablation.vary.values()):
         change = dict(zip(ablation.vary, values, strict=True))
-        # through JSON, as study files are read, so that values are held to the same types
-        method = type(base).model_validate_json(json.dumps(base.model_dump() | change))
+        method = _changed(base, change)
         label = "-".join(f"{field}={_written(value)}" for field, value in change.items())
         yield f"{ablation.of}-{label}", method
 
@@ -94,7 +95,7 @@ def task_training(study: StudySpec, task: Task) -> TrainingSpec:
     Raises:
         pydantic.ValidationError: there is no such setting, or a value does not fit.
     """
-    return TrainingSpec.model_validate_json(json.dumps(study.training.model_dump() | task.training))
+    return _changed(study.training, task.training)
 
 
 def expand(study: StudySpec) -> tuple[RunSpec, ...]:
@@ -106,6 +107,7 @@ def expand(study: StudySpec) -> tuple[RunSpec, ...]:
 
 
 def _cells(study: StudySpec) -> Iterator[RunSpec]:
+    training = {name: task_training(study, task) for name, task in study.tasks.items()}
     cells = itertools.product(study.tasks.items(), study.train_sizes, study.seeds, variants(study))
     for (task_name, task), train_size, seed, (method_name, method) in cells:
         trained = not isinstance(method, NoneSpec)
@@ -117,8 +119,17 @@ def _cells(study: StudySpec) -> Iterator[RunSpec]:
             method=method,
             train_size=train_size if trained else "full",
             seed=seed if trained else study.seeds[0],
-            training=task_training(study, task),
+            training=training[task_name],
         )
+
+
+def _changed(spec: S, change: Mapping[str, object]) -> S:
+    """A copy with other values, through JSON, as study files are read: held to the same types.
+
+    Raises:
+        pydantic.ValidationError: there is no such field, or a value does not fit.
+    """
+    return type(spec).model_validate_json(json.dumps(spec.model_dump() | dict(change)))
 
 
 def _written(value: object) -> str:
