@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -59,6 +59,7 @@ _TEXTS = st.one_of(
 )
 
 
+@example(texts=("0", "\x85", "a\u2028b"), rate=1.0)
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(texts=st.tuples(_TEXTS, _TEXTS, _TEXTS), rate=st.floats(min_value=1e-300, max_value=1e300))
 def test_no_text_or_number_changes_on_its_way_through_a_file(

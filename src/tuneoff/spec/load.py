@@ -91,8 +91,14 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes text that `_Loader` would read as a number."""
+    """Quotes text that `_Loader` would read as a number, and escapes line breaks other than a newline."""
 
+    def represent_str(self, text: str) -> yaml.ScalarNode:
+        style = '"' if set("\x85\u2028\u2029") & set(text) else None
+        return self.represent_scalar(f"{_TAG}str", text, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 _FLOAT = re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$")
 _BOOL = re.compile(r"^(true|True|TRUE|false|False|FALSE)$")
