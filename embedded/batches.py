@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from chats import Chats
 
-SHARES = {
+FIRST_SHARES = {
     "span": 0.10,
     "copy": 0.06,
     "order": 0.02,
@@ -27,6 +27,29 @@ SHARES = {
     "speakers": 0.04,
     "retell": 0.14,
 }
+SECOND_SHARES = {
+    "span": 0.06,
+    "copy": 0.03,
+    "gap": 0.06,
+    "first": 0.02,
+    "synopsis": 0.12,
+    "define": 0.03,
+    "word": 0.03,
+    "polarity": 0.08,
+    "rated": 0.20,
+    "who": 0.04,
+    "says": 0.06,
+    "last": 0.03,
+    "speakers": 0.03,
+    "retell": 0.21,
+}
+"""More of what the first stage had least of: whole sentences with a sentiment, and chats retold."""
+ASKED = (
+    "does this sound positive or negative: {}",
+    "is the sentiment positive or negative? {}",
+    "positive or negative? {}",
+    "{} is that positive or negative?",
+)
 POOL = 1024
 """Rows drawn together, sorted by length and cut into batches: short rows meet short rows."""
 NEAR = 12
@@ -46,20 +69,23 @@ class Batch:
 class Mixture:
     """Draws rows of every task in its share."""
 
-    def __init__(self, work: Path, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
-        self.tokenizer, self.seed = tokenizer, seed
+    def __init__(
+        self, work: Path, tokenizer: PreTrainedTokenizerFast, seed: int, shares: Mapping[str, float]
+    ) -> None:
+        self.tokenizer, self.seed, self.shares = tokenizer, seed, shares
         self.texts = _rows(work / "texts.jsonl")
         self.long = [text for text in self.texts if len(text) > 2]
         self.pairs: dict[str, list[tuple[str, str]]] = {}
         for task, source, target in _rows(work / "pairs.jsonl"):
             self.pairs.setdefault(task, []).append((source, target))
+        self.rated = _rows(work / "rated.jsonl")
         self.chats = Chats(_rows(work / "scenes.jsonl"), _rows(work / "turns.jsonl"))
         self.sentinels = [tokenizer.convert_tokens_to_ids(f"<extra_id_{i}>") for i in range(32)]
 
     def pool(self, number: int, tokens: int) -> list[Batch]:
         """The batches of one pool, at most `tokens` padded tokens each, in random order."""
         draw = random.Random(f"{self.seed}-{number}")
-        tasks = draw.choices(list(SHARES), SHARES.values(), k=POOL)
+        tasks = draw.choices(list(self.shares), self.shares.values(), k=POOL)
         rows = [self._row(task, draw) for task in tasks]
         rows.sort(key=lambda row: (len(row[1]) // NEAR, len(row[0])))
         batches = [_padded(group) for group in _cut(rows, tokens)]
@@ -77,7 +103,13 @@ class Mixture:
         """Source and target of any task but span corruption."""
         if task in self.pairs:
             return draw.choice(self.pairs[task])
-        made = {"copy": self._copy, "order": self._order, "gap": self._gap, "first": self._first}
+        made = {
+            "copy": self._copy,
+            "order": self._order,
+            "gap": self._gap,
+            "first": self._first,
+            "rated": self._rated,
+        }
         return made[task](draw) if task in made else getattr(self.chats, task)(draw)
 
     def _ids(self, text: str, longest: int) -> list[int]:
@@ -118,6 +150,10 @@ class Mixture:
     def _first(self, draw: random.Random) -> tuple[str, str]:
         text = draw.choice(self.long)[:6]
         return f"what comes first: {' '.join(text)}", text[0]
+
+    def _rated(self, draw: random.Random) -> tuple[str, str]:
+        sentence, label = draw.choice(self.rated)
+        return draw.choice(ASKED).format(sentence), label
 
 
 def _rows(path: Path) -> list:

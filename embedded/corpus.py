@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import random
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -15,6 +17,9 @@ _NOT_SPEAKERS = ("narrator", "unit", "second_unit", "$")
 _MARKUP = re.compile(r"<[^>]*>|\*[^*]*\*")
 _OF_POSTS = re.compile(r"@\w+|https?://\S+|^RT\b[ :]*|#(?=\w)")
 _TYPED = str.maketrans("\u2018\u2019\u201c\u201d\u2013\u2014", "''\"\"--")
+
+CLEAR = 0.4
+"""VADER's compound rating, from -1 to 1, beyond which a sentence counts as rated."""
 
 
 @dataclass
@@ -29,6 +34,8 @@ class Corpus:
     """Consecutive turns: (speaker, what is said)."""
     turns: list[str] = field(default_factory=list)
     """Sentences that somebody could say in a chat."""
+    rated: list[tuple[str, str]] = field(default_factory=list)
+    """(sentence, positive or negative) by VADER's rules, as many of one as of the other."""
 
 
 def main() -> None:
@@ -41,6 +48,7 @@ def main() -> None:
     for gather in (debian, wordnet, wesnoth, posts, lexicon):
         gather(arguments.work / "sources", corpus)
     _leave_out(corpus, lambda text: _key(text) in banned)
+    corpus.rated = rated(arguments.work / "sources", corpus)
     for name, rows in vars(corpus).items():
         _write(arguments.work / f"{name}.jsonl", rows)
     told = {name: len(rows) for name, rows in vars(corpus).items()}
@@ -127,6 +135,24 @@ def lexicon(sources: Path, corpus: Corpus) -> None:
         word, rating = line.split("\t")[:2]
         if word.isalpha():
             _polarity(corpus, word, float(rating), 1.0)
+
+
+def rated(sources: Path, corpus: Corpus) -> list[tuple[str, str]]:
+    """What people say that VADER's rules (negation, intensity, "but") find clearly positive or negative.
+
+    Its ratings are right for most sentences, not for all: labels to learn from, not to score with.
+    """
+    sys.path.insert(0, str(sources / "vader/vaderSentiment-3.3.2"))
+    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+
+    rating = SentimentIntensityAnalyzer()
+    found: dict[str, list[str]] = {"positive": [], "negative": []}
+    for sentence in dict.fromkeys(corpus.turns):
+        compound = rating.polarity_scores(sentence)["compound"]
+        if abs(compound) >= CLEAR and 3 < len(sentence.split()) < 40:
+            found["positive" if compound > 0 else "negative"].append(sentence)
+    draw, least = random.Random("rated"), min(map(len, found.values()))
+    return [(text, label) for label, texts in found.items() for text in draw.sample(texts, least)]
 
 
 def _polarity(corpus: Corpus, text: str, rating: float, clear: float) -> None:

