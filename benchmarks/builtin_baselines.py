@@ -7,66 +7,56 @@ copying the first three turns or the longest one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from statistics import fmean
 
-from rouge_score.rouge_scorer import RougeScorer
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 from tabulate import tabulate
 
+from tuneoff.spec import BuiltinSource, ClassificationSpec, SummarizationSpec, Task
+from tuneoff.tasks import Example, load_task, score_rows
+from tuneoff.tasks.baselines import Answers, lead_3, longest_turn, majority, tfidf
 from tuneoff.tasks.builtin import builtin_tables
 
 LEVELS = ("all", "easy", "medium", "hard")
 ROUGE = ("rouge1", "rouge2", "rougeL")
-Rows = Sequence[Mapping[str, str]]
+REVIEWS = ClassificationSpec(
+    kind="classification",
+    source=BuiltinSource(builtin="reviews"),
+    prompt="{text}",
+    target="label",
+    labels={"0": "negative", "1": "positive"},
+)
+DIALOGUES = SummarizationSpec(
+    kind="summarization", source=BuiltinSource(builtin="dialogues"), prompt="{dialogue}", target="summary"
+)
 
 
-def splits(name: str) -> dict[str, Rows]:
-    """The rows of a builtin data set."""
-    return {
-        split: [{column: str(cell) for column, cell in record.cells.items()} for record in table.records]
-        for split, table in builtin_tables(name).items()
-    }
+def levels_of(name: str, examples: Sequence[Example]) -> list[str]:
+    """The level of each example of a builtin test split."""
+    records = builtin_tables(name)["test"].records
+    return [str(records[example.row].cells["level"]) for example in examples]
 
 
-def level_means(rows: Rows, scores: Sequence[float]) -> list[float]:
-    """The mean of the rows' scores over all levels, then over each."""
+def level_means(levels: Sequence[str], scores: Sequence[float]) -> list[float]:
+    """The mean of the scores over all levels, then over each."""
     return [
-        fmean(score for row, score in zip(rows, scores, strict=True) if level in ("all", row["level"]))
-        for level in LEVELS
+        fmean(score for level, score in zip(levels, scores, strict=True) if wanted in ("all", level))
+        for wanted in LEVELS
     ]
 
 
-def most_frequent(train: Rows, test: Rows) -> list[float]:
-    """1 for each test row whose label is the most frequent one in train."""
-    labels = [row["label"] for row in train]
-    answer = max(sorted(set(labels)), key=labels.count)
-    return [float(row["label"] == answer) for row in test]
-
-
-def bag_of_words(train: Rows, test: Rows, longest: int) -> list[float]:
-    """1 for each test row that a logistic regression on n-grams up to this length gets right."""
-    model = make_pipeline(TfidfVectorizer(ngram_range=(1, longest)), LogisticRegression(max_iter=1000))
-    model.fit([row["text"] for row in train], [row["label"] for row in train])
-    answers = model.predict([row["text"] for row in test])
-    return [float(row["label"] == answer) for row, answer in zip(test, answers, strict=True)]
-
-
-def first_turns(dialogue: str) -> str:
-    """The first three turns."""
-    return "\n".join(dialogue.split("\n")[:3])
-
-
-def longest_turn(dialogue: str) -> str:
-    """The turn with the most words."""
-    return max(dialogue.split("\n"), key=lambda turn: len(turn.split()))
-
-
-def copying(test: Rows, part: Callable[[str], str], metric: str) -> list[float]:
-    """The ROUGE F1 of each dialogue's part against its summary."""
-    scorer = RougeScorer([metric], use_stemmer=True)
-    return [scorer.score(row["summary"], part(row["dialogue"]))[metric].fmeasure for row in test]
+def table(
+    name: str, task: Task, baselines: Mapping[str, Callable[..., Answers]], endings: Mapping[str, str]
+) -> list[list[object]]:
+    """A row of level means for each baseline and score; `endings` are what a score adds to a row's title."""
+    data = load_task(task)
+    levels = levels_of(name, data.test)
+    rows = []
+    for title, baseline in baselines.items():
+        values = score_rows(task, data.test, baseline(data.train, data.test, task))
+        for score, ending in endings.items():
+            rows.append([title + ending, *level_means(levels, [value[score] for value in values])])
+    return rows
 
 
 def show(title: str, rows: Sequence[Sequence[object]]) -> None:
@@ -76,24 +66,15 @@ def show(title: str, rows: Sequence[Sequence[object]]) -> None:
 
 def main() -> None:
     """Print both tables."""
-    reviews, dialogues = splits("reviews"), splits("dialogues")
-    answers = {
-        "most frequent label": most_frequent(reviews["train"], reviews["test"]),
-        "words": bag_of_words(reviews["train"], reviews["test"], 1),
-        "words and word pairs": bag_of_words(reviews["train"], reviews["test"], 2),
+    counting: dict[str, Callable[..., Answers]] = {
+        "most frequent label": majority,
+        "words": partial(tfidf, longest=1),
+        "words and word pairs": tfidf,
     }
-    show(
-        "reviews, accuracy",
-        [(name, *level_means(reviews["test"], scores)) for name, scores in answers.items()],
-    )
-    show(
-        "dialogues, ROUGE F1",
-        [
-            (f"{name}, {metric}", *level_means(dialogues["test"], copying(dialogues["test"], part, metric)))
-            for name, part in (("first three turns", first_turns), ("longest turn", longest_turn))
-            for metric in ROUGE
-        ],
-    )
+    copying: dict[str, Callable[..., Answers]] = {"first three turns": lead_3, "longest turn": longest_turn}
+    show("reviews, accuracy", table("reviews", REVIEWS, counting, {"correct": ""}))
+    rouge = {f"eval_{metric}": f", {metric}" for metric in ROUGE}
+    show("dialogues, ROUGE F1", table("dialogues", DIALOGUES, copying, rouge))
 
 
 if __name__ == "__main__":

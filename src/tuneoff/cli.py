@@ -134,9 +134,9 @@ def status(folder: Folder) -> None:
     """Say where a study stands."""
     from collections import Counter
 
-    from tuneoff.spec import expand, read_records, read_study
+    from tuneoff.spec import expand, read_records, read_searches, read_study
 
-    runs = {item.run_id for item in expand(read_study(folder))}
+    runs = {item.run_id for item in expand(read_study(folder), read_searches(folder))}
     states = Counter(record.state for record in read_records(folder) if record.run_id in runs)
     typer.echo(f"{states['complete']} of {len(runs)} runs complete")
     for state, count in sorted(states.items()):
@@ -154,10 +154,10 @@ def report(folder: Folder) -> None:
 
 def _print_outcome(console: Console, folder: Path, report_path: Path) -> None:
     """Says what was found, what failed and where the report is; exit code 1 if a run has failed."""
-    from tuneoff.spec import expand, read_records, read_study, variants
+    from tuneoff.spec import expand, read_records, read_searches, read_study, variants
 
     study = read_study(folder)
-    runs = {item.run_id for item in expand(study)}
+    runs = {item.run_id for item in expand(study, read_searches(folder))}
     records = [record for record in read_records(folder) if record.run_id in runs]
     order = [variant.name for variant in variants(study)]
     for task, spec in study.tasks.items():

@@ -45,6 +45,10 @@ class DivergedError(TuneoffError):
     """The loss or a gradient of a run is not finite."""
 
 
+class StoppedError(TuneoffError):
+    """A run is to go no further."""
+
+
 def unknown_name(name: str, known: Iterable[str]) -> str:
     """A phrase that names what is unknown, its near matches, and what is known where that is short."""
     names = sorted(known)

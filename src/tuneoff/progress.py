@@ -6,7 +6,7 @@ from typing import Self
 import rich.progress
 from rich.console import Console
 
-from tuneoff.spec import CurvePoint, RunRecord, RunSpec
+from tuneoff.spec import CurvePoint, RunRecord, RunSpec, Search, SearchResult
 
 
 class Progress:
@@ -35,10 +35,25 @@ class Progress:
         self._bars.update(self._steps, visible=False)
         self._bars.stop()
 
+    def searching(self, pending: Sequence[Search], total: int) -> None:
+        """Says how many searches there are to do."""
+        self._bars.update(self._runs, description="searches", total=total, completed=total - len(pending))
+
+    def searched(self, result: SearchResult) -> None:
+        """Counts the search, and prints what it chose."""
+        self._bars.advance(self._runs)
+        best = result.best
+        told = "no trial has a score"
+        if best:
+            values = ", ".join(f"{name} {value:.3g}" for name, value in best.values.items())
+            told = f"{values}  {result.metric} {best.score:.3f} on validation"
+        name = result.search_id.rpartition("-")[0]
+        self._console.print(f"{name}  {told}", highlight=False, soft_wrap=True)
+
     def planned(self, pending: Sequence[RunSpec], total: int) -> None:
         """Shows how many runs there are and how many are done already."""
         done = total - len(pending)
-        self._bars.update(self._runs, total=total, completed=done)
+        self._bars.update(self._runs, description="runs", total=total, completed=done)
         if done:
             self._console.print(f"{done} of {total} runs are done already")
 

@@ -68,7 +68,10 @@ def test_a_sentence_that_may_mean_others_is_no_statement(sentence: str) -> None:
 
 def test_a_pool_depends_on_seed_and_number_alone(work: Path, pieces: PreTrainedTokenizerFast) -> None:
     def drawn(seed: int, number: int) -> list[list[int]]:
-        return [batch.source.flatten().tolist() for batch in Mixture(work, pieces, seed, FIRST_SHARES).pool(number, TOKENS)]
+        return [
+            batch.source.flatten().tolist()
+            for batch in Mixture(work, pieces, seed, FIRST_SHARES).pool(number, TOKENS)
+        ]
 
     assert drawn(0, 3) == drawn(0, 3)
     assert drawn(0, 3) != drawn(0, 4)

@@ -34,6 +34,6 @@ def test_versions_that_differ_between_runs_are_counted() -> None:
     plan = expand(study)
     other = made.an_environment(packages={"torch": "2.9.0", "transformers": "5.23.0"})
     records = (made.a_record(plan[0]), made.a_record(plan[1]), made.a_record(plan[2], environment=other))
-    data = ReportData(study=study, plan=plan, records=records, strangers=(), curves={})
+    data = ReportData(study=study, plan=plan, records=records, strangers=(), searches=(), curves={})
     assert differing(data) == ("torch",)
     assert ("torch", "2.8.0 (2 runs); 2.9.0 (1 run)") in environment_table(data).rows

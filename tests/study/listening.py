@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from tuneoff.spec import CurvePoint, RunRecord, RunSpec
+from tuneoff.spec import CurvePoint, RunRecord, RunSpec, Search, SearchResult
 
 
 class Told:
@@ -13,7 +13,15 @@ class Told:
         self.pending: list[str] = []
         self.total = 0
         self.begun: list[str] = []
+        self.searches: list[str] = []
+        self.found: list[SearchResult] = []
         self.ended: list[RunRecord] = []
+
+    def searching(self, pending: Sequence[Search], total: int) -> None:
+        self.searches = [search.search_id for search in pending]
+
+    def searched(self, result: SearchResult) -> None:
+        self.found.append(result)
 
     def planned(self, pending: Sequence[RunSpec], total: int) -> None:
         self.pending, self.total = [run.run_id for run in pending], total

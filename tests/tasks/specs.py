@@ -31,8 +31,15 @@ def files(folder: Path, **splits: Sequence[Mapping[str, object]]) -> FilesSource
 
 
 def labelled(*labels: str) -> list[Example]:
-    return [Example(row, f"text {row}", LABELS.get(label, label), label) for row, label in enumerate(labels)]
+    return [
+        example(f"text {row}", LABELS.get(label, label), label, row=row) for row, label in enumerate(labels)
+    ]
 
 
 def written(*targets: str) -> list[Example]:
-    return [Example(row, f"text {row}", target, None) for row, target in enumerate(targets)]
+    return [example(f"text {row}", target, row=row) for row, target in enumerate(targets)]
+
+
+def example(text: str, target: str = "x", label: str | None = None, *, row: int = 0) -> Example:
+    """An example whose prompt is its text alone."""
+    return Example(row, text, text, target, label)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.specs import classification, files, summarization
+from tasks.specs import classification, example, files, summarization
 from tuneoff.errors import DataError
 from tuneoff.spec import FilesSource, Task
 from tuneoff.tasks import Example, RowCounts, load_task, train_subset
@@ -35,10 +35,17 @@ def test_the_prompt_is_filled_as_it_is_written(tmp_path: Path) -> None:
     assert [example.source for example in data.test] == ["{{x}} and b: {x}", "{c} and d\ne: c"]
 
 
+def test_the_text_of_an_example_is_its_prompt_columns_each_once_without_the_prompt(tmp_path: Path) -> None:
+    rows = [{"title": "t", "body": "b\r\nc", "other": "o", "label": n} for n in range(2)]
+    source = files(tmp_path, train=rows, validation=rows, test=rows)
+    data = load_task(classification(source, prompt="Good or bad? {body}, {title}, {body}"))
+    assert [example.text for example in data.test] == ["b\nc\nt"] * 2
+
+
 def test_a_summarization_learns_the_target_column(tmp_path: Path) -> None:
     rows = [{"dialogue": f"A: {n}", "summary": f" S{n}."} for n in range(3)]
     data = load_task(summarization(files(tmp_path, train=rows, validation=rows, test=rows)))
-    assert data.test[1] == Example(row=1, source="Summarize: A: 1", target=" S1.", label=None)
+    assert data.test[1] == Example(row=1, source="Summarize: A: 1", text="A: 1", target=" S1.", label=None)
     assert not data.carved_validation
     assert data.revision is None
 
@@ -150,7 +157,7 @@ def test_the_carved_split_shares_no_input_with_train(texts: list[str]) -> None:
     count=st.integers(1, 60), sizes=st.tuples(st.integers(1, 60), st.integers(1, 60)), seed=st.integers(0, 99)
 )
 def test_smaller_subsets_lie_within_larger_ones(count: int, sizes: tuple[int, int], seed: int) -> None:
-    examples = [Example(row, str(row), "x", None) for row in range(count)]
+    examples = [example(str(row), row=row) for row in range(count)]
     small, large = sorted(min(size, count) for size in sizes)
     subset = train_subset(examples, small, seed=seed)
     assert subset == train_subset(examples, large, seed=seed)[:small]
@@ -159,18 +166,18 @@ def test_smaller_subsets_lie_within_larger_ones(count: int, sizes: tuple[int, in
 
 
 def test_another_seed_draws_another_subset() -> None:
-    examples = [Example(row, str(row), "x", None) for row in range(1000)]
+    examples = [example(str(row), row=row) for row in range(1000)]
     assert set(train_subset(examples, 100, seed=0)) != set(train_subset(examples, 100, seed=1))
 
 
 def test_the_full_size_keeps_all_rows_in_file_order() -> None:
-    examples = tuple(Example(row, str(row), "x", None) for row in range(9))
+    examples = tuple(example(str(row), row=row) for row in range(9))
     assert train_subset(examples, "full", seed=3) == examples
 
 
 def test_a_size_beyond_the_rows_is_refused() -> None:
     with pytest.raises(DataError, match="got 10 with 1 rows; lower train_sizes, or use full"):
-        train_subset([Example(0, "a", "x", None)], 10, seed=0)
+        train_subset([example("a")], 10, seed=0)
 
 
 def _counts(spec: Task) -> dict[str, RowCounts]:

@@ -1,13 +1,14 @@
+import pyarrow.parquet
 import pytest
 import torch
 
-from models import batch, tiny_t5
+from models import END, batch, tiny_t5
 from test_prompt import word_tokenizer
 from tuneoff.methods import attach
 from tuneoff.spec import ClassificationSpec, NoneSpec, PrefixSpec, PromptSpec, StackSpec, SummarizationSpec
 from tuneoff.tasks import Example
 from tuneoff.training import Decoder, encode
-from tuneoff.training.artifacts import scores_of
+from tuneoff.training.artifacts import scores_of, write_predictions
 
 SOURCE = {"builtin": "reviews"}
 LABELS = {"a": "w5", "b": "w6 w7 w8", "c": "w9 w5"}
@@ -36,7 +37,7 @@ def decoder(task, method=STACK, *, batch_size=3):
 def examples(labels="abcab"):
     sources = ["w10 w11", "w12", "w13 w14 w15 w16", "w17 w18 w19", "w20 w21 w22 w23 w24 w25"]
     return [
-        Example(row, source, LABELS[label], label)
+        Example(row, source, source, LABELS[label], label)
         for row, (source, label) in enumerate(zip(sources, labels, strict=True))
     ]
 
@@ -150,6 +151,68 @@ def test_beam_search_finds_texts_at_least_as_likely_as_greedy_search():
 def test_generation_stops_at_max_new_tokens():
     answers = decoder(summarization(max_new_tokens=3)).answers(encoded(examples()))
     assert max(len(answer.text.split()) for answer in answers) <= 3
+
+
+def greedy(model, source_ids, steps):
+    """The likeliest next token, so many times, whatever it is."""
+    given = [0]
+    for _ in range(steps):
+        with torch.no_grad():
+            logits = model(
+                input_ids=torch.tensor([source_ids]), decoder_input_ids=torch.tensor([given])
+            ).logits
+        given.append(logits[0, -1].argmax().item())
+    return given[1:]
+
+
+def ending_decoder(task, batch_size):
+    """A decoder whose model ends some texts early."""
+    read = decoder(task, NoneSpec(kind="none"), batch_size=batch_size)
+    with torch.no_grad():
+        read.adapted.model.lm_head.weight[END] *= -4
+    return read
+
+
+@pytest.mark.parametrize("batch_size", [1, 5])
+@pytest.mark.parametrize(("limit", "ended"), [(1, 3), (2, 4), (4, 4)])
+def test_a_text_is_cut_if_the_limit_comes_before_its_end(limit, ended, batch_size):
+    rows = encoded(examples())
+    read = ending_decoder(summarization(max_new_tokens=limit), batch_size)
+    expected = [END not in greedy(read.adapted.model, row.input_ids, limit) for row in rows]
+    assert [answer.cut for answer in read.answers(rows)] == expected
+    assert expected.count(False) == ended
+
+
+def test_beam_search_tells_cut_texts_too():
+    rows = encoded(examples())
+    cut = [
+        [
+            answer.cut
+            for answer in ending_decoder(summarization(num_beams=3, max_new_tokens=limit), 5).answers(rows)
+        ]
+        for limit in (1, 20)
+    ]
+    assert cut[0].count(True) > cut[1].count(True)
+
+
+def test_an_answer_chosen_by_likelihood_is_neither_cut_nor_whole():
+    read = decoder(classification())._replace(tokenizer=ending_tokenizer())
+    assert {answer.cut for answer in read.answers(encoded(examples()))} == {None}
+
+
+@pytest.mark.parametrize(
+    ("task", "has_column"),
+    [(summarization(), True), (classification(scoring="generate"), True), (classification(), False)],
+    ids=["summarization", "generated labels", "likelihood"],
+)
+def test_predictions_tell_which_texts_are_cut_where_text_was_generated(task, has_column, tmp_path):
+    rows = encoded(examples())
+    answers = decoder(task)._replace(tokenizer=ending_tokenizer()).answers(rows)
+    write_predictions(tmp_path, task, examples(), rows, answers)
+    table = pyarrow.parquet.read_table(tmp_path / "predictions.parquet")
+    assert ("cut" in table.column_names) == has_column
+    if has_column:
+        assert table["cut"].to_pylist() == [answer.cut for answer in answers]
 
 
 def test_evaluation_leaves_training_of_the_model_possible():

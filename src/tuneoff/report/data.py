@@ -12,13 +12,16 @@ from tuneoff.spec import (
     NoneSpec,
     RunRecord,
     RunSpec,
+    SearchResult,
     StudySpec,
     TrainSize,
     Variant,
     expand,
     read_curve,
     read_records,
+    read_searches,
     read_study,
+    searches,
     variants,
 )
 from tuneoff.stats import frame, summary
@@ -36,6 +39,8 @@ class ReportData:
     records: tuple[RunRecord, ...]
     strangers: tuple[str, ...]
     """Ids of records in the folder that are no run of the study."""
+    searches: tuple[SearchResult, ...]
+    """Results of the study's searches, in its order."""
     curves: dict[str, tuple[CurvePoint, ...]]
     """From run id to its logged and evaluated steps."""
 
@@ -81,10 +86,23 @@ def gather(folder: Path) -> ReportData:
         StoreError: the folder holds no study, or a record is damaged.
     """
     study = read_study(folder)
-    plan = expand(study)
+    results = read_searches(folder)
+    plan = expand(study, results)
     records, strangers = matched(plan, read_records(folder))
     curves = {record.run_id: read_curve(folder, record.run_id) for record in records}
-    return ReportData(study=study, plan=plan, records=records, strangers=strangers, curves=curves)
+    return ReportData(
+        study=study,
+        plan=plan,
+        records=records,
+        strangers=strangers,
+        searches=_of_study(study, results),
+        curves=curves,
+    )
+
+
+def _of_study(study: StudySpec, results: Iterable[SearchResult]) -> tuple[SearchResult, ...]:
+    known = {result.search_id: result for result in results}
+    return tuple(known[one.search_id] for one in searches(study) if one.search_id in known)
 
 
 def matched(
@@ -92,18 +110,22 @@ def matched(
 ) -> tuple[tuple[RunRecord, ...], tuple[str, ...]]:
     """The records of the planned runs in the plan's order, and the ids of the others.
 
-    A run is found by task, method, train size and seed: a folder that was moved to another machine
-    has other absolute paths in its study, so other run ids, and is still the same study.
+    A run is found by all that it says but the places of its model and data: a folder that was moved to
+    another machine has other absolute paths in its study, so other run ids, and is still the same study.
     """
     plan = tuple(plan)
     planned = {run.run_id for run in plan}
-    found: dict[tuple[CellKey, int], RunRecord] = {}
+    found: dict[str, RunRecord] = {}
     ordered = sorted(records, key=lambda record: record.run_id in planned)  # the planned id wins
     for record in ordered:
-        found[_cell(record.spec), record.spec.seed] = record
-    kept = tuple(found[key] for run in plan if (key := (_cell(run), run.seed)) in found)
+        found[_without_places(record.spec)] = record
+    kept = tuple(found[key] for run in plan if (key := _without_places(run)) in found)
     ids = {record.run_id for record in kept}
     return kept, tuple(record.run_id for record in ordered if record.run_id not in ids)
+
+
+def _without_places(run: RunSpec) -> str:
+    return run.model_dump_json(exclude={"model": {"id"}, "task": {"source"}})
 
 
 def _cell(run: RunSpec) -> CellKey:

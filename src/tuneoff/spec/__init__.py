@@ -1,7 +1,8 @@
 """Plain data that everything else shares: studies, runs and records. No torch in here."""
 
+from tuneoff.spec.baseline import BaselineRecord
 from tuneoff.spec.load import dump_study, load_study, packaged_studies
-from tuneoff.spec.plan import RunSpec, Variant, ablation_variants, expand, variants
+from tuneoff.spec.plan import Variant, ablation_variants, expand, searches, variants
 from tuneoff.spec.record import (
     FINISHED,
     CurvePoint,
@@ -14,12 +15,15 @@ from tuneoff.spec.record import (
     SplitReport,
     Timings,
 )
-from tuneoff.spec.results import read_curve, read_records, read_study
+from tuneoff.spec.results import read_baselines, read_curve, read_records, read_searches, read_study
+from tuneoff.spec.run import RunSpec
+from tuneoff.spec.search import Search, SearchResult, Trial
 from tuneoff.spec.study import (
     BUILTIN,
     AblationSpec,
     BuiltinSource,
     ClassificationSpec,
+    ComparisonSpec,
     FilesSource,
     FullSpec,
     HubSource,
@@ -29,6 +33,8 @@ from tuneoff.spec.study import (
     NoneSpec,
     PrefixSpec,
     PromptSpec,
+    Range,
+    SearchSpec,
     Site,
     Source,
     Spec,
@@ -49,8 +55,10 @@ __all__ = [
     "BUILTIN",
     "FINISHED",
     "AblationSpec",
+    "BaselineRecord",
     "BuiltinSource",
     "ClassificationSpec",
+    "ComparisonSpec",
     "CurvePoint",
     "DataReport",
     "Environment",
@@ -64,10 +72,14 @@ __all__ = [
     "NoneSpec",
     "PrefixSpec",
     "PromptSpec",
+    "Range",
     "RunFailure",
     "RunRecord",
     "RunSpec",
     "RunState",
+    "Search",
+    "SearchResult",
+    "SearchSpec",
     "Site",
     "Source",
     "Spec",
@@ -81,6 +93,7 @@ __all__ = [
     "Timings",
     "TrainSize",
     "TrainingSpec",
+    "Trial",
     "Tuned",
     "Variant",
     "ablation_variants",
@@ -89,9 +102,12 @@ __all__ = [
     "load_study",
     "packaged_studies",
     "prompt_columns",
+    "read_baselines",
     "read_curve",
     "read_records",
+    "read_searches",
     "read_study",
+    "searches",
     "tuned_parts",
     "variants",
 ]

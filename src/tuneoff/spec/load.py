@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from tuneoff.errors import StudyError, unknown_name
-from tuneoff.spec.plan import ablation_variants, task_training
-from tuneoff.spec.study import Spec, StudySpec
+from tuneoff.spec.plan import ablation_variants, searches, task_training, variants
+from tuneoff.spec.search import check_space
+from tuneoff.spec.study import NoneSpec, Spec, StudySpec
 
 _PACKAGED = importlib.resources.files("tuneoff.spec") / "studies"
 
@@ -58,7 +59,21 @@ def load_study(study: str, *, overrides: Iterable[str] = ()) -> StudySpec:
             task_training(spec, task)
         except ValidationError as error:
             raise StudyError(_told(f"{where}: tasks.{name}.training", task.training, error)) from error
+    _check_search(spec, where)
     return spec
+
+
+def _check_search(spec: StudySpec, where: str) -> None:
+    known = [name for name, method in variants(spec) if not isinstance(method, NoneSpec)]
+    for name in spec.search.spaces if spec.search else ():
+        if name not in known:
+            raise StudyError(f"{where}: search.spaces are trained methods: {unknown_name(name, known)}")
+    for search in searches(spec):
+        try:
+            check_space(search)
+        except ValidationError as error:
+            place = f"{where}: search, method {search.run.method_name}"
+            raise StudyError(_told(place, search.space, error)) from error
 
 
 def dump_study(study: StudySpec) -> str:

@@ -1,48 +1,13 @@
 """From a study to its runs: a pure product in stable order, with stable ids."""
 
-import hashlib
 import itertools
-import json
-import re
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from tuneoff.errors import StudyError, unknown_name
-from tuneoff.spec.study import (
-    AblationSpec,
-    Method,
-    ModelSpec,
-    Name,
-    NoneSpec,
-    Spec,
-    StudySpec,
-    Task,
-    TrainingSpec,
-    TrainSize,
-)
-
-S = TypeVar("S", bound=Spec)
-
-
-class RunSpec(Spec):
-    """One cell of a study: all that decides a run's result."""
-
-    task_name: Name
-    method_name: str
-    model: ModelSpec
-    task: Task
-    method: Method
-    train_size: TrainSize
-    seed: int
-    training: TrainingSpec
-
-    @property
-    def run_id(self) -> str:
-        """A readable slug and a hash of the whole spec: `sst2.prefix.n1000.s0-3fa1c2d4`."""
-        digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:8]
-        # an ablation's values can hold anything, and the id is a folder's name
-        method = re.sub(r"[^A-Za-z0-9_.=+-]+", "-", self.method_name)[:60]
-        return f"{self.task_name}.{method}.n{self.train_size}.s{self.seed}-{digest}"
+from tuneoff.spec.run import RunSpec, changed
+from tuneoff.spec.search import Search, SearchResult, with_values
+from tuneoff.spec.study import AblationSpec, Method, NoneSpec, StudySpec, Task, TrainingSpec
 
 
 class Variant(NamedTuple):
@@ -84,7 +49,7 @@ def _varied(study: StudySpec, ablation: AblationSpec) -> Iterator[tuple[str, Met
     base = study.methods[ablation.of]
     for values in itertools.product(*ablation.vary.values()):
         change = dict(zip(ablation.vary, values, strict=True))
-        method = _changed(base, change)
+        method = changed(base, change)
         label = "-".join(f"{field}={_written(value)}" for field, value in change.items())
         yield f"{ablation.of}-{label}", method
 
@@ -95,15 +60,54 @@ def task_training(study: StudySpec, task: Task) -> TrainingSpec:
     Raises:
         pydantic.ValidationError: there is no such setting, or a value does not fit.
     """
-    return _changed(study.training, task.training)
+    return changed(study.training, task.training)
 
 
-def expand(study: StudySpec) -> tuple[RunSpec, ...]:
+def expand(study: StudySpec, results: Iterable[SearchResult] = ()) -> tuple[RunSpec, ...]:
     """All runs of a study: tasks x train sizes x seeds x variants, in this order.
 
-    An untrained method is run once per task: it has neither train size nor seed.
+    Methods have the values that a search chose, where its result is given. An untrained method is run once
+    per task: it has neither train size nor seed.
     """
-    return tuple({run.run_id: run for run in _cells(study)}.values())
+    best = {result.search_id: result.best.values for result in results if result.best}
+    runs = (_chosen(study, run, best) for run in _cells(study))
+    return tuple({run.run_id: run for run in runs}.values())
+
+
+def searches(study: StudySpec) -> tuple[Search, ...]:
+    """The searches of a study: one for each task, train size and trained variant; none if it says nothing."""
+    if study.search is None:
+        return ()
+    found = (_search(study, run) for run in _cells(study) if not isinstance(run.method, NoneSpec))
+    return tuple({search.search_id: search for search in found}.values())
+
+
+def _search(study: StudySpec, run: RunSpec) -> Search:
+    """The search that chooses a run's values.
+
+    Raises:
+        pydantic.ValidationError: the method has no such field.
+    """
+    spec = study.search
+    assert spec is not None
+    training = run.training
+    if spec.max_steps is not None:
+        training = changed(training, {"max_steps": spec.max_steps, "num_train_epochs": None})
+    return Search(
+        run=changed(run, {"seed": spec.seeds[0], "training": training.model_dump()}),
+        space=spec.spaces.get(run.method_name, spec.space),
+        trials=spec.trials,
+        seeds=spec.seeds,
+        pruner=spec.pruner,
+        budget=spec.budget,
+    )
+
+
+def _chosen(study: StudySpec, run: RunSpec, best: Mapping[str, Mapping[str, int | float]]) -> RunSpec:
+    if study.search is None or isinstance(run.method, NoneSpec):
+        return run
+    values = best.get(_search(study, run).search_id, {})
+    return run.model_copy(update={"method": with_values(run.method, values)})
 
 
 def _cells(study: StudySpec) -> Iterator[RunSpec]:
@@ -121,15 +125,6 @@ def _cells(study: StudySpec) -> Iterator[RunSpec]:
             seed=seed if trained else study.seeds[0],
             training=training[task_name],
         )
-
-
-def _changed(spec: S, change: Mapping[str, object]) -> S:
-    """A copy with other values, through JSON, as study files are read: held to the same types.
-
-    Raises:
-        pydantic.ValidationError: there is no such field, or a value does not fit.
-    """
-    return type(spec).model_validate_json(json.dumps(spec.model_dump() | dict(change)))
 
 
 def _written(value: object) -> str:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tuneoff.spec.plan import RunSpec
+from tuneoff.spec.run import RunSpec
 from tuneoff.spec.study import Spec
 
 RunState = Literal["complete", "failed", "out_of_memory", "diverged", "cancelled"]

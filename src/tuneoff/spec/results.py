@@ -3,6 +3,8 @@
 DIR/study.yaml                 the resolved study
 DIR/runs/<run_id>/record.json  written last: a run without it has not ended
                   curve.jsonl  predictions.parquet  adapter/
+DIR/search/<search_id>/        result.json, written last; journal.log, and a folder for each trial
+DIR/baselines/<task>.n<size>/  <name>.json, written last, and <name>.parquet as predictions
 DIR/report/                    made from the above
 """
 
@@ -13,13 +15,19 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from tuneoff.errors import StoreError
+from tuneoff.spec.baseline import BaselineRecord
 from tuneoff.spec.load import load_study
 from tuneoff.spec.record import CurvePoint, RunRecord
-from tuneoff.spec.study import StudySpec
+from tuneoff.spec.search import SearchResult
+from tuneoff.spec.study import StudySpec, TrainSize
 
 STUDY_FILE = "study.yaml"
 RUNS = "runs"
+SEARCH = "search"
+BASELINES = "baselines"
 REPORT = "report"
+RESULT_FILE = "result.json"
+JOURNAL_FILE = "journal.log"
 RECORD_FILE = "record.json"
 CURVE_FILE = "curve.jsonl"
 PREDICTIONS_FILE = "predictions.parquet"
@@ -49,6 +57,29 @@ def read_records(folder: Path) -> tuple[RunRecord, ...]:
     return tuple(_record(path) for path in sorted((folder / RUNS).glob(f"*/{RECORD_FILE}")))
 
 
+def read_searches(folder: Path) -> tuple[SearchResult, ...]:
+    """The results of all searches that have ended, in the order of their ids.
+
+    Raises:
+        StoreError: a result is damaged.
+    """
+    return tuple(_search_result(path) for path in sorted((folder / SEARCH).glob(f"*/{RESULT_FILE}")))
+
+
+def read_baselines(folder: Path) -> tuple[BaselineRecord, ...]:
+    """The records of all baselines, by task, train size and name.
+
+    Raises:
+        StoreError: a record is damaged.
+    """
+    return tuple(_baseline(path) for path in sorted((folder / BASELINES).glob("*/*.json")))
+
+
+def baseline_stem(task_name: str, train_size: TrainSize, name: str) -> str:
+    """Where a baseline's files are in the output folder, without their endings."""
+    return f"{BASELINES}/{task_name}.n{train_size}/{name}"
+
+
 def read_curve(folder: Path, run_id: str) -> tuple[CurvePoint, ...]:
     """The logged and evaluated steps of a run; none for a run that logged nothing.
 
@@ -66,6 +97,16 @@ def read_curve(folder: Path, run_id: str) -> tuple[CurvePoint, ...]:
 def _record(path: Path) -> RunRecord:
     with _reading(path):
         return RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def _baseline(path: Path) -> BaselineRecord:
+    with _reading(path):
+        return BaselineRecord.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def _search_result(path: Path) -> SearchResult:
+    with _reading(path):
+        return SearchResult.model_validate_json(path.read_text(encoding="utf-8"))
 
 
 @contextmanager

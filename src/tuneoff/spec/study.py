@@ -8,6 +8,7 @@ import string
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -20,6 +21,8 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+
+from tuneoff.errors import unknown_name
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -332,6 +335,47 @@ class TrainingSpec(Spec):
         return self
 
 
+def _checked_range(value: tuple[float, float, str]) -> tuple[float, float, str]:
+    low, high, scale = value
+    if not (low < high and (scale == "linear" or low > 0)):
+        raise ValueError(
+            f"`low < high` must hold, and `0 < low` on a log scale, but got [{low}, {high}, {scale}]"
+        )
+    return value
+
+
+Range = Annotated[tuple[int | float, int | float, Literal["log", "linear"]], AfterValidator(_checked_range)]
+"""Lowest value, highest value, and the scale on which values lie evenly; whole ends give whole numbers."""
+
+
+class SearchSpec(Spec):
+    """How each trained method finds its settings: equal trials of equal length, on validation only."""
+
+    trials: PositiveInt = 8
+    """Of each method, for each task and train size."""
+    space: Annotated[dict[str, Range], Field(min_length=1)] = {"learning_rate": (1e-5, 1.0, "log")}
+    """From a field of the methods to its range; a part of a stack is named first: `lora.learning_rate`."""
+    spaces: dict[Name, dict[str, Range]] = Field(default_factory=dict)
+    """Ranges of single methods (or variants), in place of `space`."""
+    seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (1000,)
+    """A trial's score is the mean over these; the study's own seeds may not be among them."""
+    max_steps: PositiveInt | None = None
+    """Steps of a trial; by default those of a run."""
+    budget: Literal["steps", "flops"] = "steps"
+    """Every trial has so many steps, or as many as cost what these cost the dearest method."""
+    pruner: Literal["none", "median"] = "none"
+    """`median` ends a trial that is below the median of the earlier ones at the same step."""
+
+
+class ComparisonSpec(Spec):
+    """What methods are compared with, and which difference does not matter."""
+
+    references: tuple[Name, ...] | None = None
+    """Methods that all others are compared with; by default full fine-tuning and the untouched model."""
+    margin: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Methods whose main metric differs by less are equivalent; without it, none is called so."""
+
+
 class StudySpec(Spec):
     """A study: tasks x (methods + ablations) x train sizes x seeds."""
 
@@ -343,6 +387,8 @@ class StudySpec(Spec):
     train_sizes: Annotated[tuple[TrainSize, ...], Field(min_length=1)] = ("full",)
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0,)
     training: TrainingSpec
+    search: SearchSpec | None = None
+    comparison: ComparisonSpec = ComparisonSpec()
 
     @field_validator("train_sizes", "seeds")
     @classmethod
@@ -350,6 +396,30 @@ class StudySpec(Spec):
         if len(set(values)) < len(values):
             raise ValueError(f"values must not repeat, but got {list(values)}")
         return values
+
+    @model_validator(mode="after")
+    def _search_is_apart(self) -> Self:
+        shared = sorted(set(self.seeds) & set(self.search.seeds if self.search else ()))
+        if shared:
+            raise ValueError(f"a search uses seeds that the study does not use, but both have {shared}")
+        return self
+
+    @model_validator(mode="after")
+    def _references_are_methods(self) -> Self:
+        for name in self.comparison.references or ():
+            if name not in self.methods:
+                raise ValueError(
+                    f"comparison.references are methods of the study: {unknown_name(name, self.methods)}"
+                )
+        return self
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The methods that all others are compared with."""
+        if self.comparison.references is not None:
+            return self.comparison.references
+        kinds = {method.kind: name for name, method in reversed(self.methods.items())}
+        return tuple(kinds[kind] for kind in ("full", "none") if kind in kinds)
 
 
 def prompt_columns(prompt: str) -> tuple[str, ...]:

@@ -7,12 +7,15 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, Protocol, final
+from typing import NamedTuple, Protocol, TypeVar, final
 
 import torch
 
 from tuneoff.errors import TuneoffError
 from tuneoff.spec import RunRecord, RunSpec
+
+J = TypeVar("J")
+R = TypeVar("R")
 
 
 class Job(NamedTuple):
@@ -26,13 +29,13 @@ Work = Callable[[Job], RunRecord]
 
 
 class Executor(Protocol):
-    """Does jobs and gives their records as they end, in any order."""
+    """Does jobs and gives what comes of each as they end, in any order."""
 
     in_process: bool
     """Whether work is done in the caller's own process, so that it may call back."""
 
-    def map(self, work: Work, jobs: Sequence[Job]) -> Generator[RunRecord]:
-        """The record of each job. An exception of `work` ends the iteration; closing it ends the work."""
+    def map(self, work: Callable[[J], R], jobs: Sequence[J]) -> Generator[R]:
+        """What `work` makes of each job; its exception ends the iteration, closing ends the work."""
         ...
 
 
@@ -42,8 +45,8 @@ class InlineExecutor:
 
     in_process = True
 
-    def map(self, work: Work, jobs: Sequence[Job]) -> Generator[RunRecord]:
-        """The record of each job, in order."""
+    def map(self, work: Callable[[J], R], jobs: Sequence[J]) -> Generator[R]:
+        """What `work` makes of each job, in order."""
         yield from map(work, jobs)
 
 
@@ -57,8 +60,8 @@ class ProcessExecutor:
         self.workers = workers
         self.threads = max(1, torch.get_num_threads() // workers)
 
-    def map(self, work: Work, jobs: Sequence[Job]) -> Generator[RunRecord]:
-        """The record of each job, as they end; `work` must be importable by the workers.
+    def map(self, work: Callable[[J], R], jobs: Sequence[J]) -> Generator[R]:
+        """What `work` makes of each job, as they end; `work` must be importable by the workers.
 
         Raises:
             TuneoffError: a worker was killed.

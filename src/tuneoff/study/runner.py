@@ -9,9 +9,22 @@ from typing import Protocol
 import torch
 
 from tuneoff.methods import attach
-from tuneoff.spec import CurvePoint, RunFailure, RunRecord, RunSpec, StudySpec, expand
+from tuneoff.spec import (
+    CurvePoint,
+    RunFailure,
+    RunRecord,
+    RunSpec,
+    Search,
+    SearchResult,
+    StudySpec,
+    expand,
+    read_searches,
+    searches,
+)
+from tuneoff.study.baselines import add_baselines
 from tuneoff.study.executor import Executor, Job
 from tuneoff.study.store import RunStore, fresh_folder
+from tuneoff.study.tune import SearchJob, search_job, stretches
 from tuneoff.training import load_backbone, train_run
 from tuneoff.training.data import run_data
 from tuneoff.training.run import is_out_of_memory
@@ -19,6 +32,12 @@ from tuneoff.training.run import is_out_of_memory
 
 class Listener(Protocol):
     """Is told how a study goes on."""
+
+    def searching(self, pending: Sequence[Search], total: int) -> None:
+        """The searches to do, out of so many."""
+
+    def searched(self, result: SearchResult) -> None:
+        """A search has ended."""
 
     def planned(self, pending: Sequence[RunSpec], total: int) -> None:
         """The runs to do, out of so many."""
@@ -44,6 +63,8 @@ def run_study(study: StudySpec, folder: Path, *, executor: Executor, listener: L
     digests = check(runs)
     with RunStore(folder, study) as store:
         store.check_data(digests)
+        add_baselines(study, store)
+        runs = expand(study, _searched(study, store, executor, listener))
         pending = store.pending(runs)
         listener.planned(pending, len(runs))
         jobs = [Job(run, store.run_folder(run.run_id)) for run in pending]
@@ -56,6 +77,24 @@ def run_study(study: StudySpec, folder: Path, *, executor: Executor, listener: L
         except KeyboardInterrupt:
             _cancel(store, pending)
             raise
+
+
+def _searched(
+    study: StudySpec, store: RunStore, executor: Executor, listener: Listener
+) -> tuple[SearchResult, ...]:
+    """The results of the study's searches, done as far as they are missing."""
+    wanted = searches(study)
+    known = {result.search_id for result in read_searches(store.folder)}
+    pending = [search for search in wanted if search.search_id not in known]
+    if pending:
+        listener.searching(pending, len(wanted))
+        stretch = stretches(wanted)
+        jobs = [SearchJob(one, store.search_folder(one.search_id), stretch[one.search_id]) for one in pending]
+        with closing(executor.map(search_job, jobs)) as results:
+            for result in results:
+                store.write_search(result)
+                listener.searched(result)
+    return read_searches(store.folder)
 
 
 def check(runs: Sequence[RunSpec]) -> dict[str, dict[str, str]]:

@@ -6,11 +6,23 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Self
 
+import pyarrow as pa
+import pyarrow.parquet
 from filelock import FileLock, Timeout
 
 from tuneoff.errors import StoreError, writing
-from tuneoff.spec import FINISHED, RunRecord, RunSpec, StudySpec, dump_study, read_records, read_study
-from tuneoff.spec.results import RECORD_FILE, RUNS, STUDY_FILE
+from tuneoff.spec import (
+    FINISHED,
+    BaselineRecord,
+    RunRecord,
+    RunSpec,
+    SearchResult,
+    StudySpec,
+    dump_study,
+    read_records,
+    read_study,
+)
+from tuneoff.spec.results import RECORD_FILE, RESULT_FILE, RUNS, SEARCH, STUDY_FILE, baseline_stem
 
 
 class RunStore:
@@ -96,6 +108,31 @@ class RunStore:
         write_atomically(
             self.run_folder(record.run_id) / RECORD_FILE, record.model_dump_json(indent=2) + "\n"
         )
+
+    def search_folder(self, search_id: str) -> Path:
+        """Where a search leaves what it makes."""
+        return self.folder / SEARCH / search_id
+
+    def write_search(self, result: SearchResult) -> None:
+        """Ends a search.
+
+        Raises:
+            StoreError: the result cannot be written.
+        """
+        path = self.search_folder(result.search_id) / RESULT_FILE
+        write_atomically(path, result.model_dump_json(indent=2) + "\n")
+
+    def write_baseline(self, record: BaselineRecord, table: list[dict[str, object]]) -> None:
+        """Keeps a baseline: its answers first, its record last.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        stem = self.folder / baseline_stem(record.task_name, record.train_size, record.name)
+        with writing(stem):
+            stem.parent.mkdir(parents=True, exist_ok=True)
+            pyarrow.parquet.write_table(pa.Table.from_pylist(table), stem.with_name(f"{stem.name}.parquet"))
+        write_atomically(stem.with_name(f"{stem.name}.json"), record.model_dump_json(indent=2) + "\n")
 
     def begun(self, runs: Iterable[RunSpec]) -> list[RunSpec]:
         """The runs that have a folder but no record: they were begun and did not end."""

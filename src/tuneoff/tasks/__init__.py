@@ -1,16 +1,20 @@
 """Tasks: rows from files, the hub or a generator, as checked examples, and the scores of answers to them."""
 
+from tuneoff.tasks.baselines import BaselineResult, baseline_names, run_baseline
 from tuneoff.tasks.classification import match_label
 from tuneoff.tasks.examples import Example, RowCounts, TaskData, train_subset
 from tuneoff.tasks.load import load_task
 from tuneoff.tasks.metrics import score, score_rows
 
 __all__ = [
+    "BaselineResult",
     "Example",
     "RowCounts",
     "TaskData",
+    "baseline_names",
     "load_task",
     "match_label",
+    "run_baseline",
     "score",
     "score_rows",
     "train_subset",

@@ -17,10 +17,17 @@ class Example:
     """Row in the source's split, from 0; for a carved validation split, the row in train."""
     source: str
     """The prompt with the row's columns filled in."""
+    text: str
+    """The row's columns alone, in the order of the prompt, a line each or more."""
     target: str
     """The text to be learned; for classification the label's text."""
     label: str | None
     """The label's value (a key of `labels`); None for other kinds of task."""
+
+    @property
+    def reference(self) -> str:
+        """What an answer is held against: the label's value, for other kinds of task the target."""
+        return self.target if self.label is None else self.label
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,8 @@ def _example(spec: Task, row: Row, fill: Callable[[Mapping[str, str]], str]) -> 
     if isinstance(spec, ClassificationSpec):
         label = label_of(spec, row)
         target = spec.labels[label]
-    return Example(row.number, fill(row.cells), target, label)
+    text = "\n".join(row.cells[column] for column in dict.fromkeys(prompt_columns(spec.prompt)))
+    return Example(row=row.number, source=fill(row.cells), text=text, target=target, label=label)
 
 
 def _empty(row: Row) -> bool:

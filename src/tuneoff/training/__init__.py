@@ -4,7 +4,7 @@ from tuneoff.training.backbone import Backbone, load_backbone
 from tuneoff.training.batches import Encoded, collate, encode
 from tuneoff.training.decode import Answer, Decoder
 from tuneoff.training.loop import FitResult, fit, total_steps, windows
-from tuneoff.training.run import Prepared, prepare, train_run
+from tuneoff.training.run import Prepared, prepare, train_run, try_run
 from tuneoff.training.seeding import generator, stream_seed, stream_seeds
 
 __all__ = [
@@ -24,5 +24,6 @@ __all__ = [
     "stream_seeds",
     "total_steps",
     "train_run",
+    "try_run",
     "windows",
 ]

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from tuneoff.errors import writing
-from tuneoff.spec import ClassificationSpec, CurvePoint, Task
+from tuneoff.spec import CurvePoint, Task
 from tuneoff.spec.results import CURVE_FILE, PREDICTIONS_FILE
 from tuneoff.tasks import Example, score, score_rows
 from tuneoff.training.batches import Encoded
@@ -34,6 +34,8 @@ def write_predictions(
 ) -> None:
     """Writes a row for each example: what was wanted, what was answered, its loss and its own scores.
 
+    Where text was generated, `cut` tells whether it reached the limit of tokens without an end.
+
     Raises:
         StoreError: the folder cannot be written.
     """
@@ -41,10 +43,11 @@ def write_predictions(
     table = [
         {
             "row": example.row,
-            "reference": _reference(task, example),
+            "reference": example.reference,
             "prediction": answer.prediction,
             "text": answer.text,
             "loss": answer.loss / len(tokens.labels),
+            **({} if answer.cut is None else {"cut": answer.cut}),
             **{f"log_likelihood.{label}": value for label, value in answer.log_likelihoods.items()},
             **scores,
         }
@@ -61,7 +64,3 @@ def scores_of(
     tokens = sum(len(row.labels) for row in encoded)
     loss = sum(answer.loss for answer in answers) / tokens
     return {"eval_loss": loss} | score(task, examples, [answer.prediction for answer in answers])
-
-
-def _reference(task: Task, example: Example) -> str | None:
-    return example.label if isinstance(task, ClassificationSpec) else example.target

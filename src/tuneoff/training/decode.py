@@ -27,6 +27,8 @@ class Answer(NamedTuple):
     """Sum over the target's tokens of their negative log-likelihood, in nats."""
     log_likelihoods: dict[str, float]
     """Of each label's whole text, where labels were scored."""
+    cut: bool | None
+    """Generation reached its limit of tokens without an end of sequence; None where nothing was generated."""
 
 
 class Decoder(NamedTuple):
@@ -76,7 +78,7 @@ class Decoder(NamedTuple):
         for encoded, row in zip(batch, (-losses).view(len(batch), len(labels)).tolist(), strict=True):
             scores = dict(zip(task.labels, row, strict=True))
             loss = -scores[str(encoded.label)]
-            answers.append(Answer(max(scores, key=scores.__getitem__), None, loss, scores))
+            answers.append(Answer(max(scores, key=scores.__getitem__), None, loss, scores, cut=None))
         return answers
 
     def _by_generation(
@@ -89,9 +91,10 @@ class Decoder(NamedTuple):
             generation_config=generation_config(self.adapted.model, self.tokenizer, self.task),
         )
         texts = self.tokenizer.batch_decode(generated, skip_special_tokens=True)
+        cut = (generated != self.tokenizer.eos_token_id).all(dim=1).tolist()
         return [
-            Answer(self._read(text.strip()), text.strip(), loss, {})
-            for text, loss in zip(texts, losses, strict=True)
+            Answer(self._read(text.strip()), text.strip(), loss, {}, cut=unended)
+            for text, loss, unended in zip(texts, losses, cut, strict=True)
         ]
 
     def _read(self, text: str) -> str | None:

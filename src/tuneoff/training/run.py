@@ -6,12 +6,12 @@ import traceback
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from accelerate import PartialState
 
-from tuneoff.errors import DivergedError, InputError, writing
+from tuneoff.errors import DivergedError, InputError, StoppedError, writing
 from tuneoff.methods import AdaptedModel, attach, footprint, save
 from tuneoff.spec import CurvePoint, Environment, RunFailure, RunRecord, RunSpec, RunState, SplitName, Timings
 from tuneoff.spec.results import ADAPTER
@@ -48,8 +48,23 @@ def train_run(spec: RunSpec, folder: Path, *, on_point: OnPoint = lambda point: 
     Raises:
         InputError: the model, the data or the folder cannot be used.
     """
+    return _recorded(_tested, spec, folder, on_point)
+
+
+def try_run(spec: RunSpec, folder: Path, *, on_point: OnPoint = lambda point: None) -> RunRecord:
+    """The record of a trial: trained and scored on validation, the test split left alone.
+
+    Raises:
+        InputError: the model, the data or the folder cannot be used.
+    """
+    return _recorded(_trained, spec, folder, on_point)
+
+
+def _recorded(
+    work: Callable[[RunSpec, Path, OnPoint], RunRecord], spec: RunSpec, folder: Path, on_point: OnPoint
+) -> RunRecord:
     try:
-        return _trained(spec, folder, on_point)
+        return work(spec, folder, on_point)
     except InputError:
         raise
     except Exception as error:
@@ -62,6 +77,8 @@ def train_run(spec: RunSpec, folder: Path, *, on_point: OnPoint = lambda point: 
 def _state_of(error: Exception) -> RunState:
     if isinstance(error, DivergedError):
         return "diverged"
+    if isinstance(error, StoppedError):
+        return "cancelled"
     return "out_of_memory" if is_out_of_memory(error) else "failed"
 
 
@@ -125,6 +142,11 @@ def prepare(spec: RunSpec) -> Prepared:
 
 
 def _trained(spec: RunSpec, folder: Path, on_point: OnPoint) -> RunRecord:
+    run = prepare(spec)
+    return _record(run, _fit(run, folder, on_point))
+
+
+def _tested(spec: RunSpec, folder: Path, on_point: OnPoint) -> RunRecord:
     started = time.perf_counter()
     run = prepare(spec)
     counts = footprint(run.adapted, run.train_batch())
@@ -137,27 +159,30 @@ def _trained(spec: RunSpec, folder: Path, on_point: OnPoint) -> RunRecord:
     answers = run.answers("test")
     runtime = time.perf_counter() - evaluating
     write_predictions(folder, spec.task, run.data.examples["test"], run.data.encoded["test"], answers)
+    timings = Timings(
+        setup=setup,
+        train=result.seconds,
+        total=time.perf_counter() - started,
+        eval_runtime=runtime,
+        eval_samples_per_second=len(answers) / runtime,
+        eval_steps_per_second=-(-len(answers) // spec.training.per_device_eval_batch_size) / runtime,
+    )
+    return _record(run, result, scores=run.scores("test", answers), footprint=counts, timings=timings)
+
+
+def _record(run: Prepared, result: FitResult, **tested: Any) -> RunRecord:
     return RunRecord(
-        run_id=spec.run_id,
-        spec=spec,
+        run_id=run.spec.run_id,
+        spec=run.spec,
         state="complete",
-        scores=run.scores("test", answers),
         validation=result.validation,
         best_step=result.best_step,
         steps=result.steps,
         tokens=result.tokens,
-        footprint=counts,
         data=run.data.report,
-        seeds=stream_seeds(spec.seed),
-        timings=Timings(
-            setup=setup,
-            train=result.seconds,
-            total=time.perf_counter() - started,
-            eval_runtime=runtime,
-            eval_samples_per_second=len(answers) / runtime,
-            eval_steps_per_second=-(-len(answers) // spec.training.per_device_eval_batch_size) / runtime,
-        ),
+        seeds=stream_seeds(run.spec.seed),
         environment=environment(run),
+        **tested,
     )
 
 

@@ -1,0 +1,26 @@
+"""What a classical baseline leaves: plain data beside the records of runs."""
+
+from pydantic import NonNegativeFloat
+
+from tuneoff.spec.study import Name, Spec, Task, TrainSize
+
+
+class BaselineRecord(Spec):
+    """All that is known of a baseline on one task and train size. Two equal ones differ in `seconds` only."""
+
+    task_name: Name
+    name: Name
+    task: Task
+    train_size: TrainSize
+    seed: int
+    """Of the study; it draws the training rows, as it does for a run."""
+    scores: dict[str, float]
+    """Test scores: the task's metrics, as fractions."""
+    seconds: NonNegativeFloat
+    """Wall time of fitting and answering. Not reproducible by nature."""
+    upper_bound: bool
+    """The answers were chosen with the references in view: what a method of this kind could reach at most."""
+    digests: dict[str, str]
+    """SHA-256 of each split's rows as loaded."""
+    packages: dict[str, str]
+    """Versions of what fits and scores."""

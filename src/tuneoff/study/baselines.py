@@ -1,0 +1,43 @@
+"""The baselines of a study: computed once for each task and train size, before its runs."""
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+
+from pydantic import TypeAdapter
+
+from tuneoff.spec import BaselineRecord, StudySpec, Task, TrainSize, read_baselines
+from tuneoff.study.store import RunStore
+from tuneoff.tasks import BaselineResult, baseline_names, run_baseline, train_subset
+from tuneoff.training import stream_seed
+from tuneoff.training.data import load_cached
+
+_TASK = TypeAdapter[Task](Task)
+
+
+def add_baselines(study: StudySpec, store: RunStore) -> None:
+    """Computes and keeps the baselines that the folder lacks, on the training rows of the first seed.
+
+    Raises:
+        InputError: the data or the folder cannot be used.
+    """
+    known = {
+        (record.task_name, record.name, record.train_size): record for record in read_baselines(store.folder)
+    }
+    for task_name, size in product(study.tasks, study.train_sizes):
+        for result in _missing(study, task_name, size, known):
+            store.write_baseline(result.record, result.table)
+
+
+def _missing(
+    study: StudySpec,
+    task_name: str,
+    size: TrainSize,
+    known: Mapping[tuple[str, str, TrainSize], BaselineRecord],
+) -> Iterator[BaselineResult]:
+    task, seed = study.tasks[task_name], study.seeds[0]
+    data = load_cached(_TASK.dump_json(task))
+    train = train_subset(data.train, size, seed=stream_seed(seed, "subsample"))
+    for name in baseline_names(task, data.test):
+        old = known.get((task_name, name, size))
+        if old is None or (old.task, old.seed, old.digests) != (task, seed, data.digests):
+            yield run_baseline(name, data, train, task_name=task_name, train_size=size, seed=seed)

@@ -1,0 +1,212 @@
+"""The search for a method's settings: Optuna chooses, on validation only, with seeds of its own."""
+
+import logging
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
+
+import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.pruners import BasePruner, MedianPruner, NopPruner
+from optuna.samplers import TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+from scipy.stats import qmc
+from torch.utils.flop_counter import FlopCounterMode
+
+from tuneoff.errors import StoppedError
+from tuneoff.spec import CurvePoint, Range, RunSpec, Search, SearchResult, Trial
+from tuneoff.spec.results import JOURNAL_FILE
+from tuneoff.spec.search import Values
+from tuneoff.study.store import fresh_folder
+from tuneoff.training import prepare, stream_seed, total_steps, try_run
+
+_REFINED_SHARE = 3
+"""One trial in so many is put where the earlier ones promise most; the others cover the space evenly."""
+_UNPRUNED_TRIALS = 3
+_STATE = "state"
+"""Set on a trial that has ended in one of the states of `Trial`."""
+_LOSS = "eval_loss"
+
+
+class SearchJob(NamedTuple):
+    """A search to do, the folder to leave things in, and how much longer than said its trials are."""
+
+    search: Search
+    folder: Path
+    stretch: float
+
+
+def search_job(job: SearchJob) -> SearchResult:
+    """The result of a search; trials that its journal holds already are not done again.
+
+    Raises:
+        InputError: the model, the data or the folder cannot be used.
+    """
+    job.folder.mkdir(parents=True, exist_ok=True)
+    search = job.search
+    rows = len(prepare(search.run).data.encoded["train"])
+    steps = max(1, round(total_steps(search.run.training, rows) * job.stretch))
+    with _quiet():
+        study = _study(job)
+        for number in range(len(_ended(study)), search.trials):
+            _try_next(job, study, number, steps)
+    return SearchResult(
+        search_id=search.search_id,
+        task_name=search.run.task_name,
+        method_name=search.run.method_name,
+        train_size=search.run.train_size,
+        metric=search.run.task.main_metric,
+        space=search.space,
+        seeds=search.seeds,
+        steps=steps,
+        trials=tuple(_trial(number, trial) for number, trial in enumerate(_ended(study))),
+    )
+
+
+def stretches(searches: Sequence[Search]) -> dict[str, float]:
+    """By how much the trials of each search are longer than the study says, by id.
+
+    1 under `budget: steps`. Under `budget: flops`, what a trial's steps cost the dearest method of a task
+    and train size is spent by every method; a step costs a pass both ways over the longest rows.
+
+    Raises:
+        InputError: the model or the data cannot be used.
+    """
+    costs = {one.search_id: _step_flops(one.run) for one in searches if one.budget == "flops"}
+    dearest = defaultdict[tuple[str, object], int](int)
+    for one in searches:
+        cell = (one.run.task_name, one.run.train_size)
+        dearest[cell] = max(dearest[cell], costs.get(one.search_id, 1))
+    return {
+        one.search_id: dearest[one.run.task_name, one.run.train_size] / costs.get(one.search_id, 1)
+        for one in searches
+    }
+
+
+def _step_flops(run: RunSpec) -> int:
+    prepared = prepare(run)
+    with FlopCounterMode(display=False) as counter:
+        prepared.adapted.model(**prepared.train_batch()).loss.backward()
+    return int(counter.get_total_flops())
+
+
+def even_points(space: dict[str, Range], count: int) -> list[Values]:
+    """Points that cover every field's range evenly: the middles of a Latin hypercube's cells."""
+    cells = qmc.LatinHypercube(len(space), scramble=False, rng=0).random(count)
+    return [
+        {field: _at(ends, share) for (field, ends), share in zip(space.items(), row, strict=True)}
+        for row in cells.tolist()
+    ]
+
+
+def _at(ends: Range, share: float) -> int | float:
+    low, high, scale = ends
+    value = low * (high / low) ** share if scale == "log" else low + (high - low) * share
+    return round(value) if _whole(ends) else float(value)
+
+
+def _whole(ends: Range) -> bool:
+    return isinstance(ends[0], int) and isinstance(ends[1], int)
+
+
+def _study(job: SearchJob) -> optuna.Study:
+    study = optuna.create_study(
+        storage=JournalStorage(JournalFileBackend(str(job.folder / JOURNAL_FILE))),
+        study_name=job.search.search_id,
+        direction="maximize",
+        pruner=_pruner(job.search),
+        load_if_exists=True,
+    )
+    for trial in study.get_trials(states=(TrialState.RUNNING, TrialState.WAITING)):
+        # left behind when the search was interrupted
+        study.tell(trial.number, state=TrialState.FAIL)
+    return study
+
+
+def _pruner(search: Search) -> BasePruner:
+    return MedianPruner(n_startup_trials=_UNPRUNED_TRIALS) if search.pruner == "median" else NopPruner()
+
+
+def _ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    return [trial for trial in study.get_trials(deepcopy=False) if _STATE in trial.user_attrs]
+
+
+def _try_next(job: SearchJob, study: optuna.Study, number: int, steps: int) -> None:
+    """One more trial. What it tries depends on its number and the earlier trials alone."""
+    search = job.search
+    even = even_points(search.space, search.trials - search.trials // _REFINED_SHARE)
+    # a sampler of its own for each trial, so that an interrupted search goes on as if it had not been
+    seed = stream_seed(number, "init")
+    study.sampler = TPESampler(n_startup_trials=0, multivariate=True, seed=seed)
+    if number < len(even):
+        study.enqueue_trial(even[number])
+    trial = study.ask({field: _distribution(ends) for field, ends in search.space.items()})
+    scores: list[dict[str, float]] = []
+    state: str = "complete"
+    for trial_seed in search.seeds:
+        spec = search.trial(trial.params, seed=trial_seed, steps=steps)
+        folder = fresh_folder(job.folder / "trials" / f"{number}.s{trial_seed}")
+        record = try_run(spec, folder, on_point=_Pruning(trial, spec, first=not scores))
+        if record.state != "complete":
+            state = "pruned" if record.state == "cancelled" else record.state
+            break
+        scores.append(record.validation)
+    trial.set_user_attr(_STATE, state)
+    if state == "complete":
+        trial.set_user_attr(_LOSS, fmean(one[_LOSS] for one in scores))
+        study.tell(trial, fmean(one[search.run.task.main_metric] for one in scores))
+    elif state == "diverged":
+        study.tell(trial, 0.0)  # the lowest score there is, so that the sampler keeps away
+    else:
+        study.tell(trial, state=TrialState.PRUNED if state == "pruned" else TrialState.FAIL)
+
+
+class _Pruning:
+    """Watches a trial's first seed, and stops it where the pruner says so."""
+
+    def __init__(self, trial: optuna.Trial, spec: RunSpec, *, first: bool) -> None:
+        self._trial, self._metric, self._watching = trial, spec.task.main_metric, first
+
+    def __call__(self, point: CurvePoint) -> None:
+        if not self._watching or point.scores is None:
+            return
+        self._trial.report(point.scores[self._metric], point.step)
+        if self._trial.should_prune():
+            raise StoppedError(f"pruned at step {point.step}")
+
+
+def _distribution(ends: Range) -> BaseDistribution:
+    low, high, scale = ends
+    if _whole(ends):
+        return IntDistribution(int(low), int(high), log=scale == "log")
+    return FloatDistribution(low, high, log=scale == "log")
+
+
+def _trial(number: int, trial: optuna.trial.FrozenTrial) -> Trial:
+    state = trial.user_attrs[_STATE]
+    return Trial(
+        number=number,
+        values=trial.params,
+        state=state,
+        score=trial.value if state == "complete" else None,
+        eval_loss=trial.user_attrs.get(_LOSS),
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Optuna tells of every trial on standard error; the study's own listener does."""
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(level)

@@ -1,0 +1,221 @@
+"""Classical baselines: what a task yields to counting words and to copying, without a neural network.
+
+A baseline is a function from the training examples, the test examples and the task's spec to an answer
+for each test example, in their order. None of them draws a random number.
+
+The parts that summaries are copied from are turns (lines) where the task is one of dialogues, and sentences
+elsewhere. It is one of dialogues if most texts of the test split have more lines than the prompt has columns;
+a text of such a task that has not is cut into sentences.
+"""
+
+import time
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.metadata import version
+from itertools import chain
+from typing import Any, NamedTuple
+
+from tuneoff.spec import ClassificationSpec, SummarizationSpec, Task, TrainSize, prompt_columns
+from tuneoff.spec.baseline import BaselineRecord
+from tuneoff.tasks.examples import Example, TaskData
+from tuneoff.tasks.metrics import score, score_rows
+from tuneoff.tasks.summarization import sentences
+
+Answers = list[str | None]
+ORACLE_PARTS = 3
+"""The oracle copies at most so many turns or sentences."""
+_PACKAGES = ("tuneoff", "scikit-learn", "rouge-score")
+
+
+def majority(train: Sequence[Example], test: Sequence[Example], task: ClassificationSpec) -> Answers:
+    """For every example the most frequent training label; of equally frequent ones, the first in `labels`."""
+    counts = Counter(example.label for example in train)
+    answer = max(task.labels, key=lambda label: counts[label])
+    return [answer] * len(test)
+
+
+def tfidf(
+    train: Sequence[Example], test: Sequence[Example], task: ClassificationSpec, *, longest: int = 2
+) -> Answers:
+    """The labels that a logistic regression on TF-IDF weights of words and word pairs chooses.
+
+    It reads `Example.text`, never the prompt. `longest` is the length of the longest n-grams in words. Where
+    the training examples have one label only, or no word of two letters, the answers are those of `majority`.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    weights = TfidfVectorizer(ngram_range=(1, longest), sublinear_tf=True)
+    words = weights.build_analyzer()
+    labels = [example.label for example in train]
+    if len(set(labels)) < 2 or not any(words(example.text) for example in train):
+        return majority(train, test, task)
+    model = make_pipeline(weights, LogisticRegression(max_iter=1000))
+    with warnings.catch_warnings():
+        # many labels on few rows look like a regression to scikit-learn
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+        model.fit([example.text for example in train], labels)
+    return [str(answer) for answer in model.predict([example.text for example in test])]
+
+
+def lead_3(train: Sequence[Example], test: Sequence[Example], task: SummarizationSpec) -> Answers:
+    """The first three turns or sentences of each text."""
+    return ["\n".join(parts[:3]) for parts in _parts(test, task)]
+
+
+def lead_1(train: Sequence[Example], test: Sequence[Example], task: SummarizationSpec) -> Answers:
+    """The first turn or sentence of each text."""
+    return [parts[0] for parts in _parts(test, task)]
+
+
+def longest_turn(train: Sequence[Example], test: Sequence[Example], task: SummarizationSpec) -> Answers:
+    """The turn or sentence with the most words of each text; of equally long ones, the first."""
+    return [max(parts, key=lambda part: len(part.split())) for parts in _parts(test, task)]
+
+
+def oracle(train: Sequence[Example], test: Sequence[Example], task: SummarizationSpec) -> Answers:
+    """One to three turns or sentences of each text, chosen for their rougeL against its reference.
+
+    Greedily: the part that raises rougeL most is added to those chosen, in the order of the text, until none
+    raises it; of equal ones, the first. It sees the reference and so bounds what copying parts can reach,
+    but for the difference between a greedy and a full search.
+    """
+    from rouge_score.tokenizers import DefaultTokenizer
+
+    tokens = DefaultTokenizer(use_stemmer=True).tokenize
+    answers: Answers = []
+    for example, parts in zip(test, _parts(test, task), strict=True):
+        chosen = greedy_choice([tokens(part) for part in parts], tokens(example.target))
+        answers.append("\n".join(parts[index] for index in chosen))
+    return answers
+
+
+Baseline = Callable[[Sequence[Example], Sequence[Example], Any], Answers]
+
+BASELINES: Mapping[str, Mapping[str, Baseline]] = {
+    "classification": {"majority": majority, "tfidf": tfidf},
+    "summarization": {"lead_3": lead_3, "lead_1": lead_1, "longest_turn": longest_turn, "oracle": oracle},
+}
+"""From a kind of task to its baselines by name."""
+UPPER_BOUNDS = frozenset({"oracle"})
+"""Baselines that see the references."""
+FITTED = frozenset({"majority", "tfidf"})
+"""Baselines that see the training examples; the others answer alike at every train size."""
+
+
+def baseline_names(task: Task, test: Sequence[Example]) -> tuple[str, ...]:
+    """The baselines that suit a task: `longest_turn` is for dialogues, `lead_1` for all other texts."""
+    unsuitable = "lead_1" if of_dialogues(test, task) else "longest_turn"
+    return tuple(name for name in BASELINES[task.kind] if name != unsuitable)
+
+
+class BaselineResult(NamedTuple):
+    """A baseline's record and its `baseline_table`."""
+
+    record: BaselineRecord
+    table: list[dict[str, object]]
+
+
+def run_baseline(
+    name: str, data: TaskData, train: Sequence[Example], *, task_name: str, train_size: TrainSize, seed: int
+) -> BaselineResult:
+    """A baseline's result on the test split of a task; `train` is the subset that `seed` draws."""
+    started = time.perf_counter()
+    answers = BASELINES[data.spec.kind][name](train, data.test, data.spec)
+    seconds = time.perf_counter() - started
+    record = BaselineRecord(
+        task_name=task_name,
+        name=name,
+        task=data.spec,
+        train_size=train_size,
+        seed=seed,
+        scores=score(data.spec, data.test, answers),
+        seconds=seconds,
+        upper_bound=name in UPPER_BOUNDS,
+        digests=dict(data.digests),
+        packages={package: version(package) for package in _PACKAGES},
+    )
+    return BaselineResult(record, baseline_table(data.spec, data.test, answers))
+
+
+def baseline_table(
+    task: Task, examples: Sequence[Example], answers: Sequence[str | None]
+) -> list[dict[str, object]]:
+    """A row for each example: what was wanted, what was answered, and its own scores.
+
+    The columns have the names that they have in a run's predictions.
+    """
+    return [
+        {"row": example.row, "reference": example.reference, "prediction": answer, **scores}
+        for example, answer, scores in zip(
+            examples, answers, score_rows(task, examples, answers), strict=True
+        )
+    ]
+
+
+def of_dialogues(examples: Sequence[Example], task: Task) -> bool:
+    """Whether most texts have turns: more lines than the prompt has columns."""
+    return 2 * sum(_has_turns(example.text, task) for example in examples) > len(examples)
+
+
+def _parts(examples: Sequence[Example], task: SummarizationSpec) -> list[list[str]]:
+    dialogues = of_dialogues(examples, task)
+    return [
+        _lines(example.text) if dialogues and _has_turns(example.text, task) else sentences(example.text)
+        for example in examples
+    ]
+
+
+def _has_turns(text: str, task: Task) -> bool:
+    return len(_lines(text)) > len(set(prompt_columns(task.prompt)))
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.split("\n") if line.strip()]
+
+
+def greedy_choice(parts: Sequence[Sequence[str]], reference: Sequence[str]) -> tuple[int, ...]:
+    """The indices, in order, of the parts that `oracle` chooses; parts and reference are tokens."""
+    rouge_l = rouge_l_against(reference)
+
+    def value(choice: tuple[int, ...]) -> float:
+        return rouge_l([*chain.from_iterable(parts[index] for index in choice)])
+
+    chosen, best = tuple[int, ...](), -1.0
+    while len(chosen) < min(ORACLE_PARTS, len(parts)):
+        wider = [tuple(sorted((*chosen, index))) for index in range(len(parts)) if index not in chosen]
+        candidate = max(wider, key=value)
+        if (raised := value(candidate)) <= best:
+            break
+        chosen, best = candidate, raised
+    return chosen
+
+
+def rouge_l_against(reference: Sequence[str]) -> Callable[[Sequence[str]], float]:
+    """A function from the tokens of an answer to its rougeL F-measure: that of rouge-score, but faster.
+
+    Source: Hyyrö 2004, "Bit-parallel LCS-length computation revisited".
+    """
+    from rouge_score.scoring import fmeasure
+
+    places = defaultdict[str, int](int)
+    for index, token in enumerate(reference):
+        places[token] |= 1 << index
+    every = (1 << len(reference)) - 1
+
+    def rouge_l(tokens: Sequence[str]) -> float:
+        common = len(reference) - _unmatched(tokens, places, every).bit_count()
+        return fmeasure(common / len(tokens), common / len(reference)) if common else 0.0
+
+    return rouge_l
+
+
+def _unmatched(tokens: Iterable[str], places: Mapping[str, int], every: int) -> int:
+    """A number with a 0 bit for each token of a longest common subsequence."""
+    free = every
+    for token in tokens:
+        hits = free & places.get(token, 0)
+        free = (free + hits | free - hits) & every
+    return free
