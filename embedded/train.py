@@ -54,7 +54,7 @@ STAGES = {
     stage.name: stage
     for stage in (
         Stage("first", start="start", shares=FIRST_SHARES, total=7e6, rate=1.0, distil=1.0),
-        Stage("tiny", start="grown", shares=SECOND_SHARES, total=2.5e6, rate=0.5, distil=2.0),
+        Stage("tiny", start="grown", shares=SECOND_SHARES, total=1.5e6, rate=0.5, distil=2.0),
     )
 }
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import product
 
 from tuneoff.report import charts
 from tuneoff.report.data import CellKey, ReportData
@@ -22,6 +23,21 @@ def comparison_figures(data: ReportData) -> Iterator[Figure]:
             yield from _sizes(data, task)
         for ablation in data.study.ablations:
             yield from _ablation(data, ablation, task)
+
+
+def search_figures(data: ReportData) -> Iterator[Figure]:
+    """Validation score against each searched setting, of each task and train size."""
+    for task, size in product(data.study.tasks, data.study.train_sizes):
+        found = [one for one in data.searches if (one.task_name, one.train_size) == (task, size)]
+        metric = data.study.tasks[task].main_metric
+        for field in dict.fromkeys(field for one in found for field in one.space):
+            points = charts.search_data(found, field=field)
+            if points.empty:
+                continue
+            log = any(one.space[field][2] == "log" for one in found if field in one.space)
+            title = f"{task}: score against {field}{_told(data, size)}"
+            chart = charts.draw_search(points, field=field, log=log, title=title, metric=metric)
+            yield Figure(f"search-{task}-{field}{_suffix(data, size)}", title, charts.png(chart))
 
 
 def curve_figures(data: ReportData) -> Iterator[Figure]:

@@ -17,6 +17,10 @@ RUNS_NOTE = "A row per planned run, in the order of the results; the link leads 
 CONFIGURATION_NOTE = (
     "weight_decay=none and lr_scheduler_type=none in a method stand for the value under Model and training."
 )
+SEARCH_NOTE = (
+    "Every method got the same number of trials of the same length; scores are on validation, with seeds "
+    "that no result uses. At the edge: no value beyond the best one was tried, so a better one may lie there."
+)
 SEEDS_NOTE = "A run's seed gives one seed to each random stream, the same for every method."
 DATA_NOTE = (
     "read: rows in the source. empty: rows without an input or target, left out. duplicates: rows that "
@@ -34,11 +38,12 @@ TIME_NOTE = (
 def document(
     data: ReportData, *, results: tuple[Table, ...], figures: dict[str, tuple[Figure, ...]]
 ) -> Document:
-    """The whole report, with the given tables of results, and figures under `comparisons` and `curves`."""
+    """The whole report, with the given tables of results, and figures by section."""
     sections = (
         Section("Results", (SCORES_NOTE,), results),
         Section("Runs that are not complete", tables=(tables.failures_table(data),)),
         Section("Comparisons", figures=figures["comparisons"]),
+        Section("Search", (SEARCH_NOTE,), (tables.search_table(data),), figures["search"]),
         Section("Learning curves", figures=figures["curves"], embedded=False),
         Section("Runs", (RUNS_NOTE,), (tables.runs_table(data),)),
         Section("Configuration", (CONFIGURATION_NOTE,), _configuration(data)),

@@ -7,7 +7,7 @@ import pandas as pd
 from tuneoff.report.data import CellKey, ReportData
 from tuneoff.report.document import Cell, Link, Table
 from tuneoff.report.numerals import ABSENT, count, decimal, mean_and_spread, percent
-from tuneoff.spec import RunRecord, RunSpec
+from tuneoff.spec import RunRecord, RunSpec, SearchResult
 from tuneoff.stats import CELL, SCORES, SPEEDS, measures
 
 _PLACES = dict.fromkeys(SPEEDS, 1)
@@ -67,6 +67,31 @@ def runs_table(data: ReportData) -> Table:
     plan = sorted(data.plan, key=lambda run: data.cells.index(_key(run)))
     rows = tuple(_run_row(run, known.get((_key(run), run.seed)), names) for run in plan)
     return Table(("Run", "State", *names, "Kept step", "Steps done"), rows, left=2)
+
+
+def search_table(data: ReportData) -> Table:
+    """A row per search: how much was tried, what was chosen, and whether it lies at the edge."""
+    return Table(
+        ("Method", "Task", "Train size", "Chosen", "Warning", "Validation score", "Trials", "Steps of each"),
+        tuple(_search_row(result) for result in data.searches),
+        left=5,
+    )
+
+
+def _search_row(result: SearchResult) -> tuple[Cell, ...]:
+    best = result.best
+    chosen = ", ".join(f"{field} {value:.3g}" for field, value in best.values.items()) if best else ABSENT
+    edges = "; ".join(f"{field} at the {end} edge" for field, end in result.edges.items())
+    return (
+        result.method_name,
+        result.task_name,
+        str(result.train_size),
+        chosen,
+        edges if best else "no trial has a score: the study's own values were used",
+        decimal(best.score if best else None),
+        str(len(result.trials)),
+        count(result.steps),
+    )
 
 
 def failures_table(data: ReportData) -> Table:

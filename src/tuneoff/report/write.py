@@ -2,12 +2,13 @@
 
 import tempfile
 from collections.abc import Iterable
+from itertools import chain, islice
 from pathlib import Path
 
 from tuneoff.errors import StoreError
 from tuneoff.report.data import ReportData, gather
 from tuneoff.report.document import Figure
-from tuneoff.report.figures import comparison_figures, curve_figures, named_apart
+from tuneoff.report.figures import comparison_figures, curve_figures, named_apart, search_figures
 from tuneoff.report.html import html
 from tuneoff.report.markdown import markdown
 from tuneoff.report.sections import document
@@ -41,9 +42,14 @@ def write_report(folder: Path) -> Path:
 
 def rendered(data: ReportData) -> tuple[dict[str, str], tuple[Figure, ...]]:
     """The texts of a report by file name, and its figures."""
-    comparisons, curves = tuple(comparison_figures(data)), tuple(curve_figures(data))
-    named = named_apart((*comparisons, *curves))
-    figures = {"comparisons": named[: len(comparisons)], "curves": named[len(comparisons) :]}
+    drawn = {
+        "comparisons": tuple(comparison_figures(data)),
+        "search": tuple(search_figures(data)),
+        "curves": tuple(curve_figures(data)),
+    }
+    named = named_apart(chain.from_iterable(drawn.values()))
+    rest = iter(named)
+    figures = {section: tuple(islice(rest, len(own))) for section, own in drawn.items()}
     texts = {
         "report.md": markdown(document(data, results=(summary_table(data),), figures=figures)),
         "report.html": html(document(data, results=task_tables(data), figures=figures)),

@@ -71,9 +71,11 @@ def _check_search(spec: StudySpec, where: str) -> None:
     for search in searches(spec):
         try:
             check_space(search)
-        except ValidationError as error:
+        except ValueError as error:
             place = f"{where}: search, method {search.run.method_name}"
-            raise StudyError(_told(place, search.space, error)) from error
+            if isinstance(error, ValidationError):
+                raise StudyError(_told(place, search.space, error)) from error
+            raise StudyError(f"{place}: {error}") from error
 
 
 def dump_study(study: StudySpec) -> str:

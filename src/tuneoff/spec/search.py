@@ -90,7 +90,7 @@ def check_space(search: Search) -> None:
     """Tries both ends of every range.
 
     Raises:
-        pydantic.ValidationError: the method has no such field, or a value does not fit.
+        ValueError: the method has no such field, or a value does not fit (pydantic.ValidationError).
     """
     with_values(search.run.method, {field: low for field, (low, _, _) in search.space.items()})
     with_values(search.run.method, {field: high for field, (_, high, _) in search.space.items()})
@@ -100,14 +100,15 @@ def with_values(method: Method, values: Mapping[str, int | float]) -> Method:
     """The method with other values.
 
     Raises:
-        pydantic.ValidationError: there is no such field, or a value does not fit.
+        ValueError: there is no such field, or a value does not fit (pydantic.ValidationError).
     """
     if not isinstance(method, StackSpec):
         return changed(method, values)
-    parts = [part.model_dump() for part in method.parts]
-    rest: dict[str, object] = {}
+    parts = {part.kind: part.model_dump() for part in method.parts}
     for name, value in values.items():
         kind, _, field = name.partition(".")
-        owners = [part for part in parts if part["kind"] == kind and field]
-        (owners[0] if owners else rest)[field if owners else name] = value
-    return changed(method, {"parts": parts} | rest)
+        if kind not in parts or not field:
+            example = f"{next(iter(parts))}.learning_rate"
+            raise ValueError(f"a setting of a stack is named by its part ({example}), but got '{name}'")
+        parts[kind][field] = value
+    return changed(method, {"parts": list(parts.values())})

@@ -3,6 +3,7 @@
 from tuneoff.report.charts.ablations import ablation_data, draw_ablation
 from tuneoff.report.charts.curves import curve_data, draw_curves
 from tuneoff.report.charts.parameters import draw_parameters, parameters_data
+from tuneoff.report.charts.search import draw_search, search_data
 from tuneoff.report.charts.sizes import draw_sizes, sizes_data
 from tuneoff.report.charts.style import png
 
@@ -12,8 +13,10 @@ __all__ = [
     "draw_ablation",
     "draw_curves",
     "draw_parameters",
+    "draw_search",
     "draw_sizes",
     "parameters_data",
     "png",
+    "search_data",
     "sizes_data",
 ]
