@@ -14,6 +14,7 @@ from rich.table import Table
 from tuneoff.errors import InputError, TuneoffError
 
 if TYPE_CHECKING:
+    from tuneoff.report import Written
     from tuneoff.spec import RunRecord
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
@@ -81,8 +82,7 @@ def run(
     except KeyboardInterrupt:
         console.print("\ninterrupted; the same command goes on where this one stopped")
         raise typer.Exit(INTERRUPTED) from None
-    path = write_report(folder)
-    _print_outcome(console, folder, path)
+    _print_outcome(console, folder, write_report(folder))
 
 
 @app.command()
@@ -152,7 +152,7 @@ def report(folder: Folder) -> None:
     _print_outcome(Console(), folder, write_report(folder))
 
 
-def _print_outcome(console: Console, folder: Path, report_path: Path) -> None:
+def _print_outcome(console: Console, folder: Path, written: "Written") -> None:
     """Says what was found, what failed and where the report is; exit code 1 if a run has failed."""
     from tuneoff.spec import expand, read_records, read_searches, read_study, variants
 
@@ -168,7 +168,9 @@ def _print_outcome(console: Console, folder: Path, report_path: Path) -> None:
         console.print(
             f"{record.run_id}: {record.state}: {reason}", markup=False, highlight=False, soft_wrap=True
         )
-    console.print(f"report: {report_path.as_posix()}", soft_wrap=True, highlight=False)
+    for conclusion in written.conclusions:
+        console.print(f"- {conclusion}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"report: {written.path.as_posix()}", soft_wrap=True, highlight=False)
     if failed:
         raise typer.Exit(FAILED)
 

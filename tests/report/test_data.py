@@ -3,6 +3,7 @@ import fabricated as made
 from tuneoff.report.data import ReportData, matched
 from tuneoff.report.settings import differing, environment_table
 from tuneoff.spec import expand
+from tuneoff.stats import Judgement
 
 
 def test_records_are_put_in_the_order_of_the_plan() -> None:
@@ -34,6 +35,15 @@ def test_versions_that_differ_between_runs_are_counted() -> None:
     plan = expand(study)
     other = made.an_environment(packages={"torch": "2.9.0", "transformers": "5.23.0"})
     records = (made.a_record(plan[0]), made.a_record(plan[1]), made.a_record(plan[2], environment=other))
-    data = ReportData(study=study, plan=plan, records=records, strangers=(), searches=(), curves={})
+    data = ReportData(
+        study=study,
+        plan=plan,
+        records=records,
+        strangers=(),
+        searches=(),
+        baselines=(),
+        judgement=Judgement(),
+        curves={},
+    )
     assert differing(data) == ("torch",)
     assert ("torch", "2.8.0 (2 runs); 2.9.0 (1 run)") in environment_table(data).rows

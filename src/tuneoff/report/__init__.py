@@ -1,5 +1,5 @@
 """Records as a report that can be checked: report.md, report.html, summary.csv plots. No torch in here."""
 
-from tuneoff.report.write import write_report
+from tuneoff.report.write import Written, write_report
 
-__all__ = ["write_report"]
+__all__ = ["Written", "write_report"]

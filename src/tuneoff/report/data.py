@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from tuneoff.spec import (
+    BaselineRecord,
     CurvePoint,
     NoneSpec,
     RunRecord,
@@ -17,6 +18,7 @@ from tuneoff.spec import (
     TrainSize,
     Variant,
     expand,
+    read_baselines,
     read_curve,
     read_records,
     read_searches,
@@ -24,7 +26,7 @@ from tuneoff.spec import (
     searches,
     variants,
 )
-from tuneoff.stats import frame, summary
+from tuneoff.stats import Judgement, frame, judge, summary
 
 CellKey = tuple[str, str, TrainSize]
 """Task, method and train size: what a row of the summary stands for."""
@@ -41,6 +43,9 @@ class ReportData:
     """Ids of records in the folder that are no run of the study."""
     searches: tuple[SearchResult, ...]
     """Results of the study's searches, in its order."""
+    baselines: tuple[BaselineRecord, ...]
+    """Baselines of the study's tasks and train sizes."""
+    judgement: Judgement
     curves: dict[str, tuple[CurvePoint, ...]]
     """From run id to its logged and evaluated steps."""
 
@@ -90,14 +95,24 @@ def gather(folder: Path) -> ReportData:
     plan = expand(study, results)
     records, strangers = matched(plan, read_records(folder))
     curves = {record.run_id: read_curve(folder, record.run_id) for record in records}
+    baselines = _of_data(study, read_baselines(folder))
     return ReportData(
         study=study,
         plan=plan,
         records=records,
         strangers=strangers,
         searches=_of_study(study, results),
+        baselines=baselines,
+        judgement=judge(folder, study, records, curves, baselines),
         curves=curves,
     )
+
+
+def _of_data(study: StudySpec, baselines: Iterable[BaselineRecord]) -> tuple[BaselineRecord, ...]:
+    """The baselines of the study as it is, in its order."""
+    tasks, sizes = list(study.tasks), list(study.train_sizes)
+    own = [one for one in baselines if one.task_name in tasks and one.train_size in sizes]
+    return tuple(sorted(own, key=lambda one: (tasks.index(one.task_name), sizes.index(one.train_size))))
 
 
 def _of_study(study: StudySpec, results: Iterable[SearchResult]) -> tuple[SearchResult, ...]:

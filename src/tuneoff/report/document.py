@@ -14,6 +14,13 @@ class Link(NamedTuple):
 Cell = str | Link
 
 
+class Statement(NamedTuple):
+    """A sentence, and where its evidence is."""
+
+    text: str
+    evidence: Link
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows of cells under columns; the first `left` columns hold text, the others numbers."""
@@ -49,6 +56,7 @@ class Section:
 
     title: str
     paragraphs: tuple[str, ...] = ()
+    statements: tuple[Statement, ...] = ()
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
     embedded: bool = True

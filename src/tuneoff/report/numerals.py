@@ -33,6 +33,12 @@ def percent(value: float) -> str:
     return text
 
 
+def signed(value: float, *, places: int = 3) -> str:
+    """The value with its sign, `+0.012`; a value that rounds to nothing has none."""
+    text = f"{value:+.{places}f}"
+    return text if float(text) else text[1:]
+
+
 def count(value: int | None) -> str:
     """A whole number with commas at the thousands."""
     return ABSENT if value is None else f"{value:,}"

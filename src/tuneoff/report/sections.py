@@ -3,7 +3,8 @@
 from collections import Counter
 from dataclasses import replace
 
-from tuneoff.report import settings, tables
+from tuneoff.report import evidence, settings, tables
+from tuneoff.report.conclusions import COMPARISONS, HEALTH, INTERVALS, SEARCH, conclusions
 from tuneoff.report.data import ReportData
 from tuneoff.report.document import Document, Figure, Section, Table
 from tuneoff.report.tables import written_state
@@ -16,6 +17,20 @@ SCORES_NOTE = (
 RUNS_NOTE = "A row per planned run, in the order of the results; the link leads to the run's record."
 CONFIGURATION_NOTE = (
     "weight_decay=none and lr_scheduler_type=none in a method stand for the value under Model and training."
+)
+INTERVALS_NOTE = (
+    "The mean of the main metric with its 95 % interval over other seeds and other test examples. The two "
+    "standard errors say how much of it is due to the seeds alone and to the finite test set alone; with one "
+    "seed the interval holds for that model only."
+)
+COMPARISONS_NOTE = (
+    "Method minus reference on the same seeds and the same test examples, with the 95 % interval. p is "
+    "Holm's, over all rows here. The sign-flip test looks at the seeds alone and cannot go below the value "
+    "behind it. Effect size is Cohen's d_z over test examples. docs/statistics.md explains every column."
+)
+HEALTH_NOTE = (
+    "What was found about single runs. ill: the number is no result of the method. note: read it with care. "
+    "Runs without a row have nothing against them. docs/health.md has the rules."
 )
 SEARCH_NOTE = (
     "Every method got the same number of trials of the same length; scores are on validation, with seeds "
@@ -40,20 +55,24 @@ def document(
 ) -> Document:
     """The whole report, with the given tables of results, and figures by section."""
     sections = (
-        Section("Results", (SCORES_NOTE,), results),
+        Section("What the study found", statements=conclusions(data)),
+        Section("Results", (SCORES_NOTE,), tables=results),
+        Section(INTERVALS, (INTERVALS_NOTE,), tables=(evidence.intervals_table(data),)),
+        Section(COMPARISONS, (COMPARISONS_NOTE,), tables=(evidence.comparisons_table(data),)),
+        Section(HEALTH, (HEALTH_NOTE,), tables=(evidence.health_table(data),)),
         Section("Runs that are not complete", tables=(tables.failures_table(data),)),
         Section("Comparisons", figures=figures["comparisons"]),
-        Section("Search", (SEARCH_NOTE,), (tables.search_table(data),), figures["search"]),
+        Section(SEARCH, (SEARCH_NOTE,), tables=(tables.search_table(data),), figures=figures["search"]),
         Section("Learning curves", figures=figures["curves"], embedded=False),
-        Section("Runs", (RUNS_NOTE,), (tables.runs_table(data),)),
-        Section("Configuration", (CONFIGURATION_NOTE,), _configuration(data)),
-        Section("Data", (DATA_NOTE,), (settings.data_table(data), settings.sources_table(data))),
-        Section("Versions and machine", (_sameness(data),), (settings.environment_table(data),)),
-        Section("Seeds", (SEEDS_NOTE,), (settings.seeds_table(data),)),
-        Section("Wall time", (TIME_NOTE,), (settings.time_table(data),)),
+        Section("Runs", (RUNS_NOTE,), tables=(tables.runs_table(data),)),
+        Section("Configuration", (CONFIGURATION_NOTE,), tables=_configuration(data)),
+        Section("Data", (DATA_NOTE,), tables=(settings.data_table(data), settings.sources_table(data))),
+        Section("Versions and machine", (_sameness(data),), tables=(settings.environment_table(data),)),
+        Section("Seeds", (SEEDS_NOTE,), tables=(settings.seeds_table(data),)),
+        Section("Wall time", (TIME_NOTE,), tables=(settings.time_table(data),)),
     )
     filled = (replace(one, tables=tuple(table for table in one.tables if table.rows)) for one in sections)
-    shown = tuple(section for section in filled if section.tables or section.figures)
+    shown = tuple(one for one in filled if one.tables or one.figures or one.statements)
     return Document(f"{data.study.name}: fine-tuning methods compared", _lead(data), shown)
 
 

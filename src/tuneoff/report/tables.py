@@ -1,5 +1,6 @@
 """The tables of results: a row per task, method and train size, and a row per run behind it."""
 
+from collections import Counter
 from urllib.parse import quote
 
 import pandas as pd
@@ -7,7 +8,7 @@ import pandas as pd
 from tuneoff.report.data import CellKey, ReportData
 from tuneoff.report.document import Cell, Link, Table
 from tuneoff.report.numerals import ABSENT, count, decimal, mean_and_spread, percent
-from tuneoff.spec import RunRecord, RunSpec, SearchResult
+from tuneoff.spec import BaselineRecord, RunRecord, RunSpec, SearchResult
 from tuneoff.stats import CELL, SCORES, SPEEDS, measures
 
 _PLACES = dict.fromkeys(SPEEDS, 1)
@@ -40,8 +41,9 @@ def summary_table(data: ReportData) -> Table:
     names = _ordered(data.summary)
     table = _planned(data)
     columns = _columns(data, names)
-    rows = tuple(_summary_row(data, row, names) for row in table.to_dict("records"))
-    return Table(columns, rows, left=3 if data.several_sizes else 2)
+    rows = [_summary_row(data, row, names) for row in table.to_dict("records")]
+    baselines = [_baseline_row(data, one, names) for one in data.baselines]
+    return Table(columns, tuple(rows + baselines), left=3 if data.several_sizes else 2)
 
 
 def task_tables(data: ReportData) -> tuple[Table, ...]:
@@ -141,7 +143,7 @@ def _ordered(summary: pd.DataFrame) -> list[str]:
 
 def _columns(data: ReportData, names: list[str]) -> tuple[str, ...]:
     sizes = ["Train size"] if data.several_sizes else []
-    return ("Method", "Task", *sizes, "Trainable %", *names, "n", "Trainable parameters")
+    return ("Method", "Task", *sizes, "Trainable %", *names, "n", "Trainable parameters", "Health")
 
 
 def _summary_row(data: ReportData, row: dict[str, object], names: list[str]) -> tuple[Cell, ...]:
@@ -155,7 +157,31 @@ def _summary_row(data: ReportData, row: dict[str, object], names: list[str]) -> 
     n = str(row["n"]) if row["n"] == planned else f"{row['n']} of {planned}"
     trainable = None if pd.isna(row["trainable"]) else int(row["trainable"])  # type: ignore[call-overload]
     share = percent(row["trainable_percent"])  # type: ignore[arg-type]
-    return (cell[1], cell[0], *sizes, share, *values, n, count(trainable))
+    return (cell[1], cell[0], *sizes, share, *values, n, count(trainable), _health(data, cell))
+
+
+def _baseline_row(data: ReportData, one: BaselineRecord, names: list[str]) -> tuple[Cell, ...]:
+    """A baseline in the columns of the methods: computed once, without parameters."""
+    sizes = [str(one.train_size)] if data.several_sizes else []
+    scores = (decimal(one.scores.get(name)) for name in names)
+    note = "sees the references: an upper bound" if one.upper_bound else ABSENT
+    return (f"baseline {one.name}", one.task_name, *sizes, ABSENT, *scores, "1", ABSENT, note)
+
+
+def _health(data: ReportData, cell: CellKey) -> str:
+    """The verdicts on a row's runs with the number of runs, and whether the row is above its baseline."""
+    runs = data.of_cell(cell)
+    verdicts = Counter(
+        verdict
+        for record in runs
+        for verdict in {finding.verdict for finding in data.judgement.findings.get(record.run_id, ())}
+    )
+    several = len(runs) > 1
+    told = [f"{verdict} ({n} of {len(runs)})" if several else verdict for verdict, n in verdicts.items()]
+    against = data.judgement.against_baseline.get(cell)
+    if against and not against.beaten:
+        told.append(f"not above {against.baseline}")
+    return "; ".join(told) or ABSENT
 
 
 def _run_row(run: RunSpec, record: RunRecord | None, names: list[str]) -> tuple[Cell, ...]:

@@ -1,11 +1,15 @@
 """Writing a report: made in a folder beside the old one, which it then replaces."""
 
+import json
 import tempfile
 from collections.abc import Iterable
+from dataclasses import asdict
 from itertools import chain, islice
 from pathlib import Path
+from typing import NamedTuple
 
 from tuneoff.errors import StoreError
+from tuneoff.report.conclusions import conclusions
 from tuneoff.report.data import ReportData, gather
 from tuneoff.report.document import Figure
 from tuneoff.report.figures import comparison_figures, curve_figures, named_apart, search_figures
@@ -13,11 +17,19 @@ from tuneoff.report.html import html
 from tuneoff.report.markdown import markdown
 from tuneoff.report.sections import document
 from tuneoff.report.tables import summary_csv, summary_table, task_tables
-from tuneoff.spec.results import REPORT
+from tuneoff.spec.results import HEALTH_FILE, REPORT, RUNS
 
 
-def write_report(folder: Path) -> Path:
-    """The path of report.md, written with report.html, summary.csv and plots from the runs in the folder.
+class Written(NamedTuple):
+    """A report on disk."""
+
+    path: Path
+    """Of report.md."""
+    conclusions: tuple[str, ...]
+
+
+def write_report(folder: Path) -> Written:
+    """What was found, and where: report.md, written with report.html, summary.csv and plots from the runs.
 
     An older report is replaced at the end; it stays as it was if anything fails before.
 
@@ -31,13 +43,14 @@ def write_report(folder: Path) -> Path:
         with tempfile.TemporaryDirectory(prefix=".report-", dir=folder, ignore_cleanup_errors=True) as place:
             fresh = Path(place) / "new"
             _write(fresh, texts, figures)
+            _write_health(folder, data)
             _swap(fresh, target, old=Path(place) / "old")
     except OSError as error:
         raise StoreError(
             f"a report must be writable, but {error.filename or target} is not ({error.strerror or error}); "
             "free space or permit writing there, close programs that show the report, and report again"
         ) from error
-    return target / "report.md"
+    return Written(target / "report.md", tuple(one.text for one in conclusions(data)))
 
 
 def rendered(data: ReportData) -> tuple[dict[str, str], tuple[Figure, ...]]:
@@ -64,6 +77,14 @@ def _write(folder: Path, texts: dict[str, str], figures: Iterable[Figure]) -> No
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
     for figure in figures:
         (folder / figure.href).write_bytes(figure.png)
+
+
+def _write_health(folder: Path, data: ReportData) -> None:
+    """Puts the verdict on each run beside its record: a list, empty where nothing is to be said."""
+    for run_id, findings in data.judgement.findings.items():
+        told = [{"severity": one.severity, **asdict(one)} for one in findings]
+        path = folder / RUNS / run_id / HEALTH_FILE
+        path.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 
 def _swap(fresh: Path, target: Path, *, old: Path) -> None:

@@ -3,6 +3,7 @@
 DIR/study.yaml                 the resolved study
 DIR/runs/<run_id>/record.json  written last: a run without it has not ended
                   curve.jsonl  predictions.parquet  adapter/
+                  health.json  what the report found about the run
 DIR/search/<search_id>/        result.json, written last; journal.log, and a folder for each trial
 DIR/baselines/<task>.n<size>/  <name>.json, written last, and <name>.parquet as predictions
 DIR/report/                    made from the above
@@ -30,6 +31,7 @@ RESULT_FILE = "result.json"
 JOURNAL_FILE = "journal.log"
 RECORD_FILE = "record.json"
 CURVE_FILE = "curve.jsonl"
+HEALTH_FILE = "health.json"
 PREDICTIONS_FILE = "predictions.parquet"
 ADAPTER = "adapter"
 

@@ -1,5 +1,31 @@
-"""Records as tables of numbers. No torch in here."""
+"""Records as tables of numbers, and what may be said of them. No torch in here."""
 
+from tuneoff.stats.compare import Comparison, Contrast, compare, comparisons
+from tuneoff.stats.examples import Scores, cell_scores
 from tuneoff.stats.frame import CELL, COUNTS, SCORES, SPEEDS, frame, measures, summary
+from tuneoff.stats.health import SEVERITY, Finding
+from tuneoff.stats.intervals import Interval, interval
+from tuneoff.stats.judge import AgainstBaseline, Judgement, judge
 
-__all__ = ["CELL", "COUNTS", "SCORES", "SPEEDS", "frame", "measures", "summary"]
+__all__ = [
+    "CELL",
+    "COUNTS",
+    "SCORES",
+    "SEVERITY",
+    "SPEEDS",
+    "AgainstBaseline",
+    "Comparison",
+    "Contrast",
+    "Finding",
+    "Interval",
+    "Judgement",
+    "Scores",
+    "cell_scores",
+    "compare",
+    "comparisons",
+    "frame",
+    "interval",
+    "judge",
+    "measures",
+    "summary",
+]

@@ -1,0 +1,203 @@
+"""Prints how often tuneoff's intervals and verdicts are right, on simulated studies.
+
+    python benchmarks/calibration.py [--repetitions 4000]
+
+An example's score comes from a latent normal: the method, the seed's effect on the method, the example's
+difficulty for all methods and for this one, and noise. Accuracy is whether the latent is above 0, a ROUGE-like
+score its normal distribution function, so the true means are known exactly. Each repetition is a study of six
+trained methods and an untrained one, all of the same true mean unless the table says otherwise; its scores go
+through `spread`, `tail` and `holm`, which make the report's intervals and verdicts.
+"""
+
+import argparse
+import itertools
+from collections.abc import Iterator, Sequence
+from statistics import fmean
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri, stdtr
+from scipy.stats import norm
+from tabulate import tabulate
+
+from tuneoff.stats.compare import holm
+from tuneoff.stats.intervals import ALPHA, Spread, spread, tail
+from tuneoff.stats.power import Components, components, power
+
+Floats = NDArray[np.float64]
+METHODS = 6
+SEED_SDS = (0.0, 0.005, 0.015)
+DIFFERENCES = (0.01, 0.02, 0.05)
+MARGIN = 0.02
+CHUNK = 2_000_000
+"""Scores that are in memory at once."""
+
+
+class Metric(NamedTuple):
+    """What scores are like. Variances are of the latent."""
+
+    name: str
+    mean: float
+    shared: float
+    """An example's difficulty for every method."""
+    own: float
+    """An example's difficulty for one method."""
+    noise: float
+    """What is of one seed on one example."""
+    graded: float
+    """1 for the normal distribution function of the latent, 0 for its sign."""
+
+    def scores(self, latent: Floats) -> Floats:
+        """From latents to scores."""
+        return ndtr(latent) if self.graded else (latent > 0).astype(float)
+
+    def width(self, of_seeds: float) -> float:
+        """By what a latent mean is divided to give the probit of the true mean."""
+        return float(np.sqrt(self.graded + self.shared + self.own + self.noise + of_seeds**2))
+
+    def seed_effect(self, deviation: float) -> float:
+        """The latent's deviation over seeds that gives true scores this deviation."""
+        width = self.width(0)
+        return float(deviation * width / norm.pdf(ndtri(self.mean)))
+
+
+class Design(NamedTuple):
+    """A size of study."""
+
+    seeds: int
+    examples: int
+
+
+ACCURACY = Metric("accuracy", mean=0.88, shared=0.85, own=0.06, noise=0.09, graded=0)
+ROUGE = Metric("ROUGE-like", mean=0.40, shared=0.11, own=0.04, noise=0.06, graded=1)
+DESIGNS = (Design(5, 1821), Design(3, 200))
+
+
+class Case(NamedTuple):
+    """What is simulated."""
+
+    metric: Metric
+    design: Design
+    deviation: float
+    """Standard deviation of a method's true score over seeds."""
+
+    def __str__(self) -> str:
+        seeds, examples = self.design
+        return f"{self.metric.name}, {seeds} x {examples:,}, {self.deviation}"
+
+
+CASES = tuple(itertools.starmap(Case, itertools.product((ACCURACY, ROUGE), DESIGNS, SEED_SDS)))
+
+
+def studies(
+    random: np.random.Generator, repetitions: int, case: Case, means: Sequence[float]
+) -> Iterator[tuple[Floats, Floats]]:
+    """Scores of trained methods [chunk, M, R, N] and of an untrained one [chunk, 1, 1, N], chunk by chunk."""
+    metric, (seeds, examples), methods = case.metric, case.design, len(means)
+    of_seeds = metric.seed_effect(case.deviation)
+    latent = (ndtri(means) * metric.width(of_seeds))[:, None, None]
+    at_once = max(1, CHUNK // (methods * seeds * examples))
+    for start in range(0, repetitions, at_once):
+        chunk = min(at_once, repetitions - start)
+        shared = normal(random, metric.shared, (chunk, 1, 1, examples))
+        own = normal(random, metric.own, (chunk, methods, 1, examples))
+        seed = normal(random, of_seeds**2, (chunk, methods, seeds, 1))
+        noise = normal(random, metric.noise, (chunk, methods, seeds, examples))
+        untrained = normal(random, metric.own + metric.noise, (chunk, 1, 1, examples))
+        level = ndtri(metric.mean) * metric.width(0)
+        yield metric.scores(latent + shared + own + seed + noise), metric.scores(level + shared + untrained)
+
+
+def normal(random: np.random.Generator, variance: float, shape: tuple[int, ...]) -> Floats:
+    """Normal numbers around 0."""
+    return np.sqrt(variance) * random.standard_normal(shape, dtype=np.float32)
+
+
+def p_values(distance: Floats, parts: Spread, design: Design) -> Floats:
+    """Two-sided, of an error as large as this."""
+    return 2 * tail(np.abs(distance), parts, seeds=design.seeds, examples=design.examples)
+
+
+def hillis(distance: Floats, parts: Spread, design: Design) -> Floats:
+    """The same by Student's t with the degrees of freedom of Hillis (2007), for comparison."""
+    total = parts.total
+    freedom = (design.seeds - 1) * (total / parts.seeds) ** 2
+    return 2 * stdtr(freedom, -np.abs(distance) / np.sqrt(total))
+
+
+def calibration(random: np.random.Generator, repetitions: int, case: Case) -> list[str]:
+    """Shares of intervals that hold the truth, of three kinds; of families with a false claim, by two tests."""
+    covered: list[list[Floats]] = [[], [], []]
+    false: list[list[bool]] = [[], []]
+    for trained, untrained in studies(random, repetitions, case, [case.metric.mean] * METHODS):
+        differences = trained[:, 1:] - trained[:, :1]
+        errors = (trained - case.metric.mean, differences, trained - untrained)
+        for shares, values in zip(covered, errors, strict=True):
+            p = p_values(values.mean((-2, -1)), spread(values), case.design)
+            shares.append((p >= ALPHA).mean(-1))
+        parts, mean = spread(differences), differences.mean((-2, -1))
+        for claims, test in zip(false, (p_values, hillis), strict=True):
+            claims += [min(holm(family.tolist())) < ALPHA for family in test(mean, parts, case.design)]
+    shares = [np.concatenate(kind).mean() for kind in covered] + [np.mean(claims) for claims in false]
+    return [f"{share:.3f}" for share in shares]
+
+
+class Found(NamedTuple):
+    """What becomes of one true difference over many studies."""
+
+    significant: float
+    equivalent: float
+    components: Components
+
+
+def found(random: np.random.Generator, repetitions: int, case: Case, difference: float) -> Found:
+    """How often a true difference is found, and how often called equivalent within MARGIN."""
+    significant: list[bool] = []
+    equivalent: list[bool] = []
+    estimates: list[Components] = []
+    for trained, _ in studies(random, repetitions, case, [case.metric.mean, case.metric.mean - difference]):
+        differences = trained[:, 0] - trained[:, 1]
+        parts, mean = spread(differences), differences.mean((-2, -1))
+        within = tail(MARGIN - np.abs(mean), parts, seeds=case.design.seeds, examples=case.design.examples)
+        significant += (p_values(mean, parts, case.design) < ALPHA).tolist()
+        equivalent += (within < ALPHA).tolist()
+        estimates += map(components, differences)
+    typical = Components(*np.sqrt(np.mean(np.square(estimates), axis=0)).tolist())
+    return Found(fmean(significant), fmean(equivalent), typical)
+
+
+def powers(random: np.random.Generator, repetitions: int, case: Case) -> list[str]:
+    """Shares of studies that find each difference, with the planned power, and that call it equivalent."""
+    seeds, examples = case.design
+    outcomes = {difference: found(random, repetitions, case, difference) for difference in (0, *DIFFERENCES)}
+    planned = {
+        difference: power(difference, seeds=seeds, examples=examples, components=outcome.components)
+        for difference, outcome in outcomes.items()
+    }
+    return [f"{outcomes[one].significant:.2f} ({planned[one]:.2f})" for one in DIFFERENCES] + [
+        f"{outcomes[one].equivalent:.3f}" for one in (0, MARGIN)
+    ]
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Markdown."""
+    return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True, stralign="right")
+
+
+def main() -> None:
+    """Prints both tables."""
+    parser = argparse.ArgumentParser(description="How often tuneoff's intervals and verdicts are right.")
+    parser.add_argument("--repetitions", type=int, default=4000, help="simulated studies per row and figure")
+    repetitions = parser.parse_args().repetitions
+    random = np.random.default_rng(0)
+    what = "score, seeds x examples, seed sd"
+    heads = [what, "mean", "difference", "to untrained", "false claims", "false claims, Hillis"]
+    print(table(heads, [[str(case), *calibration(random, repetitions, case)] for case in CASES]))
+    print()
+    heads = [what, *map(str, DIFFERENCES), "equivalent at 0", f"equivalent at {MARGIN}"]
+    print(table(heads, [[str(case), *powers(random, repetitions, case)] for case in CASES]))
+
+
+if __name__ == "__main__":
+    main()

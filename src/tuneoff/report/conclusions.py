@@ -1,0 +1,188 @@
+"""What a study found, in sentences made by rule from its comparisons, and never beyond them."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import product
+from typing import Any
+
+from tuneoff.report.data import CellKey, ReportData
+from tuneoff.report.document import Link, Statement
+from tuneoff.report.html import anchor
+from tuneoff.report.numerals import count, decimal, duration, percent, signed
+from tuneoff.spec import TrainSize
+from tuneoff.stats import Comparison
+
+INTERVALS, COMPARISONS, HEALTH, SEARCH = "Intervals", "Comparisons with references", "Run health", "Search"
+"""Titles of the sections that hold the evidence."""
+_VERBS = {
+    "better": "better",
+    "worse": "worse",
+    "equivalent": "equivalent within the margin",
+    "not distinguishable": "not distinguishable",
+    "one seed": "of one seed only, so nothing is said of the method",
+}
+
+
+def conclusions(data: ReportData) -> tuple[Statement, ...]:
+    """The findings of a study in the order of its tasks and train sizes, and what to do next."""
+    statements: list[Statement] = []
+    for task, size in product(data.study.tasks, data.study.train_sizes):
+        statements += _best(data, task, size)
+        for reference in data.study.references:
+            statements += _against(data, task, size, reference)
+        statements += _cheapest(data, task, size)
+        statements += _baseline(data, task, size)
+    return (*statements, *_ill(data), *_broken(data), *_next(data))
+
+
+def _best(data: ReportData, task: str, size: TrainSize) -> Iterator[Statement]:
+    found = {
+        cell: one
+        for cell, one in data.judgement.intervals.items()
+        if cell[0] == task and cell[2] == size and cell[1] not in data.untrained
+    }
+    if not found:
+        return
+    cell = max(found, key=lambda cell: found[cell].mean)
+    one = found[cell]
+    seeds = f"{one.seeds} seed{'s' * (one.seeds > 1)}"
+    yield _statement(
+        f"{_place(data, task, size)}: {cell[1]} has the highest {data.study.tasks[task].main_metric} of the "
+        f"trained methods, {decimal(one.mean)} (95 % interval {decimal(one.low)} to "
+        f"{decimal(one.high)}; {seeds}, "
+        f"{count(one.examples)} test examples){_ill_note(data, cell)}.",
+        INTERVALS,
+    )
+
+
+def _against(data: ReportData, task: str, size: TrainSize, reference: str) -> Iterator[Statement]:
+    own = [one for one in _compared(data, task, size) if one.reference == reference]
+    if not own:
+        return
+    groups: dict[str, list[str]] = {}
+    for one in own:
+        groups.setdefault(_VERBS[one.verdict], []).append(f"{one.method} ({_gap(one)})")
+    told = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in groups.items())
+    yield _statement(f"{_place(data, task, size)}, against {reference}: {told}.", COMPARISONS)
+
+
+def _cheapest(data: ReportData, task: str, size: TrainSize) -> Iterator[Statement]:
+    """The method with the fewest trained parameters that is not found worse than full fine-tuning."""
+    full = next((name for name in data.study.references if name not in data.untrained), None)
+    level = [
+        one.method
+        for one in _compared(data, task, size)
+        if one.reference == full and one.verdict not in ("worse", "one seed")
+    ]
+    rows = {str(row["method"]): row for row in _summary(data, task, size)}
+    known = [name for name in level if name in rows and name not in data.untrained]
+    if full is None or full not in rows or not known:
+        return
+    cheap = min(known, key=lambda name: rows[name]["trainable"])
+    yield _statement(
+        f"{_place(data, task, size)}: of the methods not found worse than {full}, {cheap} trains the fewest "
+        f"parameters, {count(int(rows[cheap]['trainable']))} "
+        f"({percent(rows[cheap]['trainable_percent'])} % of the model), stores "
+        f"{count(int(rows[cheap]['stored']))} and took {duration(_seconds(data, task, cheap, size))} a run "
+        f"({full}: {duration(_seconds(data, task, full, size))}).",
+        "Results",
+    )
+
+
+def _baseline(data: ReportData, task: str, size: TrainSize) -> Iterator[Statement]:
+    failing = [
+        f"{cell[1]} ({signed(one.contrast.difference.mean)} against {one.baseline})"
+        for cell, one in data.judgement.against_baseline.items()
+        if cell[0] == task and cell[2] == size and cell[1] not in data.untrained and not one.beaten
+    ]
+    if failing:
+        yield _statement(
+            f"{_place(data, task, size)}: not above the strongest simple baseline: {', '.join(failing)}.",
+            "Results",
+        )
+
+
+def _ill(data: ReportData) -> Iterator[Statement]:
+    ill = {
+        run_id: [finding.verdict for finding in findings if finding.severity == "ill"]
+        for run_id, findings in data.judgement.findings.items()
+    }
+    counts = Counter(verdict for verdicts in ill.values() for verdict in set(verdicts))
+    runs = sum(bool(verdicts) for verdicts in ill.values())
+    if not ill:
+        return
+    told = ", ".join(f"{verdict} ({number})" for verdict, number in counts.most_common())
+    if runs:
+        yield _statement(f"{runs} of {len(ill)} runs are ill: {told}.", HEALTH)
+    else:
+        yield _statement(f"None of the {len(ill)} runs that have ended is ill.", HEALTH)
+
+
+def _broken(data: ReportData) -> Iterator[Statement]:
+    for finding in data.judgement.study_findings:
+        yield _statement(f"{finding.verdict}: {finding.evidence}.", HEALTH)
+
+
+def _next(data: ReportData) -> Iterator[Statement]:
+    unclear = [
+        one for one in data.judgement.comparisons if one.verdict in ("not distinguishable", "one seed")
+    ]
+    if unclear:
+        pairs = ", ".join(dict.fromkeys(f"{one.method} and {one.reference} on {one.task}" for one in unclear))
+        yield _statement(f"Next: more seeds or test examples, to tell apart {pairs}.", COMPARISONS)
+    if edges := [one for one in data.searches if one.edges]:
+        names = ", ".join(f"{one.method_name} on {one.task_name} ({_edges(one.edges)})" for one in edges)
+        yield _statement(f"Next: a wider search, as the best value lies at the edge for {names}.", SEARCH)
+    if short := _cells_with(data, "undertrained"):
+        yield _statement(f"Next: more steps, as validation still rose at the end for {short}.", HEALTH)
+
+
+def _edges(edges: Mapping[str, str]) -> str:
+    return ", ".join(f"{field}: {'lower' if end == 'low' else 'higher'} ones" for field, end in edges.items())
+
+
+def _cells_with(data: ReportData, verdict: str) -> str:
+    specs = {record.run_id: record.spec for record in data.records}
+    found = dict.fromkeys(
+        f"{specs[run_id].method_name} on {specs[run_id].task_name}"
+        for run_id, findings in data.judgement.findings.items()
+        if any(finding.verdict == verdict for finding in findings)
+    )
+    return ", ".join(found)
+
+
+def _ill_note(data: ReportData, cell: CellKey) -> str:
+    verdicts = {
+        finding.verdict
+        for record in data.of_cell(cell)
+        for finding in data.judgement.findings.get(record.run_id, ())
+        if finding.severity == "ill"
+    }
+    return f", but {'and '.join(sorted(verdicts))}" if verdicts else ""
+
+
+def _compared(data: ReportData, task: str, size: TrainSize) -> list[Comparison]:
+    return [one for one in data.judgement.comparisons if (one.task, one.train_size) == (task, size)]
+
+
+def _gap(one: Comparison) -> str:
+    gap = one.difference
+    return f"{signed(gap.mean)}, {signed(gap.low)} to {signed(gap.high)}"
+
+
+def _summary(data: ReportData, task: str, size: TrainSize) -> list[dict[str, Any]]:
+    table = data.summary
+    return table[(table["task"] == task) & (table["train_size"] == size)].to_dict("records")
+
+
+def _seconds(data: ReportData, task: str, method: str, size: TrainSize) -> float:
+    timings = [record.timings for record in data.of_cell((task, method, size)) if record.timings]
+    return sum(one.total for one in timings) / len(timings) if timings else float("nan")
+
+
+def _place(data: ReportData, task: str, size: TrainSize) -> str:
+    return f"{task} with {size} training rows" if data.several_sizes else task
+
+
+def _statement(text: str, section: str) -> Statement:
+    return Statement(text, Link("evidence", f"#{anchor(section)}"))

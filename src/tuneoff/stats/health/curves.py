@@ -1,0 +1,138 @@
+"""What a run's validation curve says."""
+
+import math
+
+from scipy.stats import spearmanr
+
+from tuneoff.stats.health.causes import likely_cause
+from tuneoff.stats.health.finding import Finding, RunEvidence
+
+DIVERGED_RATIO = 2.0
+DIVERGED_NATS = 1.0
+"""A validation loss ends far above its start if it is above twice that and a nat per token above it."""
+NOISE = 1.64
+"""Standard errors of the validation split that a change must exceed; chance does in one case of twenty.
+Evaluations read the same rows, so two of them differ by about one standard error.
+"""
+LATE = 0.25
+"""The last part of the steps: what it adds to the best before it is what longer training may still add."""
+PAST_MINIMUM = 0.1
+"""Relative rise of the validation loss above its minimum that is well past it."""
+FALLEN_LOSS = 0.05
+"""Relative fall of the validation loss that counts as one."""
+FEWEST_EVALUATIONS = 3
+"""Two points always rank alike or opposite."""
+RANK_CORRELATION = 0.5
+"""Loss and metric should move against each other (towards -1); from here on they move together."""
+
+
+def diverged(run: RunEvidence) -> Finding | None:
+    """A loss or gradient that is not finite, or a validation loss that ends far above its start."""
+    if run.record.state == "diverged":
+        failure = run.record.failure
+        return Finding("diverged", failure.message if failure else "the loss or a gradient is not finite")
+    if not (run.trained and _exploded(run)):
+        return None
+    first, last = run.evaluations[0], run.evaluations[-1]
+    return Finding(
+        "diverged",
+        f"the validation loss goes from {first.loss:.3f} at step {first.step:,} to {last.loss:.3f} at step "
+        f"{last.step:,}",
+    )
+
+
+def _exploded(run: RunEvidence) -> bool:
+    """The loss ends far above its start, and not because the training rows are known by heart."""
+    if len(run.evaluations) < 2:
+        return False
+    start, end = run.evaluations[0].loss, run.evaluations[-1].loss
+    learned = any(loss < start for loss in run.training_losses[-1:])
+    return end > DIVERGED_RATIO * start and end > start + DIVERGED_NATS and not learned
+
+
+def contradictory(run: RunEvidence) -> Finding | None:
+    """The validation loss falls, and the validation metric falls with it."""
+    evaluations, noise = run.evaluations, metric_noise(run)
+    if not run.trained or noise is None or len(evaluations) < FEWEST_EVALUATIONS:
+        return None
+    first, last = evaluations[0], evaluations[-1]
+    loss_fell = last.loss < (1 - FALLEN_LOSS) * first.loss
+    if not (loss_fell and first.metric - last.metric > NOISE * noise):
+        return None
+    _, losses, metrics = zip(*evaluations, strict=True)
+    correlation = float(spearmanr(losses, metrics).statistic)
+    if correlation < RANK_CORRELATION:
+        return None
+    return Finding(
+        "contradictory",
+        f"from step {first.step:,} to {last.step:,} the validation loss falls from {first.loss:.3f} to "
+        f"{last.loss:.3f} and {run.metric} with it, from {first.metric:.3f} to {last.metric:.3f} (rank "
+        f"correlation {correlation:+.2f} over {len(evaluations)} evaluations); likely cause: "
+        f"{likely_cause(run)}",
+    )
+
+
+def undertrained(run: RunEvidence) -> Finding | None:
+    """The last quarter of the steps has raised the metric by more than the noise of the validation split."""
+    evaluations, noise = run.evaluations, metric_noise(run)
+    tuned = [one for one in evaluations if one.step > 0]
+    if not run.trained or noise is None or len(tuned) < 2:
+        return None
+    last = tuned[-1]
+    until = max((1 - LATE) * last.step, tuned[0].step)
+    earlier = [one for one in evaluations if one.step <= until]
+    before = max(one.metric for one in earlier)
+    if last.metric - before <= NOISE * noise:
+        return None
+    return Finding(
+        "undertrained",
+        f"{run.metric} on validation is {last.metric:.3f} at the last step, {last.step:,}, after "
+        f"{before:.3f} at best until step {earlier[-1].step:,}: a rise beyond the noise of {_rows(run):,} "
+        f"rows ({NOISE * noise:.3f})",
+    )
+
+
+def overfitted(run: RunEvidence) -> Finding | None:
+    """The validation loss has risen well past its minimum."""
+    evaluations, noise = run.evaluations, loss_noise(run)
+    if not run.trained or noise is None or len(evaluations) < 2 or _exploded(run):
+        return None
+    lowest, last = min(evaluations, key=lambda one: one.loss), evaluations[-1]
+    rise = last.loss - lowest.loss
+    if rise <= PAST_MINIMUM * lowest.loss or rise <= NOISE * noise:
+        return None
+    return Finding(
+        "overfitted",
+        f"the validation loss has risen from {lowest.loss:.3f} at step {lowest.step:,} to {last.loss:.3f} at "
+        f"step {last.step:,}; the weights kept are those of step {run.record.best_step}",
+    )
+
+
+def metric_noise(run: RunEvidence) -> float | None:
+    """The standard error of the main metric on the validation split, at least what one row weighs.
+
+    The deviation of an example's score is taken from the test predictions; without them it is the largest
+    that values in 0..1 of this mean can have.
+    """
+    if not (run.evaluations and _rows(run)):
+        return None
+    mean = run.evaluations[-1].metric
+    deviation = _deviation(run, run.row_metric)
+    largest = math.sqrt(max(0.0, mean * (1 - mean)))
+    return max((largest if deviation is None else deviation) / math.sqrt(_rows(run)), 1 / _rows(run))
+
+
+def loss_noise(run: RunEvidence) -> float | None:
+    """The standard error of the validation loss, from the deviation of the test examples' losses."""
+    deviation = _deviation(run, "loss")
+    return None if deviation is None or not _rows(run) else deviation / math.sqrt(_rows(run))
+
+
+def _deviation(run: RunEvidence, column: str) -> float | None:
+    if run.predictions is None or len(run.predictions) < 2:
+        return None
+    return float(run.predictions[column].std(ddof=1))
+
+
+def _rows(run: RunEvidence) -> int:
+    return run.record.data.validation.used if run.record.data else 0

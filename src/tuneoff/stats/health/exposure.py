@@ -1,0 +1,115 @@
+"""What a run was shown too little of, or had no business to see."""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tuneoff.spec import BuiltinSource, ClassificationSpec, HubSource, RunRecord, SplitName, SplitReport
+from tuneoff.stats.health.finding import Finding, RunEvidence
+
+CUT_SHARE = 0.05
+"""Share of cut texts or rows that is worth a word: below, they move a mean by less than its noise."""
+
+
+def cut_off(run: RunEvidence) -> Finding | None:
+    """More than a few generated texts reach the limit, or more than a few rows were cut to fit."""
+    cuts = [_told(cut) for cut in _cuts(run) if cut.share > CUT_SHARE]
+    return Finding("cut off", "; ".join(cuts)) if cuts else None
+
+
+class _Cut(NamedTuple):
+    share: float
+    what: str
+
+
+def _told(cut: _Cut) -> str:
+    return f"{cut.share:.1%} of the {cut.what}"
+
+
+def _cuts(run: RunEvidence) -> Iterator[_Cut]:
+    generated = cut_share(run)
+    if generated is not None:
+        yield _Cut(generated, "generated texts reach the limit of tokens without an end")
+    if run.record.data is None:
+        return
+    task = run.record.spec.task
+    splits: tuple[SplitName, ...] = ("train", "validation", "test") if run.trained else ("test",)
+    for name in splits:
+        split: SplitReport = getattr(run.record.data, name)
+        used = max(1, split.used)
+        yield _Cut(
+            split.truncated_inputs / used,
+            f"{name} inputs are cut to max_source_length={task.max_source_length} tokens",
+        )
+        yield _Cut(
+            split.truncated_targets / used,
+            f"{name} references are cut to max_target_length={task.max_target_length} tokens for the loss",
+        )
+
+
+def cut_share(run: RunEvidence) -> float | None:
+    """Share of the generated texts that reach the limit without an end; None where that is not known.
+
+    A cut text that names a label is a whole answer.
+    """
+    if run.predictions is None or "cut" not in run.predictions:
+        return None
+    known = run.predictions.dropna(subset="cut")
+    if known.empty:
+        return None
+    cut = known["cut"].astype(bool)
+    if isinstance(run.record.spec.task, ClassificationSpec):
+        cut &= known["prediction"].isna()
+    return float(cut.mean())
+
+
+def leaked(run: RunEvidence) -> Finding | None:
+    """Test rows whose input also occurs in train, for a method that trains."""
+    if run.record.data is None or not run.trained:
+        return None
+    test = run.record.data.test
+    shared, left = test.overlap - test.dropped_overlap, test.read - test.empty - test.dropped_overlap
+    if shared <= 0:
+        return None
+    return Finding(
+        "contaminated",
+        f"{shared:,} of {left:,} test rows ({shared / left:.2%}) have an input that also occurs in train; "
+        "drop_overlap leaves them out",
+    )
+
+
+class _Seen(NamedTuple):
+    model: str
+    """Pattern of the last part of a model's id."""
+    task: str
+    """Pattern of a task's name or source."""
+    told: str
+
+
+_FLAN = "is part of the FLAN mixture that Flan-T5 was tuned on (Longpre et al. 2023)"
+_T5 = "is part of the supervised mixture that T5 1.0 was trained on (Raffel et al. 2020)"
+_SST2 = r"(?<![a-z0-9])sst[-_ ]?2(?![0-9])|stanford[-_ ]?sentiment"
+_SEEN = (
+    _Seen(r"flan[-_]?(t5|ul2)", _SST2, f"SST-2 {_FLAN}"),
+    _Seen(r"flan[-_]?(t5|ul2)", r"samsum", f"SAMSum {_FLAN}"),
+    _Seen(r"^t5-(small|base|large|3b|11b)$", _SST2, f"SST-2 {_T5}"),
+)
+
+
+def seen_before(run: RunEvidence) -> Finding | None:
+    """The model is known to have been trained on this task before."""
+    model = run.record.spec.model.id.rstrip("/").rpartition("/")[2].casefold()
+    names = [name.casefold() for name in _task_names(run.record)]
+    for seen in _SEEN:
+        if re.search(seen.model, model) and any(re.search(seen.task, name) for name in names):
+            return Finding("contaminated", f"{seen.told}: '{model}' is not new to this task, tuned or not")
+    return None
+
+
+def _task_names(record: RunRecord) -> tuple[str, ...]:
+    source = record.spec.task.source
+    if isinstance(source, HubSource):
+        return (record.spec.task_name, source.hub, source.config or "")
+    if isinstance(source, BuiltinSource):
+        return (source.builtin,)
+    return (record.spec.task_name, *source.files.values())

@@ -1,0 +1,114 @@
+"""What is said of a run, and what it is judged by."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import pandas as pd
+
+from tuneoff.spec import CurvePoint, NoneSpec, RunRecord
+from tuneoff.stats.examples import COLUMNS
+
+Verdict = Literal[
+    "diverged",
+    "no effect",
+    "collapsed",
+    "worse than untouched",
+    "worse than baseline",
+    "contradictory",
+    "metric broken",
+    "undertrained",
+    "overfitted",
+    "cut off",
+    "contaminated",
+]
+Severity = Literal["ill", "note"]
+SEVERITY: Mapping[Verdict, Severity] = {
+    "diverged": "ill",
+    "no effect": "ill",
+    "collapsed": "ill",
+    "worse than untouched": "ill",
+    "worse than baseline": "ill",
+    "contradictory": "ill",
+    "metric broken": "ill",
+    "undertrained": "note",
+    "overfitted": "note",
+    "cut off": "note",
+    "contaminated": "note",
+}
+"""`ill`: the number must not be used as a result of the method. `note`: it is read with care."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A verdict with the numbers it rests on."""
+
+    verdict: Verdict
+    evidence: str
+    """One sentence, without a full stop."""
+
+    @property
+    def severity(self) -> Severity:
+        """How much the verdict weighs."""
+        return SEVERITY[self.verdict]
+
+
+class Evaluation(NamedTuple):
+    """Validation scores at a step."""
+
+    step: int
+    loss: float
+    metric: float
+    """The task's main metric."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunEvidence:
+    """A run and all that it is judged by; predictions have the columns of predictions.parquet.
+
+    What is absent is not judged.
+    """
+
+    record: RunRecord
+    curve: tuple[CurvePoint, ...] = ()
+    predictions: pd.DataFrame | None = None
+    untouched: pd.DataFrame | None = None
+    """Predictions of the untouched model for the same task."""
+    baseline: tuple[str, pd.DataFrame] | None = None
+    """Name and predictions of the strongest baseline of the task that is no upper bound."""
+
+    @property
+    def trained(self) -> bool:
+        """Whether the run's method trains anything."""
+        return not isinstance(self.record.spec.method, NoneSpec)
+
+    @property
+    def metric(self) -> str:
+        """The task's main metric, as records and curves name it."""
+        return self.record.spec.task.main_metric
+
+    @property
+    def row_metric(self) -> str:
+        """The column of predictions whose mean is the main metric."""
+        return COLUMNS.get(self.metric, self.metric)
+
+    @property
+    def evaluations(self) -> tuple[Evaluation, ...]:
+        """The evaluated points of the curve, in the order of their steps."""
+        scored = [(point.step, point.scores) for point in self.curve if point.scores]
+        return tuple(
+            Evaluation(step, scores["eval_loss"], scores[self.metric])
+            for step, scores in sorted(scored, key=lambda point: point[0])
+            if {"eval_loss", self.metric} <= scores.keys()
+        )
+
+    @property
+    def training_losses(self) -> tuple[float, ...]:
+        """The logged training losses, in the order of their steps."""
+        points = sorted(self.curve, key=lambda point: point.step)
+        return tuple(point.loss for point in points if point.loss is not None)
+
+
+def answers(predictions: pd.DataFrame) -> Any:
+    """What was answered, as a Series: a label's value or a text, empty where it is no label."""
+    return predictions["prediction"].fillna("").astype(str)

@@ -1,0 +1,112 @@
+"""Scores that say nothing of their own, seen over all runs of a study."""
+
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from tuneoff.spec import RunRecord
+from tuneoff.stats.health.compared import paired
+from tuneoff.stats.health.finding import Finding, answers
+
+FEWEST_RUNS = 3
+"""Different values, at least: two runs can meet a relation by chance, and one meets many."""
+EXACT = 1e-6
+"""How far a score may lie from a relation that holds exactly: six digits of a rounded report."""
+DIFFERENT_SHARE = 0.1
+"""Answers that differ between two runs, at least, for their equal scores to be no coincidence."""
+SEVERAL_SENTENCES = 0.05
+"""Share of references of several sentences from which on rougeLsum has to differ from rougeL."""
+_RIGHTLY_CONSTANT = frozenset({"eval_invalid"})
+_SENTENCE_END = re.compile(r"[.!?]\s+\S|\S\s*\n\s*\S")
+
+
+class _Relation(NamedTuple):
+    told: str
+    of: Callable[[Any], Any]
+    symmetric: bool
+
+
+_RELATIONS = (
+    _Relation("equals {a}", lambda a: a, True),
+    _Relation("is 1 - a of {a}", lambda a: 1 - a, True),
+    _Relation(
+        "is 2a / (1 + a) of {a}, as an F1 of right-or-wrong flags is (or of references of one label)",
+        lambda a: 2 * a / (1 + a),
+        False,
+    ),
+)
+
+
+def diagnose_study(
+    records: Iterable[RunRecord], predictions_by_run: Mapping[str, pd.DataFrame]
+) -> tuple[Finding, ...]:
+    """What is wrong with the metrics of a study, task by task; predictions are by run id.
+
+    Runs that are not complete do not count.
+    """
+    tasks: dict[str, list[RunRecord]] = {}
+    for record in sorted(records, key=lambda record: record.run_id):
+        if record.state == "complete" and record.scores:
+            tasks.setdefault(record.spec.task_name, []).append(record)
+    return tuple(
+        Finding("metric broken", f"{task}: {told}")
+        for task, runs in tasks.items()
+        for told in (*_dependent(runs, predictions_by_run), *_constant(runs, predictions_by_run))
+    )
+
+
+def _dependent(runs: list[RunRecord], predictions: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+    """Metrics that are a function of another one over all runs."""
+    scores = _scores(runs)
+    for relation in _RELATIONS:
+        pairs = itertools.combinations if relation.symmetric else itertools.permutations
+        for one, other in pairs(sorted(scores), 2):
+            both = scores[[one, other]].dropna()
+            if both[one].round(6).nunique() < FEWEST_RUNS or _rightly_equal(one, other, runs, predictions):
+                continue
+            if bool(((relation.of(both[one]) - both[other]).abs() <= EXACT).all()):
+                yield f"{other} {relation.told.format(a=one)}, in all of {len(both)} runs"
+
+
+def _rightly_equal(
+    one: str, other: str, runs: list[RunRecord], predictions: Mapping[str, pd.DataFrame]
+) -> bool:
+    if {one, other} != {"eval_rougeL", "eval_rougeLsum"}:
+        return False
+    known = [predictions[run.run_id]["reference"] for run in runs if run.run_id in predictions]
+    several = pd.concat(known).map(lambda text: bool(_SENTENCE_END.search(text))) if known else pd.Series([])
+    return several.empty or float(several.mean()) < SEVERAL_SENTENCES
+
+
+def _constant(runs: list[RunRecord], predictions: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+    """Metrics that are the same in runs whose answers differ."""
+    different = _different([predictions[run.run_id] for run in runs if run.run_id in predictions])
+    scores = _scores([run for run in runs if run.run_id in predictions])
+    if different < FEWEST_RUNS:
+        return
+    for name in scores.columns.difference(list(_RIGHTLY_CONSTANT)):
+        values = scores[name].dropna()
+        if len(values) == len(scores) and values.max() - values.min() <= EXACT:
+            runs_told = f"{len(values)} runs, {different} of which answer differently"
+            yield f"{name} is {values.iloc[0]:.3f} in all of {runs_told}"
+
+
+def _different(predictions: Iterable[pd.DataFrame]) -> int:
+    """How many of the runs differ from one another in more than a few answers."""
+    kept: list[pd.DataFrame] = []
+    for one in predictions:
+        if all(_changed(one, other) >= DIFFERENT_SHARE for other in kept):
+            kept.append(one)
+    return len(kept)
+
+
+def _changed(one: pd.DataFrame, other: pd.DataFrame) -> float:
+    ours, theirs = paired(one, other)
+    return float((answers(ours) != answers(theirs)).mean()) if len(ours) else 0.0
+
+
+def _scores(runs: Iterable[RunRecord]) -> pd.DataFrame:
+    return pd.DataFrame([run.scores for run in runs])

@@ -1,0 +1,85 @@
+"""Whether a run's answers vary with the question, and its accuracy with the labels."""
+
+import textwrap
+from typing import Any
+
+from scipy.stats import binomtest
+
+from tuneoff.spec import ClassificationSpec
+from tuneoff.stats.health.finding import Finding, RunEvidence, answers
+from tuneoff.stats.intervals import ALPHA
+
+COLLAPSED_SPREAD = 0.1
+"""Answers vary less than this share of what the references vary: a weak model still varies by a third."""
+FEWEST_OTHERS = 8
+"""References other than the commonest one, at least: a model that finds half of them misses 8 once in 256."""
+LONGEST_QUOTE = 60
+"""Characters of a text that evidence quotes."""
+
+
+def collapsed(run: RunEvidence) -> Finding | None:
+    """Nearly all answers are one label or one text, or texts are a handful, where the references vary."""
+    if run.predictions is None:
+        return None
+    wanted, given = _compared(run, run.predictions["reference"]), _compared(run, answers(run.predictions))
+    if _others(wanted) < FEWEST_OTHERS:
+        return None
+    if _others(given) <= COLLAPSED_SPREAD * _others(wanted):
+        return Finding("collapsed", _one_answer(run, wanted, given))
+    if given.nunique() <= COLLAPSED_SPREAD * wanted.nunique():
+        return Finding(
+            "collapsed",
+            f"{len(given):,} test answers are {given.nunique():,} different texts, where the references are "
+            f"{wanted.nunique():,}",
+        )
+    return None
+
+
+def _one_answer(run: RunEvidence, wanted: Any, given: Any) -> str:
+    answer, reference = _commonest(given), _commonest(wanted)
+    return (
+        f"{(given == answer).mean():.1%} of {len(given):,} test answers are {_named(run, answer)}, where the "
+        f"commonest reference, {_named(run, reference)}, has {(wanted == reference).mean():.1%}"
+    )
+
+
+def accuracy_is_majority_share(run: RunEvidence) -> Finding | None:
+    """Accuracy cannot be told from that of always answering the commonest label."""
+    if run.predictions is None or not isinstance(run.record.spec.task, ClassificationSpec):
+        return None
+    correct = run.predictions["correct"]
+    references = run.predictions["reference"].astype(str)
+    commonest = _commonest(references)
+    share = float((references == commonest).mean())
+    reach = binomtest(int(correct.sum()), len(correct)).proportion_ci(1 - ALPHA, method="wilson")
+    if not reach.low <= share <= reach.high:
+        return None
+    return Finding(
+        "metric broken",
+        f"eval_accuracy {correct.mean():.3f} ({1 - ALPHA:.0%} interval {reach.low:.3f} to {reach.high:.3f}, "
+        f"{len(correct):,} test rows) cannot be told from always answering the commonest label, "
+        f"{_named(run, commonest)}, which is right in {share:.3f}",
+    )
+
+
+def _others(values: Any) -> int:
+    return len(values) - int((values == _commonest(values)).sum()) if len(values) else 0
+
+
+def _commonest(values: Any) -> str:
+    """The commonest value; among equally common ones the first in the alphabet, whatever the rows' order."""
+    return str(values.mode().iloc[0])
+
+
+def _compared(run: RunEvidence, values: Any) -> Any:
+    """Labels as they are, texts without case and with single spaces."""
+    values = values.astype(str)
+    labels = isinstance(run.record.spec.task, ClassificationSpec)
+    return values if labels else values.str.split().str.join(" ").str.casefold()
+
+
+def _named(run: RunEvidence, answer: str) -> str:
+    task = run.record.spec.task
+    if not isinstance(task, ClassificationSpec):
+        return f"'{textwrap.shorten(answer, LONGEST_QUOTE, placeholder=' ...')}'"
+    return f"'{task.labels[answer]}'" if answer in task.labels else "no label"

@@ -1,0 +1,154 @@
+"""What a study of a given size can find: the power of the test that `compare` makes.
+
+The difference is taken as normal and the test set's variance as known; what is random in the test's own
+reckoning is the seeds' variance, from R - 1 degrees of freedom. `benchmarks/calibration.py` holds this
+against simulated studies.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.stats import chi2, norm
+
+from tuneoff.stats.intervals import ALPHA, Floats, critical, spread
+
+POWER = 0.8
+"""A study finds a difference if it would be called significant in this share of such studies."""
+SEEDS = (3, 5, 10)
+MOST_SEEDS = 100
+MOST_EXAMPLES = 10_000_000
+_DRAWS = (np.arange(32) + 0.5) / 32
+"""Where the distribution of the seeds' estimated variance is looked at, as shares of it."""
+
+
+class Components(NamedTuple):
+    """Standard deviations of what makes an example's difference between two methods, in the score's unit."""
+
+    seed: float
+    """Of a seed's true difference: over all examples there could be."""
+    example: float
+    """Of an example's true difference: over all seeds there could be."""
+    residual: float
+    """Of what is of one seed on one example."""
+
+
+CLASSIFICATION = Components(seed=0.008, example=0.20, residual=0.20)
+"""Typical of the accuracy of two trained methods that disagree on about one example in twelve."""
+SUMMARIZATION = Components(seed=0.005, example=0.08, residual=0.10)
+"""Typical of two trained methods' ROUGE-L."""
+
+
+class Option(NamedTuple):
+    """A size of study that finds a difference."""
+
+    seeds: int | None
+    """None where no number up to MOST_SEEDS is enough on so many examples."""
+    examples: int | None
+    """None where no test set is large enough for so few seeds."""
+
+
+def components(differences: Floats) -> Components:
+    """Estimates from the differences [R, N] of two methods, R and N at least 2, by the analysis of variance.
+
+    A component that the residual explains is 0.
+    """
+    seeds, examples = differences.shape
+    parts = spread(differences)
+    residual = parts.residual * seeds * examples
+    return Components(
+        seed=float(np.sqrt(max(parts.seeds - parts.residual, 0) * seeds)),
+        example=float(np.sqrt(parts.beyond_seeds * examples)),
+        residual=float(np.sqrt(residual)),
+    )
+
+
+def power(
+    difference: float, *, seeds: int, examples: int, components: Components, alpha: float = ALPHA
+) -> float:
+    """The probability that a true difference is found, with at least two seeds and two examples.
+
+    `alpha` is the level of the single test: for the first of m comparisons, Holm's is `ALPHA / m`.
+    """
+    return _plan(seeds, examples, components, alpha).power(difference)
+
+
+def detectable(seeds: int, examples: int, components: Components, *, alpha: float = ALPHA) -> float | None:
+    """The smallest true difference that is found with the probability POWER.
+
+    None with one seed, from which nothing follows for a method, and with one example.
+    """
+    if min(seeds, examples) < 2:
+        return None
+    plan = _plan(seeds, examples, components, alpha)
+    surely = plan.bounds.max() + 3 * plan.std_error
+    return float(brentq(lambda difference: plan.power(difference) - POWER, 0, surely)) if surely > 0 else 0.0
+
+
+def examples_needed(
+    difference: float, components: Components, *, seeds: int, alpha: float = ALPHA
+) -> int | None:
+    """The smallest test set on which so many seeds find a difference; None where none is large enough."""
+    return _smallest(
+        MOST_EXAMPLES,
+        lambda examples: power(
+            difference, seeds=seeds, examples=examples, components=components, alpha=alpha
+        ),
+    )
+
+
+def seeds_needed(
+    difference: float, components: Components, *, examples: int, alpha: float = ALPHA
+) -> int | None:
+    """The smallest number of seeds that finds a difference on so many examples; None above MOST_SEEDS."""
+    return _smallest(
+        MOST_SEEDS,
+        lambda seeds: power(difference, seeds=seeds, examples=examples, components=components, alpha=alpha),
+    )
+
+
+def needed(
+    difference: float,
+    components: Components,
+    *,
+    examples: int,
+    seeds: Sequence[int] = SEEDS,
+    alpha: float = ALPHA,
+) -> tuple[Option, ...]:
+    """Studies that find a difference: for each number of seeds its test set, for the test set its seeds."""
+    sized = [Option(n, examples_needed(difference, components, seeds=n, alpha=alpha)) for n in seeds]
+    return *sized, Option(seeds_needed(difference, components, examples=examples, alpha=alpha), examples)
+
+
+class _Plan(NamedTuple):
+    """A test before its data: how the mean varies, and above which bounds it is called different."""
+
+    std_error: float
+    bounds: Floats
+    """Equally likely ones, as the estimate of the seeds' variance varies."""
+
+    def power(self, difference: float) -> float:
+        if self.std_error == 0:
+            return float(difference != 0)
+        above = norm.sf((self.bounds - difference) / self.std_error)
+        below = norm.cdf((-self.bounds - difference) / self.std_error)
+        return float((above + below).mean())
+
+
+def _plan(seeds: int, examples: int, components: Components, alpha: float) -> _Plan:
+    of_seeds = (components.seed**2 + components.residual**2 / examples) / seeds
+    of_examples = components.example**2 / examples
+    estimates = of_seeds * chi2.ppf(_DRAWS, seeds - 1) / (seeds - 1)
+    total = estimates + of_examples
+    share = np.divide(estimates, total, out=np.zeros_like(total), where=total > 0)
+    factors = critical(share, seeds=seeds, examples=examples, alpha=alpha)
+    return _Plan(np.sqrt(of_seeds + of_examples), factors * np.sqrt(total))
+
+
+def _smallest(most: int, finds: Callable[[int], float]) -> int | None:
+    """The first number from 2 at which the power is enough."""
+    numbers = range(2, most + 1)
+    place = bisect_left(numbers, True, key=lambda number: finds(number) >= POWER)
+    return numbers[place] if place < len(numbers) else None

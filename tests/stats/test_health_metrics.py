@@ -1,0 +1,96 @@
+"""Scores that say nothing of their own, planted in studies."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from health_evidence import GOOD, LABELS, REFERENCES, TEXTS, a_record, labelled, mostly_right, waves, written
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tuneoff.spec import RunRecord
+from tuneoff.stats.health import diagnose_study
+
+
+def a_study(rows: Sequence[dict[str, float]], task: dict[str, Any] = LABELS) -> list[RunRecord]:
+    return [a_record(task, seed=seed, scores=scores) for seed, scores in enumerate(rows)]
+
+
+def wrong_f1(accuracy: float) -> dict[str, float]:
+    """The F1 of right-or-wrong flags: precision is 1, recall the accuracy."""
+    return {"eval_accuracy": accuracy, "eval_f1": 2 * accuracy / (1 + accuracy), "eval_loss": 5 - accuracy**2}
+
+
+class TestMetrics:
+    def test_the_f1_of_an_earlier_study_is_a_function_of_its_accuracy(self) -> None:
+        rows = [wrong_f1(0.586283), wrong_f1(0.483407), wrong_f1(0.61)]
+        assert [round(row["eval_f1"], 6) for row in rows[:2]] == [0.739191, 0.651752]
+        (finding,) = diagnose_study(a_study(rows), {})
+        assert (finding.verdict, finding.severity) == ("metric broken", "ill")
+        assert finding.evidence.startswith("mine: eval_f1 is 2a / (1 + a) of eval_accuracy")
+        assert finding.evidence.endswith("in all of 3 runs")
+
+    def test_six_digits_of_a_report_are_enough_to_tell(self) -> None:
+        rows = [{name: round(value, 6) for name, value in wrong_f1(a).items()} for a in (0.586, 0.483, 0.61)]
+        assert len(diagnose_study(a_study(rows), {})) == 1
+
+    def test_two_runs_or_two_values_are_not_enough(self) -> None:
+        rows = [wrong_f1(0.586), wrong_f1(0.483), wrong_f1(0.483)]
+        assert diagnose_study(a_study(rows[:2]), {}) == ()
+        assert diagnose_study(a_study(rows), {}) == ()
+
+    def test_one_run_off_the_relation_clears_the_metric(self) -> None:
+        rows = [wrong_f1(a) for a in (0.586, 0.483, 0.61, 0.7)]
+        rows[3]["eval_f1"] += 0.001
+        assert diagnose_study(a_study(rows), {}) == ()
+
+    def test_each_task_is_judged_alone_and_only_complete_runs_count(self) -> None:
+        rows = [wrong_f1(0.586), wrong_f1(0.483), wrong_f1(0.61)]
+        records = a_study(rows)
+        others = [record.model_copy(update={"state": "cancelled"}) for record in records[:1]]
+        assert diagnose_study(others + records[1:], {}) == ()
+
+    @pytest.mark.parametrize(
+        ("other", "told"),
+        [(lambda a: a, "eval_f1_macro equals eval_accuracy"), (lambda a: 1 - a, "is 1 - a of eval_accuracy")],
+    )
+    def test_equals_and_complements_are_told(self, other: Any, told: str) -> None:
+        rows = [{"eval_accuracy": a, "eval_f1_macro": other(a)} for a in (0.6, 0.7, 0.8)]
+        (finding,) = diagnose_study(a_study(rows), {})
+        assert told in finding.evidence
+
+    def test_rouge_lsum_may_equal_rouge_l_where_references_are_single_sentences(self) -> None:
+        records = a_study([{"eval_rougeL": a, "eval_rougeLsum": a} for a in (0.2, 0.3, 0.4)], TEXTS)
+        single = written([f"text {row}" for row in range(20)], waves(20, 0.3))
+        several = single.assign(reference="He came. She went.")
+        assert diagnose_study(records, {}) == ()
+        assert diagnose_study(records, {records[0].run_id: single}) == ()
+        (finding,) = diagnose_study(records, {records[0].run_id: several})
+        assert "eval_rougeLsum equals eval_rougeL" in finding.evidence
+
+    def test_a_score_that_never_changes_although_the_answers_do(self) -> None:
+        records = a_study([{"eval_accuracy": a, "eval_f1": 0.5} for a in (0.6, 0.7, 0.8)])
+        different = {
+            record.run_id: labelled(REFERENCES, mostly_right(REFERENCES, wrong_every=4, start=index))
+            for index, record in enumerate(records)
+        }
+        (finding,) = diagnose_study(records, different)
+        assert finding.evidence == "mine: eval_f1 is 0.500 in all of 3 runs, 3 of which answer differently"
+        assert diagnose_study(records, dict.fromkeys(different, GOOD)) == ()
+        assert diagnose_study(records, {}) == ()
+
+    def test_no_invalid_answers_in_any_run_are_no_fault(self) -> None:
+        records = a_study([{"eval_accuracy": a, "eval_invalid": 0.0} for a in (0.6, 0.7, 0.8)])
+        different = {
+            record.run_id: labelled(REFERENCES, mostly_right(REFERENCES, wrong_every=4, start=index))
+            for index, record in enumerate(records)
+        }
+        assert diagnose_study(records, different) == ()
+
+
+@settings(max_examples=25)
+@given(st.permutations([wrong_f1(a) for a in (0.58, 0.48, 0.61, 0.7)]), st.randoms())
+def test_the_order_of_runs_does_not_matter(rows: list[dict[str, float]], order: random.Random) -> None:
+    records = a_study(rows)
+    assert diagnose_study(order.sample(records, len(records)), {}) == diagnose_study(records, {})
