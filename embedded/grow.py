@@ -1,7 +1,7 @@
-"""Makes work/grown from work/first: 4,000 further pieces of MiniLM's vocabulary, which training left as they were.
+"""Makes work/grown from work/first: a model with 4,000 further pieces of MiniLM's vocabulary.
 
-A new piece gets MiniLM's embedding in the scale of work/start, moved by what training moved the rarest pieces by:
-the output head is the same matrix, and training pushes all pieces that are never answers the same way.
+A new piece gets MiniLM's embedding in the scale of work/start, moved by what training moved the rarest pieces
+by: the output head is the same matrix, and training pushes all pieces that are never answers the same way.
 """
 
 import argparse
@@ -29,8 +29,9 @@ def main() -> None:
     trained = model.shared.weight.detach().clone()
     moved = (trained - start.shared.weight.detach())[-RAREST:].mean(0)
     model.resize_token_embeddings(len(rows), mean_resizing=False)
+    added = scaled_embeddings(work, old, rows[len(old) :]) + moved
     with torch.no_grad():
-        model.shared.weight.copy_(torch.cat([trained, scaled_embeddings(work, old, rows[len(old) :]) + moved]))
+        model.shared.weight.copy_(torch.cat([trained, added]))
     target = work / "grown"
     model.save_pretrained(target)
     tokenizer([pieces[row] for row in rows]).save_pretrained(target)

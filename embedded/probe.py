@@ -13,7 +13,7 @@ import torch
 from rouge_score.rouge_scorer import RougeScorer
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-from batches import SHARES, Mixture
+from batches import SECOND_SHARES, Mixture
 
 
 def main() -> None:
@@ -25,8 +25,8 @@ def main() -> None:
     arguments = parser.parse_args()
     tokenizer = AutoTokenizer.from_pretrained(arguments.work / arguments.model)
     model = AutoModelForSeq2SeqLM.from_pretrained(arguments.work / arguments.model, dtype=torch.float32)
-    mixture = Mixture(arguments.work, tokenizer, seed=0)
-    for task in SHARES:
+    mixture = Mixture(arguments.work, tokenizer, seed=0, shares=SECOND_SHARES)
+    for task in SECOND_SHARES:
         if task == "span":
             continue
         draw = random.Random(f"probe-{task}")

@@ -58,7 +58,7 @@ def vocabulary(work: Path) -> list[str]:
 
 
 def scaled_embeddings(work: Path, base: list[int], rows: list[int]) -> torch.Tensor:
-    """MiniLM's embeddings of rows, in the scale that gives those of `base` mean 0 and RMS 1, as T5 expects."""
+    """MiniLM's embeddings of rows, in the scale that gives those of `base` mean 0 and RMS 1, T5's own."""
     embeddings = load_file(work / MINILM / "model.safetensors")["embeddings.word_embeddings.weight"]
     mean = embeddings[base].mean(0)
     return (embeddings[rows] - mean) / (embeddings[base] - mean).square().mean().sqrt()

@@ -190,7 +190,8 @@ def train(state: State, mixture: Mixture, teacher: Teacher, plan: Plan) -> None:
             state.seconds += time.monotonic() - began
             state.step += 1
             if state.step % EVERY_LOG == 0:
-                log(plan.work / f"{name}.jsonl", {"step": state.step, "tokens": state.tokens, **told}, state.seconds)
+                line = {"step": state.step, "tokens": state.tokens, **told}
+                log(plan.work / f"{name}.jsonl", line, state.seconds)
         state.pool += 1
         if before // plan.snapshots < state.tokens // plan.snapshots:
             export(state, plan.work, f"{name}-{state.tokens // plan.snapshots * plan.snapshots:.0f}")

@@ -88,16 +88,18 @@ def run(
 @app.command()
 def plan(study: StudyName, overrides: Overrides = None) -> None:
     """List every run with its parameters and estimated time, training nothing."""
-    from tuneoff.spec import expand, load_study
+    from tuneoff.spec import expand, load_study, searches
 
     spec = load_study(study, overrides=overrides or ())
-    runs = expand(spec)
+    runs, found = expand(spec), searches(spec)
     console = Console()
 
+    from tuneoff.report import power_statements
     from tuneoff.study import estimate
 
     with console.status("timing each method on each task"):
         estimates = estimate(runs)
+        trials = estimate([search.run for search in found])
     table = Table(box=None, pad_edge=False)
     table.add_column("run", no_wrap=True)
     for name in ("trainable", "%", "receiving\ngradient", "stored", "deployed", "time"):
@@ -117,6 +119,12 @@ def plan(study: StudyName, overrides: Overrides = None) -> None:
     Console(width=max(console.width, _PLAN_WIDTH)).print(table)
     total = _duration(sum(item.seconds for item in estimates))
     console.print(f"{len(runs)} runs, about {total} one after another on this machine")
+    if found:
+        sizes = [search.trials * len(search.seeds) for search in found]
+        longer = _duration(sum(one.trial_seconds * n for one, n in zip(trials, sizes, strict=True)))
+        console.print(f"before them {sum(sizes)} trials of {len(found)} searches, about {longer}")
+    for line in power_statements(spec, {item.run.task_name: item.test_rows for item in estimates}):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()

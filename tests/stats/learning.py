@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from health_evidence import LABELS, TEXTS, a_record
 from numpy.typing import NDArray
 
+from health_evidence import LABELS, TEXTS, a_record
 from tuneoff.spec import CurvePoint
 from tuneoff.stats.health import RunEvidence
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from health_evidence import (
     GOOD,
     LABELS,
@@ -16,7 +17,6 @@ from health_evidence import (
     waves,
     written,
 )
-
 from tuneoff.spec import RunFailure
 from tuneoff.stats.health import Finding, RunEvidence, diagnose
 
@@ -80,6 +80,14 @@ class TestContradictory:
     def test_a_fall_within_the_noise_of_the_validation_split_is_none(self) -> None:
         flat = a_curve([2, 1.8, 1.7, 1.6], [0.35, 0.345, 0.342, 0.34], metric="eval_rougeL")
         assert verdicts(RunEvidence(a_record(TEXTS), flat)) == []
+
+    def test_a_loss_that_hardly_falls_is_none(self) -> None:
+        still = a_curve([1.0, 0.99, 0.985, 0.98], [0.8, 0.7, 0.65, 0.6])
+        assert verdicts(RunEvidence(a_record(), still)) == []
+
+    def test_a_score_that_rises_with_the_falling_loss_and_drops_at_the_end_is_none(self) -> None:
+        late = a_curve([1.0, 0.9, 0.8, 0.7, 0.65], [0.7, 0.8, 0.85, 0.9, 0.5])
+        assert verdicts(RunEvidence(a_record(), late)) == []
 
     def test_a_fall_beside_a_rising_loss_is_no_contradiction(self) -> None:
         worse = a_curve([1.0, 1.1, 1.3, 1.6], [0.8, 0.7, 0.65, 0.6])

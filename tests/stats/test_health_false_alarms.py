@@ -4,8 +4,8 @@ from collections.abc import Callable
 from functools import cache
 
 import pytest
-from learning import Learned, classifier, writer
 
+from learning import Learned, classifier, writer
 from tuneoff.stats.health import diagnose
 
 RUNS = 200

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from health_evidence import GOOD, LABELS, REFERENCES, TEXTS, a_record, labelled, mostly_right, waves, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from health_evidence import GOOD, LABELS, REFERENCES, TEXTS, a_record, labelled, mostly_right, waves, written
 from tuneoff.spec import RunRecord
 from tuneoff.stats.health import diagnose_study
 
@@ -53,7 +53,10 @@ class TestMetrics:
 
     @pytest.mark.parametrize(
         ("other", "told"),
-        [(lambda a: a, "eval_f1_macro equals eval_accuracy"), (lambda a: 1 - a, "is 1 - a of eval_accuracy")],
+        [
+            (lambda a: a, "eval_f1_macro equals eval_accuracy"),
+            (lambda a: 1 - a, "eval_f1_macro is 1 minus eval_accuracy"),
+        ],
     )
     def test_equals_and_complements_are_told(self, other: Any, told: str) -> None:
         rows = [{"eval_accuracy": a, "eval_f1_macro": other(a)} for a in (0.6, 0.7, 0.8)]

@@ -19,11 +19,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import elementwise
-from scipy.special import expit, log_expit, softmax, stdtr, stdtrit
+from scipy.special import chdtri, expit, log_expit, softmax, stdtr, stdtrit
 
 Floats = NDArray[np.float64]
 ALPHA = 0.05
 """Intervals hold the truth 1 - ALPHA of the time; a claim is wrong at most ALPHA of the time."""
+RARE = 0.05
+"""The seeds' part is put no lower than it would be this rarely if the seeds had no effect of their own. Where
+three models happen to have equally many right answers it would be nothing, and any difference certain."""
 NODES = 129
 """Points of the integral over the Behrens-Fisher distribution: six right digits with two seeds, else ten."""
 
@@ -32,7 +35,7 @@ class Spread(NamedTuple):
     """Variance of a mean over R seeds and N examples by its origin, each [...]."""
 
     seeds: Floats
-    """Of other seeds on these examples: MS_seed / (R N)."""
+    """Of other seeds on these examples: MS_seed / (R N), or what `RARE` puts in place of too little."""
     examples: Floats
     """Of other examples with these seeds: MS_example / (R N)."""
     residual: Floats
@@ -113,7 +116,9 @@ def spread(values: Floats, *, seeded: bool = True) -> Spread:
         return Spread(nothing, of_examples, nothing)
     residuals = values - of_seed[..., None] - of_example[..., None, :] + values.mean((-2, -1), keepdims=True)
     mean_square = (residuals**2).sum((-2, -1)) / ((seeds - 1) * max(examples - 1, 1))
-    return Spread(_variance_of_mean(of_seed), of_examples, mean_square / (seeds * examples))
+    residual = mean_square / (seeds * examples)
+    least = residual * chdtri(seeds - 1, 1 - RARE) / (seeds - 1)
+    return Spread(np.maximum(_variance_of_mean(of_seed), least), of_examples, residual)
 
 
 def tail(distance: ArrayLike, parts: Spread, *, seeds: int, examples: int) -> Floats:

@@ -29,6 +29,10 @@ class Cost(NamedTuple):
     """The evaluation of the test split."""
     setup: float
 
+    def trial_seconds(self, run: RunSpec, examples: int) -> float:
+        """The estimated time of a search's trial over so many training examples: a run without the test."""
+        return self.seconds(run, examples) - self.test
+
     def seconds(self, run: RunSpec, examples: int) -> float:
         """The estimated time of a run over so many training examples."""
         if not self.footprint.trainable:
@@ -44,6 +48,9 @@ class Estimate(NamedTuple):
     run: RunSpec
     footprint: Footprint
     seconds: float
+    trial_seconds: float
+    """The same without the test split: a trial of a search."""
+    test_rows: int
 
 
 def estimate(runs: Sequence[RunSpec]) -> list[Estimate]:
@@ -55,18 +62,20 @@ def estimate(runs: Sequence[RunSpec]) -> list[Estimate]:
         InputError: the model, the data or a method cannot be used.
     """
     costs: dict[tuple[str, str], Cost] = {}
-    rows: dict[tuple[str, object], int] = {}
+    rows: dict[tuple[str, object], tuple[int, int]] = {}
     estimates = []
     for run in runs:
         key, data = (run.task_name, run.method_name), (run.task_name, run.train_size)
         if key not in costs or data not in rows:
             costs[key], rows[data] = _measure(run)
-        cost = costs[key]
-        estimates.append(Estimate(run, cost.footprint, cost.seconds(run, rows[data])))
+        cost, (trained, tested) = costs[key], rows[data]
+        seconds, trial = cost.seconds(run, trained), cost.trial_seconds(run, trained)
+        estimates.append(Estimate(run, cost.footprint, seconds, trial, tested))
     return estimates
 
 
-def _measure(run: RunSpec) -> tuple[Cost, int]:
+def _measure(run: RunSpec) -> tuple[Cost, tuple[int, int]]:
+    """The cost of a method on a task, and the training and test rows."""
     setup, prepared = _timed(lambda: prepare(run))
     encoded = prepared.data.encoded
     counts = footprint(prepared.adapted, prepared.train_batch())
@@ -79,7 +88,7 @@ def _measure(run: RunSpec) -> tuple[Cost, int]:
         test=_evaluation_seconds(prepared, encoded["test"]),
         setup=setup,
     )
-    return cost, len(encoded["train"])
+    return cost, (len(encoded["train"]), len(encoded["test"]))
 
 
 def _step_seconds(run: Prepared) -> float:

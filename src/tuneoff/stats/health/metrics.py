@@ -31,7 +31,7 @@ class _Relation(NamedTuple):
 
 _RELATIONS = (
     _Relation("equals {a}", lambda a: a, True),
-    _Relation("is 1 - a of {a}", lambda a: 1 - a, True),
+    _Relation("is 1 minus {a}", lambda a: 1 - a, True),
     _Relation(
         "is 2a / (1 + a) of {a}, as an F1 of right-or-wrong flags is (or of references of one label)",
         lambda a: 2 * a / (1 + a),
