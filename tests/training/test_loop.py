@@ -189,6 +189,12 @@ def test_a_loss_that_is_not_finite_ends_the_run():
         run(adapted, TrainingSpec(max_steps=3))
 
 
+def test_a_validation_score_that_is_not_finite_ends_the_run():
+    adapted = adapt(tiny_t5(), LoraSpec(kind="lora"))
+    with pytest.raises(DivergedError, match="at step 2 metric on validation is nan"):
+        run(adapted, TrainingSpec(max_steps=4, eval_steps=2), scores=[0.5, math.nan])
+
+
 def test_the_curve_starts_with_an_evaluation_and_ends_with_one():
     training = TrainingSpec(max_steps=7, eval_steps=3, logging_steps=2)
     _, points = run(adapt(tiny_t5(), LoraSpec(kind="lora")), training)

@@ -92,7 +92,7 @@ def compare(
         p_value=min(1.0, 2 * gap.tail(abs(gap.mean))),
         effect_size=_effect_size(differences.mean(0)),
         sign_flip_p=_sign_flip(differences.mean(1)) if gap.seeds > 1 else None,
-        p_equivalence=None if margin is None else gap.tail(margin - abs(gap.mean)),
+        p_equivalence=None if margin is None else _p_equivalence(gap, differences, margin),
     )
 
 
@@ -193,6 +193,18 @@ def _verdict(contrast: Contrast, p: float, p_equivalence: float | None, *, train
     if p_equivalence is not None and p_equivalence < ALPHA:
         return "equivalent"
     return "not distinguishable"
+
+
+def _p_equivalence(gap: Interval, differences: Floats, margin: float) -> float:
+    """Of a difference of at least the margin.
+
+    Where no example tells two models apart, nothing is known of how examples vary. But if scores in 0..1
+    differ by the margin on average, they differ on that share of the examples at least, and all N agree with
+    probability (1 - margin)^N at most (the reasoning of Hanley & Lippman-Hand 1983).
+    """
+    if not differences.any():
+        return float((1 - margin) ** differences.shape[1])
+    return gap.tail(margin - abs(gap.mean))
 
 
 def _effect_size(differences: Floats) -> float | None:

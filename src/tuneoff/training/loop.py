@@ -63,12 +63,20 @@ def fit(
     last. `metric` names the score that chooses the best weights, among those behind a step.
 
     Raises:
-        DivergedError: the loss or a gradient is not finite.
+        DivergedError: the loss, a gradient or a validation score is not finite.
     """
+
+    def evaluated(step: int) -> dict[str, float]:
+        scores = evaluate()
+        for name, value in scores.items():
+            if not math.isfinite(value):
+                raise DivergedError(f"at step {step} {name} on validation is {value}")
+        return scores
+
     steps = total_steps(training, len(examples))
     optimise = Optimise(adapted, training, dtype=dtype, steps=steps, pad_token_id=pad_token_id)
     best = _Best(metric, adapted.parameters())
-    on_point(CurvePoint(step=0, scores=evaluate()))
+    on_point(CurvePoint(step=0, scores=evaluated(0)))
     losses: list[float] = []
     step = tokens = 0
     for step, window in enumerate(windows(examples, training, order=order, steps=steps), start=1):
@@ -79,7 +87,7 @@ def fit(
             on_point(CurvePoint(step=step, **outcome._replace(loss=sum(losses) / len(losses))._asdict()))
             losses = []
         if step % training.eval_steps == 0 or step == steps:
-            scores = evaluate()
+            scores = evaluated(step)
             on_point(CurvePoint(step=step, scores=scores))
             if best.offer(step, scores) == training.early_stopping_patience:
                 break

@@ -1,0 +1,301 @@
+import dataclasses
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import stats
+from statsmodels.stats.weightstats import ttost_paired
+
+from tuneoff.spec import TrainSize
+from tuneoff.stats.compare import CellKey, Comparison, compare, comparisons, holm
+from tuneoff.stats.examples import Scores
+
+Floats = NDArray[np.float64]
+EXAMPLES = 400
+DIFFICULTY = np.random.default_rng(99).normal(0.5, 0.2, EXAMPLES)
+
+
+def answers(
+    level: float, *, seeds: int = 5, wobble: float = 0.002, noise: float = 0.05, draw: int = 0
+) -> Floats:
+    """Scores [seeds, EXAMPLES] of a method that is above the examples' common difficulty by its level."""
+    random = np.random.default_rng(draw)
+    of_seed = wobble * random.standard_normal((seeds, 1))
+    return level + DIFFICULTY + of_seed + noise * random.standard_normal((seeds, EXAMPLES))
+
+
+def scores(values: Floats, *, seeds: tuple[int, ...] | None = None, first_row: int = 0) -> Scores:
+    runs, examples = values.shape
+    return Scores(seeds or tuple(range(runs)), tuple(range(first_row, first_row + examples)), values)
+
+
+def compared(
+    cells: dict[CellKey, Scores],
+    *,
+    references: tuple[str, ...] = ("full",),
+    untrained: frozenset[str] = frozenset({"zero_shot"}),
+    margin: float | None = None,
+) -> tuple[Comparison, ...]:
+    metrics = {task: "eval_accuracy" for task, _, _ in cells}
+    return comparisons(cells, references=references, untrained=untrained, margin=margin, metrics=metrics)
+
+
+def one(method: Floats, reference: Floats, *, margin: float | None = None) -> Comparison:
+    cells: dict[CellKey, Scores] = {
+        ("reviews", "lora", 100): scores(method),
+        ("reviews", "full", 100): scores(reference),
+    }
+    (found,) = compared(cells, margin=margin)
+    return found
+
+
+def names(found: tuple[Comparison, ...]) -> list[tuple[TrainSize, str, str]]:
+    return [(item.train_size, item.method, item.reference) for item in found]
+
+
+def test_one_seed_is_compared_by_students_test_on_pairs_of_examples() -> None:
+    method, reference = answers(0.01, seeds=1, draw=1), answers(0, seeds=1, draw=2)
+    expected = stats.ttest_rel(method[0], reference[0])
+    found = compare(method, reference)
+    assert found.p_value == pytest.approx(expected.pvalue)
+    assert (found.difference.low, found.difference.high) == pytest.approx(
+        tuple(expected.confidence_interval())
+    )
+
+
+@pytest.mark.parametrize("margin", [0.002, 0.01, 0.03])
+def test_equivalence_is_two_one_sided_tests(margin: float) -> None:
+    method, reference = answers(0.004, seeds=1, draw=1), answers(0, seeds=1, draw=2)
+    expected, _, _ = ttost_paired(method[0], reference[0], -margin, margin)
+    assert compare(method, reference, margin=margin).p_equivalence == pytest.approx(expected, rel=1e-6)
+
+
+def test_without_a_margin_there_is_no_test_of_equivalence() -> None:
+    found = one(answers(0, draw=1), answers(0, draw=2))
+    assert (found.p_equivalence, found.p_equivalence_adjusted) == (None, None)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5, 8])
+def test_the_sign_flip_test_counts_all_signs_of_the_seeds_differences(seeds: int) -> None:
+    method, reference = answers(0.001, seeds=seeds, draw=1), answers(0, seeds=seeds, draw=2)
+    differences = (method - reference).mean(1)
+    flipped = [np.mean(signs * differences) for signs in itertools.product((-1, 1), repeat=seeds)]
+    extreme = [abs(mean) >= abs(differences.mean()) - 1e-12 for mean in flipped]
+    assert compare(method, reference).sign_flip_p == pytest.approx(np.mean(extreme))
+
+
+@pytest.mark.parametrize(("seeds", "floor"), [(3, 0.25), (5, 0.0625)])
+def test_the_sign_flip_test_of_few_seeds_cannot_go_below_its_floor(seeds: int, floor: float) -> None:
+    found = one(answers(0.5, seeds=seeds, draw=1), answers(0, seeds=seeds, draw=2))
+    assert found.sign_flip_p == found.sign_flip_floor == floor
+
+
+def test_one_seed_has_no_signs_to_flip() -> None:
+    found = one(answers(0.5, seeds=1), answers(0, seeds=1))
+    assert (found.sign_flip_p, found.sign_flip_floor) == (None, None)
+
+
+def test_the_effect_size_is_the_mean_of_the_examples_differences_by_their_deviation() -> None:
+    method, reference = (
+        np.array([[0.9, 0.4, 0.8], [0.7, 0.6, 0.6]]),
+        np.array([[0.5, 0.3, 0.5], [0.5, 0.5, 0.5]]),
+    )
+    # seed averages 0.3, 0.1, 0.2: mean 0.2, deviation 0.1
+    assert compare(method, reference).effect_size == pytest.approx(2)
+    assert compare(reference, reference).effect_size is None
+
+
+def test_holms_adjustment_of_three_by_hand() -> None:
+    # sorted 0.01, 0.02, 0.04 times 3, 2, 1, and never below the one before
+    assert holm([0.04, 0.01, 0.02]) == pytest.approx([0.04, 0.03, 0.04])
+    assert holm([0.9, 0.6]) == [1, 1]
+    assert holm([]) == []
+
+
+@given(st.integers(1, 5), st.integers(0, 50))
+def test_turning_a_comparison_round_turns_its_difference_and_nothing_else(seeds: int, draw: int) -> None:
+    method, reference = answers(0.01, seeds=seeds, draw=draw), answers(0, seeds=seeds, draw=draw + 1000)
+    there, back = (compare(*pair, margin=0.02) for pair in ((method, reference), (reference, method)))
+    assert (-back.difference.high, -back.difference.low) == pytest.approx(
+        (there.difference.low, there.difference.high)
+    )
+    assert back.effect_size == pytest.approx(-(there.effect_size or 0))
+    others = ("p_value", "sign_flip_p", "p_equivalence")
+    assert [getattr(back, name) for name in others] == pytest.approx(
+        [getattr(there, name) for name in others]
+    )
+
+
+def test_a_method_that_is_clearly_above_its_reference_is_better_and_the_reference_worse() -> None:
+    above, below = answers(0.05, draw=1), answers(0, draw=2)
+    assert one(above, below).verdict == "better"
+    assert one(below, above).verdict == "worse"
+    assert one(above, below).difference.mean == pytest.approx(0.05, abs=0.01)
+
+
+def test_methods_that_differ_by_less_than_the_margin_for_certain_are_equivalent() -> None:
+    assert one(answers(0, draw=1), answers(0, draw=2), margin=0.02).verdict == "equivalent"
+
+
+def test_a_certain_difference_within_the_margin_is_still_better() -> None:
+    assert (
+        one(answers(0.012, wobble=0, draw=1), answers(0, wobble=0, draw=2), margin=0.03).verdict == "better"
+    )
+
+
+def test_seeds_that_vary_more_than_the_methods_differ_make_them_not_distinguishable() -> None:
+    method, reference = answers(0.01, wobble=0.05, draw=1), answers(0, wobble=0.05, draw=2)
+    assert one(method, reference, margin=0.02).verdict == "not distinguishable"
+
+
+def test_one_seed_of_a_trained_method_makes_no_claim_whatever_the_difference() -> None:
+    assert one(answers(0.3, seeds=1, draw=1), answers(0, seeds=1, draw=2), margin=0.02).verdict == "one seed"
+    against_untouched = compared(
+        {
+            ("reviews", "zero_shot", "full"): scores(answers(0, seeds=1, draw=1)),
+            ("reviews", "full", 100): scores(answers(0.3, seeds=1, draw=2)),
+        }
+    )
+    assert [item.verdict for item in against_untouched] == ["one seed"]
+
+
+def test_two_untrained_methods_need_no_seeds() -> None:
+    cells: dict[CellKey, Scores] = {
+        ("reviews", "zero_shot", "full"): scores(answers(0, seeds=1, draw=1)),
+        ("reviews", "asked_twice", "full"): scores(answers(0.1, seeds=1, draw=2)),
+        ("reviews", "full", 100): scores(answers(0.1, draw=3)),
+    }
+    untrained = frozenset({"zero_shot", "asked_twice"})
+    found = compared(cells, references=("zero_shot",), untrained=untrained)
+    assert names(found) == [("full", "asked_twice", "zero_shot"), (100, "full", "zero_shot")]
+    assert [item.verdict for item in found] == ["better", "better"]
+
+
+def test_equal_answers_are_no_difference() -> None:
+    same = answers(0)
+    found = one(same, same, margin=0.01)
+    assert (found.p_value, found.sign_flip_p, found.verdict) == (1, 1, "equivalent")
+    assert one(same, same).verdict == "not distinguishable"
+
+
+def test_the_single_run_of_an_untrained_reference_is_held_against_every_seed() -> None:
+    trained, untouched = answers(0.1, draw=1), answers(0, seeds=1, draw=2)
+    cells: dict[CellKey, Scores] = {
+        ("reviews", "zero_shot", "full"): scores(untouched),
+        ("reviews", "lora", 100): scores(trained, seeds=(5, 6, 7, 8, 9)),
+    }
+    (found,) = compared(cells, references=("zero_shot",))
+    assert found.difference.mean == pytest.approx((trained.mean(1) - untouched.mean()).mean())
+    assert found.difference.seed_error == pytest.approx(stats.sem(trained.mean(1)))
+    assert (found.difference.seeds, found.train_size, found.verdict) == (5, 100, "better")
+
+
+def test_an_untrained_method_meets_its_references_at_every_train_size() -> None:
+    cells: dict[CellKey, Scores] = {
+        ("reviews", "zero_shot", "full"): scores(answers(0, seeds=1)),
+        ("reviews", "full", 100): scores(answers(0.1)),
+        ("reviews", "full", 1000): scores(answers(0.2)),
+    }
+    assert names(compared(cells)) == [(100, "zero_shot", "full"), (1000, "zero_shot", "full")]
+
+
+def test_two_references_meet_once_and_the_untrained_one_is_the_reference() -> None:
+    cells: dict[CellKey, Scores] = {
+        ("reviews", "zero_shot", "full"): scores(answers(0, seeds=1)),
+        ("reviews", "full", 100): scores(answers(0.1)),
+        ("reviews", "lora", 100): scores(answers(0.2)),
+        ("reviews", "prefix", 100): scores(answers(0.3)),
+    }
+    assert names(compared(cells, references=("full", "zero_shot"))) == [
+        (100, "full", "zero_shot"),
+        (100, "lora", "full"),
+        (100, "lora", "zero_shot"),
+        (100, "prefix", "full"),
+        (100, "prefix", "zero_shot"),
+    ]
+    assert names(compared(cells, references=("lora", "full"))) == [
+        (100, "zero_shot", "lora"),
+        (100, "zero_shot", "full"),
+        (100, "full", "lora"),
+        (100, "prefix", "lora"),
+        (100, "prefix", "full"),
+    ]
+
+
+def test_tasks_and_train_sizes_are_compared_apart() -> None:
+    cells: dict[CellKey, Scores] = {
+        (task, method, size): scores(answers(0.1 * place, draw=place))
+        for place, (task, size, method) in enumerate(
+            itertools.product(("reviews", "dialogues"), (100, 1000), ("full", "lora"))
+        )
+    }
+    found = compared(cells)
+    assert [(item.task, item.train_size) for item in found] == list(
+        itertools.product(("reviews", "dialogues"), (100, 1000))
+    )
+    assert [item.difference.mean for item in found] == pytest.approx([0.1] * 4, abs=0.01)
+
+
+def test_only_common_seeds_and_examples_are_compared_each_with_its_own() -> None:
+    method, reference = answers(0.05, draw=1), answers(0, draw=2)
+    cells: dict[CellKey, Scores] = {
+        ("reviews", "lora", 100): scores(method, seeds=(4, 3, 2, 1, 0)),
+        ("reviews", "full", 100): scores(reference[:3, 100:], first_row=100),
+    }
+    (found,) = compared(cells)
+    expected = compare(method[[2, 3, 4], 100:], reference[[2, 1, 0], 100:])
+    assert found.difference == expected.difference
+    assert (found.difference.seeds, found.difference.examples) == (3, 300)
+
+
+@pytest.mark.parametrize("other", [{"seeds": (7, 8, 9, 10, 11)}, {"first_row": EXAMPLES}])
+def test_a_pair_that_has_nothing_in_common_is_left_out(other: dict[str, Any]) -> None:
+    cells: dict[CellKey, Scores] = {
+        ("reviews", "lora", 100): scores(answers(0), **other),
+        ("reviews", "full", 100): scores(answers(0)),
+    }
+    assert compared(cells) == ()
+
+
+def test_no_cells_and_no_references_give_no_comparisons() -> None:
+    assert compared({}) == ()
+    assert compared({("reviews", "lora", 100): scores(answers(0))}) == ()
+
+
+def test_the_family_is_all_comparisons_of_all_tasks() -> None:
+    cells: dict[CellKey, Scores] = {
+        (task, method, "full"): scores(answers(0.01 * place, draw=place))
+        for task in ("reviews", "dialogues")
+        for place, method in enumerate(("full", "lora", "prefix"))
+    }
+    found = compared(cells, margin=0.02)
+    assert [item.p_adjusted for item in found] == holm([item.p_value for item in found])
+    equivalences = [item.p_equivalence for item in found if item.p_equivalence is not None]
+    assert [item.p_equivalence_adjusted for item in found] == holm(equivalences)
+    assert len(found) == 4
+
+
+def test_a_verdict_needs_more_in_a_larger_family() -> None:
+    few: dict[CellKey, Scores] = {
+        ("reviews", "full", "full"): scores(answers(0)),
+        ("reviews", "lora", "full"): scores(answers(0.008, draw=1)),
+    }
+    same = {("reviews", f"again-{place}", "full"): scores(answers(0, draw=place)) for place in range(2, 30)}
+    alone, among_many = compared(few)[0], compared(few | same)[0]
+    assert alone.verdict == "better"
+    assert dataclasses.replace(among_many, p_adjusted=alone.p_adjusted, verdict=alone.verdict) == alone
+    assert among_many.verdict == "not distinguishable"
+
+
+def test_the_order_of_methods_changes_no_comparison() -> None:
+    cells: dict[CellKey, Scores] = {
+        ("reviews", method, "full"): scores(answers(0.01 * place, draw=place))
+        for place, method in enumerate(("full", "lora", "prefix"))
+    }
+    turned = dict(reversed(cells.items()))
+    by_name = sorted(compared(cells), key=lambda item: item.method)
+    assert sorted(compared(turned), key=lambda item: item.method) == by_name

@@ -1,0 +1,134 @@
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tuneoff.errors import StoreError
+from tuneoff.spec import RunRecord, StudySpec, expand
+from tuneoff.stats.examples import cell_scores, predictions, read_answers
+
+REVIEWS = {
+    "kind": "classification",
+    "source": {"hub": "SetFit/sst2"},
+    "prompt": "{text}",
+    "target": "label",
+    "labels": {"0": "negative", "1": "positive"},
+}
+DIALOGUES = {
+    "kind": "summarization",
+    "source": {"hub": "knkarthick/samsum"},
+    "prompt": "{dialogue}",
+    "target": "summary",
+}
+ROUGE = ("eval_rouge1", "eval_rouge2", "eval_rougeL", "eval_rougeLsum")
+
+
+def runs(task: Mapping[str, Any] = REVIEWS, *, seeds: Sequence[int] = (0, 1, 2)) -> list[RunRecord]:
+    study = {
+        "name": "small",
+        "model": {"id": "google/flan-t5-small"},
+        "tasks": {"mine": task},
+        "methods": {"lora": {"kind": "lora"}},
+        "seeds": list(seeds),
+        "training": {"max_steps": 10},
+    }
+    plan = expand(StudySpec.model_validate_json(json.dumps(study)))
+    return [RunRecord(run_id=run.run_id, spec=run, state="complete") for run in plan]
+
+
+def write(folder: Path, record: RunRecord, **columns: Sequence[Any]) -> Path:
+    path = folder / "runs" / record.run_id / "predictions.parquet"
+    path.parent.mkdir(parents=True)
+    pd.DataFrame(columns).to_parquet(path)
+    return path
+
+
+def test_predictions_have_the_columns_that_are_asked_for(tmp_path: Path) -> None:
+    (record,) = runs(seeds=[0])
+    path = write(tmp_path, record, row=[3, 5], prediction=["0", "1"], correct=[1.0, 0.0])
+    everything = predictions(tmp_path, record.run_id)
+    some = predictions(tmp_path, record.run_id, columns=["row", "correct"])
+    assert everything is not None
+    assert some is not None
+    assert list(everything["prediction"]) == ["0", "1"]
+    assert some.to_dict("list") == {"row": [3, 5], "correct": [1.0, 0.0]}
+    pd.testing.assert_frame_equal(read_answers(path), everything)
+
+
+def test_a_run_that_left_no_predictions_has_none(tmp_path: Path) -> None:
+    assert predictions(tmp_path, "sst2.lora.n100.s0-00000000") is None
+
+
+def test_damaged_predictions_are_named_with_what_to_do(tmp_path: Path) -> None:
+    (record,) = runs(seeds=[0])
+    path = write(tmp_path, record, row=[0], correct=[1.0])
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(StoreError, match=f"{record.run_id}.*delete that run's folder"):
+        predictions(tmp_path, record.run_id)
+
+
+def test_predictions_without_the_metric_are_refused(tmp_path: Path) -> None:
+    records = runs(DIALOGUES, seeds=[0])
+    write(tmp_path, records[0], row=[0], correct=[1.0])
+    with pytest.raises(StoreError, match=records[0].run_id):
+        cell_scores(tmp_path, records)
+
+
+def test_a_cell_is_a_row_per_seed_and_a_column_per_example(tmp_path: Path) -> None:
+    records = runs(seeds=[4, 2])
+    write(tmp_path, records[0], row=[0, 1, 2], correct=[1.0, 0.0, 1.0])
+    write(tmp_path, records[1], row=[0, 1, 2], correct=[0.0, 0.0, 1.0])
+    scores = cell_scores(tmp_path, records)
+    assert scores is not None
+    assert (scores.seeds, scores.rows) == ((4, 2), (0, 1, 2))
+    np.testing.assert_array_equal(scores.values, [[1, 0, 1], [0, 0, 1]])
+
+
+def test_summaries_are_scored_by_their_main_metric(tmp_path: Path) -> None:
+    records = runs(DIALOGUES, seeds=[0])
+    write(tmp_path, records[0], row=[7], **{name: [0.1 * place] for place, name in enumerate(ROUGE)})
+    scores = cell_scores(tmp_path, records)
+    assert scores is not None
+    assert scores.values.tolist() == [[0.2]]
+
+
+def test_only_examples_that_all_runs_answered_are_kept_whatever_their_order(tmp_path: Path) -> None:
+    records = runs(seeds=[0, 1])
+    write(tmp_path, records[0], row=[0, 1, 2, 3], correct=[0.0, 0.1, 0.2, 0.3])
+    write(tmp_path, records[1], row=[3, 9, 1], correct=[1.3, 1.9, 1.1])
+    scores = cell_scores(tmp_path, records)
+    assert scores is not None
+    assert dict(zip(scores.rows, scores.values.T.tolist(), strict=True)) == {1: [0.1, 1.1], 3: [0.3, 1.3]}
+
+
+def test_runs_that_are_not_complete_do_not_count(tmp_path: Path) -> None:
+    complete, diverged, unpredicted = runs()
+    diverged = diverged.model_copy(update={"state": "diverged"})
+    for record in (complete, diverged):
+        write(tmp_path, record, row=[0], correct=[1.0])
+    scores = cell_scores(tmp_path, [complete, diverged, unpredicted])
+    assert scores is not None
+    assert scores.seeds == (complete.spec.seed,)
+
+
+def test_a_cell_without_runs_or_without_common_examples_has_no_scores(tmp_path: Path) -> None:
+    records = runs(seeds=[0, 1])
+    assert cell_scores(tmp_path, records) is None
+    write(tmp_path, records[0], row=[0], correct=[1.0])
+    write(tmp_path, records[1], row=[1], correct=[1.0])
+    assert cell_scores(tmp_path, records) is None
+
+
+def test_scores_are_picked_by_seed_and_row(tmp_path: Path) -> None:
+    records = runs(seeds=[4, 2])
+    for record in records:
+        write(
+            tmp_path, record, row=[10, 20, 30], correct=[record.spec.seed + part for part in (0.1, 0.2, 0.3)]
+        )
+    scores = cell_scores(tmp_path, records)
+    assert scores is not None
+    np.testing.assert_allclose(scores.at([2, 4], [30, 10]), [[2.3, 2.1], [4.3, 4.1]])
