@@ -284,7 +284,9 @@ def test_a_verdict_needs_more_in_a_larger_family() -> None:
         ("reviews", "full", "full"): scores(answers(0)),
         ("reviews", "lora", "full"): scores(answers(0.008, draw=1)),
     }
-    same = {("reviews", f"again-{place}", "full"): scores(answers(0, draw=place)) for place in range(2, 30)}
+    same: dict[CellKey, Scores] = {
+        ("reviews", f"again-{place}", "full"): scores(answers(0, draw=place)) for place in range(2, 30)
+    }
     alone, among_many = compared(few)[0], compared(few | same)[0]
     assert alone.verdict == "better"
     assert dataclasses.replace(among_many, p_adjusted=alone.p_adjusted, verdict=alone.verdict) == alone
