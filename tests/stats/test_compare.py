@@ -182,6 +182,13 @@ def test_equal_answers_are_no_difference() -> None:
     assert one(same, same).verdict == "not distinguishable"
 
 
+@pytest.mark.parametrize(("examples", "found"), [(20, "not distinguishable"), (300, "equivalent")])
+def test_equal_answers_to_few_examples_are_no_proof_of_equivalence(examples: int, found: str) -> None:
+    same = answers(0)[:, :examples]
+    assert one(same, same, margin=0.01).verdict == found
+    assert one(same, same, margin=0.01).p_equivalence == pytest.approx(0.99**examples)
+
+
 def test_the_single_run_of_an_untrained_reference_is_held_against_every_seed() -> None:
     trained, untouched = answers(0.1, draw=1), answers(0, seeds=1, draw=2)
     cells: dict[CellKey, Scores] = {

@@ -1,0 +1,68 @@
+"""Answers made up by formula: accuracies by method, difficulties of examples, seeds that differ a little."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tuneoff.spec import BaselineRecord, RunRecord, StudySpec
+
+ROWS = 800
+
+
+def correct(accuracy: float, *, seed: int, rows: int = ROWS) -> np.ndarray:
+    """Which of the rows a model of an accuracy gets right: the easier ones, but for the noise of a seed."""
+    difficulty = np.random.default_rng(99).random(rows)
+    noise = np.random.default_rng(1000 + seed).normal(0, 0.05, rows)
+    return difficulty + noise < accuracy
+
+
+def write_answers(folder: Path, record: RunRecord, accuracy: float) -> None:
+    """The predictions of a run on balanced labels."""
+    seed = record.spec.seed + 10 * sum(map(ord, record.spec.method_name))
+    table = answers(correct(accuracy, seed=seed))
+    table.to_parquet(folder / "runs" / record.run_id / "predictions.parquet")
+
+
+def write_baseline(folder: Path, study: StudySpec, task: str, name: str, accuracy: float) -> None:
+    """A baseline of an accuracy."""
+    place = folder / "baselines" / f"{task}.nfull"
+    place.mkdir(parents=True, exist_ok=True)
+    right = correct(accuracy, seed=77)
+    answers(right).to_parquet(place / f"{name}.parquet")
+    record = BaselineRecord(
+        task_name=task,
+        name=name,
+        task=study.tasks[task],
+        train_size="full",
+        seed=study.seeds[0],
+        scores={"eval_accuracy": float(right.mean())},
+        seconds=1.0,
+        upper_bound=False,
+        digests={},
+        packages={},
+    )
+    (place / f"{name}.json").write_text(record.model_dump_json(), encoding="utf-8")
+
+
+def answers(right: np.ndarray) -> pd.DataFrame:
+    """Predictions that are right in these rows."""
+    reference = np.arange(len(right)) % 2
+    given = np.where(right, reference, 1 - reference)
+    return pd.DataFrame(
+        {
+            "row": np.arange(len(right)),
+            "reference": reference.astype(str),
+            "prediction": given.astype(str),
+            "loss": np.where(right, 0.2, 1.2),
+            "correct": right.astype(float),
+        }
+    )
+
+
+def write_all(folder: Path, records: tuple[RunRecord, ...], accuracies: Mapping[str, float]) -> None:
+    """The predictions of all complete runs, by method."""
+    for record in records:
+        if record.state == "complete":
+            write_answers(folder, record, accuracies[record.spec.method_name])

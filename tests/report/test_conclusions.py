@@ -1,0 +1,137 @@
+"""What a report says in words: by rule, from its comparisons, and never beyond them."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import fabricated as made
+import pytest
+from answers import write_all, write_baseline
+
+from tuneoff.report import write_report
+from tuneoff.report.conclusions import conclusions
+from tuneoff.report.data import ReportData, gather
+from tuneoff.spec import expand, read_records
+
+ACCURACIES = {"zero_shot": 0.70, "full": 0.85, "lora": 0.848, "prefix": 0.60, "prompt": 0.74}
+
+
+def _study_folder(folder: Path, accuracies: dict[str, float] = ACCURACIES, **changes: Any) -> Path:
+    study = made.a_study(**changes)
+    made.write_folder(folder, study)
+    write_all(folder, read_records(folder), accuracies)
+    write_baseline(folder, study, "sst2", "majority", 0.5)
+    write_baseline(folder, study, "sst2", "tfidf", 0.78)
+    return folder
+
+
+def _told(folder: Path) -> list[str]:
+    return [one.text for one in conclusions(gather(folder))]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _study_folder(tmp_path_factory.mktemp("found"))
+
+
+@pytest.fixture(scope="module")
+def data(folder: Path) -> ReportData:
+    return gather(folder)
+
+
+def test_the_method_with_the_highest_mean_is_named_with_its_interval(data: ReportData) -> None:
+    first, best = conclusions(data)[0], data.judgement.intervals["sst2", "full", "full"]
+    assert best.mean == max(one.mean for one in data.judgement.intervals.values())
+    assert first.text.startswith("sst2: full has the highest eval_accuracy of the trained methods")
+    assert f"{best.mean:.3f} (95 % interval {best.low:.3f} to {best.high:.3f}; 3 seeds" in first.text
+
+
+def test_every_comparison_is_told_with_its_verdict_and_none_else(data: ReportData) -> None:
+    told = "\n".join(one.text for one in conclusions(data))
+    for one in data.judgement.comparisons:
+        (line,) = re.findall(rf"^sst2, against {one.reference}: (.+)\.$", told, re.MULTILINE)
+        groups = dict(part.split(": ", 1) for part in line.split("; "))
+        places = [verdict for verdict, names in groups.items() if f"{one.method} (" in names]
+        assert places == [one.verdict]
+
+
+def test_planted_differences_get_their_verdicts(data: ReportData) -> None:
+    verdicts = {(one.method, one.reference): one.verdict for one in data.judgement.comparisons}
+    assert verdicts == {
+        ("full", "zero_shot"): "better",
+        ("lora", "full"): "not distinguishable",
+        ("lora", "zero_shot"): "better",
+        ("prefix", "full"): "worse",
+        ("prefix", "zero_shot"): "worse",
+        ("prompt", "full"): "worse",
+        ("prompt", "zero_shot"): "better",
+    }
+
+
+def test_the_cheapest_method_that_is_not_worse_is_told_with_what_it_costs(data: ReportData) -> None:
+    (line,) = [one.text for one in conclusions(data) if "trains the fewest" in one.text]
+    assert (
+        "of the methods not found worse than full, lora trains the fewest parameters, 344,064 (0.447 %"
+        in line
+    )
+
+
+def test_methods_below_the_strongest_baseline_are_marked(folder: Path, data: ReportData) -> None:
+    (line,) = [one for one in _told(folder) if "strongest simple baseline" in one]
+    assert re.findall(r"(\w+) \([-+.\d]+ against tfidf\)", line) == ["prefix", "prompt"]
+    write_report(folder)
+    report = (folder / "report/report.md").read_text(encoding="utf-8")
+    results = report.partition("## Results")[2].partition("## Intervals")[0]
+    rows = {line.split("|")[1].strip(): line for line in results.splitlines() if line.startswith("| ")}
+    assert "not above tfidf" in rows["prompt"]
+    assert "not above" not in rows["lora"]
+    assert {"baseline majority", "baseline tfidf"} <= rows.keys()
+
+
+def test_ill_runs_are_counted_and_their_verdicts_stand_beside_their_records(
+    folder: Path, data: ReportData
+) -> None:
+    write_report(folder)
+    found = {
+        record.run_id: json.loads((folder / "runs" / record.run_id / "health.json").read_text())
+        for record in data.records
+    }
+    ill = [run for run, findings in found.items() if any(one["severity"] == "ill" for one in findings)]
+    assert any(line.startswith(f"{len(ill)} of 13 runs are ill: ") for line in _told(folder))
+    worse = {
+        run.split(".")[1] for run, told in found.items() for one in told if "untouched" in one["verdict"]
+    }
+    assert worse == {"prefix"}
+
+
+def test_what_cannot_be_told_apart_calls_for_more_seeds(folder: Path) -> None:
+    assert "Next: more seeds or test examples, to tell apart lora and full on sst2." in _told(folder)
+
+
+def test_one_seed_is_no_basis_for_a_verdict(tmp_path: Path) -> None:
+    told = _told(_study_folder(tmp_path, seeds=[0]))
+    (line,) = [one for one in told if one.startswith("sst2, against full")]
+    assert "of one seed only, so nothing is said of the method" in line
+    assert "better" not in line
+
+
+def test_equivalence_is_only_claimed_within_the_margin_of_the_study(tmp_path: Path) -> None:
+    wide = _told(_study_folder(tmp_path / "wide", comparison={"margin": 0.05}))
+    assert any("equivalent within the margin: lora" in line for line in wide)
+    narrow = _told(_study_folder(tmp_path / "narrow", comparison={"margin": 0.0001}))
+    assert not any("equivalent" in line for line in narrow)
+
+
+def test_every_statement_leads_to_a_section_that_is_there(folder: Path, data: ReportData) -> None:
+    write_report(folder)
+    page = (folder / "report/report.html").read_text(encoding="utf-8")
+    assert {one.evidence.href for one in conclusions(data)}
+    for one in conclusions(data):
+        assert f'<section id="{one.evidence.href[1:]}">' in page
+
+
+def test_a_study_without_predictions_says_nothing_of_scores(tmp_path: Path) -> None:
+    study = made.a_study()
+    made.write_folder(tmp_path, study, records=[made.a_failure(run) for run in expand(study)])
+    assert not [line for line in _told(tmp_path) if "highest" in line or "against" in line]
