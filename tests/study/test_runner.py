@@ -40,10 +40,9 @@ def _timeless(records: Sequence[RunRecord]) -> list[dict[str, object]]:
 
 
 def _results(folder: Path) -> dict[str, str]:
-    """The digests of all that runs leave besides their records."""
-    return {
-        path: digest for path, digest in contents(folder / "runs").items() if not path.endswith("record.json")
-    }
+    """The digests of all that runs leave besides their records; health.json is the report's."""
+    others = ("record.json", "health.json")
+    return {path: digest for path, digest in contents(folder / "runs").items() if not path.endswith(others)}
 
 
 def test_a_second_folder_gets_equal_records_predictions_curves_and_weights(
