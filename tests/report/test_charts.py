@@ -1,6 +1,7 @@
 import math
 
 import fabricated as made
+import numpy as np
 import pytest
 
 from tuneoff.report import charts
@@ -9,8 +10,8 @@ from tuneoff.report.charts.labels import Box, place_labels
 from tuneoff.report.charts.style import padded
 from tuneoff.report.document import Figure
 from tuneoff.report.figures import named_apart
-from tuneoff.spec import CurvePoint, RunSpec, expand
-from tuneoff.stats import frame
+from tuneoff.spec import CurvePoint, RunSpec, SearchResult, Trial, expand
+from tuneoff.stats import frame, interval
 
 STUDY = made.a_study(
     train_sizes=[100, "full"], ablations={"rank": {"of": "lora", "vary": {"rank": [16, 1, 8]}}}
@@ -87,11 +88,46 @@ def test_parameters_have_a_point_per_method_of_a_train_size_and_the_untrained_on
 
 
 def test_train_sizes_are_drawn_at_the_number_of_rows_used() -> None:
+    band = interval(np.array([[0.8, 0.9, 1.0], [0.7, 0.9, 1.0]]))
     data = charts.sizes_data(
-        RUNS, task="sst2", metric="eval_accuracy", methods=["lora"], untrained=frozenset({"zero_shot"})
+        RUNS,
+        task="sst2",
+        metric="eval_accuracy",
+        methods=["lora"],
+        untrained=frozenset({"zero_shot"}),
+        intervals={("sst2", "lora", 100): band},
     )
     assert sorted(set(data["rows"])) == [100, 6920]
     assert len(data) == 6
+    few, all_rows = data[data["rows"] == 100], data[data["rows"] == 6920]
+    assert set(zip(few["bottom"], few["top"], strict=True)) == {(band.low, band.high)}
+    assert (all_rows["bottom"] == all_rows["mean"]).all()
+    assert (all_rows["top"] == all_rows["mean"]).all()
+
+
+def test_a_search_is_drawn_with_every_scored_trial_and_the_chosen_one_marked() -> None:
+    trials = tuple(
+        Trial(number=n, values={"learning_rate": 10.0**-n}, state="complete", score=score, eval_loss=1.0)
+        for n, score in enumerate((0.5, 0.9, 0.7))
+    )
+    gone = Trial(number=3, values={"learning_rate": 2.0}, state="diverged")
+    result = SearchResult(
+        search_id="x",
+        task_name="sst2",
+        method_name="lora",
+        train_size="full",
+        metric="eval_accuracy",
+        space={"learning_rate": (1e-5, 2.0, "log")},
+        seeds=(1000,),
+        steps=10,
+        trials=(*trials, gone),
+    )
+    data = charts.search_data([result], field="learning_rate")
+    assert data["value"].tolist() == pytest.approx([0.01, 0.1, 1.0])
+    assert data["score"].tolist() == [0.7, 0.9, 0.5]
+    assert data["chosen"].tolist() == [False, True, False]
+    chart = charts.draw_search(data, field="learning_rate", log=True, title="s", metric="eval_accuracy")
+    assert charts.png(chart).startswith(b"\x89PNG")
 
 
 def test_charts_of_a_single_run_are_drawn() -> None:
@@ -110,7 +146,7 @@ def test_charts_of_a_single_run_are_drawn() -> None:
             metric="eval_accuracy",
         ),
         charts.draw_sizes(
-            charts.sizes_data(runs, **arguments, methods=["lora"], untrained=frozenset()),
+            charts.sizes_data(runs, **arguments, methods=["lora"], untrained=frozenset(), intervals={}),
             title="s",
             metric="eval_accuracy",
         ),

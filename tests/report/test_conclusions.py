@@ -7,7 +7,7 @@ from typing import Any
 
 import fabricated as made
 import pytest
-from answers import write_all, write_baseline
+from answers import write_all, write_answers, write_baseline
 
 from tuneoff.report import write_report
 from tuneoff.report.conclusions import conclusions
@@ -135,3 +135,21 @@ def test_a_study_without_predictions_says_nothing_of_scores(tmp_path: Path) -> N
     study = made.a_study()
     made.write_folder(tmp_path, study, records=[made.a_failure(run) for run in expand(study)])
     assert not [line for line in _told(tmp_path) if "highest" in line or "against" in line]
+
+
+def test_where_two_methods_are_level_is_told_with_its_interval(tmp_path: Path) -> None:
+    study = made.a_study(
+        methods={name: made.METHODS[name] for name in ("full", "prompt")}, train_sizes=[100, 1000]
+    )
+    made.write_folder(tmp_path, study)
+    accuracies = {("full", 100): 0.60, ("full", 1000): 0.85, ("prompt", 100): 0.70, ("prompt", 1000): 0.75}
+    for record in read_records(tmp_path):
+        write_answers(tmp_path, record, accuracies[record.spec.method_name, record.spec.train_size])
+    (line,) = [one for one in _told(tmp_path) if "level at about" in one]
+    assert line.startswith("sst2: prompt scores higher with few training rows, full with many")
+    rows, low, high = (
+        int(number) for number in re.findall(r"\d+", line.partition("about")[2]) if number != "95"
+    )
+    assert 100 < low < rows < high < 1000
+    write_report(tmp_path)
+    assert "## Crossovers" in (tmp_path / "report/report.md").read_text(encoding="utf-8")

@@ -7,12 +7,14 @@ from typing import Any
 
 from tuneoff.report.data import CellKey, ReportData
 from tuneoff.report.document import Link, Statement
+from tuneoff.report.evidence import crossover_interval
 from tuneoff.report.html import anchor
 from tuneoff.report.numerals import count, decimal, duration, percent, signed
 from tuneoff.spec import TrainSize
 from tuneoff.stats import Comparison
 
-INTERVALS, COMPARISONS, HEALTH, SEARCH = "Intervals", "Comparisons with references", "Run health", "Search"
+INTERVALS, COMPARISONS, CROSSOVERS = "Intervals", "Comparisons with references", "Crossovers"
+HEALTH, SEARCH = "Run health", "Search"
 """Titles of the sections that hold the evidence."""
 _VERBS = {
     "better": "better",
@@ -32,7 +34,7 @@ def conclusions(data: ReportData) -> tuple[Statement, ...]:
             statements += _against(data, task, size, reference)
         statements += _cheapest(data, task, size)
         statements += _baseline(data, task, size)
-    return (*statements, *_ill(data), *_broken(data), *_next(data))
+    return (*statements, *_crossovers(data), *_ill(data), *_broken(data), *_next(data))
 
 
 def _best(data: ReportData, task: str, size: TrainSize) -> Iterator[Statement]:
@@ -99,6 +101,16 @@ def _baseline(data: ReportData, task: str, size: TrainSize) -> Iterator[Statemen
         yield _statement(
             f"{_place(data, task, size)}: not above the strongest simple baseline: {', '.join(failing)}.",
             "Results",
+        )
+
+
+def _crossovers(data: ReportData) -> Iterator[Statement]:
+    for one in data.judgement.crossovers:
+        other = one.reference if one.ahead == one.method else one.method
+        yield _statement(
+            f"{one.task}: {other} scores higher with few training rows, {one.ahead} with many; they are "
+            f"level at about {count(round(one.rows))} rows (95 % interval {crossover_interval(one)}).",
+            CROSSOVERS,
         )
 
 

@@ -4,7 +4,7 @@ from tuneoff.report.data import CellKey, ReportData
 from tuneoff.report.document import Cell, Table
 from tuneoff.report.numerals import count, decimal, signed
 from tuneoff.report.tables import record_link, train_size
-from tuneoff.stats import Comparison, Interval
+from tuneoff.stats import Comparison, Crossover, Interval
 
 
 def intervals_table(data: ReportData) -> Table:
@@ -22,6 +22,30 @@ def comparisons_table(data: ReportData) -> Table:
     tests = ("Difference", "95 % interval", "p (Holm)", *margin)
     rows = tuple(_comparison_row(data, one) for one in data.judgement.comparisons)
     return Table((*sides, *tests, "Effect size", "Sign-flip p", "Seeds", "Examples"), rows, left=5)
+
+
+def crossovers_table(data: ReportData) -> Table:
+    """A row per method and reference whose order changes with the training rows."""
+    rows = tuple(
+        (
+            one.method,
+            one.reference,
+            one.task,
+            one.ahead,
+            count(round(one.rows)),
+            crossover_interval(one),
+        )
+        for one in data.judgement.crossovers
+    )
+    columns = ("Method", "Reference", "Task", "Ahead with more rows", "Equal at rows", "95 % interval")
+    return Table(columns, rows, left=4)
+
+
+def crossover_interval(one: Crossover) -> str:
+    """The interval in rows; an open end lies beyond the study's train sizes."""
+    low = count(round(one.low)) if one.low is not None else "below the smallest size"
+    high = count(round(one.high)) if one.high is not None else "above the largest size"
+    return f"{low} to {high}"
 
 
 def health_table(data: ReportData) -> Table:

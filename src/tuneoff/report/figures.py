@@ -74,7 +74,12 @@ def _parameters(data: ReportData, task: str, size: TrainSize) -> Iterator[Figure
 def _sizes(data: ReportData, task: str) -> Iterator[Figure]:
     metric = data.study.tasks[task].main_metric
     points = charts.sizes_data(
-        data.runs, task=task, metric=metric, methods=list(data.study.methods), untrained=data.untrained
+        data.runs,
+        task=task,
+        metric=metric,
+        methods=list(data.study.methods),
+        untrained=data.untrained,
+        intervals=data.judgement.intervals,
     )
     if points["trained"].any():
         title = f"{task}: score against train size"

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 from tuneoff.report import evidence, settings, tables
-from tuneoff.report.conclusions import COMPARISONS, HEALTH, INTERVALS, SEARCH, conclusions
+from tuneoff.report.conclusions import COMPARISONS, CROSSOVERS, HEALTH, INTERVALS, SEARCH, conclusions
 from tuneoff.report.data import ReportData
 from tuneoff.report.document import Document, Figure, Section, Table
 from tuneoff.report.tables import written_state
@@ -27,6 +27,10 @@ COMPARISONS_NOTE = (
     "Method minus reference on the same seeds and the same test examples, with the 95 % interval. p is "
     "Holm's, over all rows here. The sign-flip test looks at the seeds alone and cannot go below the value "
     "behind it. Effect size is Cohen's d_z over test examples. docs/statistics.md explains every column."
+)
+CROSSOVERS_NOTE = (
+    "Training rows at which two methods score alike, on a straight line over log rows between two train "
+    "sizes, with a bootstrap interval over seeds and test examples."
 )
 HEALTH_NOTE = (
     "What was found about single runs. ill: the number is no result of the method. note: read it with care. "
@@ -59,6 +63,7 @@ def document(
         Section("Results", (SCORES_NOTE,), tables=results),
         Section(INTERVALS, (INTERVALS_NOTE,), tables=(evidence.intervals_table(data),)),
         Section(COMPARISONS, (COMPARISONS_NOTE,), tables=(evidence.comparisons_table(data),)),
+        Section(CROSSOVERS, (CROSSOVERS_NOTE,), tables=(evidence.crossovers_table(data),)),
         Section(HEALTH, (HEALTH_NOTE,), tables=(evidence.health_table(data),)),
         Section("Runs that are not complete", tables=(tables.failures_table(data),)),
         Section("Comparisons", figures=figures["comparisons"]),

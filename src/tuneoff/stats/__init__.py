@@ -1,6 +1,7 @@
 """Records as tables of numbers, and what may be said of them. No torch in here."""
 
 from tuneoff.stats.compare import Comparison, Contrast, compare, comparisons
+from tuneoff.stats.crossover import Crossover
 from tuneoff.stats.examples import Scores, cell_scores
 from tuneoff.stats.frame import CELL, COUNTS, SCORES, SPEEDS, frame, measures, summary
 from tuneoff.stats.health import SEVERITY, Finding
@@ -16,6 +17,7 @@ __all__ = [
     "AgainstBaseline",
     "Comparison",
     "Contrast",
+    "Crossover",
     "Finding",
     "Interval",
     "Judgement",

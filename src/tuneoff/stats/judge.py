@@ -11,9 +11,10 @@ import pandas as pd
 from tuneoff.spec import BaselineRecord, CurvePoint, NoneSpec, RunRecord, StudySpec, TrainSize, variants
 from tuneoff.spec.results import baseline_stem
 from tuneoff.stats.compare import CellKey, Comparison, Contrast, compare, comparisons
+from tuneoff.stats.crossover import Crossover, crossovers
 from tuneoff.stats.examples import COLUMNS, ROW, Scores, cell_scores, predictions, read_answers
 from tuneoff.stats.health import Finding, RunEvidence, diagnose, diagnose_study
-from tuneoff.stats.intervals import Interval, interval
+from tuneoff.stats.intervals import Floats, Interval, interval
 
 COMPARED_RUNS = 40
 """Of each task, whose answers are held side by side: all of them would not fit into memory."""
@@ -41,6 +42,8 @@ class Judgement:
     """Of each cell's main metric."""
     comparisons: tuple[Comparison, ...] = ()
     against_baseline: Mapping[CellKey, AgainstBaseline] = field(default_factory=dict)
+    crossovers: tuple[Crossover, ...] = ()
+    """Where a method overtakes a reference as training rows grow."""
     findings: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
     """Of each run, by id; empty for a run that nothing is to be said of."""
     study_findings: tuple[Finding, ...] = ()
@@ -64,9 +67,10 @@ def judge(
     metrics = {name: task.main_metric for name, task in study.tasks.items()}
     cells = _cells(folder, records)
     against = {
-        cell: AgainstBaseline(one.name, compare(*_aligned(scores, _baseline_scores(folder, one))))
+        cell: AgainstBaseline(one.name, compare(*sides))
         for cell, scores in cells.items()
         if (one := strongest.get((cell[0], cell[2])))
+        and (sides := _aligned(scores, _baseline_scores(folder, one)))
     }
     findings, compared = _findings(folder, records, curves, strongest)
     return Judgement(
@@ -81,9 +85,24 @@ def judge(
             metrics=metrics,
         ),
         against_baseline=against,
+        crossovers=crossovers(
+            cells,
+            rows=train_rows(records),
+            references=[name for name in study.references if name not in untrained],
+            untrained=untrained,
+        ),
         findings=findings,
         study_findings=diagnose_study(records, compared),
     )
+
+
+def train_rows(records: Iterable[RunRecord]) -> dict[DataKey, int]:
+    """The training rows that stand behind each task and train size."""
+    return {
+        (record.spec.task_name, record.spec.train_size): record.data.train.used
+        for record in records
+        if record.data and not isinstance(record.spec.method, NoneSpec)
+    }
 
 
 def strongest_baselines(baselines: Iterable[BaselineRecord]) -> dict[DataKey, BaselineRecord]:
@@ -116,9 +135,11 @@ def _baseline_answers(folder: Path, baseline: BaselineRecord) -> pd.DataFrame:
     return read_answers(folder / f"{stem}.parquet")
 
 
-def _aligned(method: Scores, baseline: Scores) -> tuple[pd.DataFrame, pd.DataFrame]:
-    rows = [row for row in method.rows if row in set(baseline.rows)]
-    return method.at(method.seeds, rows), baseline.at(baseline.seeds, rows)
+def _aligned(method: Scores, baseline: Scores) -> tuple[Floats, Floats] | None:
+    """Scores [R, N] and [1, N] on the common examples; None without any."""
+    known = set(baseline.rows)
+    rows = [row for row in method.rows if row in known]
+    return (method.at(method.seeds, rows), baseline.at(baseline.seeds, rows)) if rows else None
 
 
 def _findings(
