@@ -52,7 +52,7 @@ def test_a_run_leaves_the_study_its_runs_and_a_report(finished: Path) -> None:
     for run in runs:
         files = set(contents(finished / "runs" / run.run_id))
         adapter = {"adapter", "adapter/adapter.json", "adapter/adapter.safetensors"}
-        always = {"record.json", "curve.jsonl", "predictions.parquet"}
+        always = {"record.json", "curve.jsonl", "predictions.parquet", "health.json"}
         assert files == always | (adapter if run.method_name != "zero_shot" else set())
         rows = pyarrow.parquet.read_table(finished / "runs" / run.run_id / "predictions.parquet")
         assert len(rows) == small.ROWS["test"]

@@ -1,10 +1,15 @@
 """Both executors on one machine."""
 
+import os
+import signal
+import threading
+import time
+
 import pytest
 
 from executor_contract import ExecutorContract, die
 from tuneoff.errors import InputError, TuneoffError
-from tuneoff.study import InlineExecutor, Job, ProcessExecutor
+from tuneoff.study import InlineExecutor, Job, ProcessExecutor, executor
 
 
 class TestInlineExecutor(ExecutorContract):
@@ -24,3 +29,19 @@ class TestProcessExecutor(ExecutorContract):
         ) as caught:
             list(self.executor().map(die, jobs[:1]))
         assert not isinstance(caught.value, InputError)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="the system has no signal masks")
+def test_ctrl_c_that_another_thread_takes_is_held_back_too() -> None:
+    ended, done = threading.Event(), []
+    other = threading.Thread(target=ended.wait)
+    other.start()  # before the mask, which it would inherit
+    try:
+        with pytest.raises(KeyboardInterrupt), executor._interrupts_held():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)
+            done.append("all workers are started")
+    finally:
+        ended.set()
+        other.join()
+    assert done == ["all workers are started"]

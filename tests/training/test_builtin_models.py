@@ -54,7 +54,8 @@ def test_plain_transformers_loads_tiny_as_tuneoff_does(tiny: Backbone) -> None:
     [
         ("does this sound positive or negative: a wonderful day", "positive"),
         ("does this sound positive or negative: a terrible mess", "negative"),
-        ("who says 'see you at noon'? Anna: are you there? Tom: see you at noon Anna: fine", "tom"),
+        ("repeat this: the cat sat on the mat", "the cat sat on the mat"),
+        ("summarize this chat: Anna: I lost my keys Tom: oh no", "anna lost her keys."),
     ],
 )
 def test_tiny_does_what_it_was_taught(tiny: Backbone, source: str, wanted: str) -> None:
