@@ -69,21 +69,28 @@ def _against(data: ReportData, task: str, size: TrainSize, reference: str) -> It
 
 
 def _cheapest(data: ReportData, task: str, size: TrainSize) -> Iterator[Statement]:
-    """The method with the fewest trained parameters that is not found worse than full fine-tuning."""
+    """The method with the fewest trained parameters that is shown to be level with full fine-tuning."""
     full = next((name for name in data.study.references if name not in data.untrained), None)
-    level = [
-        one.method
-        for one in _compared(data, task, size)
-        if one.reference == full and one.verdict not in ("worse", "one seed")
-    ]
-    rows = {str(row["method"]): row for row in _summary(data, task, size)}
-    known = [name for name in level if name in rows and name not in data.untrained]
-    if full is None or full not in rows or not known:
+    own = [one for one in _compared(data, task, size) if one.reference == full]
+    if full is None or not own:
         return
-    cheap = min(known, key=lambda name: rows[name]["trainable"])
+    rows = {str(row["method"]): row for row in _summary(data, task, size)}
+    level = [one.method for one in own if one.verdict in ("better", "equivalent") and one.method in rows]
+    if not level:
+        need = (
+            ""
+            if data.study.comparison.margin
+            else " (equivalence is tested where comparison.margin is given)"
+        )
+        yield _statement(
+            f"{_place(data, task, size)}: no method is shown to be level with {full} or better{need}.",
+            COMPARISONS,
+        )
+        return
+    cheap = min(level, key=lambda name: rows[name]["trainable"])
     yield _statement(
-        f"{_place(data, task, size)}: of the methods not found worse than {full}, {cheap} trains the fewest "
-        f"parameters, {count(int(rows[cheap]['trainable']))} "
+        f"{_place(data, task, size)}: of the methods shown to be level with {full} or better, {cheap} trains "
+        f"the fewest parameters, {count(int(rows[cheap]['trainable']))} "
         f"({percent(rows[cheap]['trainable_percent'])} % of the model), stores "
         f"{count(int(rows[cheap]['stored']))} and took {duration(_seconds(data, task, cheap, size))} a run "
         f"({full}: {duration(_seconds(data, task, full, size))}).",
