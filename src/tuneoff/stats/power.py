@@ -37,7 +37,7 @@ class Components(NamedTuple):
 
 CLASSIFICATION = Components(seed=0.010, example=0.27, residual=0.35)
 """Measured: the middle of three pairs of full fine-tuning, prefix and prompt on SST-2 with builtin:tiny, on
-three seeds of 872 examples, accuracies .70 to .79 (seed .008 to .012, example .20 to .32, residual .34 to .36).
+three seeds of 872 examples at .70 to .79 (seed .008 to .012, example .20 to .32, residual .34 to .36).
 """
 SUMMARIZATION = Components(seed=0.005, example=0.08, residual=0.10)
 """An assumption about two trained methods' ROUGE-L, not a measurement."""
