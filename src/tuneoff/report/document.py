@@ -23,12 +23,17 @@ class Statement(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells under columns; the first `left` columns hold text, the others numbers."""
+    """Rows of cells under columns; the first `left` columns hold text, and the last one if it says so."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     left: int = 1
     caption: str = ""
+    ends_in_text: bool = False
+
+    def holds_text(self, column: int) -> bool:
+        """Whether a column, counted from 0, holds text."""
+        return column < self.left or (self.ends_in_text and column == len(self.columns) - 1)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def escaped(text: str) -> str:
 def pipes(table: Table) -> str:
     """The table with pipes between its cells."""
     rows = [[_cell(cell) for cell in row] for row in table.rows]
-    align = ["left" if i < table.left else "right" for i in range(len(table.columns))]
+    align = ["left" if table.holds_text(column) else "right" for column in range(len(table.columns))]
     columns = list(map(escaped, table.columns))
     return tabulate(rows, headers=columns, tablefmt="pipe", disable_numparse=True, colalign=align)
 

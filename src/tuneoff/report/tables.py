@@ -11,6 +11,7 @@ from tuneoff.report.numerals import ABSENT, count, decimal, mean_and_spread, per
 from tuneoff.spec import BaselineRecord, RunRecord, RunSpec, SearchResult
 from tuneoff.stats import CELL, SCORES, SPEEDS, measures
 
+HEALTH = "Health"
 _PLACES = dict.fromkeys(SPEEDS, 1)
 
 
@@ -43,7 +44,8 @@ def summary_table(data: ReportData) -> Table:
     columns = _columns(data, names)
     rows = [_summary_row(data, row, names) for row in table.to_dict("records")]
     baselines = [_baseline_row(data, one, names) for one in data.baselines]
-    return Table(columns, tuple(rows + baselines), left=3 if data.several_sizes else 2)
+    left = 3 if data.several_sizes else 2
+    return Table(columns, tuple(rows + baselines), left=left, ends_in_text=True)
 
 
 def task_tables(data: ReportData) -> tuple[Table, ...]:
@@ -58,7 +60,8 @@ def task_tables(data: ReportData) -> tuple[Table, ...]:
         columns = tuple(everything.columns[i] for i in used)
         shown = tuple(tuple(row[i] for i in used) for row in rows)
         left = sum(name in ("Method", "Train size") for name in columns)
-        tables.append(Table(columns, shown, left=left, caption=task))
+        ends_in_text = columns[-1:] == (HEALTH,)
+        tables.append(Table(columns, shown, left=left, caption=task, ends_in_text=ends_in_text))
     return tuple(tables)
 
 
@@ -143,7 +146,7 @@ def _ordered(summary: pd.DataFrame) -> list[str]:
 
 def _columns(data: ReportData, names: list[str]) -> tuple[str, ...]:
     sizes = ["Train size"] if data.several_sizes else []
-    return ("Method", "Task", *sizes, "Trainable %", *names, "n", "Trainable parameters", "Health")
+    return ("Method", "Task", *sizes, "Trainable %", *names, "n", "Trainable parameters", HEALTH)
 
 
 def _summary_row(data: ReportData, row: dict[str, object], names: list[str]) -> tuple[Cell, ...]:
