@@ -247,7 +247,7 @@ def test_a_damaged_record_is_named_and_nothing_is_written_over(
     before = contents(folder)
     options = [folder / "study.yaml", "--out"] if command == "run" else []
     _assert_told(
-        tuneoff(command, *options, folder), f"{re.escape(str(path))} is not .*delete that run's folder"
+        tuneoff(command, *options, folder), f"{re.escape(str(path))} is not .*delete the folder it is in"
     )
     assert contents(folder) == before
 

@@ -58,7 +58,7 @@ def test_a_damaged_study_is_refused(folder: Path) -> None:
 def test_a_damaged_record_is_named(folder: Path, content: bytes) -> None:
     path = next(folder.glob("runs/*/record.json"))
     path.write_bytes(content)
-    with pytest.raises(StoreError, match="delete that run's folder to do the run again") as caught:
+    with pytest.raises(StoreError, match="delete the folder it is in, and run the study again") as caught:
         read_records(folder)
     assert str(path) in str(caught.value)
 

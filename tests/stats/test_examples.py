@@ -67,7 +67,7 @@ def test_damaged_predictions_are_named_with_what_to_do(tmp_path: Path) -> None:
     (record,) = runs(seeds=[0])
     path = write(tmp_path, record, row=[0], correct=[1.0])
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(StoreError, match=f"{record.run_id}.*delete that run's folder"):
+    with pytest.raises(StoreError, match=f"{record.run_id}.*delete the folder it is in"):
         predictions(tmp_path, record.run_id)
 
 

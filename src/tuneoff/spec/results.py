@@ -91,32 +91,34 @@ def read_curve(folder: Path, run_id: str) -> tuple[CurvePoint, ...]:
     path = folder / RUNS / run_id / CURVE_FILE
     if not path.is_file():
         return ()
-    with _reading(path):
+    with reading(path):
         lines = path.read_text(encoding="utf-8").splitlines()
         return tuple(CurvePoint.model_validate_json(line) for line in lines)
 
 
 def _record(path: Path) -> RunRecord:
-    with _reading(path):
+    with reading(path):
         return RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
 
 
 def _baseline(path: Path) -> BaselineRecord:
-    with _reading(path):
+    with reading(path):
         return BaselineRecord.model_validate_json(path.read_text(encoding="utf-8"))
 
 
 def _search_result(path: Path) -> SearchResult:
-    with _reading(path):
+    with reading(path):
         return SearchResult.model_validate_json(path.read_text(encoding="utf-8"))
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def reading(path: Path, *errors: type[Exception]) -> Iterator[None]:
+    """A context in which unreadable content of a file, or one of the errors, becomes a `StoreError`."""
+    unreadable: tuple[type[Exception], ...] = (ValidationError, UnicodeDecodeError, OSError, *errors)
     try:
         yield
-    except (ValidationError, UnicodeDecodeError, OSError) as error:
+    except unreadable as error:
         raise StoreError(
-            f"what a run has left must be readable, but {path} is not ({type(error).__name__}); "
-            "delete that run's folder to do the run again"
+            f"what a study has left must be readable, but {path} is not ({type(error).__name__}); "
+            "delete the folder it is in, and run the study again"
         ) from error

@@ -1,7 +1,6 @@
 """What each test example scored, run by run: the numbers behind a run's mean."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,9 +9,8 @@ import pandas as pd
 import pyarrow
 from numpy.typing import NDArray
 
-from tuneoff.errors import StoreError
 from tuneoff.spec import RunRecord
-from tuneoff.spec.results import PREDICTIONS_FILE, RUNS
+from tuneoff.spec.results import PREDICTIONS_FILE, RUNS, reading
 
 ROW = "row"
 COLUMNS = {"eval_accuracy": "correct"}
@@ -51,7 +49,7 @@ def read_answers(path: Path, *, columns: Sequence[str] | None = None) -> pd.Data
     Raises:
         StoreError: the file is missing or damaged, or lacks a column.
     """
-    with _reading(path):
+    with reading(path, pyarrow.ArrowException):
         return pd.read_parquet(path, columns=columns)
 
 
@@ -81,14 +79,3 @@ def _example_scores(folder: Path, record: RunRecord) -> pd.Series | None:
     column = COLUMNS.get(metric, metric)
     table = predictions(folder, record.run_id, columns=[ROW, column])
     return None if table is None else table.set_index(ROW)[column]
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (pyarrow.ArrowException, OSError) as error:
-        raise StoreError(
-            f"what a run has left must be readable, but {path} is not ({type(error).__name__}); "
-            "delete that run's folder to do the run again"
-        ) from error
