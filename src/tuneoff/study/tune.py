@@ -29,9 +29,8 @@ from tuneoff.training import prepare, stream_seed, total_steps, try_run
 _REFINED_SHARE = 3
 """One trial in so many is put where the earlier ones promise most; the others cover the space evenly."""
 _UNPRUNED_TRIALS = 3
-_STATE = "state"
-"""Set on a trial that has ended in one of the states of `Trial`."""
-_LOSS = "eval_loss"
+_OUTCOME = "outcome"
+"""Set on a trial that has ended: its state and scores as in `Trial`."""
 
 
 class SearchJob(NamedTuple):
@@ -65,7 +64,10 @@ def search_job(job: SearchJob) -> SearchResult:
         space=search.space,
         seeds=search.seeds,
         steps=steps,
-        trials=tuple(_trial(number, trial) for number, trial in enumerate(_ended(study))),
+        trials=tuple(
+            Trial(number=number, values=trial.params, **trial.user_attrs[_OUTCOME])
+            for number, trial in enumerate(_ended(study))
+        ),
     )
 
 
@@ -134,37 +136,48 @@ def _pruner(search: Search) -> BasePruner:
 
 
 def _ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    return [trial for trial in study.get_trials(deepcopy=False) if _STATE in trial.user_attrs]
+    return [trial for trial in study.get_trials(deepcopy=False) if _OUTCOME in trial.user_attrs]
 
 
 def _try_next(job: SearchJob, study: optuna.Study, number: int, steps: int) -> None:
     """One more trial. What it tries depends on its number and the earlier trials alone."""
-    search = job.search
-    even = even_points(search.space, search.trials - search.trials // _REFINED_SHARE)
+    space, trials = job.search.space, job.search.trials
+    even = even_points(space, trials - trials // _REFINED_SHARE)
     # a sampler of its own for each trial, so that an interrupted search goes on as if it had not been
     seed = stream_seed(number, "init")
     study.sampler = TPESampler(n_startup_trials=0, multivariate=True, seed=seed)
     if number < len(even):
         study.enqueue_trial(even[number])
-    trial = study.ask({field: _distribution(ends) for field, ends in search.space.items()})
+    trial = study.ask({field: _distribution(ends) for field, ends in space.items()})
+    outcome = _outcome(job, trial, number, steps)
+    # one entry of the journal says all, so that a crash before the next one loses nothing
+    trial.set_user_attr(_OUTCOME, outcome.model_dump(include={"state", "score", "eval_loss"}))
+    if outcome.score is not None:
+        study.tell(trial, outcome.score)
+    elif outcome.state == "diverged":
+        study.tell(trial, 0.0)  # the lowest score there is, so that the sampler keeps away
+    else:
+        study.tell(trial, state=TrialState.PRUNED if outcome.state == "pruned" else TrialState.FAIL)
+
+
+def _outcome(job: SearchJob, trial: optuna.Trial, number: int, steps: int) -> Trial:
+    """What comes of a trial's values: means over the search's seeds, or the first seed's failure."""
     scores: list[dict[str, float]] = []
-    state: str = "complete"
-    for trial_seed in search.seeds:
-        spec = search.trial(trial.params, seed=trial_seed, steps=steps)
-        folder = fresh_folder(job.folder / "trials" / f"{number}.s{trial_seed}")
+    for seed in job.search.seeds:
+        spec = job.search.trial(trial.params, seed=seed, steps=steps)
+        folder = fresh_folder(job.folder / "trials" / f"{number}.s{seed}")
         record = try_run(spec, folder, on_point=_Pruning(trial, spec, first=not scores))
         if record.state != "complete":
             state = "pruned" if record.state == "cancelled" else record.state
-            break
+            return Trial(number=number, values=trial.params, state=state)
         scores.append(record.validation)
-    trial.set_user_attr(_STATE, state)
-    if state == "complete":
-        trial.set_user_attr(_LOSS, fmean(one[_LOSS] for one in scores))
-        study.tell(trial, fmean(one[search.run.task.main_metric] for one in scores))
-    elif state == "diverged":
-        study.tell(trial, 0.0)  # the lowest score there is, so that the sampler keeps away
-    else:
-        study.tell(trial, state=TrialState.PRUNED if state == "pruned" else TrialState.FAIL)
+    return Trial(
+        number=number,
+        values=trial.params,
+        state="complete",
+        score=fmean(one[job.search.run.task.main_metric] for one in scores),
+        eval_loss=fmean(one["eval_loss"] for one in scores),
+    )
 
 
 class _Pruning:
@@ -186,17 +199,6 @@ def _distribution(ends: Range) -> BaseDistribution:
     if _whole(ends):
         return IntDistribution(int(low), int(high), log=scale == "log")
     return FloatDistribution(low, high, log=scale == "log")
-
-
-def _trial(number: int, trial: optuna.trial.FrozenTrial) -> Trial:
-    state = trial.user_attrs[_STATE]
-    return Trial(
-        number=number,
-        values=trial.params,
-        state=state,
-        score=trial.value if state == "complete" else None,
-        eval_loss=trial.user_attrs.get(_LOSS),
-    )
 
 
 @contextmanager
