@@ -19,6 +19,7 @@ from tuneoff.errors import StoreError
 from tuneoff.spec.baseline import BaselineRecord
 from tuneoff.spec.load import load_study
 from tuneoff.spec.record import CurvePoint, RunRecord
+from tuneoff.spec.run import S
 from tuneoff.spec.search import SearchResult
 from tuneoff.spec.study import StudySpec, TrainSize
 
@@ -56,7 +57,7 @@ def read_records(folder: Path) -> tuple[RunRecord, ...]:
     Raises:
         StoreError: a record is damaged.
     """
-    return tuple(_record(path) for path in sorted((folder / RUNS).glob(f"*/{RECORD_FILE}")))
+    return tuple(_parsed(RunRecord, path) for path in sorted((folder / RUNS).glob(f"*/{RECORD_FILE}")))
 
 
 def read_searches(folder: Path) -> tuple[SearchResult, ...]:
@@ -65,7 +66,7 @@ def read_searches(folder: Path) -> tuple[SearchResult, ...]:
     Raises:
         StoreError: a result is damaged.
     """
-    return tuple(_search_result(path) for path in sorted((folder / SEARCH).glob(f"*/{RESULT_FILE}")))
+    return tuple(_parsed(SearchResult, path) for path in sorted((folder / SEARCH).glob(f"*/{RESULT_FILE}")))
 
 
 def read_baselines(folder: Path) -> tuple[BaselineRecord, ...]:
@@ -74,7 +75,7 @@ def read_baselines(folder: Path) -> tuple[BaselineRecord, ...]:
     Raises:
         StoreError: a record is damaged.
     """
-    return tuple(_baseline(path) for path in sorted((folder / BASELINES).glob("*/*.json")))
+    return tuple(_parsed(BaselineRecord, path) for path in sorted((folder / BASELINES).glob("*/*.json")))
 
 
 def baseline_stem(task_name: str, train_size: TrainSize, name: str) -> str:
@@ -96,19 +97,9 @@ def read_curve(folder: Path, run_id: str) -> tuple[CurvePoint, ...]:
         return tuple(CurvePoint.model_validate_json(line) for line in lines)
 
 
-def _record(path: Path) -> RunRecord:
+def _parsed(kind: type[S], path: Path) -> S:
     with reading(path):
-        return RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
-
-
-def _baseline(path: Path) -> BaselineRecord:
-    with reading(path):
-        return BaselineRecord.model_validate_json(path.read_text(encoding="utf-8"))
-
-
-def _search_result(path: Path) -> SearchResult:
-    with reading(path):
-        return SearchResult.model_validate_json(path.read_text(encoding="utf-8"))
+        return kind.model_validate_json(path.read_text(encoding="utf-8"))
 
 
 @contextmanager

@@ -26,10 +26,19 @@ class RunSpec(Spec):
     @property
     def run_id(self) -> str:
         """A readable slug and a hash of the whole spec: `sst2.prefix.n1000.s0-3fa1c2d4`."""
-        digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:8]
-        # an ablation's values can hold anything, and the id is a folder's name
+        return f"{self.cell_slug}.s{self.seed}-{short_hash(self)}"
+
+    @property
+    def cell_slug(self) -> str:
+        """Task, method and train size as the beginning of a folder's name."""
+        # an ablation's values can hold anything
         method = re.sub(r"[^A-Za-z0-9_.=+-]+", "-", self.method_name)[:60]
-        return f"{self.task_name}.{method}.n{self.train_size}.s{self.seed}-{digest}"
+        return f"{self.task_name}.{method}.n{self.train_size}"
+
+
+def short_hash(spec: Spec) -> str:
+    """Eight hexadecimal digits that stand for all that a spec says."""
+    return hashlib.sha256(spec.model_dump_json().encode()).hexdigest()[:8]
 
 
 def changed(spec: S, change: Mapping[str, object]) -> S:

@@ -1,13 +1,11 @@
 """The search for a method's settings: what is tried, and what came of it."""
 
-import hashlib
-import re
 from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import NonNegativeInt, PositiveInt
 
-from tuneoff.spec.run import RunSpec, changed
+from tuneoff.spec.run import RunSpec, changed, short_hash
 from tuneoff.spec.study import Method, Name, Range, Spec, StackSpec, TrainSize
 
 Values = dict[str, int | float]
@@ -28,9 +26,7 @@ class Search(Spec):
     @property
     def search_id(self) -> str:
         """A readable slug and a hash of the whole search: `sst2.prefix.n1000-3fa1c2d4`."""
-        digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:8]
-        method = re.sub(r"[^A-Za-z0-9_.=+-]+", "-", self.run.method_name)[:60]
-        return f"{self.run.task_name}.{method}.n{self.run.train_size}-{digest}"
+        return f"{self.run.cell_slug}-{short_hash(self)}"
 
     def trial(self, values: Mapping[str, int | float], *, seed: int, steps: int | None) -> RunSpec:
         """The run of a trial; `steps` replaces the training's length where it is given."""

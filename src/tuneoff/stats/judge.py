@@ -66,13 +66,15 @@ def judge(
     untrained = frozenset(name for name, method in variants(study) if isinstance(method, NoneSpec))
     metrics = {name: task.main_metric for name, task in study.tasks.items()}
     cells = _cells(folder, records)
+    answers = {key: _baseline_answers(folder, one) for key, one in strongest.items()}
+    baseline_scores = {key: _baseline_scores(one, answers[key]) for key, one in strongest.items()}
     against = {
-        cell: AgainstBaseline(one.name, compare(*sides))
+        cell: AgainstBaseline(strongest[key].name, compare(*sides))
         for cell, scores in cells.items()
-        if (one := strongest.get((cell[0], cell[2])))
-        and (sides := _aligned(scores, _baseline_scores(folder, one)))
+        if (key := (cell[0], cell[2])) in strongest and (sides := _aligned(scores, baseline_scores[key]))
     }
-    findings, compared = _findings(folder, records, curves, strongest)
+    named = {key: (one.name, answers[key]) for key, one in strongest.items()}
+    findings, compared = _findings(folder, records, curves, named)
     return Judgement(
         intervals={
             cell: interval(scores.values, seeded=cell[1] not in untrained) for cell, scores in cells.items()
@@ -124,9 +126,9 @@ def _cells(folder: Path, records: tuple[RunRecord, ...]) -> dict[CellKey, Scores
     return {cell: found for cell, found in scores.items() if found is not None}
 
 
-def _baseline_scores(folder: Path, baseline: BaselineRecord) -> Scores:
+def _baseline_scores(baseline: BaselineRecord, answers: pd.DataFrame) -> Scores:
     metric = baseline.task.main_metric
-    table = _baseline_answers(folder, baseline).set_index(ROW)[COLUMNS.get(metric, metric)]
+    table = answers.set_index(ROW)[COLUMNS.get(metric, metric)]
     return Scores((baseline.seed,), tuple(table.index.tolist()), table.to_numpy(dtype=float)[None])
 
 
@@ -146,7 +148,7 @@ def _findings(
     folder: Path,
     records: tuple[RunRecord, ...],
     curves: Mapping[str, tuple[CurvePoint, ...]],
-    strongest: Mapping[DataKey, BaselineRecord],
+    strongest: Mapping[DataKey, tuple[str, pd.DataFrame]],
 ) -> tuple[dict[str, tuple[Finding, ...]], dict[str, pd.DataFrame]]:
     """The findings of each run, and the answers of the first runs of each task."""
     untouched = {
@@ -154,7 +156,6 @@ def _findings(
         for record in records
         if isinstance(record.spec.method, NoneSpec)
     }
-    tables = {key: (one.name, _baseline_answers(folder, one)) for key, one in strongest.items()}
     findings: dict[str, tuple[Finding, ...]] = {}
     kept: dict[str, pd.DataFrame] = {}
     of_task = Counter[str]()
@@ -166,7 +167,7 @@ def _findings(
             curve=curves.get(record.run_id, ()),
             predictions=answers,
             untouched=untouched.get(task),
-            baseline=tables.get((task, record.spec.train_size)),
+            baseline=strongest.get((task, record.spec.train_size)),
         )
         findings[record.run_id] = diagnose(evidence)
         if answers is not None and of_task[task] < COMPARED_RUNS:

@@ -3,15 +3,11 @@
 from collections.abc import Iterator, Mapping
 from itertools import product
 
-from pydantic import TypeAdapter
-
-from tuneoff.spec import BaselineRecord, StudySpec, Task, TrainSize, read_baselines
+from tuneoff.spec import BaselineRecord, StudySpec, TrainSize, read_baselines
 from tuneoff.study.store import RunStore
 from tuneoff.tasks import BaselineResult, baseline_names, run_baseline, train_subset
 from tuneoff.training import stream_seed
-from tuneoff.training.data import load_cached
-
-_TASK = TypeAdapter[Task](Task)
+from tuneoff.training.data import task_data
 
 
 def add_baselines(study: StudySpec, store: RunStore) -> None:
@@ -35,7 +31,7 @@ def _missing(
     known: Mapping[tuple[str, str, TrainSize], BaselineRecord],
 ) -> Iterator[BaselineResult]:
     task, seed = study.tasks[task_name], study.seeds[0]
-    data = load_cached(_TASK.dump_json(task))
+    data = task_data(task)
     train = train_subset(data.train, size, seed=stream_seed(seed, "subsample"))
     for name in baseline_names(task, data.test):
         old = known.get((task_name, name, size))

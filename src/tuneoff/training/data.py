@@ -34,7 +34,7 @@ def run_data(spec: RunSpec, tokenizer: PreTrainedTokenizerBase) -> RunData:
     """
     task = spec.task
     _check_labels(task, tokenizer)
-    data = load_cached(_TASK.dump_json(task))
+    data = task_data(task)
     examples: dict[SplitName, tuple[Example, ...]] = {
         "train": train_subset(data.train, spec.train_size, seed=stream_seed(spec.seed, "subsample")),
         "validation": data.validation,
@@ -50,6 +50,15 @@ def run_data(spec: RunSpec, tokenizer: PreTrainedTokenizerBase) -> RunData:
         for split, rows in examples.items()
     }
     return RunData(examples, encoded, _report(data, encoded))
+
+
+def task_data(task: Task) -> TaskData:
+    """The loaded task, read once in a process.
+
+    Raises:
+        DataError: the source cannot be used.
+    """
+    return load_cached(_TASK.dump_json(task))
 
 
 @cache
