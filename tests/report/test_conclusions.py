@@ -1,7 +1,10 @@
 """What a report says in words: by rule, from its comparisons, and never beyond them."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -159,3 +162,24 @@ def test_where_two_methods_are_level_is_told_with_its_interval(tmp_path: Path) -
     assert 100 < low < rows < high < 1000
     write_report(tmp_path)
     assert "## Crossovers" in (tmp_path / "report/report.md").read_text(encoding="utf-8")
+
+
+def test_several_ill_verdicts_on_the_best_method_are_told_as_a_list(tmp_path: Path) -> None:
+    methods = {name: made.METHODS[name] for name in ("zero_shot", "prefix")}
+    best = _told(_study_folder(tmp_path, methods=methods))[0]
+    assert best.endswith("800 test examples), but worse than baseline and worse than untouched.")
+
+
+def test_equal_results_give_equal_reports_in_every_process(tmp_path: Path) -> None:
+    _study_folder(tmp_path, methods={name: made.METHODS[name] for name in ("zero_shot", "full", "prefix")})
+
+    def reported(hash_seed: str) -> str:
+        command = [sys.executable, "-m", "tuneoff", "report", str(tmp_path)]
+        subprocess.run(
+            command, check=True, capture_output=True, env=os.environ | {"PYTHONHASHSEED": hash_seed}
+        )
+        return (tmp_path / "report/report.md").read_text(encoding="utf-8")
+
+    first = reported("0")
+    assert "worse than baseline (3 of 3)" in first
+    assert all(reported(hash_seed) == first for hash_seed in ("1", "2", "3"))

@@ -126,7 +126,7 @@ def _ill(data: ReportData) -> Iterator[Statement]:
         run_id: [finding.verdict for finding in findings if finding.severity == "ill"]
         for run_id, findings in data.judgement.findings.items()
     }
-    counts = Counter(verdict for verdicts in ill.values() for verdict in set(verdicts))
+    counts = Counter(verdict for verdicts in ill.values() for verdict in dict.fromkeys(verdicts))
     runs = sum(bool(verdicts) for verdicts in ill.values())
     if not ill:
         return
@@ -177,7 +177,7 @@ def _ill_note(data: ReportData, cell: CellKey) -> str:
         for finding in data.judgement.findings.get(record.run_id, ())
         if finding.severity == "ill"
     }
-    return f", but {'and '.join(sorted(verdicts))}" if verdicts else ""
+    return f", but {' and '.join(sorted(verdicts))}" if verdicts else ""
 
 
 def _compared(data: ReportData, task: str, size: TrainSize) -> list[Comparison]:
