@@ -46,7 +46,11 @@ def test_plain_transformers_loads_tiny_as_tuneoff_does(tiny: Backbone) -> None:
     batch = tokenizer(["A fine day.", "It rained."], return_tensors="pt", padding=True)
     labels = torch.tensor([[5, 1], [6, 1]])
     assert tokenizer.get_vocab() == tiny.tokenizer.get_vocab()
-    assert torch.equal(model(**batch, labels=labels).logits, tiny.model(**batch, labels=labels).logits)
+    ours, theirs = tiny.model.state_dict(), model.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    logits = (backbone(**batch, labels=labels).logits for backbone in (tiny.model, model))
+    torch.testing.assert_close(*logits, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
 
 from tuneoff.errors import StudyError
+from tuneoff.kernels import LowRankLinear
 from tuneoff.methods.adapter import Adapter
 from tuneoff.spec import LoraSpec
 
@@ -74,6 +75,7 @@ def attach(
         lora_dropout=spec.dropout,
         target_modules=targets,
     )
+    config._register_custom_module({nn.Linear: LowRankLinear})
     with warnings.catch_warnings():
         # PEFT warns that T5's embeddings are tied; LoRA leaves them alone
         warnings.simplefilter("ignore")

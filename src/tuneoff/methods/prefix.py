@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from transformers import AttentionInterface, PreTrainedTokenizerBase, T5ForConditionalGeneration
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.models.t5.modeling_t5 import T5Attention, T5Stack
 
+from tuneoff import kernels
 from tuneoff.methods.adapter import Adapter
 from tuneoff.methods.vocabulary import sampled_pieces
 from tuneoff.spec import PrefixSpec, Site
@@ -44,7 +44,8 @@ def attend(
     key: Tensor,
     value: Tensor,
     attention_mask: Tensor | None,
-    position_bias: Tensor | None = None,
+    *,
+    position_bias: Tensor,
     prefix: LayerPrefix | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
@@ -54,30 +55,38 @@ def attend(
     attention_mask [B, 1, Q, K] or None; position_bias [1, heads, Q, K] -> [B, Q, heads, d_kv].
     """
     if prefix is None:
-        return sdpa_attention_forward(
+        return kernels.attend(
             module, query, key, value, attention_mask, position_bias=position_bias, **kwargs
         )
-    length, queries, keys = len(prefix.keys), query.shape[2], key.shape[2]
-    if attention_mask is None and module.is_causal and queries > 1:
-        # SDPA's own causal mask aligns at the top left: with a prefix it would hide the text
-        attention_mask = torch.ones(queries, keys, dtype=torch.bool, device=key.device).tril(keys - queries)
-        attention_mask = attention_mask[None, None]
-    if attention_mask is not None:
-        visible = True if attention_mask.dtype == torch.bool else 0.0
-        attention_mask = F.pad(attention_mask, (length, 0), value=visible)
-    if position_bias is not None:
-        in_front = _prefix_bias(prefix.bias, position_bias, length)
-        position_bias = torch.cat([in_front, position_bias], dim=3)  # [1, heads, Q, P + K]
-    return sdpa_attention_forward(
+    mask, bias = kernels.kept(
+        position_bias,
+        attention_mask,
+        lambda: _seen_in_front(prefix, position_bias, attention_mask, bool(module.is_causal)),
+    )
+    return kernels.attend(
         module,
         query,
         _in_front(prefix.keys, key),
         _in_front(prefix.values, value),
-        attention_mask,
-        position_bias=position_bias,
+        mask,
+        position_bias=bias,
         is_causal=False,
         **kwargs,
     )
+
+
+def _seen_in_front(
+    prefix: LayerPrefix, position_bias: Tensor, attention_mask: Tensor | None, causal: bool
+) -> tuple[Tensor | None, Tensor]:
+    """Mask and bias with P columns in front, the same for all layers: all queries see a prefix."""
+    length = len(prefix.keys)
+    if attention_mask is None and causal:
+        attention_mask = kernels.causal_mask(position_bias)
+    if attention_mask is not None:
+        visible = True if attention_mask.dtype == torch.bool else 0.0
+        attention_mask = F.pad(attention_mask, (length, 0), value=visible)
+    in_front = _prefix_bias(prefix.bias, position_bias, length)
+    return attention_mask, torch.cat([in_front, position_bias], dim=3)  # [1, heads, Q, P + K]
 
 
 AttentionInterface.register(_ATTENTION, attend)

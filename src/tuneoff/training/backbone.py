@@ -19,6 +19,7 @@ from transformers import (
 
 import tuneoff
 from tuneoff.errors import ModelError, unknown_name
+from tuneoff.kernels import quicken
 from tuneoff.spec import BUILTIN, ModelSpec
 from tuneoff.training.random_t5 import random_t5, random_tokenizer
 
@@ -33,7 +34,7 @@ _WAY_OUT = (
 
 @dataclass(frozen=True)
 class Backbone:
-    """An untouched model, in float32 and evaluation mode, with its tokenizer."""
+    """An untouched model, in float32 and evaluation mode, with the faster parts and its tokenizer."""
 
     model: T5ForConditionalGeneration
     tokenizer: PreTrainedTokenizerBase
@@ -56,7 +57,7 @@ def _builtin(name: str) -> Backbone:
     if name == "tiny":
         return _pretrained(ModelSpec(id=str(_EMBEDDED / name)))
     if name == "random":
-        return Backbone(random_t5(), random_tokenizer(), None)
+        return Backbone(quicken(random_t5()), random_tokenizer(), None)
     raise ModelError(f"builtin models: {unknown_name(name, ['tiny', 'random'])}")
 
 
@@ -83,7 +84,7 @@ def _pretrained(spec: ModelSpec) -> Backbone:
             ) from error
         tokenizer = _tokenizer(spec.id, revision)
     _check_complete(spec, model, loading)
-    return Backbone(model.eval(), tokenizer, revision)
+    return Backbone(quicken(model).eval(), tokenizer, revision)
 
 
 def _commit(spec: ModelSpec) -> str:

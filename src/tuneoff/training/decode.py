@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedTokenizerBase, T5ForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutput
@@ -13,6 +12,7 @@ from tuneoff.methods import AdaptedModel
 from tuneoff.spec import ClassificationSpec, Task
 from tuneoff.tasks import match_label
 from tuneoff.training.batches import IGNORED, Encoded, by_length, collate
+from tuneoff.training.likelihood import token_losses
 from tuneoff.training.precision import Dtype, autocast
 
 
@@ -102,11 +102,9 @@ class Decoder(NamedTuple):
 
     def _losses(self, states: Tensor, mask: Tensor, targets: Tensor) -> Tensor:
         """Negative log-likelihood of each target: states [N, S, H], targets [N, T] -> [N]."""
-        output = self.adapted.model(
-            encoder_outputs=BaseModelOutput(last_hidden_state=states), attention_mask=mask, labels=targets
-        )
-        logits = output.logits.float().transpose(1, 2)  # [N, V, T]
-        return F.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="none").sum(dim=1)
+        losses = states.new_zeros(targets.shape, dtype=torch.float32)
+        losses[targets != IGNORED] = token_losses(self.adapted.model, states, mask, targets)
+        return losses.sum(dim=1)
 
 
 def label_ids(tokenizer: PreTrainedTokenizerBase, task: ClassificationSpec) -> Tensor:

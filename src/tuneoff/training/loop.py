@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from tuneoff.errors import DivergedError
 from tuneoff.methods import AdaptedModel
 from tuneoff.spec import CurvePoint, TrainingSpec
-from tuneoff.training.batches import IGNORED, Encoded, chunks, collate, epochs
+from tuneoff.training.batches import Encoded, chunks, collate, epochs
+from tuneoff.training.likelihood import Objective
 from tuneoff.training.optim import make_optimizer, make_schedule
 from tuneoff.training.precision import Dtype, autocast
 
@@ -131,7 +132,7 @@ class Optimise:
         self._parameters = adapted.parameters()
         optimizer = make_optimizer(adapted, training)
         self._schedule = make_schedule(optimizer, adapted, training, steps=steps)
-        self._model, self._optimizer = self._accelerator.prepare(adapted.model, optimizer)
+        self._objective, self._optimizer = self._accelerator.prepare(Objective(adapted.model), optimizer)
         self._max_norm = training.max_grad_norm or math.inf
         self._dtype: Dtype = dtype
         self._prompt_ids, self._pad_token_id = adapted.prompt_ids, pad_token_id
@@ -144,7 +145,7 @@ class Optimise:
             DivergedError: the loss or a gradient is not finite.
         """
         started = time.perf_counter()
-        self._model.train()
+        self._objective.train()
         loss = self._backward(window)
         norm = float(self._accelerator.clip_grad_norm_(self._parameters, self._max_norm))
         if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -166,8 +167,8 @@ class Optimise:
                 batch, prompt_ids=self._prompt_ids, pad_token_id=self._pad_token_id, device=device
             )
             with autocast(device, self._dtype):
-                mean = self._model(**inputs).loss
-            loss = mean * (int((inputs["labels"] != IGNORED).sum()) / targets)
+                mean = self._objective(**inputs)
+            loss = mean * (sum(len(row.labels) for row in batch) / targets)
             self._accelerator.backward(loss)
             total += loss.item()
         return total

@@ -41,7 +41,7 @@ def make_optimizer(adapted: AdaptedModel, training: TrainingSpec) -> torch.optim
     groups = [group for group in groups if group["params"]]
     if adapted.parts[0][0].optim == "adafactor":
         return Adafactor(groups, scale_parameter=False, relative_step=False, warmup_init=False)
-    return torch.optim.AdamW(groups)
+    return torch.optim.AdamW(groups, fused=True)
 
 
 def make_schedule(

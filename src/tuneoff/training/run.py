@@ -12,6 +12,7 @@ import torch
 from accelerate import PartialState
 
 from tuneoff.errors import DivergedError, InputError, StoppedError, writing
+from tuneoff.kernels import keep_freed_memory
 from tuneoff.methods import AdaptedModel, attach, footprint, save
 from tuneoff.spec import CurvePoint, Environment, RunFailure, RunRecord, RunSpec, RunState, SplitName, Timings
 from tuneoff.spec.results import ADAPTER
@@ -131,6 +132,7 @@ def prepare(spec: RunSpec) -> Prepared:
         InputError: the model or the data cannot be used.
     """
     make_deterministic()
+    keep_freed_memory()
     device = PartialState().device
     backbone = load_backbone(spec.model)
     data = run_data(spec, backbone.tokenizer)
