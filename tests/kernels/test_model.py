@@ -40,10 +40,12 @@ FAULTS = """
 import resource, torch
 from tuneoff.kernels import keep_freed_memory
 {prepare}
-torch.ones(25_000_000)
+def fill():
+    for _ in range(5):
+        torch.ones(25_000_000)
+fill()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(5):
-    torch.ones(25_000_000)
+fill()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 """Pages asked of the kernel for 5 x 100 MB that are freed in turn."""
