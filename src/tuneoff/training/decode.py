@@ -12,7 +12,8 @@ from tuneoff.methods import AdaptedModel
 from tuneoff.spec import ClassificationSpec, Task
 from tuneoff.tasks import match_label
 from tuneoff.training.batches import IGNORED, Encoded, by_length, collate
-from tuneoff.training.likelihood import token_losses
+from tuneoff.training.generation import greedy
+from tuneoff.training.likelihood import label_losses, token_losses
 from tuneoff.training.precision import Dtype, autocast
 
 
@@ -69,13 +70,9 @@ class Decoder(NamedTuple):
         self, task: ClassificationSpec, batch: Sequence[Encoded], states: Tensor, mask: Tensor
     ) -> list[Answer]:
         labels = label_ids(self.tokenizer, task).to(states.device)  # [C, T]
-        losses = self._losses(
-            states.repeat_interleave(len(labels), dim=0),
-            mask.repeat_interleave(len(labels), dim=0),
-            labels.repeat(len(states), 1),
-        )  # [B * C]
+        losses = label_losses(self.adapted.model, states, mask, labels)  # [B, C]
         answers = []
-        for encoded, row in zip(batch, (-losses).view(len(batch), len(labels)).tolist(), strict=True):
+        for encoded, row in zip(batch, (-losses).tolist(), strict=True):
             scores = dict(zip(task.labels, row, strict=True))
             loss = -scores[str(encoded.label)]
             answers.append(Answer(max(scores, key=scores.__getitem__), None, loss, scores, cut=None))
@@ -85,17 +82,27 @@ class Decoder(NamedTuple):
         self, batch: Sequence[Encoded], states: Tensor, mask: Tensor, targets: Tensor
     ) -> list[Answer]:
         losses = self._losses(states, mask, targets).tolist()
-        generated = self.adapted.model.generate(
-            encoder_outputs=BaseModelOutput(last_hidden_state=states),
-            attention_mask=mask,
-            generation_config=generation_config(self.adapted.model, self.tokenizer, self.task),
-        )
+        generated = self._generated(states, mask)
         texts = self.tokenizer.batch_decode(generated, skip_special_tokens=True)
         cut = (generated != self.tokenizer.eos_token_id).all(dim=1).tolist()
         return [
             Answer(self._read(text.strip()), text.strip(), loss, {}, cut=unended)
             for text, loss, unended in zip(texts, losses, cut, strict=True)
         ]
+
+    def _generated(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Ids of the texts, padded behind their end: [N, T]."""
+        model, tokenizer = self.adapted.model, self.tokenizer
+        length, beams = generation_limits(tokenizer, self.task)
+        if beams == 1:
+            ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+            return greedy(model, states, mask, max_new_tokens=length, **ends)
+        found: Tensor = model.generate(
+            encoder_outputs=BaseModelOutput(last_hidden_state=states),
+            attention_mask=mask,
+            generation_config=beam_search(model, tokenizer, length, beams),
+        )
+        return found
 
     def _read(self, text: str) -> str | None:
         return match_label(text, self.task.labels) if isinstance(self.task, ClassificationSpec) else text
@@ -113,14 +120,17 @@ def label_ids(tokenizer: PreTrainedTokenizerBase, task: ClassificationSpec) -> T
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=IGNORED)
 
 
-def generation_config(
-    model: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, task: Task
-) -> GenerationConfig:
-    """How text is generated, the same on validation and test: nothing is left to a model's defaults."""
+def generation_limits(tokenizer: PreTrainedTokenizerBase, task: Task) -> tuple[int, int]:
+    """New tokens at most, and beams: the same on validation and test, whatever a model's defaults."""
     if isinstance(task, ClassificationSpec):
-        length, beams = label_ids(tokenizer, task).shape[1], 1
-    else:
-        length, beams = task.max_new_tokens, task.num_beams
+        return label_ids(tokenizer, task).shape[1], 1
+    return task.max_new_tokens, task.num_beams
+
+
+def beam_search(
+    model: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, length: int, beams: int
+) -> GenerationConfig:
+    """The settings of transformers' beam search."""
     return GenerationConfig(
         max_new_tokens=length,
         num_beams=beams,

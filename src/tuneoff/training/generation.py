@@ -1,0 +1,42 @@
+"""Greedy generation, in which a row that has ended costs nothing more."""
+
+import torch
+from torch import Tensor
+from transformers import T5ForConditionalGeneration
+
+from tuneoff.training.likelihood import decode, empty_cache, logits
+
+_IDLE = 1 / 8
+"""Share of ended rows that are carried along, since taking rows out copies the caches."""
+
+
+def greedy(
+    model: T5ForConditionalGeneration,
+    states: Tensor,
+    mask: Tensor,
+    *,
+    max_new_tokens: int,
+    eos_token_id: int,
+    pad_token_id: int,
+) -> Tensor:
+    """The likeliest next token, one after another, until the end of sequence: [N, max_new_tokens].
+
+    `states`: [N, S, H] of the encoder, `mask`: [N, S]; padded behind the end.
+    """
+    cache = empty_cache()
+    texts = mask.new_full((len(states), max_new_tokens), pad_token_id)
+    rows = torch.arange(len(states), device=mask.device)
+    last = mask.new_full((len(rows),), model.config.decoder_start_token_id)
+    going = torch.ones_like(last, dtype=torch.bool)
+    for step in range(max_new_tokens):
+        last = logits(model, decode(model, last[:, None], states, mask, cache)[:, 0]).argmax(dim=1)
+        texts[rows[going], step] = last[going]
+        going = going & (last != eos_token_id)
+        live = int(going.sum())
+        if live == 0:
+            break
+        if live < (1 - _IDLE) * len(rows):
+            cache.batch_select_indices(going)
+            states, mask, rows, last = (tensor[going] for tensor in (states, mask, rows, last))
+            going = going[going]
+    return texts

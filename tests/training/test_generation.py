@@ -1,0 +1,56 @@
+import pytest
+import torch
+from transformers import GenerationConfig
+from transformers.modeling_outputs import BaseModelOutput
+
+from models import PAD, VOCABULARY, tiny_t5
+from tuneoff.methods import attach
+from tuneoff.spec import LoraSpec, NoneSpec, PrefixSpec
+from tuneoff.training.generation import greedy
+
+ROWS, LIMIT, NEVER = 48, 12, VOCABULARY + 1
+METHODS = [NoneSpec(kind="none"), LoraSpec(kind="lora"), PrefixSpec(kind="prefix", length=3)]
+
+
+def inputs():
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(2, VOCABULARY, (ROWS, 9), generator=generator)
+    mask = (torch.arange(9) < torch.randint(2, 10, (ROWS, 1), generator=generator)).long()
+    return ids * mask, mask
+
+
+def first_places(texts, token):
+    """Where in its text a token stands first, for the texts that have it."""
+    found = texts == token
+    return found.float().argmax(dim=1)[found.any(dim=1)]
+
+
+@pytest.mark.parametrize("kind", ["flan", "t5"])
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.kind)
+@torch.no_grad()
+def test_texts_equal_those_of_transformers(kind, method):
+    model = attach(tiny_t5(kind), method, generator=torch.Generator().manual_seed(0), tokenizer=None).model
+    ids, mask = inputs()
+    states = model.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+
+    def ours(end):
+        return greedy(model, states, mask, max_new_tokens=LIMIT, eos_token_id=end, pad_token_id=PAD)
+
+    def theirs(end):
+        config = GenerationConfig(
+            max_new_tokens=LIMIT,
+            do_sample=False,
+            pad_token_id=PAD,
+            eos_token_id=end,
+            decoder_start_token_id=PAD,
+        )
+        states_given = BaseModelOutput(last_hidden_state=states)
+        texts = model.generate(encoder_outputs=states_given, attention_mask=mask, generation_config=config)
+        return torch.nn.functional.pad(texts[:, 1:], (0, LIMIT + 1 - texts.shape[1]), value=PAD)
+
+    endless = ours(NEVER)
+    assert torch.equal(endless, theirs(NEVER))
+    # the token that ends texts at the most different places
+    end = max(range(1, VOCABULARY), key=lambda token: len(first_places(endless, token).unique()))
+    assert len(first_places(endless, end).unique()) > 1
+    assert torch.equal(ours(end), theirs(end))
