@@ -25,11 +25,10 @@ def first_places(texts, token):
     return found.float().argmax(dim=1)[found.any(dim=1)]
 
 
-@pytest.mark.parametrize("kind", ["flan", "t5"])
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.kind)
 @torch.no_grad()
-def test_texts_equal_those_of_transformers(kind, method):
-    model = attach(tiny_t5(kind), method, generator=torch.Generator().manual_seed(0), tokenizer=None).model
+def test_texts_equal_those_of_transformers(method):
+    model = attach(tiny_t5(), method, generator=torch.Generator().manual_seed(0), tokenizer=None).model
     ids, mask = inputs()
     states = model.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
 
@@ -52,5 +51,5 @@ def test_texts_equal_those_of_transformers(kind, method):
     assert torch.equal(endless, theirs(NEVER))
     # the token that ends texts at the most different places
     end = max(range(1, VOCABULARY), key=lambda token: len(first_places(endless, token).unique()))
-    assert len(first_places(endless, end).unique()) > 1
+    assert len(first_places(endless, end).unique()) > 2
     assert torch.equal(ours(end), theirs(end))
