@@ -1,5 +1,6 @@
 """How likely a model finds targets: the loss of training and the scores of evaluation."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import DynamicCache, EncoderDecoderCache, T5ForConditionalGeneration
@@ -16,8 +17,25 @@ class Objective(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> Tensor:
         """`input_ids` and `attention_mask`: [B, S], `labels`: [B, T], padded with -100 -> scalar."""
-        states = self.model.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        return token_losses(self.model, states, attention_mask, labels).mean()
+        model = self.model
+        given = model.prepare_decoder_input_ids_from_labels(labels)
+        inputs, targets = _embedded(model, input_ids, given)
+        states = model.encoder(inputs_embeds=inputs, attention_mask=attention_mask).last_hidden_state
+        return _losses(model, states, attention_mask, labels, inputs_embeds=targets).mean()
+
+
+def _embedded(model: T5ForConditionalGeneration, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The embeddings of both sides: [B, S, H] and [B, T, H].
+
+    Where one embedding serves both, it is asked once: its gradient, as large as the vocabulary, is
+    then made once and not twice.
+    """
+    encoder, decoder = model.encoder.embed_tokens, model.decoder.embed_tokens
+    if getattr(encoder, "weight", None) is not decoder.weight:
+        return encoder(inputs), decoder(targets)
+    both = encoder(torch.cat([inputs.flatten(), targets.flatten()]))
+    parts = both.split([inputs.numel(), targets.numel()])
+    return parts[0].view(*inputs.shape, -1), parts[1].view(*targets.shape, -1)
 
 
 def token_losses(model: T5ForConditionalGeneration, states: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
@@ -26,11 +44,15 @@ def token_losses(model: T5ForConditionalGeneration, states: Tensor, mask: Tensor
     `states`: [B, S, H] of the encoder, `mask`: [B, S], `labels`: [B, T]. No logits are computed
     for padding.
     """
+    given = model.prepare_decoder_input_ids_from_labels(labels)
+    return _losses(model, states, mask, labels, input_ids=given)
+
+
+def _losses(
+    model: T5ForConditionalGeneration, states: Tensor, mask: Tensor, labels: Tensor, **inputs: Tensor
+) -> Tensor:
     hidden = model.decoder(
-        input_ids=model.prepare_decoder_input_ids_from_labels(labels),
-        encoder_hidden_states=states,
-        encoder_attention_mask=mask,
-        use_cache=False,
+        encoder_hidden_states=states, encoder_attention_mask=mask, use_cache=False, **inputs
     ).last_hidden_state
     counted = labels != IGNORED
     return F.cross_entropy(logits(model, hidden[counted]), labels[counted], reduction="none")
