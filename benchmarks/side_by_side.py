@@ -1,0 +1,309 @@
+"""tuneoff beside Seq2SeqTrainer with PEFT: one run, contestants in turn, medians.
+
+    python benchmarks/side_by_side.py            # about half an hour on 2 cores
+    python benchmarks/side_by_side.py --only training --methods lora --tasks sst2
+
+The model has flan-t5-small's geometry and random weights, rows have the token lengths of SST-2 and
+SAMSum. Before anything is timed, the contestants' losses on equal batches with equal weights must agree.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoModelForSeq2SeqLM, T5ForConditionalGeneration
+
+from lengths import write_model, write_rows
+from stock import BATCH, KNOWING, STOCK, Clock, Stock, method_on, trainer
+from tuneoff.spec import expand, load_study
+from tuneoff.training.batches import collate
+from tuneoff.training.loop import Optimise, windows
+from tuneoff.training.run import Prepared, prepare
+
+METHODS = {
+    "full": "{kind: full, learning_rate: 1e-4}",
+    "lora": "{kind: lora, rank: 8, alpha: 16, targets: [q, v], learning_rate: 1e-4}",
+    "prefix": "{kind: prefix, length: 20, sites: [decoder], learning_rate: 1e-4}",
+    "prompt": "{kind: prompt, length: 20, init: random, learning_rate: 1e-4}",
+}
+STUDY = """
+name: {name}
+model: {{id: {folder}/model}}
+tasks:
+  {task}: {{{source}, max_source_length: 256, max_target_length: 64, max_eval_samples: 64}}
+methods:
+{methods}
+seeds: [0, 1]
+training:
+  max_steps: 20
+  per_device_train_batch_size: {batch}
+  per_device_eval_batch_size: 64
+  eval_steps: 20
+"""
+SOURCES = {
+    "sst2": "kind: classification, target: label, labels: {{0: w10, 1: w11}}, prompt: '{{text}}', "
+    "source: {{files: {{train: {folder}/sst2-train.csv, test: {folder}/sst2-test.csv}}}}",
+    "samsum": "kind: summarization, target: summary, max_new_tokens: 60, prompt: '{{dialogue}}', "
+    "source: {{files: {{train: {folder}/samsum-train.json, test: {folder}/samsum-test.json}}}}",
+}
+STEPS = {"sst2": 12, "samsum": 6}
+"""Timed steps of a round."""
+TEST_ROWS = {"sst2": 192, "samsum": 24}
+
+
+class Line(NamedTuple):
+    """A row of the table: what each contestant reached in each round."""
+
+    work: str
+    unit: str
+    ours: list[float]
+    stock: list[float]
+    knowing: list[float]
+    share: float | None = None
+    """Of the machine's matrix-product peak."""
+
+    def __str__(self) -> str:
+        cells = [self.work, self.unit, *(_figure(each) for each in (self.ours, self.stock, self.knowing))]
+        better = 1 if self.unit.endswith("/s") else -1
+        for other in (self.stock, self.knowing):
+            cells.append(f"{(statistics.median(self.ours) / statistics.median(other)) ** better:.2f}")
+        cells.append("" if self.share is None else f"{self.share:.0%}")
+        return "| " + " | ".join(cells) + " |"
+
+
+HEAD = (
+    "| work | unit | tuneoff | (a) stock | (b) tuned by hand | against (a) | against (b) | share of peak |\n"
+    "|---|---|--:|--:|--:|--:|--:|--:|"
+)
+
+
+def _figure(values: list[float]) -> str:
+    return f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
+
+
+def write_study(folder: Path, task: str, methods: Sequence[str]) -> Path:
+    """The study file of a task."""
+    path = folder / f"{task}.yaml"
+    chosen = "\n".join(f"  {name}: {METHODS[name]}" for name in methods)
+    source = SOURCES[task].format(folder=folder)
+    path.write_text(
+        STUDY.format(name=task, folder=folder, task=task, source=source, methods=chosen, batch=BATCH[task]),
+        encoding="utf-8",
+    )
+    return path
+
+
+def prepared(folder: Path, task: str, method: str) -> Prepared:
+    """The model and the rows as tuneoff has them."""
+    runs = expand(load_study(str(write_study(folder, task, [method]))))
+    return prepare(next(run for run in runs if run.seed == 0))
+
+
+def stock_model(folder: Path, method: str) -> T5ForConditionalGeneration:
+    """The contestants' model with PEFT's method."""
+    return method_on(AutoModelForSeq2SeqLM.from_pretrained(folder / "model"), method)
+
+
+def check_losses(run: Prepared, theirs: torch.nn.Module, method: str) -> None:
+    """Two batches, equal weights, no dropout.
+
+    Raises:
+        SystemExit: the losses differ.
+    """
+    weights = copied(run, theirs, method)
+    run.adapted.model.eval()
+    theirs.eval()
+    for start in (0, 8):
+        rows = run.data.encoded["train"][start : start + 8]
+        pad = run.backbone.tokenizer.pad_token_id
+        cpu = run.adapted.model.device
+        with torch.no_grad():
+            ours = run.adapted.model(
+                **collate(rows, prompt_ids=run.adapted.prompt_ids, pad_token_id=pad, device=cpu)
+            )
+            other = theirs.to(cpu)(**collate(rows, prompt_ids=(), pad_token_id=pad, device=cpu))
+        if abs(ours.loss.item() - other.loss.item()) > 1e-4 * other.loss.item():
+            sys.exit(
+                f"the contestants compute different things: with {method} ({weights} tensors equal) "
+                f"the loss is {ours.loss.item()} here and {other.loss.item()} in PEFT"
+            )
+
+
+@torch.no_grad()
+def copied(run: Prepared, theirs: torch.nn.Module, method: str) -> int:
+    """Gives the contestant tuneoff's weights, moved off their start, and says how many tensors."""
+    parameters = run.adapted.parameters()
+    if method == "full":
+        return len(parameters)
+    for parameter in parameters:
+        parameter.add_(
+            torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)).to(parameter) * 0.01
+        )
+    stored = run.adapted.stored()
+    if method == "lora":
+        for name, parameter in theirs.named_parameters():
+            if "lora_" in name:
+                key = name.removeprefix("base_model.model.").removesuffix(".default.weight")
+                parameter.copy_(stored[f"lora.{key}"])
+    elif method == "prompt":
+        theirs.prompt_encoder.default.embedding.weight.copy_(stored["prompt.prompt"])
+    else:
+        # PEFT hands an encoder-decoder's pairs out in an order of its own, so they are read from its cache
+        layers = theirs.get_prompt(1).self_attention_cache.layers
+        pairs = [torch.stack([layer.keys[0], layer.values[0]]).transpose(1, 2) for layer in layers]
+        run.adapted.restore({"prefix.decoder": torch.stack(pairs)})
+    return len(stored)
+
+
+def our_steps(run: Prepared, steps: int, seed: int) -> Iterator[Callable[[], None]]:
+    """The optimiser steps of a round, ready to be called."""
+    optimise = Optimise(
+        run.adapted,
+        run.spec.training,
+        dtype=run.dtype,
+        steps=steps,
+        pad_token_id=run.backbone.tokenizer.pad_token_id,
+    )
+    order = torch.Generator().manual_seed(seed)
+    rows = run.data.encoded["train"]
+    for step, window in enumerate(windows(rows, run.spec.training, order=order, steps=steps)):
+        yield lambda window=window, step=step: optimise(window, step)
+
+
+def train_ours(run: Prepared, task: str, seed: int) -> float:
+    """Samples a second over a round of steps behind a first one."""
+    first, *rest = our_steps(run, STEPS[task] + 1, seed)
+    first()
+    started = time.perf_counter()
+    for step in rest:
+        step()
+    return len(rest) * BATCH[task] / (time.perf_counter() - started)
+
+
+def train_theirs(stock: Stock, folder: Path, task: str, model: torch.nn.Module, seed: int) -> float:
+    """Samples a second over a round of steps behind a first one."""
+    clock = Clock()
+    run = trainer(stock, folder, task, model, max_steps=STEPS[task] + 1, seed=seed)
+    run.add_callback(clock)
+    run.train()
+    return STEPS[task] * BATCH[task] / (clock.ends[-1] - clock.ends[0])
+
+
+def train_line(folder: Path, task: str, method: str, rounds: int, peak: float) -> Line:
+    """Training of a method on a task."""
+    run = prepared(folder, task, method)
+    models = [stock_model(folder, method) for _ in range(2)]
+    check_losses(run, models[0], method)
+    line = Line(f"{method}, {task}", "samples/s", [], [], [])
+    for seed in range(rounds):
+        line.ours.append(train_ours(run, task, seed))
+        line.stock.append(train_theirs(STOCK, folder, task, models[0], seed))
+        line.knowing.append(train_theirs(KNOWING, folder, task, models[1], seed))
+    with FlopCounterMode(display=False) as counter:
+        for step in our_steps(run, STEPS[task], 0):
+            step()
+    products = counter.get_total_flops() / (STEPS[task] * BATCH[task])
+    return line._replace(share=products * statistics.median(line.ours) / peak)
+
+
+def evaluation_line(folder: Path, task: str, rounds: int) -> Line:
+    """Losses and answers of a LoRA model on the test rows."""
+    run = prepared(folder, task, "lora")
+    model = stock_model(folder, "lora")
+    line = Line(f"evaluation, {task}", "samples/s", [], [], [])
+    count = len(run.data.encoded["test"])
+    for _ in range(rounds):
+        line.ours.append(count / seconds(lambda: run.answers("test")))
+        for stock, figures in ((STOCK, line.stock), (KNOWING, line.knowing)):
+            contestant = trainer(stock, folder, task, model)
+            figures.append(count / seconds(lambda c=contestant: c.predict(c.eval_dataset)))
+    return line
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long some work takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def study_lines(folder: Path, rounds: int) -> list[Line]:
+    """A small study, from the start of its process to its end, and the memory it took at most."""
+    study = write_study(folder, "sst2", ["full", "lora", "prompt"])
+    stock = [sys.executable, str(Path(__file__).with_name("stock.py"))]
+    wall = Line("a small study", "s", [], [], [])
+    memory = Line("its peak memory", "MB", [], [], [])
+    for turn in range(rounds):
+        tuneoff = ["tuneoff", "run", str(study), "--out", str(folder / f"out{turn}")]
+        commands = (tuneoff, [*stock, "stock", str(folder)], [*stock, "knowing", str(folder)])
+        for index, command in enumerate(commands, start=2):
+            taken, megabytes = process(command)
+            wall[index].append(taken)
+            memory[index].append(megabytes)
+    return [wall, memory]
+
+
+def process(command: list[str]) -> tuple[float, float]:
+    """Seconds and peak resident megabytes of a command.
+
+    Raises:
+        SystemExit: it failed.
+    """
+    started = time.perf_counter()
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    if status:
+        sys.exit(f"this command failed: {' '.join(command)}")
+    return time.perf_counter() - started, usage.ru_maxrss / 1024
+
+
+def matrix_peak() -> float:
+    """Floating-point operations a second of float32 products of 1024 x 1024, the best of five."""
+    a = torch.randn(1024, 1024)
+    a @ a
+    return 2 * 1024**3 * 8 / min(seconds(lambda: [a @ a for _ in range(8)]) for _ in range(5))
+
+
+def main() -> None:
+    """Prints the table as it grows."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", nargs="+", default=["training", "evaluation", "study"])
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--tasks", nargs="+", default=list(SOURCES), choices=list(SOURCES))
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    peak = matrix_peak()
+    print(
+        f"{torch.get_num_threads()} threads, {peak / 1e9:.0f} GFLOPS in float32 products\n\n{HEAD}",
+        flush=True,
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_model(folder / "model")
+        for task in options.tasks:
+            write_rows(folder, task, train=400, test=TEST_ROWS[task], longest=256)
+        if "training" in options.only:
+            for task in options.tasks:
+                for method in options.methods:
+                    print(train_line(folder, task, method, options.rounds, peak), flush=True)
+        if "evaluation" in options.only:
+            for task in options.tasks:
+                print(evaluation_line(folder, task, options.rounds), flush=True)
+        if "study" in options.only:
+            for line in study_lines(folder, max(1, options.rounds - 1)):
+                print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
