@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,6 +49,7 @@ training:
   per_device_train_batch_size: {batch}
   per_device_eval_batch_size: 64
   eval_steps: 20
+  {training}
 """
 SOURCES = {
     "sst2": "kind: classification, target: label, labels: {{0: w10, 1: w11}}, prompt: '{{text}}', "
@@ -90,21 +92,29 @@ def _figure(values: list[float]) -> str:
     return f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
 
 
-def write_study(folder: Path, task: str, methods: Sequence[str]) -> Path:
+def write_study(folder: Path, task: str, methods: Sequence[str], training: str = "") -> Path:
     """The study file of a task."""
     path = folder / f"{task}.yaml"
     chosen = "\n".join(f"  {name}: {METHODS[name]}" for name in methods)
     source = SOURCES[task].format(folder=folder)
     path.write_text(
-        STUDY.format(name=task, folder=folder, task=task, source=source, methods=chosen, batch=BATCH[task]),
+        STUDY.format(
+            name=task,
+            folder=folder,
+            task=task,
+            source=source,
+            methods=chosen,
+            batch=BATCH[task],
+            training=training,
+        ),
         encoding="utf-8",
     )
     return path
 
 
-def prepared(folder: Path, task: str, method: str) -> Prepared:
+def prepared(folder: Path, task: str, method: str, training: str = "") -> Prepared:
     """The model and the rows as tuneoff has them."""
-    runs = expand(load_study(str(write_study(folder, task, [method]))))
+    runs = expand(load_study(str(write_study(folder, task, [method], training))))
     return prepare(next(run for run in runs if run.seed == 0))
 
 
@@ -215,6 +225,20 @@ def train_line(folder: Path, task: str, method: str, rounds: int, peak: float) -
     return line._replace(share=products * statistics.median(line.ours) / peak)
 
 
+def cached_line(folder: Path, task: str, rounds: int) -> Line:
+    """A prefix at the decoder without dropout in the encoder, from the second epoch on."""
+    run = prepared(folder, task, "prefix", "dropout: {encoder: 0.0}")
+    data = replace(run.data, encoded=run.data.encoded | {"train": list(run.train_rows())})
+    run = run._replace(data=data)
+    models = [stock_model(folder, "prefix") for _ in range(2)]
+    line = Line(f"prefix on stored encodings, {task}", "samples/s", [], [], [])
+    for seed in range(rounds):
+        line.ours.append(train_ours(run, task, seed))
+        line.stock.append(train_theirs(STOCK, folder, task, models[0], seed))
+        line.knowing.append(train_theirs(KNOWING, folder, task, models[1], seed))
+    return line
+
+
 def evaluation_line(folder: Path, task: str, rounds: int) -> Line:
     """Losses and answers of a LoRA model on the test rows."""
     run = prepared(folder, task, "lora")
@@ -297,6 +321,8 @@ def main() -> None:
             for task in options.tasks:
                 for method in options.methods:
                     print(train_line(folder, task, method, options.rounds, peak), flush=True)
+            for task in options.tasks:
+                print(cached_line(folder, task, options.rounds), flush=True)
         if "evaluation" in options.only:
             for task in options.tasks:
                 print(evaluation_line(folder, task, options.rounds), flush=True)

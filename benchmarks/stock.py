@@ -18,6 +18,7 @@ from transformers import (
     DataCollatorForSeq2Seq,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    PrinterCallback,
     Seq2SeqTrainer,
     Seq2SeqTrainingArguments,
     TrainerCallback,
@@ -113,7 +114,7 @@ def trainer(stock: Stock, folder: Path, task: str, model: Any, **changes: Any) -
     if stock.knows:
         order = sorted(range(len(test)), key=lambda row: -len(test[row]["input_ids"]))
         test = test.select(order)
-    return Seq2SeqTrainer(
+    made = Seq2SeqTrainer(
         model=model,
         args=stock.arguments(folder, task, **changes),
         train_dataset=train,
@@ -121,6 +122,8 @@ def trainer(stock: Stock, folder: Path, task: str, model: Any, **changes: Any) -
         processing_class=tokenizer,
         data_collator=DataCollatorForSeq2Seq(tokenizer, model=model),
     )
+    made.remove_callback(PrinterCallback)
+    return made
 
 
 def small_study(stock: Stock, folder: Path) -> None:

@@ -70,3 +70,13 @@ def test_all_linear_leaves_out_the_head():
 def test_a_target_that_is_not_there_is_refused_with_those_that_are():
     with pytest.raises(StudyError, match=r"'query'.*it has k, lm_head, o, q, v"):
         adapt(tiny_t5(), LoraSpec(kind="lora", targets=("q", "query")))
+
+
+def test_a_target_can_name_one_stack():
+    ours = adapt(tiny_t5(), LoraSpec(kind="lora", targets=("decoder.q", "wo")))
+    names = {name.removesuffix(".lora_A").removesuffix(".lora_B") for name in ours.parts[0][1].stored()}
+    queries = {name for name in names if name.endswith(".q")}
+    # the decoder has 2 layers of 2 attentions; wo stands in all 3 + 2 layers
+    assert len(queries) == 4
+    assert all(name.startswith("decoder.") for name in queries)
+    assert len(names) == 4 + 5

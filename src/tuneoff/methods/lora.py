@@ -68,7 +68,7 @@ def attach(
     Raises:
         StudyError: a target names no linear layer of the model.
     """
-    targets = spec.targets if spec.targets == "all-linear" else _checked(model, spec.targets)
+    targets = spec.targets if spec.targets == "all-linear" else _named(model, spec.targets)
     config = LoraConfig(
         r=spec.rank,
         lora_alpha=spec.alpha,
@@ -86,16 +86,27 @@ def attach(
     return LoraAdapter(model, layers)
 
 
-def _checked(model: nn.Module, targets: tuple[str, ...]) -> list[str]:
+def _named(model: nn.Module, targets: tuple[str, ...]) -> list[str]:
     linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    found: list[str] = []
     for target in targets:
-        if not any(name == target or name.endswith(f".{target}") for name in linear):
+        named = [name for name in linear if _is_named(name, target)]
+        if not named:
             ends = sorted({name.rsplit(".", 1)[-1] for name in linear})
             raise StudyError(
                 f"a LoRA target must be the end of a linear layer's name, but the model has none that ends "
                 f"in '{target}' (it has {', '.join(ends)}; or use targets: all-linear)"
             )
-    return list(targets)
+        found.extend(named)
+    return found
+
+
+def _is_named(module: str, target: str) -> bool:
+    """Whether a module's name ends in the target, or in what is behind the stack that the target names."""
+    stack, _, end = target.partition(".")
+    if stack in ("encoder", "decoder"):
+        return module.startswith(f"{stack}.") and module.endswith(f".{end}")
+    return module == target or module.endswith(f".{target}")
 
 
 def _initialise(layer: LoraLayer, generator: torch.Generator) -> None:

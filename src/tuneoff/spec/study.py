@@ -203,7 +203,8 @@ class LoraSpec(TunedSpec):
     alpha: PositiveFloat = 16
     dropout: Fraction = 0.0
     targets: Annotated[tuple[str, ...], Field(min_length=1)] | Literal["all-linear"] = ("q", "v")
-    """Ends of module names (q, k, v, o, wi, wi_0, wi_1, wo), or every linear layer but the head."""
+    """Ends of module names (q, k, v, o, wi, wi_0, wi_1, wo), in one stack alone if it stands in front
+    (decoder.q), or every linear layer but the head."""
 
 
 class PrefixSpec(TunedSpec):
@@ -302,6 +303,17 @@ class AblationSpec(Spec):
     """From a field of the method to its values; several fields make their product."""
 
 
+class DropoutSpec(Spec):
+    """Chances of dropout in training; where one is null, the model's own config holds."""
+
+    encoder: Fraction | None = None
+    """Everywhere in the encoder. At 0 a method of the decoder alone is trained on stored encodings."""
+    decoder: Fraction | None = None
+    """Everywhere in the decoder."""
+    attention: Fraction | None = None
+    """Of the weights inside attention, in both stacks; it goes before the other two."""
+
+
 class TrainingSpec(Spec):
     """The conditions that all trained methods share."""
 
@@ -320,6 +332,7 @@ class TrainingSpec(Spec):
     warmup_ratio: Fraction = 0.0
     weight_decay: NonNegativeFloat = 0.0
     max_grad_norm: PositiveFloat | None = 1.0
+    dropout: DropoutSpec = DropoutSpec()
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of matrix products; weights stay float32. `auto`: bfloat16 where the device has it."""
     save_strategy: Literal["best", "no"] = "best"

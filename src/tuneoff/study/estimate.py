@@ -97,7 +97,7 @@ def _step_seconds(run: Prepared) -> float:
     pad_token_id = run.backbone.tokenizer.pad_token_id
     optimise = Optimise(run.adapted, training, dtype=run.dtype, steps=_PROBES, pad_token_id=pad_token_id)
     order = generator(run.spec.seed, "order")
-    steps = windows(run.data.encoded["train"], training, order=order, steps=_PROBES)
+    steps = windows(run.train_rows(), training, order=order, steps=_PROBES)
     times = [_timed(partial(optimise, window, step))[0] for step, window in enumerate(steps)]
     return sorted(times)[len(times) // 2]
 

@@ -1,7 +1,7 @@
 """From examples to padded batches, in an order that depends on the seed and the data alone."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import torch
@@ -27,6 +27,8 @@ class Encoded:
     """The value behind the target, for classification."""
     truncated_input: bool
     truncated_target: bool
+    states: Tensor | None = field(default=None, compare=False, repr=False)
+    """The output of an encoder that no training changes: [S, H]."""
 
 
 def encode(
@@ -66,6 +68,7 @@ def collate(
 ) -> dict[str, Tensor]:
     """input_ids and attention_mask [B, P + S], labels [B, T]; padded on the right.
 
+    Rows that bring their states give `states` [B, S, H] too.
     T5's positions are relative, so the side is free; right keeps a soft prompt in front.
     """
     inputs = [torch.tensor([*prompt_ids, *encoded.input_ids]) for encoded in batch]
@@ -76,6 +79,9 @@ def collate(
         "attention_mask": _padded(masks, 0),
         "labels": _padded(labels, IGNORED),
     }
+    states = [encoded.states for encoded in batch if encoded.states is not None]
+    if states:
+        padded["states"] = torch.nn.utils.rnn.pad_sequence(states, batch_first=True)
     return {name: tensor.to(device) for name, tensor in padded.items()}
 
 

@@ -61,7 +61,9 @@ class Decoder(NamedTuple):
         )
         mask = inputs["attention_mask"]
         with autocast(model.device, self.dtype):
-            states = model.encoder(input_ids=inputs["input_ids"], attention_mask=mask).last_hidden_state
+            states = inputs.get("states")
+            if states is None:
+                states = model.encoder(input_ids=inputs["input_ids"], attention_mask=mask).last_hidden_state
             if isinstance(self.task, ClassificationSpec) and self.task.scoring == "likelihood":
                 return self._by_likelihood(self.task, batch, states, mask)
             return self._by_generation(batch, states, mask, inputs["labels"])

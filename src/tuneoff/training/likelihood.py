@@ -15,9 +15,16 @@ class Objective(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> Tensor:
-        """`input_ids` and `attention_mask`: [B, S], `labels`: [B, T], padded with -100 -> scalar."""
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor, states: Tensor | None = None
+    ) -> Tensor:
+        """`input_ids` and `attention_mask`: [B, S], `labels`: [B, T], padded with -100 -> scalar.
+
+        With `states` [B, S, H] the encoder has nothing left to do.
+        """
         model = self.model
+        if states is not None:
+            return token_losses(model, states, attention_mask, labels).mean()
         given = model.prepare_decoder_input_ids_from_labels(labels)
         inputs, targets = _embedded(model, input_ids, given)
         states = model.encoder(inputs_embeds=inputs, attention_mask=attention_mask).last_hidden_state

@@ -3,7 +3,7 @@
 import platform
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,12 +18,14 @@ from tuneoff.spec import CurvePoint, Environment, RunFailure, RunRecord, RunSpec
 from tuneoff.spec.results import ADAPTER
 from tuneoff.training.artifacts import append_point, scores_of, write_predictions
 from tuneoff.training.backbone import Backbone, load_backbone
-from tuneoff.training.batches import collate
+from tuneoff.training.batches import Encoded, collate
 from tuneoff.training.data import RunData, run_data
 from tuneoff.training.decode import Answer, Decoder
-from tuneoff.training.loop import FitResult, fit
+from tuneoff.training.dropout import drops, set_dropout
+from tuneoff.training.loop import FitResult, fit, total_steps
 from tuneoff.training.precision import Dtype, resolve_dtype
 from tuneoff.training.seeding import generator, make_deterministic, seed_dropout, stream_seeds
+from tuneoff.training.states import with_states
 
 OnPoint = Callable[[CurvePoint], None]
 _PACKAGES = (
@@ -107,11 +109,28 @@ class Prepared(NamedTuple):
 
     def answers(self, split: SplitName) -> list[Answer]:
         """The model's answers to a split."""
-        return self.decoder.answers(self.data.encoded[split])
+        return self.decoder.answers(self._with_states(split))
 
     def scores(self, split: SplitName, answers: list[Answer]) -> dict[str, float]:
         """Scores of answers to a split."""
         return scores_of(self.spec.task, self.data.examples[split], self.data.encoded[split], answers)
+
+    def train_rows(self) -> Sequence[Encoded]:
+        """The training rows; with their encodings, where each is used and none differs by the epoch."""
+        rows, training = self.data.encoded["train"], self.spec.training
+        used = total_steps(training, len(rows)) * training.per_device_train_batch_size
+        if drops(self.adapted.model.encoder) or used * training.gradient_accumulation_steps < len(rows):
+            return rows
+        return self._with_states("train")
+
+    def _with_states(self, split: SplitName) -> Sequence[Encoded]:
+        return with_states(
+            self.data.encoded[split],
+            self.adapted,
+            batch_size=self.spec.training.per_device_eval_batch_size,
+            pad_token_id=self.backbone.tokenizer.pad_token_id,
+            dtype=self.dtype,
+        )
 
     def train_batch(self) -> dict[str, torch.Tensor]:
         """The longest training rows, a batch of them."""
@@ -135,6 +154,7 @@ def prepare(spec: RunSpec) -> Prepared:
     keep_freed_memory()
     device = PartialState().device
     backbone = load_backbone(spec.model)
+    set_dropout(backbone.model, spec.training.dropout)
     data = run_data(spec, backbone.tokenizer)
     backbone.model.to(device)
     adapted = attach(
@@ -206,7 +226,7 @@ def _fit(run: Prepared, folder: Path, on_point: OnPoint) -> FitResult:
     seed_dropout(spec.seed)
     return fit(
         run.adapted,
-        run.data.encoded["train"],
+        run.train_rows(),
         training=spec.training,
         dtype=run.dtype,
         order=generator(spec.seed, "order"),

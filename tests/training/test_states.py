@@ -1,0 +1,152 @@
+import copy
+
+import pytest
+import torch
+
+from models import VOCABULARY, tiny_t5
+from tuneoff.methods import attach
+from tuneoff.spec import DropoutSpec, FullSpec, LoraSpec, NoneSpec, PrefixSpec, PromptSpec, TrainingSpec
+from tuneoff.training import Encoded, fit, states
+from tuneoff.training.dropout import drops, set_dropout
+from tuneoff.training.states import is_frozen, with_states
+
+DECODER_PREFIX = PrefixSpec(kind="prefix", length=3, sites=("decoder",))
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept():
+    states._kept.clear()
+    yield
+    states._kept.clear()
+
+
+def adapt(method, model=None):
+    return attach(model or tiny_t5(), method, generator=torch.Generator().manual_seed(0), tokenizer=None)
+
+
+def rows(count=12, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(3, 12, (count,), generator=generator).tolist()
+    return [
+        Encoded(
+            torch.randint(2, VOCABULARY, (n,), generator=generator).tolist(), [5, 6, 1], None, False, False
+        )
+        for n in lengths
+    ]
+
+
+def encoded(adapted, given=None):
+    return with_states(given or rows(), adapted, batch_size=4, pad_token_id=0, dtype="float32")
+
+
+def counted(model):
+    """How often the encoder is asked, as a list that grows."""
+    calls = []
+    model.encoder.register_forward_hook(lambda module, inputs, output: calls.append(output))
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("method", "frozen"),
+    [
+        (NoneSpec(kind="none"), True),
+        (DECODER_PREFIX, True),
+        (PrefixSpec(kind="prefix", length=3, sites=("cross", "decoder"), projection=4), True),
+        (LoraSpec(kind="lora", targets=("decoder.q", "decoder.v")), True),
+        (LoraSpec(kind="lora"), False),
+        (PrefixSpec(kind="prefix", length=3, sites=("encoder",)), False),
+        (PromptSpec(kind="prompt", length=3, init="random"), False),
+        (FullSpec(kind="full"), False),
+    ],
+    ids=lambda value: getattr(value, "kind", ""),
+)
+def test_the_encoder_is_frozen_where_nothing_trained_reaches_its_output(method, frozen):
+    adapted = adapt(method)
+    assert is_frozen(adapted) == frozen
+    assert all((row.states is not None) == frozen for row in encoded(adapted))
+
+
+def test_states_are_those_of_the_encoder():
+    adapted = adapt(DECODER_PREFIX)
+    for row in encoded(adapted):
+        alone = adapted.model.encoder(input_ids=torch.tensor([row.input_ids])).last_hidden_state[0]
+        torch.testing.assert_close(row.states, alone, rtol=1e-4, atol=1e-5)
+
+
+def test_rows_are_encoded_once_for_all_who_ask():
+    model = tiny_t5()
+    first, second = (
+        adapt(DECODER_PREFIX, copy.deepcopy(model)),
+        adapt(NoneSpec(kind="none"), copy.deepcopy(model)),
+    )
+    before = encoded(first)
+    calls = counted(second.model)
+    after = encoded(second)
+    assert all(torch.equal(a.states, b.states) for a, b in zip(before, after, strict=True))
+    # one call asks whether it is frozen
+    assert len(calls) == 1
+
+
+def test_other_weights_are_other_states():
+    adapted = adapt(NoneSpec(kind="none"))
+    before = encoded(adapted)
+    with torch.no_grad():
+        adapted.model.encoder.block[1].layer[0].SelfAttention.q.weight.mul_(2)
+    after = encoded(adapted)
+    assert not any(torch.equal(a.states, b.states) for a, b in zip(before, after, strict=True))
+
+
+def test_what_takes_too_much_is_not_kept_and_the_oldest_goes_first(monkeypatch):
+    adapted = adapt(NoneSpec(kind="none"))
+    size = sum(len(row.input_ids) for row in rows()) * adapted.model.config.d_model * 4
+    monkeypatch.setattr(states, "LIMIT", size - 1)
+    assert all(row.states is None for row in encoded(adapted))
+    monkeypatch.setattr(states, "LIMIT", int(1.5 * size))
+    encoded(adapted)
+    encoded(adapted, rows(seed=1))
+    assert len(states._kept) == 1
+    calls = counted(adapted.model)
+    encoded(adapted, rows(seed=1))
+    assert len(calls) == 1
+
+
+def test_training_on_states_takes_the_steps_of_training_on_text():
+    curves = []
+    for prepare in (lambda adapted: rows(), encoded):
+        adapted = adapt(DECODER_PREFIX)
+        set_dropout(adapted.model, DropoutSpec(encoder=0.0, decoder=0.0))
+        points = []
+        fit(
+            adapted,
+            prepare(adapted),
+            training=TrainingSpec(max_steps=6, per_device_train_batch_size=4, logging_steps=1),
+            dtype="float32",
+            order=torch.Generator().manual_seed(0),
+            pad_token_id=0,
+            evaluate=lambda: {"metric": 0.0},
+            metric="metric",
+            on_point=points.append,
+        )
+        curves.append([(point.loss, point.grad_norm) for point in points if point.loss])
+    assert len(curves[0]) == 6
+    for text, kept in zip(*curves, strict=True):
+        assert kept == pytest.approx(text, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("spec", "encoder", "decoder", "attention"),
+    [
+        (DropoutSpec(), 0.1, 0.1, 0.1),
+        (DropoutSpec(encoder=0.0), 0.0, 0.1, 0.0),
+        (DropoutSpec(attention=0.0), 0.1, 0.1, 0.0),
+        (DropoutSpec(encoder=0.3, decoder=0.2, attention=0.4), 0.3, 0.2, 0.4),
+    ],
+    ids=str,
+)
+def test_chances_of_dropout_are_those_of_the_study(spec, encoder, decoder, attention):
+    model = tiny_t5()
+    set_dropout(model, spec)
+    assert {m.p for m in model.encoder.modules() if isinstance(m, torch.nn.Dropout)} == {encoder}
+    assert {m.p for m in model.decoder.modules() if isinstance(m, torch.nn.Dropout)} == {decoder}
+    assert model.encoder.block[0].layer[0].SelfAttention.dropout == attention
+    assert drops(model.encoder) == (spec.encoder != 0.0)
