@@ -78,7 +78,7 @@ def _measure(run: RunSpec) -> tuple[Cost, tuple[int, int]]:
     """The cost of a method on a task, and the training and test rows."""
     setup, prepared = _timed(lambda: prepare(run))
     encoded = prepared.data.encoded
-    counts = footprint(prepared.adapted, prepared.train_batch())
+    counts = footprint(prepared.adapted, prepared.train_batch(1))
     step = _step_seconds(prepared) if prepared.adapted.parts else 0.0
     prepared.adapted.fold()
     cost = Cost(

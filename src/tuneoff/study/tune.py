@@ -24,7 +24,7 @@ from tuneoff.spec import CurvePoint, Range, RunSpec, Search, SearchResult, Trial
 from tuneoff.spec.results import JOURNAL_FILE
 from tuneoff.spec.search import Values
 from tuneoff.study.store import fresh_folder
-from tuneoff.training import prepare, stream_seed, total_steps, try_run
+from tuneoff.training import prepare, stream_seed, total_steps, train_count, try_run
 
 _REFINED_SHARE = 3
 """One trial in so many is put where the earlier ones promise most; the others cover the space evenly."""
@@ -49,8 +49,7 @@ def search_job(job: SearchJob) -> SearchResult:
     """
     job.folder.mkdir(parents=True, exist_ok=True)
     search = job.search
-    rows = len(prepare(search.run).data.encoded["train"])
-    steps = max(1, round(total_steps(search.run.training, rows) * job.stretch))
+    steps = max(1, round(total_steps(search.run.training, train_count(search.run)) * job.stretch))
     with _quiet():
         study = _study(job)
         for number in range(len(_ended(study)), search.trials):
@@ -94,7 +93,9 @@ def stretches(searches: Sequence[Search]) -> dict[str, float]:
 def _step_flops(run: RunSpec) -> int:
     prepared = prepare(run)
     with FlopCounterMode(display=False) as counter:
-        prepared.adapted.model(**prepared.train_batch()).loss.backward()
+        prepared.adapted.model(
+            **prepared.train_batch(run.training.per_device_train_batch_size)
+        ).loss.backward()
     return int(counter.get_total_flops())
 
 

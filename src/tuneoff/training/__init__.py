@@ -2,6 +2,7 @@
 
 from tuneoff.training.backbone import Backbone, load_backbone
 from tuneoff.training.batches import Encoded, collate, encode
+from tuneoff.training.data import train_count
 from tuneoff.training.decode import Answer, Decoder
 from tuneoff.training.loop import FitResult, fit, total_steps, windows
 from tuneoff.training.run import Prepared, prepare, train_run, try_run
@@ -23,6 +24,7 @@ __all__ = [
     "stream_seed",
     "stream_seeds",
     "total_steps",
+    "train_count",
     "train_run",
     "try_run",
     "windows",

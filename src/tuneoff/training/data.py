@@ -41,15 +41,36 @@ def run_data(spec: RunSpec, tokenizer: PreTrainedTokenizerBase) -> RunData:
         "test": data.test,
     }
     encoded = {
-        split: encode(
-            rows,
-            tokenizer,
-            max_source_length=task.max_source_length,
-            max_target_length=task.max_target_length,
-        )
+        split: _encoded(rows, tokenizer, task.max_source_length, task.max_target_length)
         for split, rows in examples.items()
     }
     return RunData(examples, encoded, _report(data, encoded))
+
+
+def _encoded(
+    examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, longest_source: int, longest_target: int
+) -> list[Encoded]:
+    """The examples as token ids, each tokenised once in a process."""
+    known = _known(tokenizer.backend_tokenizer.to_str(), longest_source, longest_target)
+    new = [example for example in examples if example not in known]
+    limits = {"max_source_length": longest_source, "max_target_length": longest_target}
+    known.update(zip(new, encode(new, tokenizer, **limits), strict=True))
+    return [known[example] for example in examples]
+
+
+@cache
+def _known(tokenizer: str, longest_source: int, longest_target: int) -> dict[Example, Encoded]:
+    """What a tokenizer, given in JSON, has made of examples so far."""
+    return {}
+
+
+def train_count(spec: RunSpec) -> int:
+    """How many rows a run trains on.
+
+    Raises:
+        DataError: the source cannot be used.
+    """
+    return len(task_data(spec.task).train) if spec.train_size == "full" else spec.train_size
 
 
 def task_data(task: Task) -> TaskData:

@@ -132,9 +132,8 @@ class Prepared(NamedTuple):
             dtype=self.dtype,
         )
 
-    def train_batch(self) -> dict[str, torch.Tensor]:
-        """The longest training rows, a batch of them."""
-        size = self.spec.training.per_device_train_batch_size
+    def train_batch(self, size: int) -> dict[str, torch.Tensor]:
+        """The longest training rows, so many of them."""
         rows = sorted(self.data.encoded["train"], key=lambda row: -len(row.input_ids))[:size]
         return collate(
             rows,
@@ -171,7 +170,7 @@ def _trained(spec: RunSpec, folder: Path, on_point: OnPoint) -> RunRecord:
 def _tested(spec: RunSpec, folder: Path, on_point: OnPoint) -> RunRecord:
     started = time.perf_counter()
     run = prepare(spec)
-    counts = footprint(run.adapted, run.train_batch())
+    counts = footprint(run.adapted, run.train_batch(1))
     setup = time.perf_counter() - started
     result = _fit(run, folder, on_point)
     run.adapted.fold()
