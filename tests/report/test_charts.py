@@ -154,9 +154,21 @@ def test_charts_of_a_single_run_are_drawn() -> None:
             charts.curve_data([made.a_record(run)], {run.run_id: [CurvePoint(step=1, loss=1.0)]}),
             title="c",
             metric="eval_accuracy",
+            seeds=1,
         ),
     ]
     assert all(charts.png(picture).startswith(b"\x89PNG") for picture in pictures)
+
+
+def test_curves_of_many_seeds_show_the_first_ones_and_say_so() -> None:
+    run = a_run("lora")
+    points = charts.curve_data([made.a_record(run)], {run.run_id: [CurvePoint(step=1, loss=1.0)]})
+    few, many = (
+        charts.draw_curves(points, title="c", metric="eval_accuracy", seeds=seeds).to_dict()
+        for seeds in (charts.MOST_RUNS, charts.MOST_RUNS + 1)
+    )
+    assert few["title"]["subtitle"].startswith("a line per seed;")
+    assert many["title"]["subtitle"].startswith("the first 12 of 13 seeds")
 
 
 def test_labels_keep_off_each_other_and_inside_the_frame() -> None:

@@ -100,10 +100,12 @@ def _ablation(data: ReportData, name: str, task: str) -> Iterator[Figure]:
 
 def _curve(data: ReportData, cell: CellKey) -> Iterator[Figure]:
     task, method, size = cell
-    points = charts.curve_data(data.of_cell(cell), data.curves)
+    runs = tuple(data.of_cell(cell))
+    points = charts.curve_data(runs[: charts.MOST_RUNS], data.curves)
     if method not in data.untrained and not points.empty:
         title = f"{task}: {method}{_told(data, size)}"
-        chart = charts.draw_curves(points, title=title, metric=data.study.tasks[task].main_metric)
+        metric = data.study.tasks[task].main_metric
+        chart = charts.draw_curves(points, title=title, metric=metric, seeds=len(runs))
         yield Figure(f"curve-{task}-{method}{_suffix(data, size)}", title, charts.png(chart))
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow
+import pyarrow.parquet
 from numpy.typing import NDArray
 
 from tuneoff.spec import RunRecord
@@ -50,7 +51,7 @@ def read_answers(path: Path, *, columns: Sequence[str] | None = None) -> pd.Data
         StoreError: the file is missing or damaged, or lacks a column.
     """
     with reading(path, pyarrow.ArrowException):
-        return pd.read_parquet(path, columns=columns)
+        return pyarrow.parquet.read_table(path, columns=columns, partitioning=None).to_pandas()
 
 
 def cell_scores(folder: Path, records: Iterable[RunRecord]) -> Scores | None:

@@ -146,6 +146,8 @@ def critical(share: ArrayLike, *, seeds: int, examples: int, alpha: float = ALPH
     `share` is the seeds' part of the variance, from 0 (Student's over examples) to 1 (Student's over seeds).
     """
     share = np.asarray(share, dtype=float)
+    if not share.any():
+        return np.full(share.shape, stdtrit(max(examples - 1, 1), 1 - alpha / 2))
     # a sum of two t variables can be wider than either, but never by as much as twice
     widest = 2 * stdtrit(max(min(seeds, examples) - 1, 1), 1 - alpha / 2)
 

@@ -1,13 +1,14 @@
 """The charts of a report: for each, data first, then the drawing of it."""
 
 from tuneoff.report.charts.ablations import ablation_data, draw_ablation
-from tuneoff.report.charts.curves import curve_data, draw_curves
+from tuneoff.report.charts.curves import MOST_RUNS, curve_data, draw_curves
 from tuneoff.report.charts.parameters import draw_parameters, parameters_data
 from tuneoff.report.charts.search import draw_search, search_data
 from tuneoff.report.charts.sizes import draw_sizes, sizes_data
 from tuneoff.report.charts.style import png
 
 __all__ = [
+    "MOST_RUNS",
     "ablation_data",
     "curve_data",
     "draw_ablation",

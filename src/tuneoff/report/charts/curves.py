@@ -10,6 +10,8 @@ from tuneoff.report.charts.style import DASHES, PALETTE, SHAPES, cycled, line_ke
 from tuneoff.spec import CurvePoint, RunRecord
 
 MOST_POINTS = 40
+MOST_RUNS = 12
+"""Lines that colour, dashes and shape can still tell apart."""
 TRAIN_LOSS = "train loss (nats per token)"
 
 _COLUMNS = ["run", "panel", "step", "value", "kept"]
@@ -39,13 +41,19 @@ def run_label(record: RunRecord) -> str:
     return f"seed {record.spec.seed}{state}"
 
 
-def draw_curves(data: pd.DataFrame, *, title: str, metric: str) -> alt.VConcatChart:
-    """Three panels side by side with a line per run, told apart by colour, dashes and shape."""
+def draw_curves(data: pd.DataFrame, *, title: str, metric: str, seeds: int) -> alt.VConcatChart:
+    """Three panels side by side with a line per run, told apart by colour, dashes and shape.
+
+    `seeds` is how many runs there are, shown or not.
+    """
     runs = list(dict.fromkeys(data["run"]))
     last = data["step"].max()
     panels = (TRAIN_LOSS, metric_title("eval_loss"), metric_title(metric))
     charts = [_panel(data[data["panel"] == panel], panel, runs, last) for panel in panels]
-    subtitle = "a line per seed; a ring marks the step whose weights were kept (best validation score)"
+    which = (
+        "a line per seed" if seeds <= MOST_RUNS else f"the first {MOST_RUNS} of {seeds} seeds, a line each"
+    )
+    subtitle = f"{which}; a ring marks the step whose weights were kept (best validation score)"
     return (
         alt.vconcat(alt.hconcat(*charts, spacing=28), line_key(runs, width=900), spacing=14)
         .resolve_scale(color="independent", strokeDash="independent", shape="independent")
