@@ -52,7 +52,9 @@ def a_study(seeds: int) -> StudySpec:
 def tuneoff(*arguments: str) -> float:
     """Seconds that a command takes."""
     started = time.perf_counter()
-    subprocess.run(["tuneoff", *arguments], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [str(Path(sys.executable).with_name("tuneoff")), *arguments], check=True, stdout=subprocess.DEVNULL
+    )
     return time.perf_counter() - started
 
 

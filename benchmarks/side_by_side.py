@@ -33,7 +33,7 @@ from tuneoff.training.run import Prepared, prepare
 METHODS = {
     "full": "{kind: full, learning_rate: 1e-4}",
     "lora": "{kind: lora, rank: 8, alpha: 16, targets: [q, v], learning_rate: 1e-4}",
-    "prefix": "{kind: prefix, length: 20, sites: [decoder], learning_rate: 1e-4}",
+    "prefix": "{kind: prefix, length: 20, sites: [decoder], relative_positions: true, learning_rate: 1e-4}",
     "prompt": "{kind: prompt, length: 20, init: random, learning_rate: 1e-4}",
 }
 STUDY = """
@@ -267,7 +267,13 @@ def study_lines(folder: Path, rounds: int) -> list[Line]:
     wall = Line("a small study", "s", [], [], [])
     memory = Line("its peak memory", "MB", [], [], [])
     for turn in range(rounds):
-        tuneoff = ["tuneoff", "run", str(study), "--out", str(folder / f"out{turn}")]
+        tuneoff = [
+            str(Path(sys.executable).with_name("tuneoff")),
+            "run",
+            str(study),
+            "--out",
+            str(folder / f"out{turn}"),
+        ]
         commands = (tuneoff, [*stock, "stock", str(folder)], [*stock, "knowing", str(folder)])
         for index, command in enumerate(commands, start=2):
             taken, megabytes = process(command)
