@@ -1,6 +1,7 @@
 """Whether a run's answers vary with the question, and its accuracy with the labels."""
 
 import textwrap
+from collections import Counter
 from typing import Any
 
 from scipy.stats import binomtest
@@ -63,12 +64,14 @@ def accuracy_is_majority_share(run: RunEvidence) -> Finding | None:
 
 
 def _others(values: Any) -> int:
-    return len(values) - int((values == _commonest(values)).sum()) if len(values) else 0
+    return len(values) - max(Counter(values.tolist()).values(), default=0)
 
 
 def _commonest(values: Any) -> str:
     """The commonest value; among equally common ones the first in the alphabet, whatever the rows' order."""
-    return str(values.mode().iloc[0])
+    counts = Counter(values.tolist())
+    most = max(counts.values())
+    return min(value for value, count in counts.items() if count == most)
 
 
 def _compared(run: RunEvidence, values: Any) -> Any:
