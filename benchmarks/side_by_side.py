@@ -225,7 +225,7 @@ def train_line(folder: Path, task: str, method: str, rounds: int, peak: float) -
     return line._replace(share=products * statistics.median(line.ours) / peak)
 
 
-def cached_line(folder: Path, task: str, rounds: int) -> Line:
+def stored_line(folder: Path, task: str, rounds: int) -> Line:
     """A prefix at the decoder without dropout in the encoder, from the second epoch on."""
     run = prepared(folder, task, "prefix", "dropout: {encoder: 0.0}")
     data = replace(run.data, encoded=run.data.encoded | {"train": list(run.train_rows())})
@@ -308,7 +308,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", nargs="+", default=["training", "evaluation", "study"])
+    parts = ["training", "stored", "evaluation", "study"]
+    parser.add_argument("--only", nargs="+", default=parts, choices=parts)
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--tasks", nargs="+", default=list(SOURCES), choices=list(SOURCES))
     parser.add_argument("--rounds", type=int, default=3)
@@ -323,14 +324,13 @@ def main() -> None:
         write_model(folder / "model")
         for task in options.tasks:
             write_rows(folder, task, train=400, test=TEST_ROWS[task], longest=256)
-        if "training" in options.only:
-            for task in options.tasks:
+        for task in options.tasks:
+            if "training" in options.only:
                 for method in options.methods:
                     print(train_line(folder, task, method, options.rounds, peak), flush=True)
-            for task in options.tasks:
-                print(cached_line(folder, task, options.rounds), flush=True)
-        if "evaluation" in options.only:
-            for task in options.tasks:
+            if "stored" in options.only:
+                print(stored_line(folder, task, options.rounds), flush=True)
+            if "evaluation" in options.only:
                 print(evaluation_line(folder, task, options.rounds), flush=True)
         if "study" in options.only:
             for line in study_lines(folder, max(1, options.rounds - 1)):
