@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
+from transformers import PreTrainedTokenizerFast
 
-from prepare_realdata import FLAN_T5_SMALL
+from prepare_realdata import FLAN_T5_SMALL, random_model
 
 WORDS = FLAN_T5_SMALL.vocab_size
 FIRST_WORD = 3
@@ -64,10 +64,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 def write_model(folder: Path) -> None:
     """A model of flan-t5-small's geometry with random weights, and the tokenizer of words."""
-    torch.manual_seed(0)
-    model = T5ForConditionalGeneration(FLAN_T5_SMALL)
-    model.lm_head.weight = torch.nn.Parameter(torch.randn(WORDS, FLAN_T5_SMALL.d_model) * 0.05)
-    model.save_pretrained(folder)
+    random_model().save_pretrained(folder)
     tokenizer().save_pretrained(folder)
 
 

@@ -48,12 +48,18 @@ def write_samsum(source: Path, target: Path) -> int:
     return len(rows)
 
 
-def write_model(tokenizer: Path, target: Path) -> int:
-    """The number of parameters of the random model written beside the tokenizer."""
+def random_model() -> T5ForConditionalGeneration:
+    """Flan-t5-small's geometry with random weights."""
     torch.manual_seed(0)
     model = T5ForConditionalGeneration(FLAN_T5_SMALL)
     # transformers builds T5 tied; Flan has its own head, here of a scale that gives moderate logits
     model.lm_head.weight = torch.nn.Parameter(torch.randn(32128, 512) * 512**-0.5)
+    return model
+
+
+def write_model(tokenizer: Path, target: Path) -> int:
+    """The number of parameters of the random model written beside the tokenizer."""
+    model = random_model()
     model.save_pretrained(target)
     AutoTokenizer.from_pretrained(tokenizer).save_pretrained(target)
     return sum(parameter.numel() for parameter in model.parameters())

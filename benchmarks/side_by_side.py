@@ -210,16 +210,23 @@ def train_theirs(stock: Stock, folder: Path, task: str, model: torch.nn.Module, 
     return STEPS[task] * BATCH[task] / (clock.ends[-1] - clock.ends[0])
 
 
+def contest(
+    line: Line, run: Prepared, models: Sequence[torch.nn.Module], folder: Path, task: str, rounds: int
+) -> None:
+    """Fills a line with rounds of training, the contestants in turn."""
+    for seed in range(rounds):
+        line.ours.append(train_ours(run, task, seed))
+        line.stock.append(train_theirs(STOCK, folder, task, models[0], seed))
+        line.knowing.append(train_theirs(KNOWING, folder, task, models[1], seed))
+
+
 def train_line(folder: Path, task: str, method: str, rounds: int, peak: float) -> Line:
     """Training of a method on a task."""
     run = prepared(folder, task, method)
     models = [stock_model(folder, method) for _ in range(2)]
     check_losses(run, models[0], method)
     line = Line(f"{method}, {task}", "samples/s", [], [], [])
-    for seed in range(rounds):
-        line.ours.append(train_ours(run, task, seed))
-        line.stock.append(train_theirs(STOCK, folder, task, models[0], seed))
-        line.knowing.append(train_theirs(KNOWING, folder, task, models[1], seed))
+    contest(line, run, models, folder, task, rounds)
     with FlopCounterMode(display=False) as counter:
         for step in our_steps(run, STEPS[task], 0):
             step()
@@ -237,10 +244,7 @@ def stored_line(folder: Path, task: str, rounds: int) -> Line:
     run = run._replace(data=data)
     models = [stock_model(folder, "prefix") for _ in range(2)]
     line = Line(f"prefix on stored encodings, {task}", "samples/s", [], [], [])
-    for seed in range(rounds):
-        line.ours.append(train_ours(run, task, seed))
-        line.stock.append(train_theirs(STOCK, folder, task, models[0], seed))
-        line.knowing.append(train_theirs(KNOWING, folder, task, models[1], seed))
+    contest(line, run, models, folder, task, rounds)
     return line
 
 
