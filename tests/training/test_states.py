@@ -1,12 +1,23 @@
 import copy
+from pathlib import Path
 
 import pytest
 import torch
 
+import small
 from models import VOCABULARY, tiny_t5
 from tuneoff.methods import attach
-from tuneoff.spec import DropoutSpec, FullSpec, LoraSpec, NoneSpec, PrefixSpec, PromptSpec, TrainingSpec
-from tuneoff.training import Encoded, fit, states
+from tuneoff.spec import (
+    DropoutSpec,
+    FullSpec,
+    LoraSpec,
+    NoneSpec,
+    PrefixSpec,
+    PromptSpec,
+    TrainingSpec,
+    expand,
+)
+from tuneoff.training import Encoded, fit, states, train_run
 from tuneoff.training.dropout import drops, set_dropout
 from tuneoff.training.states import is_frozen, with_states
 
@@ -150,3 +161,17 @@ def test_chances_of_dropout_are_those_of_the_study(spec, encoder, decoder, atten
     assert {m.p for m in model.decoder.modules() if isinstance(m, torch.nn.Dropout)} == {decoder}
     assert model.encoder.block[0].layer[0].SelfAttention.dropout == attention
     assert drops(model.encoder) == (spec.encoder != 0.0)
+
+
+def test_how_often_a_run_is_validated_changes_no_step(tmp_path: Path):
+    curves = []
+    for every in (1, 4):
+        specs = expand(small.spec(tmp_path, [f"training.eval_steps={every}"]))
+        spec = next(spec for spec in specs if spec.method_name == "lora")
+        points = []
+        folder = tmp_path / str(every)
+        folder.mkdir()
+        train_run(spec, folder, on_point=points.append)
+        curves.append([point.loss for point in points if point.loss is not None])
+    assert len(curves[0]) == 4
+    assert curves[0] == curves[1]

@@ -109,7 +109,7 @@ class Prepared(NamedTuple):
 
     def answers(self, split: SplitName) -> list[Answer]:
         """The model's answers to a split."""
-        return self.decoder.answers(self._with_states(split))
+        return self.decoder.answers(self.rows(split))
 
     def scores(self, split: SplitName, answers: list[Answer]) -> dict[str, float]:
         """Scores of answers to a split."""
@@ -121,9 +121,10 @@ class Prepared(NamedTuple):
         used = total_steps(training, len(rows)) * training.per_device_train_batch_size
         if drops(self.adapted.model.encoder) or used * training.gradient_accumulation_steps < len(rows):
             return rows
-        return self._with_states("train")
+        return self.rows("train")
 
-    def _with_states(self, split: SplitName) -> Sequence[Encoded]:
+    def rows(self, split: SplitName) -> Sequence[Encoded]:
+        """The rows of a split, with their encodings where no training changes them."""
         return with_states(
             self.data.encoded[split],
             self.adapted,
@@ -210,8 +211,10 @@ def _record(run: Prepared, result: FitResult, **tested: Any) -> RunRecord:
 def _fit(run: Prepared, folder: Path, on_point: OnPoint) -> FitResult:
     """The training of a run; for an untouched model, its validation scores."""
 
+    rows = run.rows("validation")
+
     def evaluate() -> dict[str, float]:
-        return run.scores("validation", run.answers("validation"))
+        return run.scores("validation", run.decoder.answers(rows))
 
     def report(point: CurvePoint) -> None:
         append_point(folder, point)

@@ -37,7 +37,6 @@ def with_states(
     key = _digest(rows, adapted, batch_size, dtype)
     if key not in _kept:
         states: dict[int, Tensor] = {}
-        adapted.model.eval()
         for batch in by_length([len(row.input_ids) for row in rows], batch_size):
             states |= zip(
                 batch, _states([rows[row] for row in batch], adapted, pad_token_id, dtype), strict=True
@@ -54,6 +53,7 @@ def is_frozen(adapted: AdaptedModel) -> bool:
     if adapted.prompt_ids:
         return False
     ids = torch.zeros(1, 1, dtype=torch.long, device=adapted.model.device)
+    adapted.model.eval()
     with torch.enable_grad():
         return not adapted.model.encoder(input_ids=ids).last_hidden_state.requires_grad
 
