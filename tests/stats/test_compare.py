@@ -88,6 +88,21 @@ def test_the_sign_flip_test_counts_all_signs_of_the_seeds_differences(seeds: int
     assert compare(method, reference).sign_flip_p == pytest.approx(np.mean(extreme))
 
 
+@pytest.mark.parametrize("seeds", [16, 40])
+def test_the_signs_of_many_seeds_are_flipped_at_random(seeds: int) -> None:
+    method, reference = answers(0.001, seeds=seeds, draw=1), answers(0, seeds=seeds, draw=2)
+    drawn = stats.permutation_test(
+        ((method - reference).mean(1),),
+        np.mean,
+        vectorized=True,
+        permutation_type="samples",
+        n_resamples=2**15 - 1,
+        rng=1,
+    )
+    assert 0.02 < drawn.pvalue < 0.98
+    assert compare(method, reference).sign_flip_p == pytest.approx(drawn.pvalue, abs=0.015)
+
+
 @pytest.mark.parametrize(("seeds", "floor"), [(3, 0.25), (5, 0.0625)])
 def test_the_sign_flip_test_of_few_seeds_cannot_go_below_its_floor(seeds: int, floor: float) -> None:
     found = one(answers(0.5, seeds=seeds, draw=1), answers(0, seeds=seeds, draw=2))

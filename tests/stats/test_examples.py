@@ -9,7 +9,8 @@ import pytest
 
 from tuneoff.errors import StoreError
 from tuneoff.spec import RunRecord, StudySpec, expand
-from tuneoff.stats.examples import cell_scores, predictions, read_answers
+from tuneoff.stats import judge
+from tuneoff.stats.examples import Scores, example_scores, joint_scores, predictions, read_answers
 
 REVIEWS = {
     "kind": "classification",
@@ -27,7 +28,7 @@ DIALOGUES = {
 ROUGE = ("eval_rouge1", "eval_rouge2", "eval_rougeL", "eval_rougeLsum")
 
 
-def runs(task: Mapping[str, Any] = REVIEWS, *, seeds: Sequence[int] = (0, 1, 2)) -> list[RunRecord]:
+def a_study(task: Mapping[str, Any], seeds: Sequence[int]) -> StudySpec:
     study = {
         "name": "small",
         "model": {"id": "google/flan-t5-small"},
@@ -36,7 +37,11 @@ def runs(task: Mapping[str, Any] = REVIEWS, *, seeds: Sequence[int] = (0, 1, 2))
         "seeds": list(seeds),
         "training": {"max_steps": 10},
     }
-    plan = expand(StudySpec.model_validate_json(json.dumps(study)))
+    return StudySpec.model_validate_json(json.dumps(study))
+
+
+def runs(task: Mapping[str, Any] = REVIEWS, *, seeds: Sequence[int] = (0, 1, 2)) -> list[RunRecord]:
+    plan = expand(a_study(task, seeds))
     return [RunRecord(run_id=run.run_id, spec=run, state="complete") for run in plan]
 
 
@@ -47,20 +52,31 @@ def write(folder: Path, record: RunRecord, **columns: Sequence[Any]) -> Path:
     return path
 
 
-def test_predictions_have_the_columns_that_are_asked_for(tmp_path: Path) -> None:
+def joint(folder: Path, records: Sequence[RunRecord]) -> Scores | None:
+    """The scores of records of one cell, as read from the folder."""
+    read = {record.spec.seed: (record, predictions(folder, record)) for record in records}
+    return joint_scores(
+        {
+            seed: example_scores(answers, record.spec.task.main_metric)
+            for seed, (record, answers) in read.items()
+            if answers is not None
+        }
+    )
+
+
+def test_predictions_are_read_as_they_were_written(tmp_path: Path) -> None:
     (record,) = runs(seeds=[0])
-    path = write(tmp_path, record, row=[3, 5], prediction=["0", "1"], correct=[1.0, 0.0])
-    everything = predictions(tmp_path, record.run_id)
-    some = predictions(tmp_path, record.run_id, columns=["row", "correct"])
-    assert everything is not None
-    assert some is not None
-    assert list(everything["prediction"]) == ["0", "1"]
-    assert some.to_dict("list") == {"row": [3, 5], "correct": [1.0, 0.0]}
-    pd.testing.assert_frame_equal(read_answers(path), everything)
+    columns = {"row": [3, 5], "prediction": ["0", "1"], "correct": [1.0, 0.0]}
+    path = write(tmp_path, record, **columns)
+    read = predictions(tmp_path, record)
+    assert read is not None
+    assert read.to_dict("list") == columns
+    pd.testing.assert_frame_equal(read_answers(path, "eval_accuracy"), read)
 
 
 def test_a_run_that_left_no_predictions_has_none(tmp_path: Path) -> None:
-    assert predictions(tmp_path, "sst2.lora.n100.s0-00000000") is None
+    (record,) = runs(seeds=[0])
+    assert predictions(tmp_path, record) is None
 
 
 def test_damaged_predictions_are_named_with_what_to_do(tmp_path: Path) -> None:
@@ -68,21 +84,21 @@ def test_damaged_predictions_are_named_with_what_to_do(tmp_path: Path) -> None:
     path = write(tmp_path, record, row=[0], correct=[1.0])
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(StoreError, match=f"{record.run_id}.*delete the folder it is in"):
-        predictions(tmp_path, record.run_id)
+        predictions(tmp_path, record)
 
 
 def test_predictions_without_the_metric_are_refused(tmp_path: Path) -> None:
-    records = runs(DIALOGUES, seeds=[0])
-    write(tmp_path, records[0], row=[0], correct=[1.0])
-    with pytest.raises(StoreError, match=records[0].run_id):
-        cell_scores(tmp_path, records)
+    (record,) = runs(DIALOGUES, seeds=[0])
+    write(tmp_path, record, row=[0], correct=[1.0])
+    with pytest.raises(StoreError, match=record.run_id):
+        predictions(tmp_path, record)
 
 
 def test_a_cell_is_a_row_per_seed_and_a_column_per_example(tmp_path: Path) -> None:
     records = runs(seeds=[4, 2])
     write(tmp_path, records[0], row=[0, 1, 2], correct=[1.0, 0.0, 1.0])
     write(tmp_path, records[1], row=[0, 1, 2], correct=[0.0, 0.0, 1.0])
-    scores = cell_scores(tmp_path, records)
+    scores = joint(tmp_path, records)
     assert scores is not None
     assert (scores.seeds, scores.rows) == ((4, 2), (0, 1, 2))
     np.testing.assert_array_equal(scores.values, [[1, 0, 1], [0, 0, 1]])
@@ -91,7 +107,7 @@ def test_a_cell_is_a_row_per_seed_and_a_column_per_example(tmp_path: Path) -> No
 def test_summaries_are_scored_by_their_main_metric(tmp_path: Path) -> None:
     records = runs(DIALOGUES, seeds=[0])
     write(tmp_path, records[0], row=[7], **{name: [0.1 * place] for place, name in enumerate(ROUGE)})
-    scores = cell_scores(tmp_path, records)
+    scores = joint(tmp_path, records)
     assert scores is not None
     assert scores.values.tolist() == [[0.2]]
 
@@ -100,7 +116,7 @@ def test_only_examples_that_all_runs_answered_are_kept_whatever_their_order(tmp_
     records = runs(seeds=[0, 1])
     write(tmp_path, records[0], row=[0, 1, 2, 3], correct=[0.0, 0.1, 0.2, 0.3])
     write(tmp_path, records[1], row=[3, 9, 1], correct=[1.3, 1.9, 1.1])
-    scores = cell_scores(tmp_path, records)
+    scores = joint(tmp_path, records)
     assert scores is not None
     assert dict(zip(scores.rows, scores.values.T.tolist(), strict=True)) == {1: [0.1, 1.1], 3: [0.3, 1.3]}
 
@@ -109,18 +125,21 @@ def test_runs_that_are_not_complete_do_not_count(tmp_path: Path) -> None:
     complete, diverged, unpredicted = runs()
     diverged = diverged.model_copy(update={"state": "diverged"})
     for record in (complete, diverged):
-        write(tmp_path, record, row=[0], correct=[1.0])
-    scores = cell_scores(tmp_path, [complete, diverged, unpredicted])
-    assert scores is not None
-    assert scores.seeds == (complete.spec.seed,)
+        columns = {"reference": ["0", "1"], "prediction": ["0", "0"], "loss": [0.1, 0.9]}
+        write(tmp_path, record, row=[0, 1], correct=[1.0, 0.0], **columns)
+    study = a_study(REVIEWS, (0, 1, 2))
+    judged = judge(tmp_path, study, [complete, diverged, unpredicted], curves={}, baselines=())
+    assert {cell: (one.seeds, one.mean) for cell, one in judged.intervals.items()} == {
+        ("mine", "lora", "full"): (1, 0.5)
+    }
 
 
 def test_a_cell_without_runs_or_without_common_examples_has_no_scores(tmp_path: Path) -> None:
     records = runs(seeds=[0, 1])
-    assert cell_scores(tmp_path, records) is None
+    assert joint(tmp_path, records) is None
     write(tmp_path, records[0], row=[0], correct=[1.0])
     write(tmp_path, records[1], row=[1], correct=[1.0])
-    assert cell_scores(tmp_path, records) is None
+    assert joint(tmp_path, records) is None
 
 
 def test_scores_are_picked_by_seed_and_row(tmp_path: Path) -> None:
@@ -129,6 +148,6 @@ def test_scores_are_picked_by_seed_and_row(tmp_path: Path) -> None:
         write(
             tmp_path, record, row=[10, 20, 30], correct=[record.spec.seed + part for part in (0.1, 0.2, 0.3)]
         )
-    scores = cell_scores(tmp_path, records)
+    scores = joint(tmp_path, records)
     assert scores is not None
     np.testing.assert_allclose(scores.at([2, 4], [30, 10]), [[2.3, 2.1], [4.3, 4.1]])

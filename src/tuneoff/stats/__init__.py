@@ -2,7 +2,7 @@
 
 from tuneoff.stats.compare import Comparison, Contrast, compare, comparisons
 from tuneoff.stats.crossover import Crossover
-from tuneoff.stats.examples import Scores, cell_scores
+from tuneoff.stats.examples import Scores
 from tuneoff.stats.frame import CELL, COUNTS, SCORES, SPEEDS, frame, measures, summary
 from tuneoff.stats.health import SEVERITY, Finding
 from tuneoff.stats.intervals import Interval, interval
@@ -22,7 +22,6 @@ __all__ = [
     "Interval",
     "Judgement",
     "Scores",
-    "cell_scores",
     "compare",
     "comparisons",
     "frame",

@@ -1,6 +1,6 @@
 """What each test example scored, run by run: the numbers behind a run's mean."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from tuneoff.spec import RunRecord
 from tuneoff.spec.results import PREDICTIONS_FILE, RUNS, reading
 
 ROW = "row"
-COLUMNS = {"eval_accuracy": "correct"}
+_COLUMNS = {"eval_accuracy": "correct"}
 """Columns of predictions whose mean is a run's score; one that is not listed has the score's name."""
 
 
@@ -34,49 +34,43 @@ class Scores(NamedTuple):
         return self.values[np.ix_([of_seed[seed] for seed in seeds], [of_row[row] for row in rows])]
 
 
-def predictions(folder: Path, run_id: str, *, columns: Sequence[str] | None = None) -> pd.DataFrame | None:
-    """A row per test example of a run, with these columns or all; None where the run left none.
+def predictions(folder: Path, record: RunRecord) -> pd.DataFrame | None:
+    """A row per test example of a run; None where the run left none.
 
     Raises:
-        StoreError: the file is damaged, or lacks a column.
+        StoreError: the file is damaged, or lacks the task's main metric.
     """
-    path = folder / RUNS / run_id / PREDICTIONS_FILE
-    return read_answers(path, columns=columns) if path.is_file() else None
+    path = folder / RUNS / record.run_id / PREDICTIONS_FILE
+    return read_answers(path, record.spec.task.main_metric) if path.is_file() else None
 
 
-def read_answers(path: Path, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """A row per test example from a file of predictions, with these columns or all.
+def read_answers(path: Path, metric: str) -> pd.DataFrame:
+    """A row per test example from a file of predictions, which has the metric's column.
 
     Raises:
-        StoreError: the file is missing or damaged, or lacks a column.
+        StoreError: the file is missing or damaged, or lacks the column.
     """
-    with reading(path, pyarrow.ArrowException):
-        return pyarrow.parquet.read_table(path, columns=columns, partitioning=None).to_pandas()
+    with reading(path, pyarrow.ArrowException, KeyError):
+        table = pyarrow.parquet.ParquetFile(path).read(use_threads=False)
+        table.schema.field(row_metric(metric))
+        return table.to_pandas(use_threads=False)
 
 
-def cell_scores(folder: Path, records: Iterable[RunRecord]) -> Scores | None:
-    """The main metric of one cell's complete runs on the examples that all of them answered.
+def row_metric(metric: str) -> str:
+    """The column of predictions whose mean is a metric."""
+    return _COLUMNS.get(metric, metric)
 
-    None where no run is complete with predictions, or no example is common to them.
 
-    Raises:
-        StoreError: predictions are damaged.
-    """
-    answered = {
-        record.spec.seed: scores
-        for record in records
-        if record.state == "complete" and (scores := _example_scores(folder, record)) is not None
-    }
-    if not answered:
+def example_scores(answers: pd.DataFrame, metric: str) -> pd.Series:
+    """A metric of each test example, by its row."""
+    return answers.set_index(ROW)[row_metric(metric)]
+
+
+def joint_scores(by_seed: Mapping[int, pd.Series]) -> Scores | None:
+    """The scores of several seeds' runs on the examples that all of them answered; None without any."""
+    if not by_seed:
         return None
-    table = pd.concat(answered, axis="columns", join="inner")
+    table = pd.concat(by_seed, axis="columns", join="inner")
     if table.empty:
         return None
-    return Scores(tuple(answered), tuple(table.index.tolist()), table.to_numpy(dtype=float).T)
-
-
-def _example_scores(folder: Path, record: RunRecord) -> pd.Series | None:
-    metric = record.spec.task.main_metric
-    column = COLUMNS.get(metric, metric)
-    table = predictions(folder, record.run_id, columns=[ROW, column])
-    return None if table is None else table.set_index(ROW)[column]
+    return Scores(tuple(by_seed), tuple(table.index.tolist()), table.to_numpy(dtype=float).T)

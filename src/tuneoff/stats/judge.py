@@ -12,7 +12,7 @@ from tuneoff.spec import BaselineRecord, CurvePoint, NoneSpec, RunRecord, StudyS
 from tuneoff.spec.results import baseline_stem
 from tuneoff.stats.compare import CellKey, Comparison, Contrast, compare, comparisons
 from tuneoff.stats.crossover import Crossover, crossovers
-from tuneoff.stats.examples import COLUMNS, ROW, Scores, cell_scores, predictions, read_answers
+from tuneoff.stats.examples import Scores, example_scores, joint_scores, predictions, read_answers
 from tuneoff.stats.health import Finding, RunEvidence, diagnose, diagnose_study
 from tuneoff.stats.intervals import Floats, Interval, interval
 
@@ -65,16 +65,16 @@ def judge(
     strongest = strongest_baselines(baselines)
     untrained = frozenset(name for name, method in variants(study) if isinstance(method, NoneSpec))
     metrics = {name: task.main_metric for name, task in study.tasks.items()}
-    cells = _cells(folder, records)
     answers = {key: _baseline_answers(folder, one) for key, one in strongest.items()}
+    named = {key: (one.name, answers[key]) for key, one in strongest.items()}
+    runs = _looked_at(folder, records, curves, named)
+    cells = _cells(records, runs.scores)
     baseline_scores = {key: _baseline_scores(one, answers[key]) for key, one in strongest.items()}
     against = {
         cell: AgainstBaseline(strongest[key].name, compare(*sides))
         for cell, scores in cells.items()
         if (key := (cell[0], cell[2])) in strongest and (sides := _aligned(scores, baseline_scores[key]))
     }
-    named = {key: (one.name, answers[key]) for key, one in strongest.items()}
-    findings, compared = _findings(folder, records, curves, named)
     return Judgement(
         intervals={
             cell: interval(scores.values, seeded=cell[1] not in untrained) for cell, scores in cells.items()
@@ -93,8 +93,8 @@ def judge(
             references=[name for name in study.references if name not in untrained],
             untrained=untrained,
         ),
-        findings=findings,
-        study_findings=diagnose_study(records, compared),
+        findings=runs.findings,
+        study_findings=diagnose_study(records, runs.compared),
     )
 
 
@@ -117,24 +117,26 @@ def strongest_baselines(baselines: Iterable[BaselineRecord]) -> dict[DataKey, Ba
     return best
 
 
-def _cells(folder: Path, records: tuple[RunRecord, ...]) -> dict[CellKey, Scores]:
-    grouped: dict[CellKey, list[RunRecord]] = {}
+def _cells(records: Iterable[RunRecord], scores: Mapping[str, pd.Series]) -> dict[CellKey, Scores]:
+    """The scores of each task, method and train size, over its complete runs."""
+    grouped: dict[CellKey, dict[int, pd.Series]] = {}
     for record in records:
         spec = record.spec
-        grouped.setdefault((spec.task_name, spec.method_name, spec.train_size), []).append(record)
-    scores = {cell: cell_scores(folder, own) for cell, own in grouped.items()}
-    return {cell: found for cell, found in scores.items() if found is not None}
+        if record.state == "complete" and record.run_id in scores:
+            cell = spec.task_name, spec.method_name, spec.train_size
+            grouped.setdefault(cell, {})[spec.seed] = scores[record.run_id]
+    joint = {cell: joint_scores(by_seed) for cell, by_seed in grouped.items()}
+    return {cell: found for cell, found in joint.items() if found is not None}
 
 
 def _baseline_scores(baseline: BaselineRecord, answers: pd.DataFrame) -> Scores:
-    metric = baseline.task.main_metric
-    table = answers.set_index(ROW)[COLUMNS.get(metric, metric)]
+    table = example_scores(answers, baseline.task.main_metric)
     return Scores((baseline.seed,), tuple(table.index.tolist()), table.to_numpy(dtype=float)[None])
 
 
 def _baseline_answers(folder: Path, baseline: BaselineRecord) -> pd.DataFrame:
     stem = baseline_stem(baseline.task_name, baseline.train_size, baseline.name)
-    return read_answers(folder / f"{stem}.parquet")
+    return read_answers(folder / f"{stem}.parquet", baseline.task.main_metric)
 
 
 def _aligned(method: Scores, baseline: Scores) -> tuple[Floats, Floats] | None:
@@ -144,24 +146,32 @@ def _aligned(method: Scores, baseline: Scores) -> tuple[Floats, Floats] | None:
     return (method.at(method.seeds, rows), baseline.at(baseline.seeds, rows)) if rows else None
 
 
-def _findings(
+class _Runs(NamedTuple):
+    """What is made of all runs by reading each one's answers once; they do not fit into memory together."""
+
+    findings: dict[str, tuple[Finding, ...]]
+    scores: dict[str, pd.Series]
+    """Of each run with predictions, the main metric by test row."""
+    compared: dict[str, pd.DataFrame]
+    """The answers of the first runs of each task."""
+
+
+def _looked_at(
     folder: Path,
     records: tuple[RunRecord, ...],
     curves: Mapping[str, tuple[CurvePoint, ...]],
     strongest: Mapping[DataKey, tuple[str, pd.DataFrame]],
-) -> tuple[dict[str, tuple[Finding, ...]], dict[str, pd.DataFrame]]:
-    """The findings of each run, and the answers of the first runs of each task."""
+) -> _Runs:
     untouched = {
-        record.spec.task_name: predictions(folder, record.run_id)
+        record.spec.task_name: predictions(folder, record)
         for record in records
         if isinstance(record.spec.method, NoneSpec)
     }
-    findings: dict[str, tuple[Finding, ...]] = {}
-    kept: dict[str, pd.DataFrame] = {}
+    runs = _Runs({}, {}, {})
     of_task = Counter[str]()
     for record in records:
         task = record.spec.task_name
-        answers = predictions(folder, record.run_id)
+        answers = predictions(folder, record)
         evidence = RunEvidence(
             record=record,
             curve=curves.get(record.run_id, ()),
@@ -169,8 +179,11 @@ def _findings(
             untouched=untouched.get(task),
             baseline=strongest.get((task, record.spec.train_size)),
         )
-        findings[record.run_id] = diagnose(evidence)
-        if answers is not None and of_task[task] < COMPARED_RUNS:
+        runs.findings[record.run_id] = diagnose(evidence)
+        if answers is None:
+            continue
+        runs.scores[record.run_id] = example_scores(answers, record.spec.task.main_metric)
+        if of_task[task] < COMPARED_RUNS:
             of_task[task] += 1
-            kept[record.run_id] = answers
-    return findings, kept
+            runs.compared[record.run_id] = answers
+    return runs

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import pandas as pd
 
 from tuneoff.spec import CurvePoint, NoneSpec, RunRecord
-from tuneoff.stats.examples import COLUMNS
+from tuneoff.stats.examples import row_metric
 
 Verdict = Literal[
     "diverged",
@@ -90,7 +90,7 @@ class RunEvidence:
     @property
     def row_metric(self) -> str:
         """The column of predictions whose mean is the main metric."""
-        return COLUMNS.get(self.metric, self.metric)
+        return row_metric(self.metric)
 
     @property
     def evaluations(self) -> tuple[Evaluation, ...]:
