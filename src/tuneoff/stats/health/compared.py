@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from tuneoff.stats.examples import ROW
@@ -28,7 +29,8 @@ class Difference(NamedTuple):
 
 def paired(ours: pd.DataFrame, theirs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows of both that have the same number, in order of these numbers."""
-    if ours[ROW].is_monotonic_increasing and ours[ROW].equals(theirs[ROW]):
+    rows = ours[ROW].to_numpy()
+    if (rows[1:] > rows[:-1]).all() and np.array_equal(rows, theirs[ROW].to_numpy()):
         return ours, theirs
     ours, theirs = ours.set_index(ROW).sort_index(), theirs.set_index(ROW).sort_index()
     shared = ours.index.intersection(theirs.index)

@@ -131,7 +131,7 @@ def loss_noise(run: RunEvidence) -> float | None:
 def _deviation(run: RunEvidence, column: str) -> float | None:
     if run.predictions is None or len(run.predictions) < 2:
         return None
-    return float(run.predictions[column].std(ddof=1))
+    return float(run.predictions[column].to_numpy(dtype=float).std(ddof=1))
 
 
 def _rows(run: RunEvidence) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
@@ -92,7 +93,7 @@ class RunEvidence:
         """The column of predictions whose mean is the main metric."""
         return row_metric(self.metric)
 
-    @property
+    @cached_property
     def evaluations(self) -> tuple[Evaluation, ...]:
         """The evaluated points of the curve, in the order of their steps."""
         scored = [(point.step, point.scores) for point in self.curve if point.scores]
@@ -102,7 +103,7 @@ class RunEvidence:
             if {"eval_loss", self.metric} <= scores.keys()
         )
 
-    @property
+    @cached_property
     def training_losses(self) -> tuple[float, ...]:
         """The logged training losses, in the order of their steps."""
         points = sorted(self.curve, key=lambda point: point.step)

@@ -4,7 +4,7 @@ import textwrap
 from collections import Counter
 from typing import Any
 
-from scipy.stats import binomtest
+from statsmodels.stats.proportion import proportion_confint
 
 from tuneoff.spec import ClassificationSpec
 from tuneoff.stats.health.finding import Finding, RunEvidence, answers
@@ -52,12 +52,12 @@ def accuracy_is_majority_share(run: RunEvidence) -> Finding | None:
     references = run.predictions["reference"].astype(str)
     commonest = _commonest(references)
     share = float((references == commonest).mean())
-    reach = binomtest(int(correct.sum()), len(correct)).proportion_ci(1 - ALPHA, method="wilson")
-    if not reach.low <= share <= reach.high:
+    low, high = proportion_confint(int(correct.sum()), len(correct), ALPHA, method="wilson")
+    if not low <= share <= high:
         return None
     return Finding(
         "metric broken",
-        f"eval_accuracy {correct.mean():.3f} ({1 - ALPHA:.0%} interval {reach.low:.3f} to {reach.high:.3f}, "
+        f"eval_accuracy {correct.mean():.3f} ({1 - ALPHA:.0%} interval {low:.3f} to {high:.3f}, "
         f"{len(correct):,} test rows) cannot be told from always answering the commonest label, "
         f"{_named(run, commonest)}, which is right in {share:.3f}",
     )
