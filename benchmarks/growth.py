@@ -1,9 +1,11 @@
-"""How long a report takes as a study grows: the time for 100, 1,000 and 10,000 records.
+"""How long a report takes as a study grows, and how much memory a worker takes as its runs do.
 
-    python benchmarks/growth.py [COUNT ...]
+    python benchmarks/growth.py report [RECORDS ...]
+    python benchmarks/growth.py memory [RUNS]
 
-One real run of each method on a random model is done; its record, curve and predictions then stand under
-as many seeds as it takes, with scores moved a little.
+For reports, one real run of each method on a random model is done; its record, curve and predictions then
+stand under as many seeds as it takes, with scores moved a little. For memory, one process does short runs
+of all methods, and its resident memory is read behind them.
 """
 
 import json
@@ -15,8 +17,12 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
+
 from tuneoff.spec import RunRecord, StudySpec, dump_study, expand
 from tuneoff.spec.results import RECORD_FILE, STUDY_FILE
+from tuneoff.study.store import fresh_folder
+from tuneoff.training import train_run
 
 STUDY = {
     "name": "growth",
@@ -83,9 +89,8 @@ def grow(real: Path, folder: Path, records: int) -> int:
     return len(runs)
 
 
-def main() -> None:
-    """Prints a line for each size."""
-    sizes = [int(size) for size in sys.argv[1:]] or [100, 1000, 10000]
+def report(sizes: list[int]) -> None:
+    """Prints a line for each number of records."""
     with tempfile.TemporaryDirectory() as name:
         study = Path(name, "study.yaml")
         study.write_text(dump_study(a_study(1)), encoding="utf-8")
@@ -95,6 +100,29 @@ def main() -> None:
             records = grow(Path(name, "real"), folder, size)
             taken = tuneoff("report", str(folder))
             print(f"{records} records: {taken:.1f} s, {1000 * taken / records:.1f} ms each", flush=True)
+
+
+def memory(runs: int) -> None:
+    """Prints the resident memory of this process behind every tenth of its runs."""
+    process = psutil.Process()
+    specs = [spec for spec in expand(a_study(runs // 4 + 1)) if spec.method_name != "zero_shot"]
+    with tempfile.TemporaryDirectory() as name:
+        for count, spec in enumerate(specs[:runs], start=1):
+            short = spec.training.model_copy(update={"max_steps": 3})
+            record = train_run(spec.model_copy(update={"training": short}), fresh_folder(Path(name, "run")))
+            if record.state != "complete":
+                raise SystemExit(f"{spec.run_id} is {record.state}: {record.failure}")
+            if count % max(1, runs // 10) == 0:
+                print(f"{count} runs: {process.memory_info().rss / 2**20:.0f} MiB", flush=True)
+
+
+def main() -> None:
+    """Does what is asked for."""
+    kind, counts = sys.argv[1], [int(count) for count in sys.argv[2:]]
+    if kind == "report":
+        report(counts or [100, 1000, 10000])
+    else:
+        memory(*counts or [200])
 
 
 if __name__ == "__main__":
