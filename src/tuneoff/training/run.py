@@ -210,7 +210,6 @@ def _record(run: Prepared, result: FitResult, **tested: Any) -> RunRecord:
 
 def _fit(run: Prepared, folder: Path, on_point: OnPoint) -> FitResult:
     """The training of a run; for an untouched model, its validation scores."""
-
     rows = run.rows("validation")
 
     def evaluate() -> dict[str, float]:

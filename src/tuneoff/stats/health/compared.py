@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tuneoff.stats.examples import ROW
-from tuneoff.stats.health.finding import Finding, RunEvidence, Verdict, answers
+from tuneoff.stats.health.finding import Finding, RunEvidence, Texts, Verdict, answers, texts
 from tuneoff.stats.intervals import Interval, interval
 
 FEWEST_CHANGES = 6
@@ -86,7 +86,7 @@ def no_effect(run: RunEvidence) -> Finding | None:
     difference = paired_difference(run.predictions, run.untouched, run.row_metric)
     if difference is None or _differs(difference):
         return None
-    changed = int((_written(ours).to_numpy() != _written(theirs).to_numpy()).sum())
+    changed = int((_written(ours) != _written(theirs)).sum())
     if changed > UNCHANGED_SHARE * len(ours):
         return None
     if len(ours) < ENOUGH_ROWS and _loss_moved(ours, theirs):
@@ -102,10 +102,10 @@ def _differs(difference: Difference) -> bool:
     return difference.changed >= FEWEST_CHANGES and not difference.mean.low <= 0 <= difference.mean.high
 
 
-def _written(predictions: pd.DataFrame) -> pd.Series:
+def _written(predictions: pd.DataFrame) -> Texts:
     """The generated text where there is any: two answers that are no label need not be the same."""
     if "text" in predictions and predictions["text"].notna().any():
-        return predictions["text"].fillna("").astype(str)
+        return texts(predictions["text"])
     return answers(predictions)
 
 

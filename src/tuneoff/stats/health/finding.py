@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tuneoff.spec import CurvePoint, NoneSpec, RunRecord
 from tuneoff.stats.examples import row_metric
@@ -24,6 +26,8 @@ Verdict = Literal[
     "contaminated",
 ]
 Severity = Literal["ill", "note"]
+Texts = NDArray[np.object_]
+"""[N] strings."""
 SEVERITY: Mapping[Verdict, Severity] = {
     "diverged": "ill",
     "no effect": "ill",
@@ -110,6 +114,13 @@ class RunEvidence:
         return tuple(point.loss for point in points if point.loss is not None)
 
 
-def answers(predictions: pd.DataFrame) -> Any:
-    """What was answered, as a Series: a label's value or a text, empty where it is no label."""
-    return predictions["prediction"].fillna("").astype(str)
+def answers(predictions: pd.DataFrame) -> Texts:
+    """What was answered: a label's value or a text, empty where it is no label."""
+    return texts(predictions["prediction"])
+
+
+def texts(column: pd.Series) -> Texts:
+    """The values of a column as strings, empty where one is missing."""
+    # far faster on a few hundred values than pandas' own conversion
+    values = column.tolist()
+    return np.array(["" if value is None or value != value else str(value) for value in values], dtype=object)

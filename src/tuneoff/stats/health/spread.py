@@ -2,12 +2,12 @@
 
 import textwrap
 from collections import Counter
-from typing import Any
 
+import numpy as np
 from statsmodels.stats.proportion import proportion_confint
 
 from tuneoff.spec import ClassificationSpec
-from tuneoff.stats.health.finding import Finding, RunEvidence, answers
+from tuneoff.stats.health.finding import Finding, RunEvidence, Texts, answers, texts
 from tuneoff.stats.intervals import ALPHA
 
 COLLAPSED_SPREAD = 0.1
@@ -22,21 +22,23 @@ def collapsed(run: RunEvidence) -> Finding | None:
     """Nearly all answers are one label or one text, or texts are a handful, where the references vary."""
     if run.predictions is None:
         return None
-    wanted, given = _compared(run, run.predictions["reference"]), _compared(run, answers(run.predictions))
+    wanted = _compared(run, texts(run.predictions["reference"]))
+    given = _compared(run, answers(run.predictions))
     if _others(wanted) < FEWEST_OTHERS:
         return None
     if _others(given) <= COLLAPSED_SPREAD * _others(wanted):
         return Finding("collapsed", _one_answer(run, wanted, given))
-    if given.nunique() <= COLLAPSED_SPREAD * wanted.nunique():
+    different, references = len(set(given)), len(set(wanted))
+    if different <= COLLAPSED_SPREAD * references:
         return Finding(
             "collapsed",
-            f"{len(given):,} test answers are {given.nunique():,} different texts, where the references are "
-            f"{wanted.nunique():,}",
+            f"{len(given):,} test answers are {different:,} different texts, where the references are "
+            f"{references:,}",
         )
     return None
 
 
-def _one_answer(run: RunEvidence, wanted: Any, given: Any) -> str:
+def _one_answer(run: RunEvidence, wanted: Texts, given: Texts) -> str:
     answer, reference = _commonest(given), _commonest(wanted)
     return (
         f"{(given == answer).mean():.1%} of {len(given):,} test answers are {_named(run, answer)}, where the "
@@ -48,8 +50,8 @@ def accuracy_is_majority_share(run: RunEvidence) -> Finding | None:
     """Accuracy cannot be told from that of always answering the commonest label."""
     if run.predictions is None or not isinstance(run.record.spec.task, ClassificationSpec):
         return None
-    correct = run.predictions["correct"]
-    references = run.predictions["reference"].astype(str)
+    correct = run.predictions["correct"].to_numpy(dtype=float)
+    references = texts(run.predictions["reference"])
     commonest = _commonest(references)
     share = float((references == commonest).mean())
     low, high = proportion_confint(int(correct.sum()), len(correct), ALPHA, method="wilson")
@@ -63,22 +65,22 @@ def accuracy_is_majority_share(run: RunEvidence) -> Finding | None:
     )
 
 
-def _others(values: Any) -> int:
+def _others(values: Texts) -> int:
     return len(values) - max(Counter(values.tolist()).values(), default=0)
 
 
-def _commonest(values: Any) -> str:
+def _commonest(values: Texts) -> str:
     """The commonest value; among equally common ones the first in the alphabet, whatever the rows' order."""
     counts = Counter(values.tolist())
     most = max(counts.values())
     return min(value for value, count in counts.items() if count == most)
 
 
-def _compared(run: RunEvidence, values: Any) -> Any:
+def _compared(run: RunEvidence, values: Texts) -> Texts:
     """Labels as they are, texts without case and with single spaces."""
-    values = values.astype(str)
-    labels = isinstance(run.record.spec.task, ClassificationSpec)
-    return values if labels else values.str.split().str.join(" ").str.casefold()
+    if isinstance(run.record.spec.task, ClassificationSpec):
+        return values
+    return np.array([" ".join(value.split()).casefold() for value in values], dtype=object)
 
 
 def _named(run: RunEvidence, answer: str) -> str:
