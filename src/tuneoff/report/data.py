@@ -81,7 +81,14 @@ class ReportData:
 
     def of_cell(self, cell: CellKey) -> tuple[RunRecord, ...]:
         """The records behind one row, whatever their state."""
-        return tuple(record for record in self.records if _cell(record.spec) == cell)
+        return tuple(self._by_cell.get(cell, ()))
+
+    @cached_property
+    def _by_cell(self) -> dict[CellKey, list[RunRecord]]:
+        cells: dict[CellKey, list[RunRecord]] = {}
+        for record in self.records:
+            cells.setdefault(_cell(record.spec), []).append(record)
+        return cells
 
 
 def gather(folder: Path) -> ReportData:
