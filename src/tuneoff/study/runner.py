@@ -11,6 +11,7 @@ import torch
 from tuneoff.methods import attach
 from tuneoff.spec import (
     CurvePoint,
+    NoneSpec,
     RunFailure,
     RunRecord,
     RunSpec,
@@ -67,7 +68,7 @@ def run_study(study: StudySpec, folder: Path, *, executor: Executor, listener: L
         runs = expand(study, _searched(study, store, executor, listener))
         pending = store.pending(runs)
         listener.planned(pending, len(runs))
-        jobs = [Job(run, store.run_folder(run.run_id)) for run in pending]
+        jobs = [Job(run, store.run_folder(run.run_id)) for run in _in_order(pending, executor)]
         work = partial(do_job, listener=listener) if executor.in_process else do_job
         try:
             with closing(executor.map(work, jobs)) as records:
@@ -127,6 +128,11 @@ def do_job(job: Job, listener: Listener | None = None) -> RunRecord:
         return train_run(job.spec, job.folder)
     listener.started(job.spec)
     return train_run(job.spec, job.folder, on_point=partial(listener.point, job.spec))
+
+
+def _in_order(runs: Sequence[RunSpec], executor: Executor) -> list[RunSpec]:
+    """The runs as planned; for several workers the short ones last, so that none waits for a long one."""
+    return sorted(runs, key=lambda run: not executor.in_process and isinstance(run.method, NoneSpec))
 
 
 def _cancel(store: RunStore, runs: Iterable[RunSpec]) -> None:

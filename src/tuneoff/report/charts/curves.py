@@ -54,10 +54,13 @@ def draw_curves(data: pd.DataFrame, *, title: str, metric: str, seeds: int) -> a
         "a line per seed" if seeds <= MOST_RUNS else f"the first {MOST_RUNS} of {seeds} seeds, a line each"
     )
     subtitle = f"{which}; a ring marks the step whose weights were kept (best validation score)"
-    return (
-        alt.vconcat(alt.hconcat(*charts, spacing=28), line_key(runs, width=900), spacing=14)
-        .resolve_scale(color="independent", strokeDash="independent", shape="independent")
-        .properties(title=alt.TitleParams(title, subtitle=subtitle, offset=12))
+    apart = alt.ScaleResolveMap(color="independent", strokeDash="independent", shape="independent")
+    return alt.vconcat(
+        alt.hconcat(*charts, spacing=28),
+        line_key(runs, width=900),
+        spacing=14,
+        resolve=alt.Resolve(scale=apart),
+        title=alt.TitleParams(title, subtitle=subtitle, offset=12),
     )
 
 
@@ -89,5 +92,4 @@ def _panel(data: pd.DataFrame, title: str, runs: list[str], last: float) -> alt.
     ring = base.transform_filter(alt.datum.kept).mark_point(
         size=260, filled=False, strokeWidth=1.6, shape="circle", opacity=1
     )
-    layers = alt.layer(line, shaped, ring.encode(color=alt.value("black")))
-    return layers.properties(width=270, height=230)
+    return alt.layer(line, shaped, ring.encode(color=alt.value("black")), width=270, height=230)

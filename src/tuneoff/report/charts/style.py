@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from io import BytesIO
 from typing import Any
 
 import altair as alt
 import pandas as pd
+import vl_convert
 
 # Okabe & Ito 2008, without yellow, which is too pale for lines
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -14,6 +14,39 @@ SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross"
 DASHES = ((1, 0), (7, 3), (2, 2), (9, 3, 2, 3), (14, 4), (4, 2))
 GREY = "#666666"
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
+STYLE: dict[str, Any] = {
+    "background": "white",
+    "font": FONT,
+    "padding": 14,
+    "view": {"stroke": "#999999"},
+    "axis": {
+        "grid": True,
+        "gridColor": "#e6e6e6",
+        "labelFontSize": 11,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+        "labelLimit": 0,
+        "titleLimit": 0,
+        "labelOverlap": True,
+        "labelFlush": False,
+    },
+    "legend": {
+        "labelFontSize": 11,
+        "titleFontSize": 11,
+        "titleFontWeight": "normal",
+        "labelLimit": 0,
+        "titleLimit": 0,
+    },
+    "title": {
+        "fontSize": 14,
+        "subtitleFontSize": 11,
+        "subtitleColor": "#444444",
+        "anchor": "start",
+        "limit": 0,
+    },
+    "header": {"labelFontSize": 12, "titleFontSize": 12, "labelLimit": 0},
+}
+"""Vega-Lite's config of every chart: white, one font, light grid lines and no text cut short."""
 
 _METRICS = {
     "eval_accuracy": "accuracy (fraction)",
@@ -78,38 +111,16 @@ def line_key(names: Sequence[str], *, width: int) -> alt.LayerChart:
         x=alt.X("x2:Q", scale=None, axis=None), text="name:N", color=alt.value("black")
     )
     height = 20 * math.ceil(len(names) / per_row)
-    return alt.layer(line, point, text).properties(
-        width=width, height=height, view=alt.ViewConfig(stroke=None)
-    )
-
-
-def styled(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
-    """The chart on white, in one font, with light grid lines and no text cut short."""
-    return (
-        chart.configure(background="white", font=FONT, padding=14)
-        .configure_view(stroke="#999999")
-        .configure_axis(
-            grid=True,
-            gridColor="#e6e6e6",
-            labelFontSize=11,
-            titleFontSize=12,
-            titleFontWeight="normal",
-            labelLimit=0,
-            titleLimit=0,
-            labelOverlap=True,
-            labelFlush=False,
-        )
-        .configure_legend(
-            labelFontSize=11, titleFontSize=11, titleFontWeight="normal", labelLimit=0, titleLimit=0
-        )
-        .configure_title(fontSize=14, subtitleFontSize=11, subtitleColor="#444444", anchor="start", limit=0)
-        .configure_header(labelFontSize=12, titleFontSize=12, labelLimit=0)
-    )
+    view = alt.ViewConfig(stroke=None)
+    return alt.layer(line, point, text, width=width, height=height, view=view)
 
 
 def png(chart: alt.TopLevelMixin) -> bytes:
-    """The chart as a PNG picture at twice the screen's density."""
-    picture = BytesIO()
+    """The chart as a PNG picture at twice the screen's density, in the common style."""
     with alt.data_transformers.enable("default", max_rows=None):
-        styled(chart).save(picture, format="png", scale_factor=2)
-    return picture.getvalue()
+        # validation takes as long as the picture; the tests do it
+        spec = chart.to_dict(validate=False)
+    spec["config"] = STYLE
+    version = alt.SCHEMA_VERSION.rpartition(".")[0]  # vl-convert knows versions by their first two parts
+    picture: bytes = vl_convert.vegalite_to_png(spec, vl_version=version, scale=2)
+    return picture
