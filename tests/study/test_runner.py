@@ -2,8 +2,9 @@
 
 import csv
 import shutil
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow.parquet
 import pytest
@@ -25,6 +26,9 @@ from tuneoff.spec import (
 from tuneoff.study import InlineExecutor, Job, Work, run_study
 from tuneoff.training import load_backbone
 from tuneoff.training.data import run_data
+
+J = TypeVar("J")
+R = TypeVar("R")
 
 
 def _run(
@@ -53,6 +57,26 @@ def test_a_second_folder_gets_equal_records_predictions_curves_and_weights(
     assert _timeless(records) == _timeless(read_records(finished))
     assert _results(tmp_path / "out") == _results(finished)
     assert listener.begun == listener.pending == [record.run_id for record in listener.ended]
+
+
+class _Recording:
+    """Stands for several workers: notes the order in which jobs are handed to them, and does them."""
+
+    in_process = False
+
+    def __init__(self) -> None:
+        self.order: list[str] = []
+
+    def map(self, work: Callable[[J], R], jobs: Sequence[J]) -> Generator[R]:
+        self.order += [job.spec.run_id for job in jobs if isinstance(job, Job)]
+        yield from map(work, jobs)
+
+
+def test_several_workers_get_the_runs_as_planned_but_untrained_ones_last(tmp_path: Path) -> None:
+    study, executor = small.spec(tmp_path, ["ablations={}", "train_sizes=[8]"]), _Recording()
+    run_study(study, tmp_path / "out", executor=executor, listener=Told())
+    assert [run_id.split(".")[1] for run_id in executor.order] == ["lora", "zero_shot"]
+    assert [run.method_name for run in expand(study)] == ["zero_shot", "lora"]
 
 
 def test_a_finished_run_is_never_done_again(finished: Path, tmp_path: Path) -> None:
