@@ -10,7 +10,7 @@ import fabricated as made
 import pytest
 
 from tuneoff.errors import StoreError
-from tuneoff.report import write, write_report
+from tuneoff.report import figures, write, write_report
 from tuneoff.spec import expand
 
 SEED_COLUMNS = [
@@ -169,6 +169,18 @@ def test_each_trained_method_and_task_has_a_learning_curve(folder: Path) -> None
     methods = ("full", "prefix", "prompt", "prefix-projection-none")
     expected = {f"curve-{task}-{method}.png" for task in ("sst2", "samsum") for method in methods}
     assert {path.name for path in (folder / "report" / "plots").glob("curve-*")} == expected
+
+
+def test_of_many_learning_curves_the_first_are_drawn_and_the_report_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("full", "lora", "prompt")
+    made.write_folder(tmp_path, made.a_study(methods={name: made.METHODS[name] for name in names}, seeds=[0]))
+    monkeypatch.setattr(figures, "MOST_CURVES", 2)
+    write_report(tmp_path)
+    drawn = {path.name for path in (tmp_path / "report" / "plots").glob("curve-*")}
+    assert drawn == {"curve-sst2-full.png", "curve-sst2-lora.png"}
+    assert "Drawn for the first 2 of 3 rows" in text(tmp_path)
 
 
 def test_each_task_has_its_comparison_charts_as_png(folder: Path) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import product
+from itertools import islice, product
 
 from tuneoff.report import charts
 from tuneoff.report.data import CellKey, ReportData
@@ -11,6 +11,8 @@ from tuneoff.report.document import Figure
 from tuneoff.report.settings import written
 from tuneoff.spec import TrainSize, ablation_variants
 
+MOST_CURVES = 40
+"""Nobody looks at more, and each takes most of a second to draw."""
 _LONGEST_STEM = 120
 
 
@@ -41,9 +43,8 @@ def search_figures(data: ReportData) -> Iterator[Figure]:
 
 
 def curve_figures(data: ReportData) -> Iterator[Figure]:
-    """A learning curve for each row of the summary whose runs logged anything."""
-    for cell in data.cells:
-        yield from _curve(data, cell)
+    """A learning curve for each row of the summary whose runs logged anything, up to `MOST_CURVES`."""
+    return islice((figure for cell in data.cells for figure in _curve(data, cell)), MOST_CURVES)
 
 
 def named_apart(figures: Iterable[Figure]) -> tuple[Figure, ...]:

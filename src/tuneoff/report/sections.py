@@ -58,6 +58,7 @@ def document(
     data: ReportData, *, results: tuple[Table, ...], figures: dict[str, tuple[Figure, ...]]
 ) -> Document:
     """The whole report, with the given tables of results, and figures by section."""
+    curves = figures["curves"]
     sections = (
         Section("What the study found", statements=conclusions(data)),
         Section("Results", (SCORES_NOTE,), tables=results),
@@ -68,7 +69,7 @@ def document(
         Section("Runs that are not complete", tables=(tables.failures_table(data),)),
         Section("Comparisons", figures=figures["comparisons"]),
         Section(SEARCH, (SEARCH_NOTE,), tables=(tables.search_table(data),), figures=figures["search"]),
-        Section("Learning curves", figures=figures["curves"], embedded=False),
+        Section("Learning curves", _curves_note(data, len(curves)), figures=curves, embedded=False),
         Section("Runs", (RUNS_NOTE,), tables=(tables.runs_table(data),)),
         Section("Configuration", (CONFIGURATION_NOTE,), tables=_configuration(data)),
         Section("Data", (DATA_NOTE,), tables=(settings.data_table(data), settings.sources_table(data))),
@@ -102,6 +103,17 @@ def _lead(data: ReportData) -> tuple[str, ...]:
         ids = ", ".join(data.strangers)
         lead.append(f"Records in this folder that belong to no run of this study are left out: {ids}.")
     return tuple(lead)
+
+
+def _curves_note(data: ReportData, drawn: int) -> tuple[str, ...]:
+    rows = sum(
+        any(data.curves[record.run_id] for record in data.of_cell(cell))
+        for cell in data.cells
+        if cell[1] not in data.untrained
+    )
+    if rows <= drawn:
+        return ()
+    return (f"Drawn for the first {drawn} of {rows} rows; each run's folder has its curve.jsonl.",)
 
 
 def _configuration(data: ReportData) -> tuple[Table, ...]:
