@@ -4,9 +4,9 @@ from collections import Counter
 from dataclasses import replace
 
 from tuneoff.report import evidence, settings, tables
-from tuneoff.report.conclusions import COMPARISONS, CROSSOVERS, HEALTH, INTERVALS, SEARCH, conclusions
+from tuneoff.report.conclusions import COMPARISONS, CROSSOVERS, HEALTH, INTERVALS, SEARCH
 from tuneoff.report.data import ReportData
-from tuneoff.report.document import Document, Figure, Section, Table
+from tuneoff.report.document import Document, Figure, Section, Statement, Table
 from tuneoff.report.tables import written_state
 
 SCORES_NOTE = (
@@ -55,12 +55,16 @@ TIME_NOTE = (
 
 
 def document(
-    data: ReportData, *, results: tuple[Table, ...], figures: dict[str, tuple[Figure, ...]]
+    data: ReportData,
+    found: tuple[Statement, ...],
+    *,
+    results: tuple[Table, ...],
+    figures: dict[str, tuple[Figure, ...]],
 ) -> Document:
-    """The whole report, with the given tables of results, and figures by section."""
+    """The whole report, with the given conclusions, tables of results, and figures by section."""
     curves = figures["curves"]
     sections = (
-        Section("What the study found", statements=conclusions(data)),
+        Section("What the study found", statements=found),
         Section("Results", (SCORES_NOTE,), tables=results),
         Section(INTERVALS, (INTERVALS_NOTE,), tables=(evidence.intervals_table(data),)),
         Section(COMPARISONS, (COMPARISONS_NOTE,), tables=(evidence.comparisons_table(data),)),

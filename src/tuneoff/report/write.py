@@ -11,7 +11,7 @@ from typing import NamedTuple
 from tuneoff.errors import StoreError
 from tuneoff.report.conclusions import conclusions
 from tuneoff.report.data import ReportData, gather
-from tuneoff.report.document import Figure
+from tuneoff.report.document import Figure, Statement
 from tuneoff.report.figures import comparison_figures, curve_figures, named_apart, search_figures
 from tuneoff.report.html import html
 from tuneoff.report.markdown import markdown
@@ -37,7 +37,8 @@ def write_report(folder: Path) -> Written:
         StoreError: the folder holds no study, a record is damaged, or the report cannot be written.
     """
     data = gather(folder)
-    texts, figures = rendered(data)
+    found = conclusions(data)
+    texts, figures = rendered(data, found)
     target = folder / REPORT
     try:
         with tempfile.TemporaryDirectory(prefix=".report-", dir=folder, ignore_cleanup_errors=True) as place:
@@ -50,10 +51,10 @@ def write_report(folder: Path) -> Written:
             f"a report must be writable, but {error.filename or target} is not ({error.strerror or error}); "
             "free space or permit writing there, close programs that show the report, and report again"
         ) from error
-    return Written(target / "report.md", tuple(one.text for one in conclusions(data)))
+    return Written(target / "report.md", tuple(one.text for one in found))
 
 
-def rendered(data: ReportData) -> tuple[dict[str, str], tuple[Figure, ...]]:
+def rendered(data: ReportData, found: tuple[Statement, ...]) -> tuple[dict[str, str], tuple[Figure, ...]]:
     """The texts of a report by file name, and its figures."""
     drawn = {
         "comparisons": tuple(comparison_figures(data)),
@@ -64,8 +65,8 @@ def rendered(data: ReportData) -> tuple[dict[str, str], tuple[Figure, ...]]:
     rest = iter(named)
     figures = {section: tuple(islice(rest, len(own))) for section, own in drawn.items()}
     texts = {
-        "report.md": markdown(document(data, results=(summary_table(data),), figures=figures)),
-        "report.html": html(document(data, results=task_tables(data), figures=figures)),
+        "report.md": markdown(document(data, found, results=(summary_table(data),), figures=figures)),
+        "report.html": html(document(data, found, results=task_tables(data), figures=figures)),
         "summary.csv": summary_csv(data).to_csv(index=False, lineterminator="\n"),
     }
     return texts, named
