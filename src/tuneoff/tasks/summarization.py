@@ -1,7 +1,9 @@
 """ROUGE of written texts against the wanted ones."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache, lru_cache
+from typing import Any
 
 from tuneoff.tasks.examples import Example
 
@@ -14,15 +16,22 @@ def rouge_rows(examples: Sequence[Example], answers: Sequence[str | None]) -> li
 
     rougeLsum compares sentence by sentence, so both sides are split into sentences.
     """
+    return [dict(_rouge(one.target, answer or "")) for one, answer in zip(examples, answers, strict=True)]
+
+
+@lru_cache(maxsize=2**14)
+def _rouge(target: str, answer: str) -> Mapping[str, float]:
+    """Kept for a while: a run's answers are scored for its record and once more for its predictions."""
+    # line breaks change nothing for the other three
+    scores = _scorer().score(_by_lines(target), _by_lines(answer))
+    return {f"eval_{name}": float(scores[name].fmeasure) for name in ROUGE}
+
+
+@cache
+def _scorer() -> Any:
     from rouge_score.rouge_scorer import RougeScorer
 
-    scorer = RougeScorer(ROUGE, use_stemmer=True)
-    rows = []
-    for example, answer in zip(examples, answers, strict=True):
-        # line breaks change nothing for the other three
-        scores = scorer.score(_by_lines(example.target), _by_lines(answer or ""))
-        rows.append({f"eval_{name}": float(scores[name].fmeasure) for name in ROUGE})
-    return rows
+    return RougeScorer(ROUGE, use_stemmer=True)
 
 
 def sentences(text: str) -> list[str]:
