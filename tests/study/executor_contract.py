@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from abc import ABC, abstractmethod
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +26,20 @@ def refuse(job: Job) -> RunRecord:
 
 def die(job: Job) -> RunRecord:
     os._exit(9)
+
+
+def whose(job: Job) -> int:
+    """The process that a job is done in."""
+    return os.getpid()
+
+
+def await_no_children() -> None:
+    # the pool's own thread notes the end of its workers, and needs a moment for it
+    for _ in range(600):
+        if not multiprocessing.active_children():
+            break
+        time.sleep(0.1)
+    assert multiprocessing.active_children() == []
 
 
 def stay(job: Job, first: str) -> RunRecord:
@@ -61,7 +76,8 @@ class ExecutorContract(ABC):
     @pytest.fixture(scope="class")
     @classmethod
     def records(cls, jobs: list[Job]) -> list[RunRecord]:
-        return list(cls.executor().map(do_job, jobs))
+        with closing(cls.executor()) as executor:
+            return list(executor.map(do_job, jobs))
 
     def test_each_job_gives_its_record_once(self, jobs: list[Job], records: list[RunRecord]) -> None:
         assert sorted(record.run_id for record in records) == sorted(job.spec.run_id for job in jobs)
@@ -97,16 +113,17 @@ class ExecutorContract(ABC):
             list(self.executor().map(refuse, jobs[:1]))
 
     def test_no_jobs_give_no_records(self) -> None:
-        assert list(self.executor().map(do_job, [])) == []
+        with closing(self.executor()) as executor:
+            assert list(executor.map(do_job, [])) == []
+
+    def test_it_works_again_after_it_was_closed(self, jobs: list[Job]) -> None:
+        with closing(self.executor()) as executor:
+            executor.close()
+            assert len(list(executor.map(whose, jobs))) == len(jobs)
 
     def test_closing_it_ends_the_work(self, jobs: list[Job]) -> None:
         first = jobs[0].spec.run_id
         records = self.executor().map(partial(stay, first=first), jobs)
         assert next(records).run_id == first
         records.close()
-        # the pool's own thread notes the end of its workers, and needs a moment for it
-        for _ in range(600):
-            if not multiprocessing.active_children():
-                break
-            time.sleep(0.1)
-        assert multiprocessing.active_children() == []
+        await_no_children()

@@ -1,13 +1,15 @@
 """Both executors on one machine."""
 
+import multiprocessing
 import os
 import signal
 import threading
 import time
+from contextlib import closing
 
 import pytest
 
-from executor_contract import ExecutorContract, die
+from executor_contract import ExecutorContract, await_no_children, die, whose
 from tuneoff.errors import InputError, TuneoffError
 from tuneoff.study import InlineExecutor, Job, ProcessExecutor, executor
 
@@ -29,6 +31,14 @@ class TestProcessExecutor(ExecutorContract):
         ) as caught:
             list(self.executor().map(die, jobs[:1]))
         assert not isinstance(caught.value, InputError)
+
+    def test_its_workers_stay_for_further_jobs_until_it_is_closed(self, jobs: list[Job]) -> None:
+        with closing(self.executor()) as executor:
+            workers = [set(executor.map(whose, jobs)) for _ in range(2)]
+            assert workers[1] <= workers[0]
+            assert os.getpid() not in workers[0]
+            assert workers[0] == {child.pid for child in multiprocessing.active_children()}
+        await_no_children()
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="the system has no signal masks")

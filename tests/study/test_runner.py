@@ -66,16 +66,21 @@ class _Recording:
 
     def __init__(self) -> None:
         self.order: list[str] = []
+        self.closed = False
 
     def map(self, work: Callable[[J], R], jobs: Sequence[J]) -> Generator[R]:
         self.order += [job.spec.run_id for job in jobs if isinstance(job, Job)]
         yield from map(work, jobs)
+
+    def close(self) -> None:
+        self.closed = True
 
 
 def test_several_workers_get_the_runs_as_planned_but_untrained_ones_last(tmp_path: Path) -> None:
     study, executor = small.spec(tmp_path, ["ablations={}", "train_sizes=[8]"]), _Recording()
     run_study(study, tmp_path / "out", executor=executor, listener=Told())
     assert [run_id.split(".")[1] for run_id in executor.order] == ["lora", "zero_shot"]
+    assert executor.closed
     assert [run.method_name for run in expand(study)] == ["zero_shot", "lora"]
 
 
@@ -204,10 +209,11 @@ def test_bad_input_is_found_before_anything_is_trained_or_written(
 
 
 class _Closable:
-    """An executor that knows whether it was told to end."""
+    """An executor that knows whether its work and it were told to end."""
 
     in_process = False
     closed = False
+    ended = False
 
     def map(self, work: Work, jobs: Sequence[Job]) -> Generator[RunRecord]:
         try:
@@ -215,6 +221,9 @@ class _Closable:
                 yield RunRecord(run_id=job.spec.run_id, spec=job.spec, state="complete")
         finally:
             self.closed = True
+
+    def close(self) -> None:
+        self.ended = True
 
 
 class _Unwilling(Told):
@@ -231,7 +240,7 @@ def test_work_is_ended_when_a_record_cannot_be_kept(tmp_path: Path) -> None:
     # `caught` keeps the executor's generator alive: it must have been closed, not collected
     with pytest.raises(InputError, match="enough") as caught:
         run_study(study, tmp_path / "out", executor=executor, listener=_Unwilling())
-    assert (executor.closed, str(caught.value)) == (True, "enough")
+    assert (executor.closed, executor.ended, str(caught.value)) == (True, True, "enough")
 
 
 def test_the_study_that_was_run_is_in_the_folder(finished: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar, final
 
@@ -30,7 +31,7 @@ Work = Callable[[Job], RunRecord]
 
 
 class Executor(Protocol):
-    """Does jobs and gives what comes of each as they end, in any order."""
+    """Does jobs and gives what comes of each as they end, in any order. `close` it at the end."""
 
     in_process: bool
     """Whether work is done in the caller's own process, so that it may call back."""
@@ -38,6 +39,9 @@ class Executor(Protocol):
     def map(self, work: Callable[[J], R], jobs: Sequence[J]) -> Generator[R]:
         """What `work` makes of each job; its exception ends the iteration, closing ends the work."""
         ...
+
+    def close(self) -> None:
+        """Ends whatever waits for further jobs."""
 
 
 @final
@@ -50,16 +54,24 @@ class InlineExecutor:
         """What `work` makes of each job, in order."""
         yield from map(work, jobs)
 
+    def close(self) -> None:
+        """Has nothing to end."""
+
 
 @final
 class ProcessExecutor:
-    """Several worker processes; together their threads fit the cores."""
+    """Several worker processes; together their threads fit the cores.
+
+    They stay for further jobs, with the rows and encodings that they know.
+    """
 
     in_process = False
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self.threads = max(1, torch.get_num_threads() // workers)
+        self._pool: ProcessPoolExecutor | None = None
+        self._others: set[BaseProcess] = set()
 
     def map(self, work: Callable[[J], R], jobs: Sequence[J]) -> Generator[R]:
         """What `work` makes of each job, as they end; `work` must be importable by the workers.
@@ -67,30 +79,43 @@ class ProcessExecutor:
         Raises:
             TuneoffError: a worker was killed.
         """
-        pool = ProcessPoolExecutor(
-            self.workers,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_start_worker,
-            initargs=(self.threads,),
-        )
-        workers_before = set(multiprocessing.active_children())
         try:
             with _interrupts_held():
+                pool = self._started()
                 pending = {pool.submit(work, job) for job in jobs}
             while pending:
                 # a wait without end was seen to sleep over a Ctrl-C that came as it began
                 done, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
                 for future in done:
                     yield future.result()
-        except BrokenProcessPool as error:
-            raise TuneoffError(
-                "a worker process was killed, most likely for want of memory; what is complete is kept: "
-                "the same command goes on, better with fewer --workers"
-            ) from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in set(multiprocessing.active_children()) - workers_before:
-                worker.terminate()
+        except BaseException as error:
+            self.close()
+            if isinstance(error, BrokenProcessPool):
+                raise TuneoffError(
+                    "a worker process was killed, most likely for want of memory; what is complete is kept: "
+                    "the same command goes on, better with fewer --workers"
+                ) from error
+            raise
+
+    def close(self) -> None:
+        """Ends the workers, whatever they are doing."""
+        if self._pool is None:
+            return
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for worker in set(multiprocessing.active_children()) - self._others:
+            worker.terminate()
+        self._pool = None
+
+    def _started(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            self._others = set(multiprocessing.active_children())
+            self._pool = ProcessPoolExecutor(
+                self.workers,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_start_worker,
+                initargs=(self.threads,),
+            )
+        return self._pool
 
 
 @contextmanager

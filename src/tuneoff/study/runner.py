@@ -62,7 +62,7 @@ def run_study(study: StudySpec, folder: Path, *, executor: Executor, listener: L
     """
     runs = expand(study)
     digests = check(runs)
-    with RunStore(folder, study) as store:
+    with RunStore(folder, study) as store, closing(executor):
         store.check_data(digests)
         add_baselines(study, store)
         runs = expand(study, _searched(study, store, executor, listener))
