@@ -8,6 +8,7 @@ stand under as many seeds as it takes, with scores moved a little. For memory, o
 of all methods, and its resident memory is read behind them.
 """
 
+import argparse
 import json
 import random
 import shutil
@@ -118,11 +119,17 @@ def memory(runs: int) -> None:
 
 def main() -> None:
     """Does what is asked for."""
-    kind, counts = sys.argv[1], [int(count) for count in sys.argv[2:]]
-    if kind == "report":
-        report(counts or [100, 1000, 10000])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    kinds.add_parser("report").add_argument("records", nargs="*", type=int, default=[100, 1000, 10000])
+    kinds.add_parser("memory").add_argument("runs", nargs="?", type=int, default=200)
+    options = parser.parse_args()
+    if options.kind == "report":
+        report(options.records)
     else:
-        memory(*counts or [200])
+        memory(options.runs)
 
 
 if __name__ == "__main__":

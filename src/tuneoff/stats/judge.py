@@ -162,16 +162,13 @@ def _looked_at(
     curves: Mapping[str, tuple[CurvePoint, ...]],
     strongest: Mapping[DataKey, tuple[str, pd.DataFrame]],
 ) -> _Runs:
-    untouched = {
-        record.spec.task_name: predictions(folder, record)
-        for record in records
-        if isinstance(record.spec.method, NoneSpec)
-    }
+    untrained = {one.spec.task_name: one for one in records if isinstance(one.spec.method, NoneSpec)}
+    untouched = {task: predictions(folder, record) for task, record in untrained.items()}
     runs = _Runs({}, {}, {})
     of_task = Counter[str]()
     for record in records:
         task = record.spec.task_name
-        answers = predictions(folder, record)
+        answers = untouched[task] if record is untrained.get(task) else predictions(folder, record)
         evidence = RunEvidence(
             record=record,
             curve=curves.get(record.run_id, ()),

@@ -80,21 +80,15 @@ class ProcessExecutor:
             TuneoffError: a worker was killed.
         """
         try:
-            with _interrupts_held():
-                pool = self._started()
-                pending = {pool.submit(work, job) for job in jobs}
-            while pending:
-                # a wait without end was seen to sleep over a Ctrl-C that came as it began
-                done, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-        except BaseException as error:
+            yield from self._results(work, jobs)
+        except BrokenProcessPool as error:
             self.close()
-            if isinstance(error, BrokenProcessPool):
-                raise TuneoffError(
-                    "a worker process was killed, most likely for want of memory; what is complete is kept: "
-                    "the same command goes on, better with fewer --workers"
-                ) from error
+            raise TuneoffError(
+                "a worker process was killed, most likely for want of memory; what is complete is kept: "
+                "the same command goes on, better with fewer --workers"
+            ) from error
+        except BaseException:
+            self.close()
             raise
 
     def close(self) -> None:
@@ -105,6 +99,16 @@ class ProcessExecutor:
         for worker in set(multiprocessing.active_children()) - self._others:
             worker.terminate()
         self._pool = None
+
+    def _results(self, work: Callable[[J], R], jobs: Sequence[J]) -> Generator[R]:
+        with _interrupts_held():
+            pool = self._started()
+            pending = {pool.submit(work, job) for job in jobs}
+        while pending:
+            # a wait without end was seen to sleep over a Ctrl-C that came as it began
+            done, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
 
     def _started(self) -> ProcessPoolExecutor:
         if self._pool is None:
