@@ -101,8 +101,9 @@ class ProcessExecutor:
         self._pool = None
 
     def _results(self, work: Callable[[J], R], jobs: Sequence[J]) -> Generator[R]:
+        # a first pool starts multiprocessing's resource tracker, which unblocks signals behind itself
+        pool = self._started()
         with _interrupts_held():
-            pool = self._started()
             pending = {pool.submit(work, job) for job in jobs}
         while pending:
             # a wait without end was seen to sleep over a Ctrl-C that came as it began
