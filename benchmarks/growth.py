@@ -1,17 +1,20 @@
-"""How long a report takes as a study grows, and how much memory a worker takes as its runs do.
+"""How long a report takes as a study grows, how much memory a worker takes as its runs do, how a run starts.
 
     python benchmarks/growth.py report [RECORDS ...]
     python benchmarks/growth.py memory [RUNS]
+    python benchmarks/growth.py start [REPEATS]
 
 For reports, one real run of each method on a random model is done; its record, curve and predictions then
 stand under as many seeds as it takes, with scores moved a little. For memory, one process does short runs
-of all methods, and its resident memory is read behind them.
+of all methods, and its resident memory is read behind them. The start of a run is everything before its
+first step, in a process that has done such a run before; the model has flan-t5-small's geometry.
 """
 
 import argparse
 import json
 import random
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,7 +23,8 @@ from pathlib import Path
 
 import psutil
 
-from tuneoff.spec import RunRecord, StudySpec, dump_study, expand
+from lengths import write_model
+from tuneoff.spec import RunRecord, RunSpec, StudySpec, dump_study, expand
 from tuneoff.spec.results import RECORD_FILE, STUDY_FILE
 from tuneoff.study.store import fresh_folder
 from tuneoff.training import train_run
@@ -109,12 +113,36 @@ def memory(runs: int) -> None:
     specs = [spec for spec in expand(a_study(runs // 4 + 1)) if spec.method_name != "zero_shot"]
     with tempfile.TemporaryDirectory() as name:
         for count, spec in enumerate(specs[:runs], start=1):
-            short = spec.training.model_copy(update={"max_steps": 3})
-            record = train_run(spec.model_copy(update={"training": short}), fresh_folder(Path(name, "run")))
-            if record.state != "complete":
-                raise SystemExit(f"{spec.run_id} is {record.state}: {record.failure}")
+            short_run(spec, Path(name, "run"))
             if count % max(1, runs // 10) == 0:
                 print(f"{count} runs: {process.memory_info().rss / 2**20:.0f} MiB", flush=True)
+
+
+def start(repeats: int) -> None:
+    """Prints the seconds before the first step of each method, medians of so many warm runs."""
+    with tempfile.TemporaryDirectory() as name:
+        write_model(Path(name, "model"))
+        # the model's vocabulary knows no other words
+        task = STUDY["tasks"]["reviews"] | {"labels": {"0": "w10", "1": "w11"}}
+        changes = {"model": {"id": str(Path(name, "model"))}, "tasks": {"reviews": task}}
+        for spec in expand(StudySpec.model_validate_json(json.dumps(STUDY | changes))):
+            records = [short_run(spec, Path(name, "run")) for _ in range(repeats + 1)]
+            taken = [record.timings.setup for record in records[1:] if record.timings]
+            spread = f"{min(taken):.2f} to {max(taken):.2f}"
+            print(f"{spec.method_name}: {statistics.median(taken):.2f} s ({spread})", flush=True)
+
+
+def short_run(spec: RunSpec, folder: Path) -> RunRecord:
+    """The record of a run of three steps.
+
+    Raises:
+        SystemExit: it failed.
+    """
+    short = spec.training.model_copy(update={"max_steps": 3})
+    record = train_run(spec.model_copy(update={"training": short}), fresh_folder(folder))
+    if record.state != "complete":
+        raise SystemExit(f"{spec.run_id} is {record.state}: {record.failure}")
+    return record
 
 
 def main() -> None:
@@ -125,11 +153,14 @@ def main() -> None:
     kinds = parser.add_subparsers(dest="kind", required=True)
     kinds.add_parser("report").add_argument("records", nargs="*", type=int, default=[100, 1000, 10000])
     kinds.add_parser("memory").add_argument("runs", nargs="?", type=int, default=200)
+    kinds.add_parser("start").add_argument("repeats", nargs="?", type=int, default=5)
     options = parser.parse_args()
     if options.kind == "report":
         report(options.records)
-    else:
+    elif options.kind == "memory":
         memory(options.runs)
+    else:
+        start(options.repeats)
 
 
 if __name__ == "__main__":
