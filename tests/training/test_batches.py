@@ -1,3 +1,5 @@
+import itertools
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -5,7 +7,7 @@ from test_decode import ending_tokenizer
 
 from tuneoff.tasks import Example
 from tuneoff.training import Encoded, collate, encode
-from tuneoff.training.batches import by_length, epochs
+from tuneoff.training.batches import BATCH_TOKENS, by_length, epochs, of_close_lengths
 
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=300)
 
@@ -45,6 +47,29 @@ def test_epochs_differ_from_each_other_and_between_seeds():
 def test_evaluation_batches_go_from_long_to_short(lengths, size):
     rows = [row for batch in by_length(lengths, size) for row in batch]
     assert [lengths[row] for row in rows] == sorted(lengths, reverse=True)
+
+
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=9), st.integers(1, 9))
+def test_no_cut_of_the_sorted_rows_costs_less_than_batches_of_close_lengths(lengths, size):
+    def cost(batches):
+        return sum(len(batch) * max(batch) + BATCH_TOKENS for batch in batches)
+
+    chosen = [[lengths[row] for row in batch] for batch in of_close_lengths(lengths, size)]
+    ordered = sorted(lengths, reverse=True)
+    assert [length for batch in chosen for length in batch] == ordered
+    cuts = [
+        [ordered[start:end] for start, end in itertools.pairwise((0, *inner, len(ordered)))]
+        for count in range(len(ordered))
+        for inner in itertools.combinations(range(1, len(ordered)), count)
+    ]
+    assert cost(chosen) == min(cost(cut) for cut in cuts if max(map(len, cut)) <= size)
+
+
+@given(LENGTHS, st.integers(1, 9))
+def test_batches_of_close_lengths_hold_every_row_once(lengths, size):
+    batches = of_close_lengths(lengths, size)
+    assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
+    assert all(0 < len(batch) <= size for batch in batches)
 
 
 def test_long_texts_are_cut_before_their_end_of_sequence_and_counted():

@@ -1,6 +1,7 @@
 """A model's answers to a split: label likelihoods or generated text, with the loss beside them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -11,10 +12,11 @@ from transformers.modeling_outputs import BaseModelOutput
 from tuneoff.methods import AdaptedModel
 from tuneoff.spec import ClassificationSpec, Task
 from tuneoff.tasks import match_label
-from tuneoff.training.batches import IGNORED, Encoded, by_length, collate
+from tuneoff.training.batches import IGNORED, Encoded, by_length, collate, of_close_lengths
 from tuneoff.training.generation import greedy
 from tuneoff.training.likelihood import label_losses, token_losses
 from tuneoff.training.precision import Dtype, autocast
+from tuneoff.training.states import encodings
 
 
 class Answer(NamedTuple):
@@ -45,28 +47,31 @@ class Decoder(NamedTuple):
     def answers(self, encoded: Sequence[Encoded]) -> list[Answer]:
         """An answer for each example, in the order of the examples."""
         self.adapted.model.eval()
-        rows = by_length([len(example.input_ids) for example in encoded], self.batch_size)
+        group = by_length if self._scored is None else of_close_lengths
+        rows = group([len(example.input_ids) for example in encoded], self.batch_size)
         found: dict[int, Answer] = {}
         for batch in rows:
             found |= zip(batch, self._batch([encoded[row] for row in batch]), strict=True)
         return [found[row] for row in range(len(encoded))]
 
     def _batch(self, batch: Sequence[Encoded]) -> list[Answer]:
-        model = self.adapted.model
-        inputs = collate(
-            batch,
-            prompt_ids=self.adapted.prompt_ids,
-            pad_token_id=self.tokenizer.pad_token_id,
-            device=model.device,
-        )
-        mask = inputs["attention_mask"]
-        with autocast(model.device, self.dtype):
-            states = inputs.get("states")
-            if states is None:
-                states = model.encoder(input_ids=inputs["input_ids"], attention_mask=mask).last_hidden_state
-            if isinstance(self.task, ClassificationSpec) and self.task.scoring == "likelihood":
-                return self._by_likelihood(self.task, batch, states, mask)
-            return self._by_generation(batch, states, mask, inputs["labels"])
+        pad_token_id, device = self.tokenizer.pad_token_id, self.adapted.model.device
+        if batch[0].states is None:
+            limits = {"batch_size": self.batch_size, "pad_token_id": pad_token_id}
+            found = encodings(batch, self.adapted, **limits, dtype=self.dtype)
+            batch = [replace(row, states=states) for row, states in zip(batch, found, strict=True)]
+        inputs = collate(batch, prompt_ids=self.adapted.prompt_ids, pad_token_id=pad_token_id, device=device)
+        states, mask = inputs["states"], inputs["attention_mask"]
+        with autocast(device, self.dtype):
+            if self._scored is None:
+                return self._by_generation(batch, states, mask, inputs["labels"])
+            return self._by_likelihood(self._scored, batch, states, mask)
+
+    @property
+    def _scored(self) -> ClassificationSpec | None:
+        """The task, where the likelihoods of its labels' texts are the answer."""
+        task = self.task
+        return task if isinstance(task, ClassificationSpec) and task.scoring == "likelihood" else None
 
     def _by_likelihood(
         self, task: ClassificationSpec, batch: Sequence[Encoded], states: Tensor, mask: Tensor

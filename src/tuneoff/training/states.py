@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tuneoff.methods import AdaptedModel
-from tuneoff.training.batches import Encoded, by_length, collate
+from tuneoff.training.batches import Encoded, collate, of_close_lengths
 from tuneoff.training.precision import Dtype, autocast
 
 LIMIT = 2**30
@@ -36,12 +36,7 @@ def with_states(
         return rows
     key = _digest(rows, adapted, batch_size, dtype)
     if key not in _kept:
-        states: dict[int, Tensor] = {}
-        for batch in by_length([len(row.input_ids) for row in rows], batch_size):
-            states |= zip(
-                batch, _states([rows[row] for row in batch], adapted, pad_token_id, dtype), strict=True
-            )
-        _kept[key] = [states[row] for row in range(len(rows))]
+        _kept[key] = encodings(rows, adapted, batch_size=batch_size, pad_token_id=pad_token_id, dtype=dtype)
     _kept.move_to_end(key)
     while sum(state.nbytes for kept in _kept.values() for state in kept) > LIMIT:
         _kept.popitem(last=False)
@@ -58,13 +53,21 @@ def is_frozen(adapted: AdaptedModel) -> bool:
         return not adapted.model.encoder(input_ids=ids).last_hidden_state.requires_grad
 
 
-def _states(rows: Sequence[Encoded], adapted: AdaptedModel, pad_token_id: int, dtype: Dtype) -> list[Tensor]:
-    model = adapted.model
-    inputs = collate(rows, prompt_ids=(), pad_token_id=pad_token_id, device=model.device)
-    with autocast(model.device, dtype):
-        output = model.encoder(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
-    states = output.last_hidden_state
-    return [state[: len(row.input_ids)].clone() for state, row in zip(states, rows, strict=True)]
+def encodings(
+    rows: Sequence[Encoded], adapted: AdaptedModel, *, batch_size: int, pad_token_id: int, dtype: Dtype
+) -> list[Tensor]:
+    """The encoder's output for each row, a soft prompt in front: [P + S, H]."""
+    model, prompt_ids = adapted.model, adapted.prompt_ids
+    found: dict[int, Tensor] = {}
+    for batch in of_close_lengths([len(row.input_ids) for row in rows], batch_size):
+        chosen = [rows[row] for row in batch]
+        inputs = collate(chosen, prompt_ids=prompt_ids, pad_token_id=pad_token_id, device=model.device)
+        mask = inputs["attention_mask"]
+        with autocast(model.device, dtype):
+            states = model.encoder(input_ids=inputs["input_ids"], attention_mask=mask).last_hidden_state
+        lengths = mask.sum(dim=1).tolist()
+        found |= {row: state[:n].clone() for row, state, n in zip(batch, states, lengths, strict=True)}
+    return [found[row] for row in range(len(rows))]
 
 
 def _digest(rows: Sequence[Encoded], adapted: AdaptedModel, batch_size: int, dtype: Dtype) -> bytes:
