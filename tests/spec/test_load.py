@@ -200,6 +200,10 @@ def test_a_study_cannot_be_changed(tmp_path: Path) -> None:
             "init: text and init_text go together, but got init=text, init_text=None",
         ),
         (
+            "methods.l={kind: lora, scale_parameter: true}",
+            "scale_parameter is a setting of Adafactor, but got optim=adamw_torch; set optim: adafactor",
+        ),
+        (
             "methods.s={kind: stack, parts: [{kind: lora}, {kind: lora}]}",
             "each kind of method once, but got .*'lora', 'lora'",
         ),

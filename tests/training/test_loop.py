@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments
+from transformers.optimization import Adafactor
 
 from models import VOCABULARY, tiny_t5
 from tuneoff.errors import DivergedError
@@ -93,6 +94,9 @@ def trainer_losses(method, training, tmp_path, *, optim):
         disable_tqdm=True,
     )
     trainer = ListTrainer(batches, model=adapted.model, args=arguments, train_dataset=[0] * 40)
+    if method.scale_parameter:  # the name alone always means Adafactor without it
+        scaled = {"lr": method.learning_rate, "scale_parameter": True, "relative_step": False}
+        trainer.optimizer_cls_and_kwargs = Adafactor, scaled
     trainer.train()
     return [(row["loss"], row["grad_norm"]) for row in trainer.state.log_history if "loss" in row]
 
@@ -101,6 +105,7 @@ def trainer_losses(method, training, tmp_path, *, optim):
     ("method", "optim"),
     [
         (FullSpec(kind="full", learning_rate=1e-2), "adamw_torch"),
+        (FullSpec(kind="full", learning_rate=1e-2, optim="adafactor", scale_parameter=True), "adafactor"),
         (LoraSpec(kind="lora", learning_rate=1e-2), "adamw_torch"),
         (PrefixSpec(kind="prefix", length=3, projection=4, learning_rate=1e-2), "adamw_torch"),
         (

@@ -180,11 +180,20 @@ class TunedSpec(Spec):
 
     learning_rate: PositiveFloat
     optim: Literal["adamw_torch", "adafactor"] = "adamw_torch"
-    """Adafactor runs with T5's settings: a given rate, no parameter scaling."""
+    scale_parameter: bool = False
+    """With Adafactor: the rate is a share of each matrix's RMS, 1e-3 at least (Shazeer & Stern 2018)."""
     weight_decay: NonNegativeFloat | None = None
     """Overrides `training.weight_decay` for this method."""
     lr_scheduler_type: Scheduler | None = None
     """Overrides `training.lr_scheduler_type` for this method."""
+
+    @model_validator(mode="after")
+    def _scales_with_adafactor(self) -> Self:
+        if self.scale_parameter and self.optim != "adafactor":
+            raise ValueError(
+                f"scale_parameter is a setting of Adafactor, but got optim={self.optim}; set optim: adafactor"
+            )
+        return self
 
 
 class FullSpec(TunedSpec):

@@ -20,7 +20,7 @@ _NO_DECAY = [r"bias", r"layernorm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)", r"_norm
 def make_optimizer(adapted: AdaptedModel, training: TrainingSpec) -> torch.optim.Optimizer:
     """AdamW or Adafactor over the trained parameters, each part of a stack at its own rate.
 
-    Adafactor runs with T5's settings (Lester et al. 2021): a given rate, no parameter scaling.
+    Adafactor takes the rate as given (Lester et al. 2021), or as a share of each matrix's RMS.
     """
     decayed = set(get_parameter_names(adapted.model, [nn.LayerNorm], _NO_DECAY))
     names = {id(parameter): name for name, parameter in adapted.model.named_parameters()}
@@ -36,11 +36,12 @@ def make_optimizer(adapted: AdaptedModel, training: TrainingSpec) -> torch.optim
                     "params": parameters,
                     "lr": spec.learning_rate,
                     "weight_decay": weight_decay if decays else 0.0,
+                    "scale_parameter": spec.scale_parameter,
                 }
             )
     groups = [group for group in groups if group["params"]]
     if adapted.parts[0][0].optim == "adafactor":
-        return Adafactor(groups, scale_parameter=False, relative_step=False, warmup_init=False)
+        return Adafactor(groups, relative_step=False, warmup_init=False)
     return torch.optim.AdamW(groups, fused=True)
 
 
