@@ -63,7 +63,7 @@ def row_metric(metric: str) -> str:
 
 def example_scores(answers: pd.DataFrame, metric: str) -> pd.Series:
     """A metric of each test example, by its row."""
-    return answers.set_index(ROW)[row_metric(metric)]
+    return pd.Series(answers[row_metric(metric)].to_numpy(), index=answers[ROW].to_numpy())
 
 
 def joint_scores(by_seed: Mapping[int, pd.Series]) -> Scores | None:
