@@ -4,7 +4,9 @@
     python benchmarks/side_by_side.py --only training --methods lora --tasks sst2
 
 The model has flan-t5-small's geometry and random weights, rows have the token lengths of SST-2 and
-SAMSum. Before anything is timed, the contestants' losses on equal batches with equal weights must agree.
+SAMSum. Samples a second of training are tokens a second by the mean length of all rows, so that it
+does not matter whose batches happened to be short. Before anything is timed, the contestants' losses
+on equal batches with equal weights must agree.
 """
 
 import argparse
@@ -16,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,7 +62,9 @@ SOURCES = {
 }
 STEPS = {"sst2": 12, "samsum": 6}
 """Timed steps of a round."""
-TRAIN_ROWS = 160
+TRAIN_BATCHES = 50
+"""As many as are sorted by length together."""
+FEW_ROWS = 160
 """Few enough for the 20 steps of 8 rows of a study to use them all: only then encodings are stored."""
 TEST_ROWS = {"sst2": 192, "samsum": 24}
 
@@ -176,8 +181,15 @@ def copied(run: Prepared, theirs: torch.nn.Module, method: str) -> int:
     return len(stored)
 
 
-def our_steps(run: Prepared, steps: int, seed: int) -> Iterator[Callable[[], None]]:
-    """The optimiser steps of a round, ready to be called."""
+class Step(NamedTuple):
+    """An optimiser step, ready to be called, and its tokens of input, padding not counted."""
+
+    call: Callable[[], object]
+    tokens: int
+
+
+def our_steps(run: Prepared, steps: int, seed: int) -> Iterator[Step]:
+    """The steps of a round."""
     optimise = Optimise(
         run.adapted,
         run.spec.training,
@@ -187,18 +199,22 @@ def our_steps(run: Prepared, steps: int, seed: int) -> Iterator[Callable[[], Non
     )
     order = torch.Generator().manual_seed(seed)
     rows = run.data.encoded["train"]
-    for step, window in enumerate(windows(rows, run.spec.training, order=order, steps=steps)):
-        yield lambda window=window, step=step: optimise(window, step)
+    for number, window in enumerate(windows(rows, run.spec.training, order=order, steps=steps)):
+        tokens = sum(len(row.input_ids) for batch in window for row in batch)
+        yield Step(partial(optimise, window, number), tokens)
+
+
+def mean_length(run: Prepared) -> float:
+    """Tokens of a training row's input."""
+    return statistics.mean(len(row.input_ids) for row in run.data.encoded["train"])
 
 
 def train_ours(run: Prepared, task: str, seed: int) -> float:
     """Samples a second over a round of steps behind a first one."""
     first, *rest = our_steps(run, STEPS[task] + 1, seed)
-    first()
-    started = time.perf_counter()
-    for step in rest:
-        step()
-    return len(rest) * BATCH[task] / (time.perf_counter() - started)
+    first.call()
+    taken = seconds(lambda: [step.call() for step in rest])
+    return sum(step.tokens for step in rest) / mean_length(run) / taken
 
 
 def train_theirs(stock: Stock, folder: Path, task: str, model: torch.nn.Module, seed: int) -> float:
@@ -207,7 +223,8 @@ def train_theirs(stock: Stock, folder: Path, task: str, model: torch.nn.Module, 
     run = trainer(stock, folder, task, model, max_steps=STEPS[task] + 1, seed=seed)
     run.add_callback(clock)
     run.train()
-    return STEPS[task] * BATCH[task] / (clock.ends[-1] - clock.ends[0])
+    length = statistics.mean(len(row["input_ids"]) for row in run.train_dataset)
+    return (clock.tokens[-1] - clock.tokens[0]) / length / (clock.ends[-1] - clock.ends[0])
 
 
 def contest(
@@ -227,10 +244,11 @@ def train_line(folder: Path, task: str, method: str, rounds: int, peak: float) -
     check_losses(run, models[0], method)
     line = Line(f"{method}, {task}", "samples/s", [], [], [])
     contest(line, run, models, folder, task, rounds)
+    steps = list(our_steps(run, STEPS[task] // 2, 0))
     with FlopCounterMode(display=False) as counter:
-        for step in our_steps(run, STEPS[task], 0):
-            step()
-    products = counter.get_total_flops() / (STEPS[task] * BATCH[task])
+        for step in steps:
+            step.call()
+    products = counter.get_total_flops() * mean_length(run) / sum(step.tokens for step in steps)
     return line._replace(share=products * statistics.median(line.ours) / peak)
 
 
@@ -331,12 +349,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_model(folder / "model")
+        many = folder / "many"
+        many.mkdir()
+        (many / "model").symlink_to(folder / "model")
         for task in options.tasks:
-            write_rows(folder, task, train=TRAIN_ROWS, test=TEST_ROWS[task], longest=256)
+            count = {"test": TEST_ROWS[task], "longest": 256}
+            write_rows(folder, task, train=FEW_ROWS, **count)
+            write_rows(many, task, train=TRAIN_BATCHES * BATCH[task], **count)
         for task in options.tasks:
             if "training" in options.only:
                 for method in options.methods:
-                    print(train_line(folder, task, method, options.rounds, peak), flush=True)
+                    print(train_line(many, task, method, options.rounds, peak), flush=True)
             if "stored" in options.only:
                 print(stored_line(folder, task, options.rounds), flush=True)
             if "evaluation" in options.only:

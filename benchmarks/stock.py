@@ -22,6 +22,7 @@ from transformers import (
     Seq2SeqTrainer,
     Seq2SeqTrainingArguments,
     TrainerCallback,
+    TrainerState,
 )
 
 from tuneoff.training.precision import resolve_dtype
@@ -58,6 +59,7 @@ class Stock:
             disable_tqdm=True,
             logging_strategy="no",
             predict_with_generate=True,
+            include_num_input_tokens_seen="non_padding",
             generation_max_length=NEW_TOKENS[task] + 1,
             per_device_train_batch_size=BATCH[task],
             **({"per_device_eval_batch_size": BATCH[task]} | (known if self.knows else {}) | changes),
@@ -97,14 +99,16 @@ def rows_of(folder: Path, task: str, split: str, tokenizer: PreTrainedTokenizerB
 
 
 class Clock(TrainerCallback):
-    """When each step ended."""
+    """When each step ended, and how many tokens of input there were until then, padding not counted."""
 
     def __init__(self) -> None:
         self.ends: list[float] = []
+        self.tokens: list[float] = []
 
-    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+    def on_step_end(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
         """Called by the trainer."""
         self.ends.append(time.perf_counter())
+        self.tokens.append(state.num_input_tokens_seen)
 
 
 def trainer(stock: Stock, folder: Path, task: str, model: Any, **changes: Any) -> Seq2SeqTrainer:
