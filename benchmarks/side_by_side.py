@@ -356,6 +356,10 @@ def main() -> None:
             count = {"test": TEST_ROWS[task], "longest": 256}
             write_rows(folder, task, train=FEW_ROWS, **count)
             write_rows(many, task, train=TRAIN_BATCHES * BATCH[task], **count)
+        if "study" in options.only:
+            # first: a command's peak is never below that of the process it was started from
+            for line in study_lines(folder, max(1, options.rounds - 1)):
+                print(line, flush=True)
         for task in options.tasks:
             if "training" in options.only:
                 for method in options.methods:
@@ -364,9 +368,6 @@ def main() -> None:
                 print(stored_line(folder, task, options.rounds), flush=True)
             if "evaluation" in options.only:
                 print(evaluation_line(folder, task, options.rounds), flush=True)
-        if "study" in options.only:
-            for line in study_lines(folder, max(1, options.rounds - 1)):
-                print(line, flush=True)
 
 
 if __name__ == "__main__":
