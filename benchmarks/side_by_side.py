@@ -210,31 +210,31 @@ def mean_length(run: Prepared) -> float:
 
 
 def train_ours(run: Prepared, task: str, seed: int) -> float:
-    """Samples a second over a round of steps behind a first one."""
+    """Tokens of input a second over a round of steps behind a first one."""
     first, *rest = our_steps(run, STEPS[task] + 1, seed)
     first.call()
     taken = seconds(lambda: [step.call() for step in rest])
-    return sum(step.tokens for step in rest) / mean_length(run) / taken
+    return sum(step.tokens for step in rest) / taken
 
 
 def train_theirs(stock: Stock, folder: Path, task: str, model: torch.nn.Module, seed: int) -> float:
-    """Samples a second over a round of steps behind a first one."""
+    """Tokens of input a second over a round of steps behind a first one."""
     clock = Clock()
     run = trainer(stock, folder, task, model, max_steps=STEPS[task] + 1, seed=seed)
     run.add_callback(clock)
     run.train()
-    length = statistics.mean(len(row["input_ids"]) for row in run.train_dataset)
-    return (clock.tokens[-1] - clock.tokens[0]) / length / (clock.ends[-1] - clock.ends[0])
+    return (clock.tokens[-1] - clock.tokens[0]) / (clock.ends[-1] - clock.ends[0])
 
 
 def contest(
     line: Line, run: Prepared, models: Sequence[torch.nn.Module], folder: Path, task: str, rounds: int
 ) -> None:
     """Fills a line with rounds of training, the contestants in turn."""
+    length = mean_length(run)
     for seed in range(rounds):
-        line.ours.append(train_ours(run, task, seed))
-        line.stock.append(train_theirs(STOCK, folder, task, models[0], seed))
-        line.knowing.append(train_theirs(KNOWING, folder, task, models[1], seed))
+        line.ours.append(train_ours(run, task, seed) / length)
+        line.stock.append(train_theirs(STOCK, folder, task, models[0], seed) / length)
+        line.knowing.append(train_theirs(KNOWING, folder, task, models[1], seed) / length)
 
 
 def train_line(folder: Path, task: str, method: str, rounds: int, peak: float) -> Line:

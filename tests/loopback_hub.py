@@ -19,10 +19,11 @@ import re
 import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 _API = re.compile(
@@ -80,7 +81,7 @@ class LoopbackHub:
         self.requests: list[str] = []
 
     def __enter__(self) -> Self:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self))
         # not daemonic, so that leaving waits for the last answer
         self._server.daemon_threads = False
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -135,96 +136,99 @@ def _leads_elsewhere(name: str) -> bool:
     return name.startswith(("HF_", "HUGGING_FACE", "TRANSFORMERS_")) or name.lower().endswith("_proxy")
 
 
-def _handler(hub: LoopbackHub) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        # a client may keep its connection open for longer than the hub lives
-        timeout = 1
+class _Handler(BaseHTTPRequestHandler):
+    """Answers one connection's requests from the repositories of a hub."""
 
-        def do_GET(self) -> None:
-            self._answer(b"")
+    protocol_version = "HTTP/1.1"
+    # a client may keep its connection open for longer than the hub lives
+    timeout = 1
 
-        do_HEAD = do_GET
+    def __init__(self, hub: LoopbackHub, *connection: Any) -> None:
+        self._hub = hub
+        super().__init__(*connection)
 
-        def do_POST(self) -> None:
-            self._answer(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+    def do_GET(self) -> None:
+        self._answer(b"")
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
+    do_HEAD = do_GET
 
-        def _answer(self, body: bytes) -> None:
-            hub.requests.append(f"{self.command} {self.path}")
-            path = urlsplit(self.path).path
-            if match := _API.fullmatch(path):
-                kind, id, view, revision, rest = match.groups()
-                self._repository(kind, id, revision, view=view, rest=rest, body=body)
-            elif match := _FILE.fullmatch(path):
-                prefix, id, revision, name = match.groups()
-                self._repository("datasets" if prefix else "models", id, revision, view="file", rest=name)
-            else:
+    def do_POST(self) -> None:
+        self._answer(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def _answer(self, body: bytes) -> None:
+        self._hub.requests.append(f"{self.command} {self.path}")
+        path = urlsplit(self.path).path
+        if match := _API.fullmatch(path):
+            kind, id, view, revision, rest = match.groups()
+            self._repository(kind, id, revision, view=view, rest=rest, body=body)
+        elif match := _FILE.fullmatch(path):
+            prefix, id, revision, name = match.groups()
+            self._repository("datasets" if prefix else "models", id, revision, view="file", rest=name)
+        else:
+            self._refuse(404, "EntryNotFound")
+
+    def _repository(
+        self, kind: str, id: str, revision: str | None, *, view: str | None, rest: str, body: bytes = b""
+    ) -> None:
+        repository = self._hub.repository(kind, id)
+        if repository is None:
+            return self._refuse(401, "RepoNotFound")
+        if repository.gated and view == "file":
+            return self._refuse(401, "GatedRepo")
+        commit = repository.resolve(unquote(revision or "main"))
+        if commit is None:
+            return self._refuse(404, "RevisionNotFound")
+        return self._view(repository, commit, view=view, rest=unquote(rest or ""), body=body)
+
+    def _view(
+        self, repository: _Repository, commit: str, *, view: str | None, rest: str, body: bytes
+    ) -> None:
+        files = repository.commits[commit]
+        match view:
+            case "file" if rest in files:
+                self._send_file(commit, files[rest])
+            case "file":
+                self._refuse(404, "EntryNotFound", {"X-Repo-Commit": commit})
+            case "tree" if rest and not any(name.startswith(f"{rest}/") for name in files):
                 self._refuse(404, "EntryNotFound")
+            case "tree":
+                recursive = parse_qs(urlsplit(self.path).query).get("recursive") in (["true"], ["True"])
+                self._send_json(_tree(files, rest, recursive=recursive))
+            case "paths-info":
+                wanted = parse_qs(body.decode()).get("paths", [])
+                self._send_json([entry for entry in _entries(files) if entry["path"] in wanted])
+            case "refs":
+                main = {"name": "main", "ref": "refs/heads/main", "targetCommit": repository.head}
+                self._send_json({"branches": [main], "tags": [], "converts": []})
+            case _:
+                self._send_json(_info(repository, commit))
 
-        def _repository(
-            self, kind: str, id: str, revision: str | None, *, view: str | None, rest: str, body: bytes = b""
-        ) -> None:
-            repository = hub.repository(kind, id)
-            if repository is None:
-                return self._refuse(401, "RepoNotFound")
-            if repository.gated and view == "file":
-                return self._refuse(401, "GatedRepo")
-            commit = repository.resolve(unquote(revision or "main"))
-            if commit is None:
-                return self._refuse(404, "RevisionNotFound")
-            return self._view(repository, commit, view=view, rest=unquote(rest or ""), body=body)
+    def _send_file(self, commit: str, content: bytes) -> None:
+        headers = {"ETag": f'"{_digest(content)}"', "X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if asked is None:
+            return self._send(200, content, headers)
+        first, last = int(asked[1]), min(int(asked[2] or len(content)), len(content) - 1)
+        headers["Content-Range"] = f"bytes {first}-{last}/{len(content)}"
+        return self._send(206, content[first : last + 1], headers)
 
-        def _view(
-            self, repository: _Repository, commit: str, *, view: str | None, rest: str, body: bytes
-        ) -> None:
-            files = repository.commits[commit]
-            match view:
-                case "file" if rest in files:
-                    self._send_file(commit, files[rest])
-                case "file":
-                    self._refuse(404, "EntryNotFound", {"X-Repo-Commit": commit})
-                case "tree" if rest and not any(name.startswith(f"{rest}/") for name in files):
-                    self._refuse(404, "EntryNotFound")
-                case "tree":
-                    recursive = parse_qs(urlsplit(self.path).query).get("recursive") in (["true"], ["True"])
-                    self._send_json(_tree(files, rest, recursive=recursive))
-                case "paths-info":
-                    wanted = parse_qs(body.decode()).get("paths", [])
-                    self._send_json([entry for entry in _entries(files) if entry["path"] in wanted])
-                case "refs":
-                    main = {"name": "main", "ref": "refs/heads/main", "targetCommit": repository.head}
-                    self._send_json({"branches": [main], "tags": [], "converts": []})
-                case _:
-                    self._send_json(_info(repository, commit))
+    def _send_json(self, value: object) -> None:
+        self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
-        def _send_file(self, commit: str, content: bytes) -> None:
-            headers = {"ETag": f'"{_digest(content)}"', "X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
-            asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-            if asked is None:
-                return self._send(200, content, headers)
-            first, last = int(asked[1]), min(int(asked[2] or len(content)), len(content) - 1)
-            headers["Content-Range"] = f"bytes {first}-{last}/{len(content)}"
-            return self._send(206, content[first : last + 1], headers)
+    def _refuse(self, status: int, code: str, headers: Mapping[str, str] | None = None) -> None:
+        self._send(status, b"{}", {"X-Error-Code": code, "X-Error-Message": code} | dict(headers or {}))
 
-        def _send_json(self, value: object) -> None:
-            self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
-
-        def _refuse(self, status: int, code: str, headers: Mapping[str, str] | None = None) -> None:
-            self._send(status, b"{}", {"X-Error-Code": code, "X-Error-Message": code} | dict(headers or {}))
-
-        def _send(self, status: int, content: bytes, headers: Mapping[str, str]) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(content)
-
-    return Handler
+    def _send(self, status: int, content: bytes, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
 
 
 def _info(repository: _Repository, commit: str) -> dict[str, object]:

@@ -114,8 +114,7 @@ def epochs(
 
 def by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
     """Batches of row numbers, longest rows first, for evaluation."""
-    rows = sorted(range(len(lengths)), key=lambda row: -lengths[row])
-    return chunks(rows, batch_size)
+    return chunks(_longest_first(lengths), batch_size)
 
 
 def of_close_lengths(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
@@ -123,7 +122,7 @@ def of_close_lengths(lengths: Sequence[int], batch_size: int) -> list[list[int]]
 
     No other cut of the sorted rows has fewer padded tokens, where each batch counts as `BATCH_TOKENS` more.
     """
-    rows = sorted(range(len(lengths)), key=lambda row: -lengths[row])
+    rows = _longest_first(lengths)
     # of the cheapest cut of the first n rows, and where its last batch begins
     costs, starts = [0], [0]
     for end in range(1, len(rows) + 1):
@@ -138,6 +137,10 @@ def of_close_lengths(lengths: Sequence[int], batch_size: int) -> list[list[int]]
         batches.insert(0, rows[starts[end] : end])
         end = starts[end]
     return batches
+
+
+def _longest_first(lengths: Sequence[int]) -> list[int]:
+    return sorted(range(len(lengths)), key=lambda row: -lengths[row])
 
 
 def chunks(rows: list[Row], size: int) -> list[list[Row]]:

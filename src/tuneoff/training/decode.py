@@ -57,8 +57,9 @@ class Decoder(NamedTuple):
     def _batch(self, batch: Sequence[Encoded]) -> list[Answer]:
         pad_token_id, device = self.tokenizer.pad_token_id, self.adapted.model.device
         if batch[0].states is None:
-            limits = {"batch_size": self.batch_size, "pad_token_id": pad_token_id}
-            found = encodings(batch, self.adapted, **limits, dtype=self.dtype)
+            found = encodings(
+                batch, self.adapted, batch_size=self.batch_size, pad_token_id=pad_token_id, dtype=self.dtype
+            )
             batch = [replace(row, states=states) for row, states in zip(batch, found, strict=True)]
         inputs = collate(batch, prompt_ids=self.adapted.prompt_ids, pad_token_id=pad_token_id, device=device)
         states, mask = inputs["states"], inputs["attention_mask"]
