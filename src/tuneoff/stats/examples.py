@@ -16,6 +16,8 @@ from tuneoff.spec.results import PREDICTIONS_FILE, RUNS, reading
 ROW = "row"
 _COLUMNS = {"eval_accuracy": "correct"}
 """Columns of predictions whose mean is a run's score; one that is not listed has the score's name."""
+_NOT_JUDGED = "log_likelihood."
+"""How the columns of predictions start that stay in the file."""
 
 
 class Scores(NamedTuple):
@@ -35,7 +37,7 @@ class Scores(NamedTuple):
 
 
 def predictions(folder: Path, record: RunRecord) -> pd.DataFrame | None:
-    """A row per test example of a run; None where the run left none.
+    """A row per test example of a run, without likelihoods of labels; None where the run left none.
 
     Raises:
         StoreError: the file is damaged, or lacks the task's main metric.
@@ -45,13 +47,15 @@ def predictions(folder: Path, record: RunRecord) -> pd.DataFrame | None:
 
 
 def read_answers(path: Path, metric: str) -> pd.DataFrame:
-    """A row per test example from a file of predictions, which has the metric's column.
+    """A row per test example from a file of predictions, without likelihoods of labels.
 
     Raises:
         StoreError: the file is missing or damaged, or lacks the column.
     """
     with reading(path, pyarrow.ArrowException, KeyError):
-        table = pyarrow.parquet.ParquetFile(path).read(use_threads=False)
+        file = pyarrow.parquet.ParquetFile(path)
+        columns = [name for name in file.schema_arrow.names if not name.startswith(_NOT_JUDGED)]
+        table = file.read(columns, use_threads=False)
         table.schema.field(row_metric(metric))
         return table.to_pandas(use_threads=False)
 

@@ -1,13 +1,10 @@
 """A run against the untouched model and the best baseline, example by example."""
 
-from typing import NamedTuple
-
-import numpy as np
 import pandas as pd
 
-from tuneoff.stats.examples import ROW
 from tuneoff.stats.health.finding import Finding, RunEvidence, Texts, Verdict, answers, texts
-from tuneoff.stats.intervals import Interval, interval
+from tuneoff.stats.health.pairs import Difference, paired, paired_difference
+from tuneoff.stats.intervals import Interval
 
 FEWEST_CHANGES = 6
 """Examples whose score differs, at least: five that all point one way are a chance of 1 in 16."""
@@ -19,52 +16,23 @@ UNCHANGED_LOSS = 0.01
 """Relative change of the mean loss up to which even few equal answers are no chance."""
 
 
-class Difference(NamedTuple):
-    """How one run's scores differ from another's on the examples that both answered."""
-
-    mean: Interval
-    changed: int
-    """Examples whose scores differ."""
-
-
-def paired(ours: pd.DataFrame, theirs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of both that have the same number, in order of these numbers."""
-    rows = ours[ROW].to_numpy()
-    if (rows[1:] > rows[:-1]).all() and np.array_equal(rows, theirs[ROW].to_numpy()):
-        return ours, theirs
-    ours, theirs = ours.set_index(ROW).sort_index(), theirs.set_index(ROW).sort_index()
-    shared = ours.index.intersection(theirs.index)
-    return ours.loc[shared], theirs.loc[shared]
-
-
-def paired_difference(ours: pd.DataFrame, theirs: pd.DataFrame, column: str) -> Difference | None:
-    """Ours minus theirs over the shared rows, with Student's interval; None where no row is shared."""
-    one, other = paired(ours, theirs)
-    if one.empty:
-        return None
-    differences = one[column].to_numpy(dtype=float) - other[column].to_numpy(dtype=float)
-    return Difference(interval(differences[None]), int((differences != 0).sum()))
-
-
 def worse_than_untouched(run: RunEvidence) -> Finding | None:
     """The untouched model answers better, beyond chance."""
-    if run.untouched is None or not run.trained:
+    if not run.trained:
         return None
-    return _worse(run, "worse than untouched", "the untouched model", run.untouched)
+    return _worse(run, "worse than untouched", "the untouched model", run.against_untouched)
 
 
 def worse_than_baseline(run: RunEvidence) -> Finding | None:
     """A baseline without the model answers better, beyond chance."""
-    if run.baseline is None:
+    if run.baseline is None or run.predictions is None:
         return None
     name, predictions = run.baseline
-    return _worse(run, "worse than baseline", f"the baseline '{name}'", predictions)
+    difference = paired_difference(run.predictions, predictions, run.row_metric)
+    return _worse(run, "worse than baseline", f"the baseline '{name}'", difference)
 
 
-def _worse(run: RunEvidence, verdict: Verdict, other: str, theirs: pd.DataFrame) -> Finding | None:
-    if run.predictions is None:
-        return None
-    difference = paired_difference(run.predictions, theirs, run.row_metric)
+def _worse(run: RunEvidence, verdict: Verdict, other: str, difference: Difference | None) -> Finding | None:
     if difference is None or difference.mean.high >= 0 or difference.changed < FEWEST_CHANGES:
         return None
     return Finding(
@@ -82,10 +50,13 @@ def no_effect(run: RunEvidence) -> Finding | None:
     """The trained model answers as the untouched one does, and no better or worse."""
     if run.predictions is None or run.untouched is None or not run.trained:
         return None
-    ours, theirs = paired(run.predictions, run.untouched)
-    difference = paired_difference(run.predictions, run.untouched, run.row_metric)
+    difference = run.against_untouched
     if difference is None or _differs(difference):
         return None
+    # where a score differs, so does the answer
+    if difference.changed > UNCHANGED_SHARE * difference.mean.examples:
+        return None
+    ours, theirs = paired(run.predictions, run.untouched)
     changed = int((_written(ours) != _written(theirs)).sum())
     if changed > UNCHANGED_SHARE * len(ours):
         return None

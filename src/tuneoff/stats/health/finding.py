@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tuneoff.spec import CurvePoint, NoneSpec, RunRecord
 from tuneoff.stats.examples import row_metric
+from tuneoff.stats.health.pairs import Difference, paired_difference
 
 Verdict = Literal[
     "diverged",
@@ -96,6 +97,13 @@ class RunEvidence:
     def row_metric(self) -> str:
         """The column of predictions whose mean is the main metric."""
         return row_metric(self.metric)
+
+    @cached_property
+    def against_untouched(self) -> Difference | None:
+        """The run's scores minus the untouched model's; None where one of them has no answers."""
+        if self.predictions is None or self.untouched is None:
+            return None
+        return paired_difference(self.predictions, self.untouched, self.row_metric)
 
     @cached_property
     def evaluations(self) -> tuple[Evaluation, ...]:

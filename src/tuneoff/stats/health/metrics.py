@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from tuneoff.spec import RunRecord
-from tuneoff.stats.health.compared import paired
 from tuneoff.stats.health.finding import Finding, answers
+from tuneoff.stats.health.pairs import paired
 
 FEWEST_RUNS = 3
 """Different values, at least: two runs can meet a relation by chance, and one meets many."""
