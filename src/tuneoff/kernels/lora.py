@@ -27,9 +27,10 @@ class _Summed(torch.autograd.Function):
         inputs = x.reshape(-1, x.shape[-1])  # [N, in]
         outputs = gradients[0].reshape(-1, len(summed))  # [N, out]
         to_x = gradients[0] @ summed if ctx.needs_input_grad[0] else None
-        to_a = (outputs @ b).t() @ inputs  # [r, in]
-        to_b = outputs.t() @ (inputs @ a.t())  # [out, r]
-        return to_x, None, to_a.mul_(ctx.scaling), to_b.mul_(ctx.scaling), None
+        # with r as the rows of every product: with r as columns a CPU takes three to ten times as long
+        to_a = (b.t() @ outputs.t()) @ inputs  # [r, in]
+        to_b = (a @ inputs.t()) @ outputs  # [r, out]
+        return to_x, None, to_a.mul_(ctx.scaling), to_b.mul_(ctx.scaling).t(), None
 
 
 @final
