@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -156,10 +157,11 @@ def _starting_workers(folder: Path, process: psutil.Process) -> bool:
     return any("spawn_main" in " ".join(child.cmdline()) for child in process.children())
 
 
-def _interrupted(
+@contextmanager
+def _running(
     folder: Path, *options: str, when: Callable[[Path, psutil.Process], bool]
-) -> "subprocess.CompletedProcess[str]":
-    """A run that gets Ctrl-C, with its whole group, at a certain moment."""
+) -> Iterator["subprocess.Popen[str]"]:
+    """A long run in a group of its own, at a certain moment."""
     long = [
         "--set",
         "training={max_steps: 1000000, eval_steps: 1000000}",
@@ -176,9 +178,7 @@ def _interrupted(
     ) as process:
         while process.poll() is None and not when(folder, psutil.Process(process.pid)):
             time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGINT)
-        out, err = process.communicate(timeout=120)
-    return subprocess.CompletedProcess(command, process.returncode, out, err)
+        yield process
 
 
 @pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX")
@@ -190,8 +190,21 @@ def _interrupted(
 def test_ctrl_c_is_no_traceback_and_the_same_command_goes_on(
     tmp_path: Path, options: list[str], when: Callable[[Path, psutil.Process], bool]
 ) -> None:
-    done = _interrupted(tmp_path, *options, when=when)
-    assert (done.returncode, done.stderr) == (130, "")
-    assert "interrupted; the same command goes on where this one stopped" in done.stdout
+    with _running(tmp_path, *options, when=when) as process:
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (130, "")
+    assert "interrupted; the same command goes on where this one stopped" in out
     states = {record.spec.method_name: record.state for record in read_records(tmp_path / "out")}
     assert states == ({} if options else {"zero_shot": "complete", "lora": "cancelled"})
+
+
+def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
+    with _running(tmp_path, "--executor", "process", "--workers", "1", when=_in_training) as process:
+        workers = psutil.Process(process.pid).children()
+        process.kill()
+        process.wait()
+        _, left = psutil.wait_procs(workers, timeout=20)
+        for worker in left:
+            worker.kill()
+    assert left == []

@@ -1,6 +1,7 @@
 """Where runs are done: in this process, or in several on this machine."""
 
 import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -164,3 +165,12 @@ def _start_worker(threads: int) -> None:
     # for systems without signal masks
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Ends this worker when the process that started it has ended, however it did: no one asks for more."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
