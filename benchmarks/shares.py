@@ -1,0 +1,141 @@
+"""Where the time of training steps goes, in tuneoff and in Seq2SeqTrainer with PEFT: a profile of each.
+
+    python benchmarks/shares.py                  # some ten minutes on 2 cores
+    python benchmarks/shares.py --methods lora --tasks sst2
+
+Model, rows and contestants are those of `side_by_side.py`. `at most` is what a contestant would reach in
+samples a second if its products ran at the machine's peak and were all there is.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+
+from lengths import write_model, write_rows
+from side_by_side import (
+    METHODS,
+    SOURCES,
+    STEPS,
+    TEST_ROWS,
+    TRAIN_BATCHES,
+    matrix_peak,
+    mean_length,
+    our_steps,
+    prepared,
+    seconds,
+    stock_model,
+)
+from stock import BATCH, KNOWING, STOCK, Clock, Stock, trainer
+
+PRODUCTS = "products"
+KINDS: Mapping[str, tuple[str, ...]] = {
+    PRODUCTS: ("mm", "addmm", "bmm", "baddbmm"),
+    "fused attention": (
+        "_scaled_dot_product_flash_attention_for_cpu",
+        "_scaled_dot_product_flash_attention_for_cpu_backward",
+    ),
+    "random numbers": ("bernoulli_", "random_"),
+    "one pass over elements": (
+        *("mul", "mul_", "div", "div_", "add", "add_", "sub", "neg", "pow", "sqrt", "rsqrt", "ge", "where"),
+        *("tanh", "tanh_backward", "gelu", "gelu_backward", "_softmax", "_softmax_backward_data", "sum"),
+        *("_log_softmax", "_log_softmax_backward_data", "mean", "copy_", "fill_", "cat", "masked_fill_"),
+    ),
+    "optimiser": ("_fused_adamw_", "linalg_vector_norm"),
+}
+HEAD = (
+    f"| work | contestant | samples/s | {' | '.join(KINDS)} | rest | products, share of peak | at most |\n"
+    f"|---|---|--:|{'--:|' * (len(KINDS) + 3)}"
+)
+
+
+class Training(NamedTuple):
+    """Some training steps of a contestant, done at each call."""
+
+    contestant: str
+    samples: Callable[[], float]
+    """Does them, and says how many rows of mean length they were."""
+
+
+def trainings(folder: Path, task: str, method: str) -> Iterator[Training]:
+    """The contestants' training of a method on a task."""
+    run = prepared(folder, task, method)
+    length = mean_length(run)
+
+    def ours() -> float:
+        steps = list(our_steps(run, STEPS[task], 0))
+        for step in steps:
+            step.call()
+        return sum(step.tokens for step in steps) / length
+
+    yield Training("tuneoff", ours)
+    yield Training("(a)", _theirs(STOCK, folder, task, method, length))
+    yield Training("(b)", _theirs(KNOWING, folder, task, method, length))
+
+
+def _theirs(stock: Stock, folder: Path, task: str, method: str, length: float) -> Callable[[], float]:
+    model = stock_model(folder, method)
+
+    def samples() -> float:
+        clock = Clock()
+        run = trainer(stock, folder, task, model, max_steps=STEPS[task])
+        run.add_callback(clock)
+        run.train()
+        return clock.tokens[-1] / length
+
+    return samples
+
+
+def line(work: str, training: Training, peak: float) -> str:
+    """A row of the table: `peak` in operations a second."""
+    training.samples()
+    with FlopCounterMode(display=False) as counter:
+        samples = training.samples()
+    taken = seconds(training.samples)
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        training.samples()
+    spent = {event.key.removeprefix("aten::"): event.self_cpu_time_total for event in profiled.key_averages()}
+    total = sum(spent.values())
+    kinds = {kind: sum(spent.get(name, 0.0) for name in names) for kind, names in KINDS.items()}
+    work_rate = counter.get_total_flops() / (kinds[PRODUCTS] / 1e6)
+    shares = [*(value / total for value in kinds.values()), 1 - sum(kinds.values()) / total, work_rate / peak]
+    cells = [
+        work,
+        training.contestant,
+        f"{samples / taken:.3g}",
+        *(f"{share:.0%}" for share in shares),
+        f"{samples / counter.get_total_flops() * peak:.3g}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Prints the table as it grows."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--methods", nargs="+", default=["full", "lora"], choices=list(METHODS))
+    parser.add_argument("--tasks", nargs="+", default=list(SOURCES), choices=list(SOURCES))
+    options = parser.parse_args()
+    peak = matrix_peak()
+    print(
+        f"{torch.get_num_threads()} threads, {peak / 1e9:.0f} GFLOPS in float32 products\n\n{HEAD}",
+        flush=True,
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_model(folder / "model")
+        for task in options.tasks:
+            write_rows(folder, task, train=TRAIN_BATCHES * BATCH[task], test=TEST_ROWS[task], longest=256)
+            for method in options.methods:
+                for training in trainings(folder, task, method):
+                    print(line(f"{method}, {task}", training, peak), flush=True)
+
+
+if __name__ == "__main__":
+    main()
