@@ -1,7 +1,7 @@
 """The tables of circumstances: configuration, data, versions and machine, seeds, wall time."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
 from tuneoff.report.data import ReportData
@@ -86,12 +86,15 @@ def differing(data: ReportData) -> tuple[str, ...]:
 
 def seeds_table(data: ReportData) -> Table:
     """A row per seed with the seed of each random stream."""
-    streams = dict.fromkeys(name for record in data.records for name in record.seeds)
-    rows = []
-    for seed in data.study.seeds:
-        own = [record.seeds for record in data.records if record.spec.seed == seed]
-        values = (dict.fromkeys(str(one[name]) for one in own if name in one) for name in streams)
-        rows.append((str(seed), *(", ".join(value) or ABSENT for value in values)))
+    used = defaultdict[int, dict[str, dict[str, None]]](lambda: defaultdict(dict))
+    for record in data.records:
+        for stream, value in record.seeds.items():
+            used[record.spec.seed][stream][str(value)] = None
+    streams = tuple(dict.fromkeys(stream for record in data.records for stream in record.seeds))
+    rows = [
+        (str(seed), *(", ".join(used[seed][stream]) or ABSENT for stream in streams))
+        for seed in data.study.seeds
+    ]
     return Table(("Seed", *streams), tuple(rows), left=0)
 
 
