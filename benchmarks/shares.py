@@ -10,6 +10,7 @@ samples a second if its products ran at the machine's peak and were all there is
 import argparse
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +32,7 @@ from side_by_side import (
     seconds,
     stock_model,
 )
-from stock import BATCH, KNOWING, STOCK, Clock, Stock, trainer
+from stock import BATCH, KNOWING, STOCK, trained
 
 PRODUCTS = "products"
 KINDS: Mapping[str, tuple[str, ...]] = {
@@ -74,21 +75,9 @@ def trainings(folder: Path, task: str, method: str) -> Iterator[Training]:
         return sum(step.tokens for step in steps) / length
 
     yield Training("tuneoff", ours)
-    yield Training("(a)", _theirs(STOCK, folder, task, method, length))
-    yield Training("(b)", _theirs(KNOWING, folder, task, method, length))
-
-
-def _theirs(stock: Stock, folder: Path, task: str, method: str, length: float) -> Callable[[], float]:
-    model = stock_model(folder, method)
-
-    def samples() -> float:
-        clock = Clock()
-        run = trainer(stock, folder, task, model, max_steps=STEPS[task])
-        run.add_callback(clock)
-        run.train()
-        return clock.tokens[-1] / length
-
-    return samples
+    for name, stock in (("(a)", STOCK), ("(b)", KNOWING)):
+        theirs = partial(trained, stock, folder, task, stock_model(folder, method), steps=STEPS[task])
+        yield Training(name, lambda theirs=theirs: theirs().tokens[-1] / length)
 
 
 def line(work: str, training: Training) -> str:

@@ -27,7 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForSeq2SeqLM, T5ForConditionalGeneration
 
 from lengths import write_model, write_rows
-from stock import BATCH, KNOWING, STOCK, Clock, Stock, method_on, trainer
+from stock import BATCH, KNOWING, STOCK, Stock, method_on, trained, trainer
 from tuneoff.spec import expand, load_study
 from tuneoff.training.batches import collate
 from tuneoff.training.loop import Optimise, windows
@@ -219,10 +219,7 @@ def train_ours(run: Prepared, task: str, seed: int) -> float:
 
 def train_theirs(stock: Stock, folder: Path, task: str, model: torch.nn.Module, seed: int) -> float:
     """Tokens of input a second over a round of steps behind a first one."""
-    clock = Clock()
-    run = trainer(stock, folder, task, model, max_steps=STEPS[task] + 1, seed=seed)
-    run.add_callback(clock)
-    run.train()
+    clock = trained(stock, folder, task, model, steps=STEPS[task] + 1, seed=seed)
     return (clock.tokens[-1] - clock.tokens[0]) / (clock.ends[-1] - clock.ends[0])
 
 

@@ -130,6 +130,15 @@ def trainer(stock: Stock, folder: Path, task: str, model: Any, **changes: Any) -
     return made
 
 
+def trained(stock: Stock, folder: Path, task: str, model: Any, *, steps: int, seed: int = 0) -> Clock:
+    """The times and tokens of a training of so many steps."""
+    clock = Clock()
+    run = trainer(stock, folder, task, model, max_steps=steps, seed=seed)
+    run.add_callback(clock)
+    run.train()
+    return clock
+
+
 def small_study(stock: Stock, folder: Path) -> None:
     """What `side_by_side.STUDY` asks for: every method with every seed, trained, validated and tested."""
     for seed in (0, 1):
