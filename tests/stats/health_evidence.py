@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow
 
 from tuneoff.spec import CurvePoint, DataReport, RunRecord, SplitReport, StudySpec, expand
+from tuneoff.stats.answers import Answers
 from tuneoff.stats.health import RunEvidence, diagnose
 
 SPLIT = SplitReport(
@@ -91,6 +93,26 @@ def written(
         for row, (text, score) in enumerate(zip(answers, rouge, strict=True))
     ]
     return pd.DataFrame(rows).assign(loss=loss + 0.5 * np.sin(np.arange(len(rows))), **columns)
+
+
+def answered(table: pd.DataFrame) -> Answers:
+    return Answers.of_table(pyarrow.Table.from_pandas(table, preserve_index=False))
+
+
+def judged(
+    record: RunRecord,
+    curve: Sequence[CurvePoint] = (),
+    answers: pd.DataFrame | None = None,
+    untouched: pd.DataFrame | None = None,
+    baseline: tuple[str, pd.DataFrame] | None = None,
+) -> RunEvidence:
+    return RunEvidence(
+        record,
+        tuple(curve),
+        None if answers is None else answered(answers),
+        None if untouched is None else answered(untouched),
+        None if baseline is None else (baseline[0], answered(baseline[1])),
+    )
 
 
 def waves(count: int, mean: float, *, phase: float = 0.0) -> list[float]:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from health_evidence import LABELS, TEXTS, a_record
+from health_evidence import LABELS, TEXTS, a_record, judged
 from tuneoff.spec import CurvePoint
 from tuneoff.stats.health import RunEvidence
 
@@ -67,7 +67,7 @@ class Learned(NamedTuple):
             }
         )
         record = a_record(LABELS if labels else TEXTS, best_step=steps[best])
-        return RunEvidence(record, tuple(evaluated + logged), predictions)
+        return judged(record, evaluated + logged, predictions)
 
 
 def classifier(seed: int) -> Learned:

@@ -10,7 +10,8 @@ import pytest
 from tuneoff.errors import StoreError
 from tuneoff.spec import RunRecord, StudySpec, expand
 from tuneoff.stats import judge
-from tuneoff.stats.examples import Scores, example_scores, joint_scores, predictions, read_answers
+from tuneoff.stats.answers import answers_of, read_answers
+from tuneoff.stats.examples import RunScores, Scores, joint_scores
 
 REVIEWS = {
     "kind": "classification",
@@ -54,29 +55,33 @@ def write(folder: Path, record: RunRecord, **columns: Sequence[Any]) -> Path:
 
 def joint(folder: Path, records: Sequence[RunRecord]) -> Scores | None:
     """The scores of records of one cell, as read from the folder."""
-    read = {record.spec.seed: (record, predictions(folder, record)) for record in records}
+    read = {record.spec.seed: (record, answers_of(folder, record)) for record in records}
     return joint_scores(
         {
-            seed: example_scores(answers, record.spec.task.main_metric)
+            seed: RunScores(answers.rows, answers.scores(record.spec.task.main_metric))
             for seed, (record, answers) in read.items()
             if answers is not None
         }
     )
 
 
-def test_predictions_are_read_as_they_were_written(tmp_path: Path) -> None:
+def test_predictions_are_read_in_the_order_of_their_rows(tmp_path: Path) -> None:
     (record,) = runs(seeds=[0])
-    columns = {"row": [3, 5], "prediction": ["0", "1"], "correct": [1.0, 0.0]}
-    path = write(tmp_path, record, **columns)
-    read = predictions(tmp_path, record)
+    columns = {"row": [5, 3, 4], "prediction": ["1", None, "0"], "correct": [0.0, 1.0, 0.0]}
+    path = write(tmp_path, record, **columns, cut=[True, None, False])
+    read = answers_of(tmp_path, record)
     assert read is not None
-    assert read.to_dict("list") == columns
-    pd.testing.assert_frame_equal(read_answers(path, "eval_accuracy"), read)
+    assert read.rows.tolist() == [3, 4, 5]
+    assert read.given.tolist() == ["", "0", "1"]
+    assert read.scores("eval_accuracy").tolist() == [1.0, 0.0, 0.0]
+    np.testing.assert_array_equal(read.numbers("cut"), [np.nan, 0, 1])
+    assert read.at(np.array([3, 5])).given.tolist() == ["", "1"]
+    np.testing.assert_array_equal(read_answers(path, "eval_accuracy").rows, read.rows)
 
 
 def test_a_run_that_left_no_predictions_has_none(tmp_path: Path) -> None:
     (record,) = runs(seeds=[0])
-    assert predictions(tmp_path, record) is None
+    assert answers_of(tmp_path, record) is None
 
 
 def test_damaged_predictions_are_named_with_what_to_do(tmp_path: Path) -> None:
@@ -84,14 +89,14 @@ def test_damaged_predictions_are_named_with_what_to_do(tmp_path: Path) -> None:
     path = write(tmp_path, record, row=[0], correct=[1.0])
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(StoreError, match=f"{record.run_id}.*delete the folder it is in"):
-        predictions(tmp_path, record)
+        answers_of(tmp_path, record)
 
 
 def test_predictions_without_the_metric_are_refused(tmp_path: Path) -> None:
     (record,) = runs(DIALOGUES, seeds=[0])
     write(tmp_path, record, row=[0], correct=[1.0])
     with pytest.raises(StoreError, match=record.run_id):
-        predictions(tmp_path, record)
+        answers_of(tmp_path, record)
 
 
 def test_a_cell_is_a_row_per_seed_and_a_column_per_example(tmp_path: Path) -> None:

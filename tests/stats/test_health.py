@@ -25,6 +25,7 @@ from health_evidence import (
     balanced,
     evidence_of,
     falling_together,
+    judged,
     labelled,
     mostly_right,
     verdicts,
@@ -32,21 +33,21 @@ from health_evidence import (
     written,
 )
 from tuneoff.spec import RunFailure
-from tuneoff.stats.health import SEVERITY, Finding, RunEvidence, diagnose
+from tuneoff.stats.health import SEVERITY, Finding, diagnose
 
 
 def test_a_healthy_run_has_no_findings() -> None:
-    assert diagnose(RunEvidence(a_record(), RISING, GOOD, untouched=WEAK, baseline=("tf-idf", WEAK))) == ()
+    assert diagnose(judged(a_record(), RISING, GOOD, untouched=WEAK, baseline=("tf-idf", WEAK))) == ()
 
 
 def test_what_is_absent_is_not_judged() -> None:
-    assert diagnose(RunEvidence(a_record(data=None))) == ()
+    assert diagnose(judged(a_record(data=None))) == ()
 
 
 @pytest.mark.parametrize("state", ["failed", "out_of_memory", "cancelled"])
 def test_a_run_that_did_not_end_has_its_state_and_no_findings(state: str) -> None:
     record = a_record(state=state, failure=RunFailure(kind="OSError", message="no space"))
-    assert diagnose(RunEvidence(record, a_curve([1, 9, 20], [0.5, 0.4, 0.3]))) == ()
+    assert diagnose(judged(record, a_curve([1, 9, 20], [0.5, 0.4, 0.3]))) == ()
 
 
 def test_every_verdict_has_a_severity() -> None:
@@ -58,7 +59,7 @@ def test_every_verdict_has_a_severity() -> None:
 
 class TestNoEffect:
     def test_the_answers_of_the_untouched_model(self) -> None:
-        found = RunEvidence(a_record(), (), GOOD, untouched=GOOD)
+        found = judged(a_record(), (), GOOD, untouched=GOOD)
         assert verdicts(found) == ["no effect"]
         assert "1,000 of 1,000 test answers" in evidence_of("no effect", found)
 
@@ -66,25 +67,25 @@ class TestNoEffect:
         texts = [f"answer {row}" for row in range(400)]
         almost = [text if row % 200 else text + "!" for row, text in enumerate(texts)]
         scores = waves(400, 0.3)
-        found = RunEvidence(a_record(TEXTS), (), written(almost, scores), untouched=written(texts, scores))
+        found = judged(a_record(TEXTS), (), written(almost, scores), untouched=written(texts, scores))
         assert "398 of 400 test answers" in evidence_of("no effect", found)
 
     def test_other_texts_are_an_effect_even_at_the_same_score(self) -> None:
         one, other = ([f"{word} {row}" for row in range(400)] for word in ("said", "told"))
         scores = waves(400, 0.3)
-        found = RunEvidence(a_record(TEXTS), (), written(one, scores), untouched=written(other, scores))
+        found = judged(a_record(TEXTS), (), written(one, scores), untouched=written(other, scores))
         assert verdicts(found) == []
 
     def test_a_few_answers_that_all_became_right_are_an_effect(self) -> None:
         better = GOOD.copy()
         better.loc[GOOD.index[GOOD["correct"] == 0][:9], ["prediction", "correct"]] = ["1", 1.0]
-        assert verdicts(RunEvidence(a_record(), (), better, untouched=GOOD)) == []
+        assert verdicts(judged(a_record(), (), better, untouched=GOOD)) == []
 
     def test_few_equal_answers_are_chance_unless_the_loss_is_equal_as_well(self) -> None:
         few = labelled(balanced(20), mostly_right(balanced(20), wrong_every=8), loss=0.3)
         moved = few.assign(loss=few["loss"] - 0.05)
-        assert verdicts(RunEvidence(a_record(), (), few, untouched=moved)) == []
-        assert verdicts(RunEvidence(a_record(), (), few, untouched=few)) == ["no effect"]
+        assert verdicts(judged(a_record(), (), few, untouched=moved)) == []
+        assert verdicts(judged(a_record(), (), few, untouched=few)) == ["no effect"]
 
     def test_answers_that_are_no_label_are_told_apart_by_their_text(self) -> None:
         task = LABELS | {"scoring": "generate"}
@@ -92,47 +93,47 @@ class TestNoEffect:
             labelled(REFERENCES, [None] * 1000).assign(text=[f"{word} {row}" for row in range(1000)])
             for word in ("la", "lo")
         )
-        assert "no effect" not in verdicts(RunEvidence(a_record(task), (), one, untouched=other))
-        assert "no effect" in verdicts(RunEvidence(a_record(task), (), one, untouched=one))
+        assert "no effect" not in verdicts(judged(a_record(task), (), one, untouched=other))
+        assert "no effect" in verdicts(judged(a_record(task), (), one, untouched=one))
 
     def test_the_untouched_model_itself_is_not_accused(self) -> None:
-        assert verdicts(RunEvidence(a_record(method=UNTOUCHED), (), GOOD, untouched=GOOD)) == []
+        assert verdicts(judged(a_record(method=UNTOUCHED), (), GOOD, untouched=GOOD)) == []
 
 
 class TestCollapsed:
     def test_one_label_for_nearly_all(self) -> None:
         answers = [0 if row % 50 == 3 else 1 for row in range(1000)]
-        told = evidence_of("collapsed", RunEvidence(a_record(), (), labelled(REFERENCES, answers)))
+        told = evidence_of("collapsed", judged(a_record(), (), labelled(REFERENCES, answers)))
         assert told.startswith("98.0% of 1,000 test answers are 'good'")
         assert told.endswith("the commonest reference, 'bad', has 50.0%")
 
     def test_the_untouched_model_can_collapse_too(self) -> None:
         one = labelled(REFERENCES, [1] * 1000)
-        assert "collapsed" in verdicts(RunEvidence(a_record(method=UNTOUCHED), (), one))
+        assert "collapsed" in verdicts(judged(a_record(method=UNTOUCHED), (), one))
 
     def test_no_label_at_all_is_one_answer(self) -> None:
         none = labelled(REFERENCES, [None] * 1000)
-        told = evidence_of("collapsed", RunEvidence(a_record(LABELS | {"scoring": "generate"}), (), none))
+        told = evidence_of("collapsed", judged(a_record(LABELS | {"scoring": "generate"}), (), none))
         assert "100.0% of 1,000 test answers are no label" in told
 
     def test_one_text_whatever_its_case_and_spaces(self) -> None:
         texts = [" Hello there " if row % 2 else "hello  THERE" for row in range(100)]
-        told = evidence_of("collapsed", RunEvidence(a_record(TEXTS), (), written(texts, waves(100, 0.1))))
+        told = evidence_of("collapsed", judged(a_record(TEXTS), (), written(texts, waves(100, 0.1))))
         assert "100.0% of 100 test answers are 'hello there'" in told
 
     def test_a_handful_of_texts(self) -> None:
         texts = [f"text {row % 5}" for row in range(100)]
-        told = evidence_of("collapsed", RunEvidence(a_record(TEXTS), (), written(texts, waves(100, 0.1))))
+        told = evidence_of("collapsed", judged(a_record(TEXTS), (), written(texts, waves(100, 0.1))))
         assert "5 different texts" in told
 
     def test_a_skewed_model_on_skewed_references_is_none(self) -> None:
         references = [1 if row % 20 == 0 else 0 for row in range(1000)]
         half_found = [value if row % 40 else 0 for row, value in enumerate(references)]
-        assert "collapsed" not in verdicts(RunEvidence(a_record(), (), labelled(references, half_found)))
+        assert "collapsed" not in verdicts(judged(a_record(), (), labelled(references, half_found)))
 
     def test_one_answer_where_the_references_hardly_vary_is_none(self) -> None:
         references = [1 if row < 3 else 0 for row in range(1000)]
-        assert "collapsed" not in verdicts(RunEvidence(a_record(), (), labelled(references, [0] * 1000)))
+        assert "collapsed" not in verdicts(judged(a_record(), (), labelled(references, [0] * 1000)))
 
 
 class TestWorse:
@@ -141,9 +142,7 @@ class TestWorse:
         texts = [f"text {row}" for row in range(80)]
         others = [f"other {row}" for row in range(80)]
         record = a_record(TEXTS)
-        found = RunEvidence(
-            record, (), written(texts, ours.tolist()), untouched=written(others, theirs.tolist())
-        )
+        found = judged(record, (), written(texts, ours.tolist()), untouched=written(others, theirs.tolist()))
         differences = ours - theirs
         low, high = student.interval(
             0.95, 79, loc=differences.mean(), scale=differences.std(ddof=1) / math.sqrt(80)
@@ -154,36 +153,34 @@ class TestWorse:
     def test_a_difference_within_chance_is_none(self) -> None:
         slightly = labelled(REFERENCES, mostly_right(REFERENCES, wrong_every=7, start=3))
         assert slightly["correct"].mean() < GOOD["correct"].mean()
-        assert verdicts(RunEvidence(a_record(), (), slightly, untouched=GOOD)) == []
+        assert verdicts(judged(a_record(), (), slightly, untouched=GOOD)) == []
 
     def test_a_baseline_is_named_and_judges_the_untouched_model_as_well(self) -> None:
-        found = RunEvidence(a_record(method=UNTOUCHED), (), WEAK, untouched=GOOD, baseline=("tf-idf", GOOD))
+        found = judged(a_record(method=UNTOUCHED), (), WEAK, untouched=GOOD, baseline=("tf-idf", GOOD))
         assert verdicts(found) == ["worse than baseline"]
         assert "'tf-idf'" in evidence_of("worse than baseline", found)
 
     def test_examples_are_paired_by_their_row_and_others_do_not_count(self) -> None:
         part = WEAK[WEAK["row"] < 600].sample(frac=1, random_state=0)
-        told = evidence_of("worse than untouched", RunEvidence(a_record(), (), part, untouched=GOOD))
+        told = evidence_of("worse than untouched", judged(a_record(), (), part, untouched=GOOD))
         assert "over 600 paired test examples" in told
 
     def test_five_changed_answers_are_a_chance(self) -> None:
         five = GOOD.copy()
         five.loc[GOOD.index[GOOD["correct"] == 1][:5], ["prediction", "correct"]] = ["9", 0.0]
-        assert "worse than untouched" not in verdicts(RunEvidence(a_record(), (), five, untouched=GOOD))
+        assert "worse than untouched" not in verdicts(judged(a_record(), (), five, untouched=GOOD))
 
 
 class TestCutOff:
     def test_generated_texts_that_reach_the_limit(self) -> None:
         texts = [f"text {row}" for row in range(100)]
         cut = written(texts, waves(100, 0.3), cut=[row < 6 for row in range(100)])
-        assert evidence_of("cut off", RunEvidence(a_record(TEXTS), (), cut)).startswith(
-            "6.0% of the generated"
-        )
+        assert evidence_of("cut off", judged(a_record(TEXTS), (), cut)).startswith("6.0% of the generated")
 
     @pytest.mark.parametrize("columns", [{}, {"cut": None}, {"cut": [row < 5 for row in range(100)]}])
     def test_few_or_unknown_ones_are_none(self, columns: dict[str, Any]) -> None:
         texts = [f"text {row}" for row in range(100)]
-        assert verdicts(RunEvidence(a_record(TEXTS), (), written(texts, waves(100, 0.3), **columns))) == []
+        assert verdicts(judged(a_record(TEXTS), (), written(texts, waves(100, 0.3), **columns))) == []
 
     def test_inputs_and_references_cut_to_fit(self) -> None:
         record = a_record(
@@ -192,36 +189,36 @@ class TestCutOff:
                 "test": {"used": 100, "truncated_targets": 10, "truncated_inputs": 5},
             }
         )
-        told = evidence_of("cut off", RunEvidence(record))
+        told = evidence_of("cut off", judged(record))
         assert "40.0% of the train inputs are cut to max_source_length=512" in told
         assert "10.0% of the test references are cut to max_target_length=128" in told
         assert "test inputs" not in told
 
     def test_what_the_untouched_model_never_reads_does_not_count(self) -> None:
         record = a_record(method=UNTOUCHED, splits={"train": {"used": 100, "truncated_inputs": 40}})
-        assert verdicts(RunEvidence(record)) == []
+        assert verdicts(judged(record)) == []
 
     def test_a_label_without_an_end_is_a_whole_answer(self) -> None:
         task = LABELS | {"scoring": "generate"}
         read = GOOD.assign(text="good.", cut=True)
-        assert verdicts(RunEvidence(a_record(task), (), read)) == []
+        assert verdicts(judged(a_record(task), (), read)) == []
         unread = labelled(REFERENCES, [None if row % 4 == 0 else REFERENCES[row] for row in range(1000)])
-        found = RunEvidence(a_record(task), (), unread.assign(text="well", cut=True))
+        found = judged(a_record(task), (), unread.assign(text="well", cut=True))
         assert "25.0% of the generated texts" in evidence_of("cut off", found)
 
 
 class TestContaminated:
     def test_test_rows_that_occur_in_train(self) -> None:
         record = a_record(splits={"test": {"read": 820, "empty": 1, "overlap": 9, "dropped_overlap": 3}})
-        told = evidence_of("contaminated", RunEvidence(record))
+        told = evidence_of("contaminated", judged(record))
         assert told.startswith("6 of 816 test rows (0.74%)")
 
     def test_rows_that_were_dropped_are_none(self) -> None:
         record = a_record(splits={"test": {"overlap": 9, "dropped_overlap": 9}})
-        assert verdicts(RunEvidence(record)) == []
+        assert verdicts(judged(record)) == []
 
     def test_the_untouched_model_has_not_read_train(self) -> None:
-        assert verdicts(RunEvidence(a_record(method=UNTOUCHED, splits={"test": {"overlap": 9}}))) == []
+        assert verdicts(judged(a_record(method=UNTOUCHED, splits={"test": {"overlap": 9}}))) == []
 
     @pytest.mark.parametrize(
         ("model", "name", "source"),
@@ -239,7 +236,7 @@ class TestContaminated:
     ) -> None:
         for method in (LORA, UNTOUCHED):
             record = a_record(LABELS | {"source": source}, method, name=name, model=model)
-            assert "mixture" in evidence_of("contaminated", RunEvidence(record))
+            assert "mixture" in evidence_of("contaminated", judged(record))
 
     @pytest.mark.parametrize(
         ("model", "name", "source"),
@@ -254,54 +251,54 @@ class TestContaminated:
     )
     def test_other_models_and_tasks_are_none(self, model: str, name: str, source: dict[str, Any]) -> None:
         record = a_record(LABELS | {"source": source}, name=name, model=model)
-        assert verdicts(RunEvidence(record)) == []
+        assert verdicts(judged(record)) == []
 
 
 class TestMajority:
     def test_an_accuracy_that_is_that_of_the_commonest_label(self) -> None:
         references = [1 if row % 10 < 6 else 0 for row in range(500)]
         answers = [value if row % 5 < 3 else 1 - value for row, value in enumerate(references)]
-        told = evidence_of("metric broken", RunEvidence(a_record(), (), labelled(references, answers)))
+        told = evidence_of("metric broken", judged(a_record(), (), labelled(references, answers)))
         assert told.startswith("eval_accuracy 0.600")
         assert "'good', which is right in 0.600" in told
 
     def test_the_interval_is_wilsons(self) -> None:
         answers = [REFERENCES[row] if row < 515 else 1 - REFERENCES[row] for row in range(1000)]
-        told = evidence_of("metric broken", RunEvidence(a_record(), (), labelled(REFERENCES, answers)))
+        told = evidence_of("metric broken", judged(a_record(), (), labelled(REFERENCES, answers)))
         z, share, rows = 1.959964, 0.515, 1000
         middle = (share + z**2 / (2 * rows)) / (1 + z**2 / rows)
         reach = z / (1 + z**2 / rows) * math.sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2))
         assert f"0.515 (95% interval {middle - reach:.3f} to {middle + reach:.3f}, 1,000 test rows)" in told
 
     def test_an_accuracy_beyond_it_is_none(self) -> None:
-        assert verdicts(RunEvidence(a_record(), (), WEAK)) == []
+        assert verdicts(judged(a_record(), (), WEAK)) == []
 
 
-ORDERED = (
-    RunEvidence(a_record(), RISING, GOOD, untouched=WEAK, baseline=("tf-idf", WEAK)),
-    RunEvidence(a_record(), RISING, WEAK, untouched=GOOD, baseline=("tf-idf", GOOD)),
-    RunEvidence(a_record(), RISING, GOOD, untouched=GOOD),
-    RunEvidence(
-        a_record(TEXTS),
-        falling_together(),
-        written([f"text {row % 4}" for row in range(60)], waves(60, 0.2), cut=[row < 9 for row in range(60)]),
-        untouched=written([f"other {row}" for row in range(60)], waves(60, 0.3)),
-    ),
+ORDERED: tuple[dict[str, Any], ...] = (
+    {"answers": GOOD, "untouched": WEAK, "baseline": ("tf-idf", WEAK)},
+    {"answers": WEAK, "untouched": GOOD, "baseline": ("tf-idf", GOOD)},
+    {"answers": GOOD, "untouched": GOOD},
+    {
+        "record": a_record(TEXTS),
+        "curve": falling_together(),
+        "answers": written(
+            [f"text {row % 4}" for row in range(60)], waves(60, 0.2), cut=[row < 9 for row in range(60)]
+        ),
+        "untouched": written([f"other {row}" for row in range(60)], waves(60, 0.3)),
+    },
 )
 
 
 @settings(max_examples=25)
 @given(st.sampled_from(ORDERED), st.integers(0, 10**6))
-def test_the_order_of_rows_and_points_does_not_matter(evidence: RunEvidence, seed: int) -> None:
-    def shuffled(table: pd.DataFrame | None) -> pd.DataFrame | None:
-        return None if table is None else table.sample(frac=1, random_state=seed)
+def test_the_order_of_rows_and_points_does_not_matter(case: dict[str, Any], seed: int) -> None:
+    def shuffled(table: pd.DataFrame) -> pd.DataFrame:
+        return table.sample(frac=1, random_state=seed)
 
-    name, baseline = evidence.baseline or ("", None)
-    again = RunEvidence(
-        evidence.record,
-        tuple(random.Random(seed).sample(evidence.curve, len(evidence.curve))),
-        shuffled(evidence.predictions),
-        shuffled(evidence.untouched),
-        None if baseline is None else (name, shuffled(baseline)),
-    )
-    assert diagnose(again) == diagnose(evidence)
+    evidence = {"record": a_record(), "curve": RISING} | case
+    again = evidence | {name: shuffled(evidence[name]) for name in ("answers", "untouched")}
+    again["curve"] = random.Random(seed).sample(evidence["curve"], len(evidence["curve"]))
+    if "baseline" in evidence:
+        name, answers = evidence["baseline"]
+        again["baseline"] = name, shuffled(answers)
+    assert diagnose(judged(**again)) == diagnose(judged(**evidence))

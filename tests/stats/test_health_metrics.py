@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from health_evidence import GOOD, LABELS, REFERENCES, TEXTS, a_record, labelled, mostly_right, waves, written
+from health_evidence import (
+    GOOD,
+    LABELS,
+    REFERENCES,
+    TEXTS,
+    a_record,
+    answered,
+    labelled,
+    mostly_right,
+    waves,
+    written,
+)
 from tuneoff.spec import RunRecord
 from tuneoff.stats.health import diagnose_study
 
@@ -68,25 +79,29 @@ class TestMetrics:
         single = written([f"text {row}" for row in range(20)], waves(20, 0.3))
         several = single.assign(reference="He came. She went.")
         assert diagnose_study(records, {}) == ()
-        assert diagnose_study(records, {records[0].run_id: single}) == ()
-        (finding,) = diagnose_study(records, {records[0].run_id: several})
+        assert diagnose_study(records, {records[0].run_id: answered(single)}) == ()
+        (finding,) = diagnose_study(records, {records[0].run_id: answered(several)})
         assert "eval_rougeLsum equals eval_rougeL" in finding.evidence
 
     def test_a_score_that_never_changes_although_the_answers_do(self) -> None:
         records = a_study([{"eval_accuracy": a, "eval_f1": 0.5} for a in (0.6, 0.7, 0.8)])
         different = {
-            record.run_id: labelled(REFERENCES, mostly_right(REFERENCES, wrong_every=4, start=index))
+            record.run_id: answered(
+                labelled(REFERENCES, mostly_right(REFERENCES, wrong_every=4, start=index))
+            )
             for index, record in enumerate(records)
         }
         (finding,) = diagnose_study(records, different)
         assert finding.evidence == "mine: eval_f1 is 0.500 in all of 3 runs, 3 of which answer differently"
-        assert diagnose_study(records, dict.fromkeys(different, GOOD)) == ()
+        assert diagnose_study(records, dict.fromkeys(different, answered(GOOD))) == ()
         assert diagnose_study(records, {}) == ()
 
     def test_no_invalid_answers_in_any_run_are_no_fault(self) -> None:
         records = a_study([{"eval_accuracy": a, "eval_invalid": 0.0} for a in (0.6, 0.7, 0.8)])
         different = {
-            record.run_id: labelled(REFERENCES, mostly_right(REFERENCES, wrong_every=4, start=index))
+            record.run_id: answered(
+                labelled(REFERENCES, mostly_right(REFERENCES, wrong_every=4, start=index))
+            )
             for index, record in enumerate(records)
         }
         assert diagnose_study(records, different) == ()

@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import pandas as pd
-
 from tuneoff.spec import BaselineRecord, CurvePoint, NoneSpec, RunRecord, StudySpec, TrainSize, variants
 from tuneoff.spec.results import baseline_stem
+from tuneoff.stats.answers import Answers, answers_of, read_answers
 from tuneoff.stats.compare import CellKey, Comparison, Contrast, compare, comparisons
 from tuneoff.stats.crossover import Crossover, crossovers
-from tuneoff.stats.examples import Scores, example_scores, joint_scores, predictions, read_answers
+from tuneoff.stats.examples import RunScores, Scores, joint_scores
 from tuneoff.stats.health import Finding, RunEvidence, diagnose, diagnose_study
 from tuneoff.stats.intervals import Floats, Interval, interval
 
@@ -117,9 +116,9 @@ def strongest_baselines(baselines: Iterable[BaselineRecord]) -> dict[DataKey, Ba
     return best
 
 
-def _cells(records: Iterable[RunRecord], scores: Mapping[str, pd.Series]) -> dict[CellKey, Scores]:
+def _cells(records: Iterable[RunRecord], scores: Mapping[str, RunScores]) -> dict[CellKey, Scores]:
     """The scores of each task, method and train size, over its complete runs."""
-    grouped: dict[CellKey, dict[int, pd.Series]] = {}
+    grouped: dict[CellKey, dict[int, RunScores]] = {}
     for record in records:
         spec = record.spec
         if record.state == "complete" and record.run_id in scores:
@@ -129,12 +128,12 @@ def _cells(records: Iterable[RunRecord], scores: Mapping[str, pd.Series]) -> dic
     return {cell: found for cell, found in joint.items() if found is not None}
 
 
-def _baseline_scores(baseline: BaselineRecord, answers: pd.DataFrame) -> Scores:
-    table = example_scores(answers, baseline.task.main_metric)
-    return Scores((baseline.seed,), tuple(table.index.tolist()), table.to_numpy(dtype=float)[None])
+def _baseline_scores(baseline: BaselineRecord, answers: Answers) -> Scores:
+    scores = answers.scores(baseline.task.main_metric)
+    return Scores((baseline.seed,), tuple(answers.rows.tolist()), scores[None])
 
 
-def _baseline_answers(folder: Path, baseline: BaselineRecord) -> pd.DataFrame:
+def _baseline_answers(folder: Path, baseline: BaselineRecord) -> Answers:
     stem = baseline_stem(baseline.task_name, baseline.train_size, baseline.name)
     return read_answers(folder / f"{stem}.parquet", baseline.task.main_metric)
 
@@ -150,9 +149,9 @@ class _Runs(NamedTuple):
     """What is made of all runs by reading each one's answers once; they do not fit into memory together."""
 
     findings: dict[str, tuple[Finding, ...]]
-    scores: dict[str, pd.Series]
+    scores: dict[str, RunScores]
     """Of each run with predictions, the main metric by test row."""
-    compared: dict[str, pd.DataFrame]
+    compared: dict[str, Answers]
     """The answers of the first runs of each task."""
 
 
@@ -160,26 +159,26 @@ def _looked_at(
     folder: Path,
     records: tuple[RunRecord, ...],
     curves: Mapping[str, tuple[CurvePoint, ...]],
-    strongest: Mapping[DataKey, tuple[str, pd.DataFrame]],
+    strongest: Mapping[DataKey, tuple[str, Answers]],
 ) -> _Runs:
     untrained = {one.spec.task_name: one for one in records if isinstance(one.spec.method, NoneSpec)}
-    untouched = {task: predictions(folder, record) for task, record in untrained.items()}
+    untouched = {task: answers_of(folder, record) for task, record in untrained.items()}
     runs = _Runs({}, {}, {})
     of_task = Counter[str]()
     for record in records:
         task = record.spec.task_name
-        answers = untouched[task] if record is untrained.get(task) else predictions(folder, record)
+        answers = untouched[task] if record is untrained.get(task) else answers_of(folder, record)
         evidence = RunEvidence(
             record=record,
             curve=curves.get(record.run_id, ()),
-            predictions=answers,
+            answers=answers,
             untouched=untouched.get(task),
             baseline=strongest.get((task, record.spec.train_size)),
         )
         runs.findings[record.run_id] = diagnose(evidence)
         if answers is None:
             continue
-        runs.scores[record.run_id] = example_scores(answers, record.spec.task.main_metric)
+        runs.scores[record.run_id] = RunScores(answers.rows, answers.scores(evidence.metric))
         if of_task[task] < COMPARED_RUNS:
             of_task[task] += 1
             runs.compared[record.run_id] = answers

@@ -1,8 +1,7 @@
 """A run against the untouched model and the best baseline, example by example."""
 
-import pandas as pd
-
-from tuneoff.stats.health.finding import Finding, RunEvidence, Texts, Verdict, answers, texts
+from tuneoff.stats.answers import Answers
+from tuneoff.stats.health.finding import Finding, RunEvidence, Verdict
 from tuneoff.stats.health.pairs import Difference, paired, paired_difference
 from tuneoff.stats.intervals import Interval
 
@@ -25,10 +24,10 @@ def worse_than_untouched(run: RunEvidence) -> Finding | None:
 
 def worse_than_baseline(run: RunEvidence) -> Finding | None:
     """A baseline without the model answers better, beyond chance."""
-    if run.baseline is None or run.predictions is None:
+    if run.baseline is None or run.answers is None:
         return None
-    name, predictions = run.baseline
-    difference = paired_difference(run.predictions, predictions, run.row_metric)
+    name, theirs = run.baseline
+    difference = paired_difference(run.answers, theirs, run.metric)
     return _worse(run, "worse than baseline", f"the baseline '{name}'", difference)
 
 
@@ -48,7 +47,7 @@ def _told(mean: Interval) -> str:
 
 def no_effect(run: RunEvidence) -> Finding | None:
     """The trained model answers as the untouched one does, and no better or worse."""
-    if run.predictions is None or run.untouched is None or not run.trained:
+    if run.answers is None or run.untouched is None or not run.trained:
         return None
     difference = run.against_untouched
     if difference is None or _differs(difference):
@@ -56,8 +55,8 @@ def no_effect(run: RunEvidence) -> Finding | None:
     # where a score differs, so does the answer
     if difference.changed > UNCHANGED_SHARE * difference.mean.examples:
         return None
-    ours, theirs = paired(run.predictions, run.untouched)
-    changed = int((_written(ours) != _written(theirs)).sum())
+    ours, theirs = paired(run.answers, run.untouched)
+    changed = int((ours.written != theirs.written).sum())
     if changed > UNCHANGED_SHARE * len(ours):
         return None
     if len(ours) < ENOUGH_ROWS and _loss_moved(ours, theirs):
@@ -73,13 +72,6 @@ def _differs(difference: Difference) -> bool:
     return difference.changed >= FEWEST_CHANGES and not difference.mean.low <= 0 <= difference.mean.high
 
 
-def _written(predictions: pd.DataFrame) -> Texts:
-    """The generated text where there is any: two answers that are no label need not be the same."""
-    if "text" in predictions and predictions["text"].notna().any():
-        return texts(predictions["text"])
-    return answers(predictions)
-
-
-def _loss_moved(ours: pd.DataFrame, theirs: pd.DataFrame) -> bool:
-    before = float(theirs["loss"].mean())
-    return abs(float(ours["loss"].mean()) - before) > UNCHANGED_LOSS * abs(before)
+def _loss_moved(ours: Answers, theirs: Answers) -> bool:
+    before = float(theirs.numbers("loss").mean())
+    return abs(float(ours.numbers("loss").mean()) - before) > UNCHANGED_LOSS * abs(before)

@@ -4,6 +4,7 @@ import math
 
 from scipy.stats import spearmanr
 
+from tuneoff.stats.answers import row_metric
 from tuneoff.stats.health.causes import likely_cause
 from tuneoff.stats.health.finding import Finding, RunEvidence
 
@@ -117,7 +118,7 @@ def metric_noise(run: RunEvidence) -> float | None:
     if not (run.evaluations and _rows(run)):
         return None
     mean = run.evaluations[-1].metric
-    deviation = _deviation(run, run.row_metric)
+    deviation = _deviation(run, row_metric(run.metric))
     largest = math.sqrt(max(0.0, mean * (1 - mean)))
     return max((largest if deviation is None else deviation) / math.sqrt(_rows(run)), 1 / _rows(run))
 
@@ -129,9 +130,9 @@ def loss_noise(run: RunEvidence) -> float | None:
 
 
 def _deviation(run: RunEvidence, column: str) -> float | None:
-    if run.predictions is None or len(run.predictions) < 2:
+    if run.answers is None or len(run.answers) < 2:
         return None
-    return float(run.predictions[column].to_numpy(dtype=float).std(ddof=1))
+    return float(run.answers.numbers(column).std(ddof=1))
 
 
 def _rows(run: RunEvidence) -> int:

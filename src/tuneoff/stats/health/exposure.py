@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
+
 from tuneoff.spec import BuiltinSource, ClassificationSpec, HubSource, RunRecord, SplitName, SplitReport
 from tuneoff.stats.health.finding import Finding, RunEvidence
 
@@ -52,15 +54,16 @@ def cut_share(run: RunEvidence) -> float | None:
 
     A cut text that names a label is a whole answer.
     """
-    if run.predictions is None or "cut" not in run.predictions:
+    if run.answers is None or "cut" not in run.answers:
         return None
-    known = run.predictions.dropna(subset="cut")
-    if known.empty:
+    cut = run.answers.numbers("cut")
+    known = ~np.isnan(cut)
+    if not known.any():
         return None
-    cut = known["cut"].astype(bool)
+    without_end = cut == 1
     if isinstance(run.record.spec.task, ClassificationSpec):
-        cut &= known["prediction"].isna()
-    return float(cut.mean())
+        without_end &= run.answers.given == ""
+    return float(without_end[known].mean())
 
 
 def leaked(run: RunEvidence) -> Finding | None:

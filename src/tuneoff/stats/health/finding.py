@@ -5,12 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-
 from tuneoff.spec import CurvePoint, NoneSpec, RunRecord
-from tuneoff.stats.examples import row_metric
+from tuneoff.stats.answers import Answers
 from tuneoff.stats.health.pairs import Difference, paired_difference
 
 Verdict = Literal[
@@ -27,8 +23,6 @@ Verdict = Literal[
     "contaminated",
 ]
 Severity = Literal["ill", "note"]
-Texts = NDArray[np.object_]
-"""[N] strings."""
 SEVERITY: Mapping[Verdict, Severity] = {
     "diverged": "ill",
     "no effect": "ill",
@@ -70,18 +64,15 @@ class Evaluation(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class RunEvidence:
-    """A run and all that it is judged by; predictions have the columns of predictions.parquet.
-
-    What is absent is not judged.
-    """
+    """A run and all that it is judged by; what is absent is not judged."""
 
     record: RunRecord
     curve: tuple[CurvePoint, ...] = ()
-    predictions: pd.DataFrame | None = None
-    untouched: pd.DataFrame | None = None
-    """Predictions of the untouched model for the same task."""
-    baseline: tuple[str, pd.DataFrame] | None = None
-    """Name and predictions of the strongest baseline of the task that is no upper bound."""
+    answers: Answers | None = None
+    untouched: Answers | None = None
+    """Those of the untouched model for the same task."""
+    baseline: tuple[str, Answers] | None = None
+    """Name and answers of the strongest baseline of the task that is no upper bound."""
 
     @property
     def trained(self) -> bool:
@@ -93,17 +84,12 @@ class RunEvidence:
         """The task's main metric, as records and curves name it."""
         return self.record.spec.task.main_metric
 
-    @property
-    def row_metric(self) -> str:
-        """The column of predictions whose mean is the main metric."""
-        return row_metric(self.metric)
-
     @cached_property
     def against_untouched(self) -> Difference | None:
         """The run's scores minus the untouched model's; None where one of them has no answers."""
-        if self.predictions is None or self.untouched is None:
+        if self.answers is None or self.untouched is None:
             return None
-        return paired_difference(self.predictions, self.untouched, self.row_metric)
+        return paired_difference(self.answers, self.untouched, self.metric)
 
     @cached_property
     def evaluations(self) -> tuple[Evaluation, ...]:
@@ -120,15 +106,3 @@ class RunEvidence:
         """The logged training losses, in the order of their steps."""
         points = sorted(self.curve, key=lambda point: point.step)
         return tuple(point.loss for point in points if point.loss is not None)
-
-
-def answers(predictions: pd.DataFrame) -> Texts:
-    """What was answered: a label's value or a text, empty where it is no label."""
-    return texts(predictions["prediction"])
-
-
-def texts(column: pd.Series) -> Texts:
-    """The values of a column as strings, empty where one is missing."""
-    # far faster on a few hundred values than pandas' own conversion
-    values = column.tolist()
-    return np.array(["" if value is None or value != value else str(value) for value in values], dtype=object)

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from tuneoff.spec import RunRecord
-from tuneoff.stats.health.finding import Finding, answers
+from tuneoff.stats.answers import Answers
+from tuneoff.stats.health.finding import Finding
 from tuneoff.stats.health.pairs import paired
 
 FEWEST_RUNS = 3
@@ -41,9 +42,9 @@ _RELATIONS = (
 
 
 def diagnose_study(
-    records: Iterable[RunRecord], predictions_by_run: Mapping[str, pd.DataFrame]
+    records: Iterable[RunRecord], answers_by_run: Mapping[str, Answers]
 ) -> tuple[Finding, ...]:
-    """What is wrong with the metrics of a study, task by task; predictions are by run id.
+    """What is wrong with the metrics of a study, task by task; answers are by run id.
 
     Runs that are not complete do not count.
     """
@@ -54,37 +55,35 @@ def diagnose_study(
     return tuple(
         Finding("metric broken", f"{task}: {told}")
         for task, runs in tasks.items()
-        for told in (*_dependent(runs, predictions_by_run), *_constant(runs, predictions_by_run))
+        for told in (*_dependent(runs, answers_by_run), *_constant(runs, answers_by_run))
     )
 
 
-def _dependent(runs: list[RunRecord], predictions: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+def _dependent(runs: list[RunRecord], answers: Mapping[str, Answers]) -> Iterator[str]:
     """Metrics that are a function of another one over all runs."""
     scores = _scores(runs)
     for relation in _RELATIONS:
         pairs = itertools.combinations if relation.symmetric else itertools.permutations
         for one, other in pairs(sorted(scores), 2):
             both = scores[[one, other]].dropna()
-            if both[one].round(6).nunique() < FEWEST_RUNS or _rightly_equal(one, other, runs, predictions):
+            if both[one].round(6).nunique() < FEWEST_RUNS or _rightly_equal(one, other, runs, answers):
                 continue
             if bool(((relation.of(both[one]) - both[other]).abs() <= EXACT).all()):
                 yield f"{other} {relation.told.format(a=one)}, in all of {len(both)} runs"
 
 
-def _rightly_equal(
-    one: str, other: str, runs: list[RunRecord], predictions: Mapping[str, pd.DataFrame]
-) -> bool:
+def _rightly_equal(one: str, other: str, runs: list[RunRecord], answers: Mapping[str, Answers]) -> bool:
     if {one, other} != {"eval_rougeL", "eval_rougeLsum"}:
         return False
-    known = [predictions[run.run_id]["reference"] for run in runs if run.run_id in predictions]
-    several = pd.concat(known).map(lambda text: bool(_SENTENCE_END.search(text))) if known else pd.Series([])
-    return several.empty or float(several.mean()) < SEVERAL_SENTENCES
+    references = [text for run in runs if run.run_id in answers for text in answers[run.run_id].wanted]
+    several = sum(bool(_SENTENCE_END.search(text)) for text in references)
+    return several < SEVERAL_SENTENCES * len(references) or not references
 
 
-def _constant(runs: list[RunRecord], predictions: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+def _constant(runs: list[RunRecord], answers: Mapping[str, Answers]) -> Iterator[str]:
     """Metrics that are the same in runs whose answers differ."""
-    different = _different([predictions[run.run_id] for run in runs if run.run_id in predictions])
-    scores = _scores([run for run in runs if run.run_id in predictions])
+    different = _different([answers[run.run_id] for run in runs if run.run_id in answers])
+    scores = _scores([run for run in runs if run.run_id in answers])
     if different < FEWEST_RUNS:
         return
     for name in scores.columns.difference(list(_RIGHTLY_CONSTANT)):
@@ -94,18 +93,18 @@ def _constant(runs: list[RunRecord], predictions: Mapping[str, pd.DataFrame]) ->
             yield f"{name} is {values.iloc[0]:.3f} in all of {runs_told}"
 
 
-def _different(predictions: Iterable[pd.DataFrame]) -> int:
+def _different(answers: Iterable[Answers]) -> int:
     """How many of the runs differ from one another in more than a few answers."""
-    kept: list[pd.DataFrame] = []
-    for one in predictions:
+    kept: list[Answers] = []
+    for one in answers:
         if all(_changed(one, other) >= DIFFERENT_SHARE for other in kept):
             kept.append(one)
     return len(kept)
 
 
-def _changed(one: pd.DataFrame, other: pd.DataFrame) -> float:
+def _changed(one: Answers, other: Answers) -> float:
     ours, theirs = paired(one, other)
-    return float((answers(ours) != answers(theirs)).mean()) if len(ours) else 0.0
+    return float((ours.given != theirs.given).mean()) if len(ours) else 0.0
 
 
 def _scores(runs: Iterable[RunRecord]) -> pd.DataFrame:

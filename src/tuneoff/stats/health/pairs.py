@@ -3,9 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
-from tuneoff.stats.examples import ROW
+from tuneoff.stats.answers import Answers
 from tuneoff.stats.intervals import Interval, interval
 
 
@@ -17,20 +16,18 @@ class Difference(NamedTuple):
     """Examples whose scores differ."""
 
 
-def paired(ours: pd.DataFrame, theirs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of both that have the same number, in order of these numbers."""
-    rows = ours[ROW].to_numpy()
-    if (rows[1:] > rows[:-1]).all() and np.array_equal(rows, theirs[ROW].to_numpy()):
+def paired(ours: Answers, theirs: Answers) -> tuple[Answers, Answers]:
+    """The rows of both that have the same number."""
+    if np.array_equal(ours.rows, theirs.rows):
         return ours, theirs
-    ours, theirs = ours.set_index(ROW).sort_index(), theirs.set_index(ROW).sort_index()
-    shared = ours.index.intersection(theirs.index)
-    return ours.loc[shared], theirs.loc[shared]
+    shared = np.intersect1d(ours.rows, theirs.rows)
+    return ours.at(shared), theirs.at(shared)
 
 
-def paired_difference(ours: pd.DataFrame, theirs: pd.DataFrame, column: str) -> Difference | None:
+def paired_difference(ours: Answers, theirs: Answers, metric: str) -> Difference | None:
     """Ours minus theirs over the shared rows, with Student's interval; None where no row is shared."""
     one, other = paired(ours, theirs)
-    if one.empty:
+    if not len(one):
         return None
-    differences = one[column].to_numpy(dtype=float) - other[column].to_numpy(dtype=float)
+    differences = one.scores(metric) - other.scores(metric)
     return Difference(interval(differences[None]), int((differences != 0).sum()))

@@ -2,12 +2,14 @@
 
 import textwrap
 from collections import Counter
+from functools import lru_cache
 
 import numpy as np
 from statsmodels.stats.proportion import proportion_confint
 
 from tuneoff.spec import ClassificationSpec
-from tuneoff.stats.health.finding import Finding, RunEvidence, Texts, answers, texts
+from tuneoff.stats.answers import Texts
+from tuneoff.stats.health.finding import Finding, RunEvidence
 from tuneoff.stats.intervals import ALPHA
 
 COLLAPSED_SPREAD = 0.1
@@ -20,10 +22,10 @@ LONGEST_QUOTE = 60
 
 def collapsed(run: RunEvidence) -> Finding | None:
     """Nearly all answers are one label or one text, or texts are a handful, where the references vary."""
-    if run.predictions is None:
+    if run.answers is None:
         return None
-    wanted = _compared(run, texts(run.predictions["reference"]))
-    given = _compared(run, answers(run.predictions))
+    wanted = _compared(run, run.answers.wanted)
+    given = _compared(run, run.answers.given)
     if _others(wanted) < FEWEST_OTHERS:
         return None
     if _others(given) <= COLLAPSED_SPREAD * _others(wanted):
@@ -48,13 +50,13 @@ def _one_answer(run: RunEvidence, wanted: Texts, given: Texts) -> str:
 
 def accuracy_is_majority_share(run: RunEvidence) -> Finding | None:
     """Accuracy cannot be told from that of always answering the commonest label."""
-    if run.predictions is None or not isinstance(run.record.spec.task, ClassificationSpec):
+    if run.answers is None or not isinstance(run.record.spec.task, ClassificationSpec):
         return None
-    correct = run.predictions["correct"].to_numpy(dtype=float)
-    references = texts(run.predictions["reference"])
+    correct = run.answers.scores(run.metric)
+    references = run.answers.wanted
     commonest = _commonest(references)
     share = float((references == commonest).mean())
-    low, high = proportion_confint(int(correct.sum()), len(correct), ALPHA, method="wilson")
+    low, high = _wilson(int(correct.sum()), len(correct))
     if not low <= share <= high:
         return None
     return Finding(
@@ -63,6 +65,12 @@ def accuracy_is_majority_share(run: RunEvidence) -> Finding | None:
         f"{len(correct):,} test rows) cannot be told from always answering the commonest label, "
         f"{_named(run, commonest)}, which is right in {share:.3f}",
     )
+
+
+@lru_cache(maxsize=4096)
+def _wilson(right: int, rows: int) -> tuple[float, float]:
+    low, high = proportion_confint(right, rows, ALPHA, method="wilson")
+    return float(low), float(high)
 
 
 def _others(values: Texts) -> int:
