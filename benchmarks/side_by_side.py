@@ -10,18 +10,19 @@ on equal batches with equal weights must agree.
 """
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForSeq2SeqLM, T5ForConditionalGeneration
@@ -78,7 +79,7 @@ class Line(NamedTuple):
     stock: list[float]
     knowing: list[float]
     share: float | None = None
-    """Of the machine's matrix-product peak."""
+    """Of the machine's matrix-product peak, as it was just before or behind."""
 
     def __str__(self) -> str:
         cells = [self.work, self.unit, *(_figure(each) for each in (self.ours, self.stock, self.knowing))]
@@ -234,13 +235,15 @@ def contest(
         line.knowing.append(train_theirs(KNOWING, folder, task, models[1], seed) / length)
 
 
-def train_line(folder: Path, task: str, method: str, rounds: int, peak: float) -> Line:
+def train_line(folder: Path, task: str, method: str, rounds: int) -> Line:
     """Training of a method on a task."""
+    before = matrix_peak()
     run = prepared(folder, task, method)
     models = [stock_model(folder, method) for _ in range(2)]
     check_losses(run, models[0], method)
     line = Line(f"{method}, {task}", "samples/s", [], [], [])
     contest(line, run, models, folder, task, rounds)
+    peak = max(before, matrix_peak())
     steps = list(our_steps(run, STEPS[task] // 2, 0))
     with FlopCounterMode(display=False) as counter:
         for step in steps:
@@ -285,39 +288,51 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def study_lines(folder: Path, rounds: int) -> list[Line]:
-    """A small study, from the start of its process to its end, and the memory it took at most."""
+    """A small study, from the start of its process to its end, and the memory it took at most.
+
+    The contestants run one after another in one process; tuneoff does so and also with two workers.
+    """
     study = write_study(folder, "sst2", ["full", "lora", "prompt"])
+    tuneoff = [str(Path(sys.executable).with_name("tuneoff")), "run", str(study), "--out"]
     stock = [sys.executable, str(Path(__file__).with_name("stock.py"))]
     wall = Line("a small study", "s", [], [], [])
     memory = Line("its peak memory", "MB", [], [], [])
+    with_workers = [
+        wall._replace(work="a small study, two workers", ours=[]),
+        memory._replace(work="their peak memory", ours=[]),
+    ]
     for turn in range(rounds):
-        tuneoff = [
-            str(Path(sys.executable).with_name("tuneoff")),
-            "run",
-            str(study),
-            "--out",
-            str(folder / f"out{turn}"),
-        ]
-        commands = (tuneoff, [*stock, "stock", str(folder)], [*stock, "knowing", str(folder)])
-        for index, command in enumerate(commands, start=2):
+        out = str(folder / f"out{turn}")
+        commands = (
+            ([*tuneoff, out], wall.ours, memory.ours),
+            ([*tuneoff, f"{out}w", "--executor", "process"], *(line.ours for line in with_workers)),
+            ([*stock, "stock", str(folder)], wall.stock, memory.stock),
+            ([*stock, "knowing", str(folder)], wall.knowing, memory.knowing),
+        )
+        for command, walls, peaks in commands:
             taken, megabytes = process(command)
-            wall[index].append(taken)
-            memory[index].append(megabytes)
-    return [wall, memory]
+            walls.append(taken)
+            peaks.append(megabytes)
+    return [wall, memory, *with_workers]
 
 
 def process(command: list[str]) -> tuple[float, float]:
-    """Seconds and peak resident megabytes of a command.
+    """Seconds of a command, and the most resident megabytes that it and its children have had.
 
     Raises:
         SystemExit: it failed.
     """
     started = time.perf_counter()
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(child.pid, 0)
-    if status:
+    child = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    peak = 0
+    while child.poll() is None:
+        with suppress(psutil.NoSuchProcess):
+            family = (child, *child.children(recursive=True))
+            peak = max(peak, sum(one.memory_info().rss for one in family))
+        time.sleep(0.2)
+    if child.returncode:
         sys.exit(f"this command failed: {' '.join(command)}")
-    return time.perf_counter() - started, usage.ru_maxrss / 1024
+    return time.perf_counter() - started, peak / 2**20
 
 
 def matrix_peak() -> float:
@@ -338,10 +353,9 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=list(SOURCES), choices=list(SOURCES))
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    peak = matrix_peak()
+    gigaflops = matrix_peak() / 1e9
     print(
-        f"{torch.get_num_threads()} threads, {peak / 1e9:.0f} GFLOPS in float32 products\n\n{HEAD}",
-        flush=True,
+        f"{torch.get_num_threads()} threads, {gigaflops:.0f} GFLOPS in float32 products\n\n{HEAD}", flush=True
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -354,13 +368,12 @@ def main() -> None:
             write_rows(folder, task, train=FEW_ROWS, **count)
             write_rows(many, task, train=TRAIN_BATCHES * BATCH[task], **count)
         if "study" in options.only:
-            # first: a command's peak is never below that of the process it was started from
             for line in study_lines(folder, max(1, options.rounds - 1)):
                 print(line, flush=True)
         for task in options.tasks:
             if "training" in options.only:
                 for method in options.methods:
-                    print(train_line(many, task, method, options.rounds, peak), flush=True)
+                    print(train_line(many, task, method, options.rounds), flush=True)
             if "stored" in options.only:
                 print(stored_line(folder, task, options.rounds), flush=True)
             if "evaluation" in options.only:

@@ -1,6 +1,6 @@
 """A report before it has a format: sections of text, tables and figures."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 
@@ -75,3 +75,8 @@ class Document:
     title: str
     lead: tuple[str, ...]
     sections: tuple[Section, ...]
+
+    def with_tables(self, title: str, tables: tuple[Table, ...]) -> "Document":
+        """The document with other tables in the section of a title."""
+        changed = (replace(one, tables=tables) if one.title == title else one for one in self.sections)
+        return replace(self, sections=tuple(changed))

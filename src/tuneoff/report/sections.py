@@ -9,6 +9,7 @@ from tuneoff.report.data import ReportData
 from tuneoff.report.document import Document, Figure, Section, Statement, Table
 from tuneoff.report.tables import written_state
 
+RESULTS = "Results"
 SCORES_NOTE = (
     "Scores are fractions between 0 and 1 on the test split. ± is the sample standard deviation over seeds, "
     "left out where there is one run. Only complete runs count; n is their number. eval_loss is in nats per "
@@ -55,17 +56,13 @@ TIME_NOTE = (
 
 
 def document(
-    data: ReportData,
-    found: tuple[Statement, ...],
-    *,
-    results: tuple[Table, ...],
-    figures: dict[str, tuple[Figure, ...]],
+    data: ReportData, found: tuple[Statement, ...], *, figures: dict[str, tuple[Figure, ...]]
 ) -> Document:
-    """The whole report, with the given conclusions, tables of results, and figures by section."""
+    """The whole report, with the given conclusions and figures by section."""
     curves = figures["curves"]
     sections = (
         Section("What the study found", statements=found),
-        Section("Results", (SCORES_NOTE,), tables=results),
+        Section(RESULTS, (SCORES_NOTE,), tables=(tables.summary_table(data),)),
         Section(INTERVALS, (INTERVALS_NOTE,), tables=(evidence.intervals_table(data),)),
         Section(COMPARISONS, (COMPARISONS_NOTE,), tables=(evidence.comparisons_table(data),)),
         Section(CROSSOVERS, (CROSSOVERS_NOTE,), tables=(evidence.crossovers_table(data),)),

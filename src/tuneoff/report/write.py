@@ -15,8 +15,8 @@ from tuneoff.report.document import Figure, Statement
 from tuneoff.report.figures import comparison_figures, curve_figures, named_apart, search_figures
 from tuneoff.report.html import html
 from tuneoff.report.markdown import markdown
-from tuneoff.report.sections import document
-from tuneoff.report.tables import summary_csv, summary_table, task_tables
+from tuneoff.report.sections import RESULTS, document
+from tuneoff.report.tables import summary_csv, task_tables
 from tuneoff.spec.results import HEALTH_FILE, REPORT, RUNS
 
 
@@ -64,9 +64,10 @@ def rendered(data: ReportData, found: tuple[Statement, ...]) -> tuple[dict[str, 
     named = named_apart(chain.from_iterable(drawn.values()))
     rest = iter(named)
     figures = {section: tuple(islice(rest, len(own))) for section, own in drawn.items()}
+    whole = document(data, found, figures=figures)
     texts = {
-        "report.md": markdown(document(data, found, results=(summary_table(data),), figures=figures)),
-        "report.html": html(document(data, found, results=task_tables(data), figures=figures)),
+        "report.md": markdown(whole),
+        "report.html": html(whole.with_tables(RESULTS, task_tables(data))),
         "summary.csv": summary_csv(data).to_csv(index=False, lineterminator="\n"),
     }
     return texts, named
