@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from tuneoff.spec import RunRecord
 from tuneoff.spec.results import PREDICTIONS_FILE, RUNS, reading
+from tuneoff.stats.intervals import Floats
 
-Floats = NDArray[np.float64]
 Texts = NDArray[np.object_]
 """[N] strings."""
 _ROW = "row"
