@@ -1,7 +1,7 @@
-"""Where the time of training steps goes, in tuneoff and in Seq2SeqTrainer with PEFT: a profile of each.
+"""Where the time of training and evaluation goes, in tuneoff and in Seq2SeqTrainer with PEFT: profiles.
 
-    python benchmarks/shares.py                  # some ten minutes on 2 cores
-    python benchmarks/shares.py --methods lora --tasks sst2
+    python benchmarks/shares.py                  # some 40 minutes on 2 cores
+    python benchmarks/shares.py --work lora evaluation --tasks sst2
 
 Model, rows and contestants are those of `side_by_side.py`. `at most` is what a contestant would reach in
 samples a second if its products ran at the machine's peak and were all there is.
@@ -17,6 +17,7 @@ from typing import NamedTuple
 import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import Seq2SeqTrainer
 
 from lengths import write_model, write_rows
 from side_by_side import (
@@ -32,7 +33,7 @@ from side_by_side import (
     seconds,
     stock_model,
 )
-from stock import BATCH, KNOWING, STOCK, trained
+from stock import BATCH, KNOWING, STOCK, trained, trainer
 
 PRODUCTS = "products"
 KINDS: Mapping[str, tuple[str, ...]] = {
@@ -55,15 +56,43 @@ HEAD = (
 )
 
 
-class Training(NamedTuple):
-    """Some training steps of a contestant, done at each call."""
+EVALUATION = "evaluation"
+
+
+class Contest(NamedTuple):
+    """Some work of a contestant, done at each call."""
 
     contestant: str
     samples: Callable[[], float]
     """Does them, and says how many rows of mean length they were."""
 
 
-def trainings(folder: Path, task: str, method: str) -> Iterator[Training]:
+def contests(folder: Path, task: str, work: str) -> Iterator[Contest]:
+    """The contestants' training of a method, or their evaluation, on a task."""
+    return evaluations(folder, task) if work == EVALUATION else trainings(folder, task, work)
+
+
+def evaluations(folder: Path, task: str) -> Iterator[Contest]:
+    """The contestants' losses and answers on the test rows, with LoRA."""
+    run = prepared(folder, task, "lora")
+    count = len(run.data.encoded["test"])
+
+    def ours() -> float:
+        run.answers("test")
+        return count
+
+    yield Contest("tuneoff", ours)
+    for name, stock in (("(a)", STOCK), ("(b)", KNOWING)):
+        theirs = trainer(stock, folder, task, stock_model(folder, "lora"))
+
+        def predicted(theirs: Seq2SeqTrainer = theirs) -> float:
+            theirs.predict(theirs.eval_dataset)
+            return count
+
+        yield Contest(name, predicted)
+
+
+def trainings(folder: Path, task: str, method: str) -> Iterator[Contest]:
     """The contestants' training of a method on a task."""
     run = prepared(folder, task, method)
     length = mean_length(run)
@@ -74,21 +103,21 @@ def trainings(folder: Path, task: str, method: str) -> Iterator[Training]:
             step.call()
         return sum(step.tokens for step in steps) / length
 
-    yield Training("tuneoff", ours)
+    yield Contest("tuneoff", ours)
     for name, stock in (("(a)", STOCK), ("(b)", KNOWING)):
         theirs = partial(trained, stock, folder, task, stock_model(folder, method), steps=STEPS[task])
-        yield Training(name, lambda theirs=theirs: theirs().tokens[-1] / length)
+        yield Contest(name, lambda theirs=theirs: theirs().tokens[-1] / length)
 
 
-def line(work: str, training: Training) -> str:
+def line(work: str, contest: Contest) -> str:
     """A row of the table; the peak is measured for each, since a shared machine changes its speed."""
-    training.samples()
+    contest.samples()
     peak = matrix_peak()
     with FlopCounterMode(display=False) as counter:
-        samples = training.samples()
-    taken = seconds(training.samples)
+        samples = contest.samples()
+    taken = seconds(contest.samples)
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
-        training.samples()
+        contest.samples()
     spent = {event.key.removeprefix("aten::"): event.self_cpu_time_total for event in profiled.key_averages()}
     total = sum(spent.values())
     kinds = {kind: sum(spent.get(name, 0.0) for name in names) for kind, names in KINDS.items()}
@@ -96,7 +125,7 @@ def line(work: str, training: Training) -> str:
     shares = [*(value / total for value in kinds.values()), 1 - sum(kinds.values()) / total, work_rate / peak]
     cells = [
         work,
-        training.contestant,
+        contest.contestant,
         f"{samples / taken:.3g}",
         *(f"{share:.0%}" for share in shares),
         f"{samples / counter.get_total_flops() * peak:.3g}",
@@ -109,7 +138,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--methods", nargs="+", default=["full", "lora"], choices=list(METHODS))
+    works = [*METHODS, EVALUATION]
+    parser.add_argument("--work", nargs="+", default=["full", "lora", EVALUATION], choices=works)
     parser.add_argument("--tasks", nargs="+", default=list(SOURCES), choices=list(SOURCES))
     options = parser.parse_args()
     print(f"{torch.get_num_threads()} threads\n\n{HEAD}", flush=True)
@@ -118,9 +148,9 @@ def main() -> None:
         write_model(folder / "model")
         for task in options.tasks:
             write_rows(folder, task, train=TRAIN_BATCHES * BATCH[task], test=TEST_ROWS[task], longest=256)
-            for method in options.methods:
-                for training in trainings(folder, task, method):
-                    print(line(f"{method}, {task}", training), flush=True)
+            for work in options.work:
+                for contest in contests(folder, task, work):
+                    print(line(f"{work}, {task}", contest), flush=True)
 
 
 if __name__ == "__main__":
