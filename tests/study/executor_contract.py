@@ -33,6 +33,11 @@ def whose(job: Job) -> int:
     return os.getpid()
 
 
+def note(folder: Path) -> None:
+    """Leaves the name of its process in a folder, once."""
+    (folder / str(os.getpid())).touch(exist_ok=False)
+
+
 def await_no_children() -> None:
     # the pool's own thread notes the end of its workers, and needs a moment for it
     for _ in range(600):

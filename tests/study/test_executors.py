@@ -6,10 +6,12 @@ import signal
 import threading
 import time
 from contextlib import closing
+from functools import partial
+from pathlib import Path
 
 import pytest
 
-from executor_contract import ExecutorContract, await_no_children, die, whose
+from executor_contract import ExecutorContract, await_no_children, die, note, whose
 from tuneoff.errors import InputError, TuneoffError
 from tuneoff.study import InlineExecutor, Job, ProcessExecutor, executor
 
@@ -42,6 +44,15 @@ class TestProcessExecutor(ExecutorContract):
                 assert done_by <= workers[-1]
             assert workers[0] == workers[1]
         await_no_children()
+
+    def test_each_worker_prepares_once_before_its_first_job(self, jobs: list[Job], tmp_path: Path) -> None:
+        with closing(self.executor()) as executor:
+            executor.prepare(partial(note, tmp_path))
+            done_by = {str(worker) for _ in range(2) for worker in executor.map(whose, jobs)}
+        prepared = {path.name for path in tmp_path.iterdir()}
+        assert done_by <= prepared
+        assert len(prepared) <= 2
+        assert str(os.getpid()) not in prepared
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="the system has no signal masks")

@@ -68,6 +68,9 @@ class _Recording:
         self.order: list[str] = []
         self.closed = False
 
+    def prepare(self, setup: Callable[[], None]) -> None:
+        pass
+
     def map(self, work: Callable[[J], R], jobs: Sequence[J]) -> Generator[R]:
         self.order += [job.spec.run_id for job in jobs if isinstance(job, Job)]
         yield from map(work, jobs)
@@ -214,6 +217,9 @@ class _Closable:
     in_process = False
     closed = False
     ended = False
+
+    def prepare(self, setup: Callable[[], None]) -> None:
+        pass
 
     def map(self, work: Work, jobs: Sequence[Job]) -> Generator[RunRecord]:
         try:

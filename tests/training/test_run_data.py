@@ -1,3 +1,5 @@
+import pickle
+
 import pytest
 
 from tuneoff.spec import expand, load_study
@@ -7,7 +9,7 @@ from tuneoff.training.backbone import load_backbone
 
 @pytest.fixture
 def runs(monkeypatch):
-    data._known.cache_clear()
+    monkeypatch.setattr(data, "KNOWN", data.Known({}, {}))
     encoded = []
 
     def counting(examples, tokenizer, **limits):
@@ -16,8 +18,7 @@ def runs(monkeypatch):
 
     original = data.encode
     monkeypatch.setattr(data, "encode", counting)
-    yield expand(load_study("quickstart")), encoded
-    data._known.cache_clear()
+    return expand(load_study("quickstart")), encoded
 
 
 def test_each_example_is_tokenised_once_in_a_process(runs):
@@ -42,3 +43,18 @@ def test_another_limit_is_another_encoding(runs):
     short = spec.model_copy(update={"task": spec.task.model_copy(update={"max_source_length": 12})})
     assert max(len(row.input_ids) for row in data.run_data(spec, backbone.tokenizer).encoded["train"]) > 12
     assert max(len(row.input_ids) for row in data.run_data(short, backbone.tokenizer).encoded["train"]) == 12
+
+
+def test_what_another_process_knows_is_neither_read_nor_tokenised_again(runs, monkeypatch):
+    specs, encoded = runs
+    small = specs[1].model_copy(update={"train_size": 50})
+    backbone = load_backbone(small.model)
+    first = data.run_data(small, backbone.tokenizer)
+    told = pickle.dumps(data.KNOWN)
+    encoded.clear()
+    monkeypatch.setattr(data, "KNOWN", data.Known({}, {}))
+    monkeypatch.setattr(data, "load_task", None)
+    data.know(pickle.loads(told))
+    again = data.run_data(small, backbone.tokenizer)
+    assert again == first
+    assert encoded == []

@@ -37,6 +37,9 @@ class Executor(Protocol):
     in_process: bool
     """Whether work is done in the caller's own process, so that it may call back."""
 
+    def prepare(self, setup: Callable[[], None]) -> None:
+        """What other processes than the caller's own are to do before their first job."""
+
     def map(self, work: Callable[[J], R], jobs: Sequence[J]) -> Generator[R]:
         """What `work` makes of each job; its exception ends the iteration, closing ends the work."""
         ...
@@ -50,6 +53,9 @@ class InlineExecutor:
     """One job after another in this process, with all its threads."""
 
     in_process = True
+
+    def prepare(self, setup: Callable[[], None]) -> None:
+        """Has no other process."""
 
     def map(self, work: Callable[[J], R], jobs: Sequence[J]) -> Generator[R]:
         """What `work` makes of each job, in order."""
@@ -71,8 +77,13 @@ class ProcessExecutor:
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self.threads = max(1, torch.get_num_threads() // workers)
+        self._setup: Callable[[], None] | None = None
         self._pool: ProcessPoolExecutor | None = None
         self._others: set[BaseProcess] = set()
+
+    def prepare(self, setup: Callable[[], None]) -> None:
+        """What each worker is to do before its first job; `setup` must be one that can be pickled."""
+        self._setup = setup
 
     def map(self, work: Callable[[J], R], jobs: Sequence[J]) -> Generator[R]:
         """What `work` makes of each job, as they end; `work` must be importable by the workers.
@@ -119,7 +130,7 @@ class ProcessExecutor:
                 self.workers,
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=_start_worker,
-                initargs=(self.threads,),
+                initargs=(self.threads, self._setup),
             )
         return self._pool
 
@@ -161,11 +172,13 @@ def _handler_held() -> Iterator[None]:
             signal.raise_signal(signal.SIGINT)
 
 
-def _start_worker(threads: int) -> None:
+def _start_worker(threads: int, setup: Callable[[], None] | None) -> None:
     # for systems without signal masks
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    if setup is not None:
+        setup()
 
 
 def _end_with_parent() -> None:

@@ -27,7 +27,7 @@ from tuneoff.study.executor import Executor, Job
 from tuneoff.study.store import RunStore, fresh_folder
 from tuneoff.study.tune import SearchJob, search_job, stretches
 from tuneoff.training import load_backbone, train_run
-from tuneoff.training.data import run_data
+from tuneoff.training.data import KNOWN, know, run_data
 from tuneoff.training.run import is_out_of_memory
 
 
@@ -62,6 +62,7 @@ def run_study(study: StudySpec, folder: Path, *, executor: Executor, listener: L
     """
     runs = expand(study)
     digests = check(runs)
+    executor.prepare(partial(know, KNOWN))
     with RunStore(folder, study) as store, closing(executor):
         store.check_data(digests)
         add_baselines(study, store)

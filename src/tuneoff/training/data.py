@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from pydantic import TypeAdapter
 from transformers import PreTrainedTokenizerBase
@@ -15,6 +14,24 @@ from tuneoff.training.batches import Encoded, encode
 from tuneoff.training.seeding import stream_seed
 
 _TASK = TypeAdapter[Task](Task)
+
+
+class Known(NamedTuple):
+    """What a process has read and tokenised so far."""
+
+    tasks: dict[str, TaskData]
+    """By a task's spec in JSON."""
+    rows: dict[tuple[str, int, int], dict[Example, Encoded]]
+    """By a tokenizer in JSON and its limits of source and target."""
+
+
+KNOWN = Known({}, {})
+
+
+def know(other: Known) -> None:
+    """Takes over what another process knows, in place of reading and tokenising it again."""
+    KNOWN.tasks.update(other.tasks)
+    KNOWN.rows.update(other.rows)
 
 
 @dataclass(frozen=True)
@@ -51,17 +68,12 @@ def _encoded(
     examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, longest_source: int, longest_target: int
 ) -> list[Encoded]:
     """The examples as token ids, each tokenised once in a process."""
-    known = _known(tokenizer.backend_tokenizer.to_str(), longest_source, longest_target)
+    key = (tokenizer.backend_tokenizer.to_str(), longest_source, longest_target)
+    known = KNOWN.rows.setdefault(key, {})
     new = [example for example in examples if example not in known]
     limits = {"max_source_length": longest_source, "max_target_length": longest_target}
     known.update(zip(new, encode(new, tokenizer, **limits), strict=True))
     return [known[example] for example in examples]
-
-
-@cache
-def _known(tokenizer: str, longest_source: int, longest_target: int) -> dict[Example, Encoded]:
-    """What a tokenizer, given in JSON, has made of examples so far."""
-    return {}
 
 
 def train_count(spec: RunSpec) -> int:
@@ -79,13 +91,10 @@ def task_data(task: Task) -> TaskData:
     Raises:
         DataError: the source cannot be used.
     """
-    return load_cached(_TASK.dump_json(task))
-
-
-@cache
-def load_cached(task: bytes) -> TaskData:
-    """The loaded task of a spec in JSON, read once in a process."""
-    return load_task(_TASK.validate_json(task))
+    key = _TASK.dump_json(task).decode()
+    if key not in KNOWN.tasks:
+        KNOWN.tasks[key] = load_task(task)
+    return KNOWN.tasks[key]
 
 
 def _check_labels(task: Task, tokenizer: PreTrainedTokenizerBase) -> None:
