@@ -25,7 +25,7 @@ import psutil
 
 from lengths import write_model
 from tuneoff.spec import RunRecord, RunSpec, StudySpec, dump_study, expand
-from tuneoff.spec.results import RECORD_FILE, STUDY_FILE
+from tuneoff.spec.results import ADAPTER, HEALTH_FILE, RECORD_FILE, STUDY_FILE
 from tuneoff.study.store import fresh_folder
 from tuneoff.training import train_run
 
@@ -85,7 +85,7 @@ def grow(real: Path, folder: Path, records: int) -> int:
     for run in runs:
         source, record = patterns[run.method_name]
         target = folder / "runs" / run.run_id
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("adapter"))
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns(ADAPTER, HEALTH_FILE))
         scores = {name: value * wobble.uniform(0.95, 1.0) for name, value in record.scores.items()}
         changes = {"run_id": run.run_id, "spec": run, "scores": scores}
         (target / RECORD_FILE).write_text(

@@ -85,8 +85,11 @@ def _write_health(folder: Path, data: ReportData) -> None:
     """Puts the verdict on each run beside its record: a list, empty where nothing is to be said."""
     for run_id, findings in data.judgement.findings.items():
         told = [{"severity": one.severity, **asdict(one)} for one in findings]
+        content = (json.dumps(told, indent=2) + "\n").encode()
         path = folder / RUNS / run_id / HEALTH_FILE
-        path.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        # file systems may take far longer to write a file anew than to read it
+        if not path.exists() or path.read_bytes() != content:
+            path.write_bytes(content)
 
 
 def _swap(fresh: Path, target: Path, *, old: Path) -> None:
