@@ -45,6 +45,7 @@ def _refusals(study: Path | str, *overrides: str) -> tuple[str, str]:
         ("methods.lora.kind=lorra", "unknown name 'lorra'; did you mean 'lora'"),
         ("methods.s={kind: stack, parts: [{kind: prefix}, {kind: prefix}]}", "each kind of method once"),
         ("methods.s={kind: stack, parts: [{kind: full}, {kind: lora}]}", "unknown name 'full'"),
+        ("methods.p={kind: prefix, init: vocabulary, projection: 8}", "use projection: null"),
         ("methods.lora.targets=[query]", "a LoRA target must be .* none that ends in 'query'"),
         ("ablations.lora_rank.of=lara", "ablations.lora_rank.of: .*did you mean 'lora'"),
         ("train_sizes=[25]", "25"),

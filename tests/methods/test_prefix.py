@@ -31,11 +31,6 @@ class TestPrefixFromVocabulary(MethodContract):
     tokenizer = word_tokenizer()
 
 
-class TestProjectedPrefixFromVocabulary(MethodContract):
-    method = PrefixSpec(kind="prefix", length=4, projection=10, init="vocabulary")
-    tokenizer = word_tokenizer()
-
-
 class TestEncoderPrefix(MethodContract):
     method = PrefixSpec(kind="prefix", length=4, sites=("encoder",))
 
@@ -171,26 +166,6 @@ def test_a_prefix_of_words_answers_nearly_as_the_keys_and_values_of_those_words(
         keys = first.k(norm(model.shared.weight)).view(-1, 6, 8)
     for position in range(4):
         assert torch.isclose(keys, stored[0, 0, position]).all(-1).all(-1).any()
-
-
-def test_a_projection_starts_as_the_keys_and_values_of_words():
-    spec = {"length": 4, "init": "vocabulary"}
-    # both draw the words before anything else
-    direct, projected = adapt(tiny_t5(), **spec).stored(), adapt(tiny_t5(), projection=10, **spec).stored()
-    for site in SITES:
-        torch.testing.assert_close(projected[f"prefix.{site}"], direct[f"prefix.{site}"])
-
-
-def test_a_projection_narrower_than_the_prefix_starts_as_near_to_words_as_it_can():
-    spec = {"length": 4, "init": "vocabulary"}
-    words = adapt(tiny_t5(), **spec).stored()["prefix.encoder"]
-    model = adapt(tiny_t5(), projection=2, **spec).model
-    prefix = model.prefixes["encoder"]
-    with torch.no_grad():
-        hidden = torch.tanh(prefix.hidden(prefix.embedding))  # [P, width]
-        wanted = words.permute(2, 0, 1, 3, 4).flatten(1)
-        nearest = torch.linalg.lstsq(hidden, wanted).solution
-    torch.testing.assert_close(prefix.output.weight, nearest.T)
 
 
 def test_two_models_with_prefixes_do_not_disturb_each_other():

@@ -192,6 +192,10 @@ def test_a_study_cannot_be_changed(tmp_path: Path) -> None:
         ),
         ("methods.p={kind: prefix, sites: [cross, cross]}", "methods.p: sites must not repeat"),
         (
+            "methods.p={kind: prefix, init: vocabulary, projection: 4}",
+            "got projection=4; use projection: null",
+        ),
+        (
             "methods.p={kind: prompt, init: text}",
             "init: text and init_text go together, but got init=text, init_text=None",
         ),

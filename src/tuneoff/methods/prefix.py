@@ -130,25 +130,13 @@ class ProjectedPrefix(nn.Module):
     I = heads * d_kv.
     """
 
-    def __init__(
-        self, shape: torch.Size, width: int, generator: torch.Generator, start: Tensor | None = None
-    ) -> None:
+    def __init__(self, shape: torch.Size, width: int, generator: torch.Generator) -> None:
         super().__init__()
         layers, _, length, heads, d_kv = self.shape = shape
         inner = heads * d_kv
         self.embedding = nn.Parameter(torch.randn(length, inner, generator=generator))
         self.hidden = _linear(inner, width, generator)
         self.output = _linear(width, layers * 2 * inner, generator)
-        if start is not None:
-            self._start_from(start)
-
-    @torch.no_grad()
-    def _start_from(self, key_values: Tensor) -> None:
-        """Solves for the output layer that gives [L, 2, P, heads, d_kv]; exact if width >= P."""
-        wanted = key_values.permute(2, 0, 1, 3, 4).flatten(1)  # [P, L * 2 * I]
-        hidden = torch.tanh(self.hidden(self.embedding))  # [P, width]
-        self.output.weight.copy_((torch.linalg.pinv(hidden) @ wanted).T)
-        self.output.bias.zero_()
 
     def forward(self) -> Tensor:
         """Keys and values of all layers: [L, 2, P, heads, d_kv]."""
@@ -261,11 +249,10 @@ def attach(
     for site in spec.sites:
         layers = len(attentions(model, site))
         shape = torch.Size([layers, 2, spec.length, model.config.num_heads, model.config.d_kv])
-        start = words.get(site)
         if spec.projection is not None:
-            prefix: nn.Module = ProjectedPrefix(shape, spec.projection, generator, start)
+            prefix: nn.Module = ProjectedPrefix(shape, spec.projection, generator)
         else:
-            prefix = DirectPrefix(torch.randn(shape, generator=generator) if start is None else start)
+            prefix = DirectPrefix(words[site] if words else torch.randn(shape, generator=generator))
         prefixes[site] = prefix.to(device=model.device, dtype=torch.float32)
     return PrefixAdapter(model, prefixes, relative_positions=spec.relative_positions)
 
@@ -286,7 +273,7 @@ def _word_key_values(
     with _listening(model, seen):
         model(input_ids=ids, decoder_input_ids=ids, use_cache=False)
     return {
-        site: torch.cat([linear.view(shape) for linear in outputs]).view(-1, 2, *shape[1:]).float().cpu()
+        site: torch.cat([linear.view(shape) for linear in outputs]).view(-1, 2, *shape[1:])
         for site, outputs in seen.items()
     }
 

@@ -226,8 +226,7 @@ class PrefixSpec(TunedSpec):
     projection: PositiveInt | None = None
     """Width of the MLP that makes the prefix while training; null trains keys and values directly."""
     init: Literal["random", "vocabulary"] = "random"
-    """Random numbers, or the keys and values that the base computes for real words; a projection no
-    narrower than the prefix is long starts from exactly these."""
+    """Random numbers, or the keys and values that the base computes for real words."""
     relative_positions: bool = False
     """At the self-attention sites, whether T5's position bias sees the prefix as text in front (as
     PEFT has it at the decoder) or not at all."""
@@ -236,6 +235,11 @@ class PrefixSpec(TunedSpec):
     def _possible(self) -> Self:
         if len(set(self.sites)) < len(self.sites):
             raise ValueError(f"sites must not repeat, but got {list(self.sites)}")
+        if self.init == "vocabulary" and self.projection is not None:
+            raise ValueError(
+                "init: vocabulary sets keys and values, which a projection cannot start from, "
+                f"but got projection={self.projection}; use projection: null"
+            )
         return self
 
 
