@@ -52,7 +52,7 @@ def run(adapted, training, *, scores=None, rows=None, seed=0):
         dtype="float32",
         order=order(seed),
         pad_token_id=0,
-        evaluate=lambda step: {"metric": next(given) if given else 0.0},
+        evaluate=lambda: {"metric": next(given) if given else 0.0},
         metric="metric",
         on_point=points.append,
     )
@@ -158,7 +158,7 @@ def test_the_best_weights_by_the_metric_are_left_in_the_model():
     adapted = adapt(tiny_t5(), LoraSpec(kind="lora"))
     scores = iter([0.9, 0.2, 0.7, 0.7])
 
-    def evaluate(step):
+    def evaluate():
         seen.append([parameter.detach().clone() for parameter in adapted.parameters()])
         return {"metric": next(scores)}
 

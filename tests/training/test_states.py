@@ -134,7 +134,7 @@ def test_training_on_states_takes_the_steps_of_training_on_text():
             dtype="float32",
             order=torch.Generator().manual_seed(0),
             pad_token_id=0,
-            evaluate=lambda step: {"metric": 0.0},
+            evaluate=lambda: {"metric": 0.0},
             metric="metric",
             on_point=points.append,
         )

@@ -14,8 +14,6 @@ class Adapter(ABC):
 
     prompt_ids: tuple[int, ...] = ()
     """Token ids that every batch carries in front of its inputs."""
-    starts_untouched = False
-    """Whether the model answers as without the method, bit for bit, until the first step."""
 
     @abstractmethod
     def parameters(self) -> list[nn.Parameter]:
@@ -55,11 +53,6 @@ class AdaptedModel:
     def prompt_ids(self) -> tuple[int, ...]:
         """Token ids that every batch carries in front of its inputs."""
         return tuple(token for _, adapter in self.parts for token in adapter.prompt_ids)
-
-    @property
-    def starts_untouched(self) -> bool:
-        """Whether it answers as the base alone, bit for bit, until the first step."""
-        return all(adapter.starts_untouched for _, adapter in self.parts)
 
     def parameters(self) -> list[nn.Parameter]:
         """All parameters that the optimiser may change."""

@@ -14,8 +14,6 @@ from tuneoff.spec import FullSpec
 class FullAdapter(Adapter):
     """All weights of the model, with a copy of the base's to go back to."""
 
-    starts_untouched = True
-
     def __init__(self, model: T5ForConditionalGeneration) -> None:
         self._model = model
         self._base = {name: value.detach().clone() for name, value in model.named_parameters()}

@@ -22,8 +22,6 @@ _NAME = "default"
 class LoraAdapter(Adapter):
     """Pairs of low-rank matrices beside linear layers: A: [r, in], B: [out, r]."""
 
-    starts_untouched = True
-
     def __init__(self, model: T5ForConditionalGeneration, layers: dict[str, LoraLayer]) -> None:
         self._model = model
         self._layers = layers

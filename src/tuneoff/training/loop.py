@@ -54,21 +54,21 @@ def fit(
     dtype: Dtype,
     order: torch.Generator,
     pad_token_id: int,
-    evaluate: Callable[[int], dict[str, float]],
+    evaluate: Callable[[], dict[str, float]],
     metric: str,
     on_point: OnPoint,
 ) -> FitResult:
     """Trains the method's parameters and leaves the best of them in the model.
 
-    `evaluate` scores the validation split behind so many steps: before the first, every `eval_steps` and
-    after the last. `metric` names the score that chooses the best weights, among those behind a step.
+    `evaluate` scores the validation split: before the first step, every `eval_steps` and after the
+    last. `metric` names the score that chooses the best weights, among those behind a step.
 
     Raises:
         DivergedError: the loss, a gradient or a validation score is not finite.
     """
 
     def evaluated(step: int) -> dict[str, float]:
-        scores = evaluate(step)
+        scores = evaluate()
         for name, value in scores.items():
             if not math.isfinite(value):
                 raise DivergedError(f"at step {step} {name} on validation is {value}")

@@ -41,8 +41,6 @@ _PACKAGES = (
     "rouge-score",
 )
 ERROR_LOG = "error.log"
-_UNTOUCHED: dict[str, dict[str, float]] = {}
-"""Validation scores of bases, by all that they depend on."""
 
 
 def train_run(spec: RunSpec, folder: Path, *, on_point: OnPoint = lambda point: None) -> RunRecord:
@@ -214,11 +212,8 @@ def _fit(run: Prepared, folder: Path, on_point: OnPoint) -> FitResult:
     """The training of a run; for an untouched model, its validation scores."""
     rows = run.rows("validation")
 
-    def scored() -> dict[str, float]:
+    def evaluate() -> dict[str, float]:
         return run.scores("validation", run.decoder.answers(rows))
-
-    def evaluate(step: int) -> dict[str, float]:
-        return _untouched(run, scored) if step == 0 and run.adapted.starts_untouched else scored()
 
     def report(point: CurvePoint) -> None:
         append_point(folder, point)
@@ -226,7 +221,7 @@ def _fit(run: Prepared, folder: Path, on_point: OnPoint) -> FitResult:
 
     spec = run.spec
     if not run.adapted.parts:
-        scores = evaluate(0)
+        scores = evaluate()
         report(CurvePoint(step=0, scores=scores))
         return FitResult(best_step=0, validation=scores, steps=0, seconds=0.0, tokens=0)
     seed_dropout(spec.seed)
@@ -241,16 +236,6 @@ def _fit(run: Prepared, folder: Path, on_point: OnPoint) -> FitResult:
         metric=spec.task.main_metric,
         on_point=report,
     )
-
-
-def _untouched(run: Prepared, scored: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """Validation scores of the base, found once in a process for all runs that start as it."""
-    spec = run.spec
-    settings = (spec.model, spec.task, run.backbone.revision, spec.training.per_device_eval_batch_size)
-    key = repr((*settings, run.dtype))
-    if key not in _UNTOUCHED:
-        _UNTOUCHED[key] = scored()
-    return _UNTOUCHED[key]
 
 
 def environment(run: Prepared) -> Environment:
