@@ -35,6 +35,8 @@ from side_by_side import (
 )
 from stock import BATCH, KNOWING, STOCK, trained, trainer
 
+CONTESTANTS = {"(a)": STOCK, "(b)": KNOWING}
+EVALUATION = "evaluation"
 PRODUCTS = "products"
 KINDS: Mapping[str, tuple[str, ...]] = {
     PRODUCTS: ("mm", "addmm", "bmm", "baddbmm"),
@@ -54,9 +56,6 @@ HEAD = (
     f"| work | contestant | samples/s | {' | '.join(KINDS)} | rest | products, share of peak | at most |\n"
     f"|---|---|--:|{'--:|' * (len(KINDS) + 3)}"
 )
-
-
-EVALUATION = "evaluation"
 
 
 class Contest(NamedTuple):
@@ -82,7 +81,7 @@ def evaluations(folder: Path, task: str) -> Iterator[Contest]:
         return count
 
     yield Contest("tuneoff", ours)
-    for name, stock in (("(a)", STOCK), ("(b)", KNOWING)):
+    for name, stock in CONTESTANTS.items():
         theirs = trainer(stock, folder, task, stock_model(folder, "lora"))
 
         def predicted(theirs: Seq2SeqTrainer = theirs) -> float:
@@ -104,7 +103,7 @@ def trainings(folder: Path, task: str, method: str) -> Iterator[Contest]:
         return sum(step.tokens for step in steps) / length
 
     yield Contest("tuneoff", ours)
-    for name, stock in (("(a)", STOCK), ("(b)", KNOWING)):
+    for name, stock in CONTESTANTS.items():
         theirs = partial(trained, stock, folder, task, stock_model(folder, method), steps=STEPS[task])
         yield Contest(name, lambda theirs=theirs: theirs().tokens[-1] / length)
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, get_args
 
-from pydantic import TypeAdapter
 from transformers import PreTrainedTokenizerBase
 
 from tuneoff.errors import DataError
@@ -12,8 +11,6 @@ from tuneoff.spec import ClassificationSpec, DataReport, RunSpec, SplitName, Spl
 from tuneoff.tasks import Example, TaskData, load_task, train_subset
 from tuneoff.training.batches import Encoded, encode
 from tuneoff.training.seeding import stream_seed
-
-_TASK = TypeAdapter[Task](Task)
 
 
 class Known(NamedTuple):
@@ -91,7 +88,7 @@ def task_data(task: Task) -> TaskData:
     Raises:
         DataError: the source cannot be used.
     """
-    key = _TASK.dump_json(task).decode()
+    key = task.model_dump_json()
     if key not in KNOWN.tasks:
         KNOWN.tasks[key] = load_task(task)
     return KNOWN.tasks[key]
