@@ -6,6 +6,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from models import PAD, VOCABULARY, tiny_t5
 from tuneoff.methods import attach
 from tuneoff.spec import LoraSpec, NoneSpec, PrefixSpec
+from tuneoff.training import likelihood
 from tuneoff.training.generation import greedy
 
 ROWS, LIMIT, NEVER = 48, 12, VOCABULARY + 1
@@ -26,14 +27,16 @@ def first_places(texts, token):
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.kind)
+@pytest.mark.parametrize("part", [7, VOCABULARY])
 @torch.no_grad()
-def test_texts_equal_those_of_transformers(method):
+def test_texts_equal_those_of_transformers(method, part, monkeypatch):
+    monkeypatch.setattr(likelihood, "VOCABULARY_PART", part)
     model = attach(tiny_t5(), method, generator=torch.Generator().manual_seed(0), tokenizer=None).model
     ids, mask = inputs()
     states = model.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
 
-    def ours(end):
-        return greedy(model, states, mask, max_new_tokens=LIMIT, eos_token_id=end, pad_token_id=PAD)
+    def ours(end, known=None):
+        return greedy(model, states, mask, known, max_new_tokens=LIMIT, eos_token_id=end, pad_token_id=PAD)
 
     def theirs(end):
         config = GenerationConfig(
@@ -53,3 +56,7 @@ def test_texts_equal_those_of_transformers(method):
     end = max(range(1, VOCABULARY), key=lambda token: len(first_places(endless, token).unique()))
     assert len(first_places(endless, end).unique()) > 2
     assert torch.equal(ours(end), theirs(end))
+    # the keys and values that a loss has left
+    known = likelihood.empty_cache()
+    likelihood.token_losses(model, states, mask, ids, known)
+    assert torch.equal(ours(end, known), theirs(end))

@@ -6,7 +6,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig, PreTrainedTokenizerBase, T5ForConditionalGeneration
+from transformers import (
+    EncoderDecoderCache,
+    GenerationConfig,
+    PreTrainedTokenizerBase,
+    T5ForConditionalGeneration,
+)
 from transformers.modeling_outputs import BaseModelOutput
 
 from tuneoff.methods import AdaptedModel
@@ -14,7 +19,7 @@ from tuneoff.spec import ClassificationSpec, Task
 from tuneoff.tasks import match_label
 from tuneoff.training.batches import IGNORED, Encoded, by_length, collate, of_close_lengths
 from tuneoff.training.generation import greedy
-from tuneoff.training.likelihood import label_losses, token_losses
+from tuneoff.training.likelihood import empty_cache, label_losses, token_losses
 from tuneoff.training.precision import Dtype, autocast
 from tuneoff.training.states import encodings
 
@@ -89,8 +94,9 @@ class Decoder(NamedTuple):
     def _by_generation(
         self, batch: Sequence[Encoded], states: Tensor, mask: Tensor, targets: Tensor
     ) -> list[Answer]:
-        losses = self._losses(states, mask, targets).tolist()
-        generated = self._generated(states, mask)
+        known = empty_cache()
+        losses = self._losses(states, mask, targets, known).tolist()
+        generated = self._generated(states, mask, known)
         texts = self.tokenizer.batch_decode(generated, skip_special_tokens=True)
         cut = (generated != self.tokenizer.eos_token_id).all(dim=1).tolist()
         return [
@@ -98,13 +104,13 @@ class Decoder(NamedTuple):
             for text, loss, unended in zip(texts, losses, cut, strict=True)
         ]
 
-    def _generated(self, states: Tensor, mask: Tensor) -> Tensor:
+    def _generated(self, states: Tensor, mask: Tensor, known: EncoderDecoderCache) -> Tensor:
         """Ids of the texts, padded behind their end: [N, T]."""
         model, tokenizer = self.adapted.model, self.tokenizer
         length, beams = generation_limits(tokenizer, self.task)
         if beams == 1:
             ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
-            return greedy(model, states, mask, max_new_tokens=length, **ends)
+            return greedy(model, states, mask, known, max_new_tokens=length, **ends)
         found: Tensor = model.generate(
             encoder_outputs=BaseModelOutput(last_hidden_state=states),
             attention_mask=mask,
@@ -115,10 +121,10 @@ class Decoder(NamedTuple):
     def _read(self, text: str) -> str | None:
         return match_label(text, self.task.labels) if isinstance(self.task, ClassificationSpec) else text
 
-    def _losses(self, states: Tensor, mask: Tensor, targets: Tensor) -> Tensor:
+    def _losses(self, states: Tensor, mask: Tensor, targets: Tensor, known: EncoderDecoderCache) -> Tensor:
         """Negative log-likelihood of each target: states [N, S, H], targets [N, T] -> [N]."""
         losses = states.new_zeros(targets.shape, dtype=torch.float32)
-        losses[targets != IGNORED] = token_losses(self.adapted.model, states, mask, targets)
+        losses[targets != IGNORED] = token_losses(self.adapted.model, states, mask, targets, known)
         return losses.sum(dim=1)
 
 

@@ -2,9 +2,9 @@
 
 import torch
 from torch import Tensor
-from transformers import T5ForConditionalGeneration
+from transformers import EncoderDecoderCache, T5ForConditionalGeneration
 
-from tuneoff.training.likelihood import decode, empty_cache, logits
+from tuneoff.training.likelihood import decode, empty_cache, likeliest, without_tokens
 
 _IDLE = 1 / 8
 """Share of ended rows that are carried along, since taking rows out copies the caches."""
@@ -14,6 +14,7 @@ def greedy(
     model: T5ForConditionalGeneration,
     states: Tensor,
     mask: Tensor,
+    known: EncoderDecoderCache | None = None,
     *,
     max_new_tokens: int,
     eos_token_id: int,
@@ -22,14 +23,15 @@ def greedy(
     """The likeliest next token, one after another, until the end of sequence: [N, max_new_tokens].
 
     `states`: [N, S, H] of the encoder, `mask`: [N, S]; padded behind the end.
+    `known`: a cache that has been used for the same states; what it knows of them is used again, and used up.
     """
-    cache = empty_cache()
+    cache = empty_cache() if known is None else without_tokens(known)
     texts = mask.new_full((len(states), max_new_tokens), pad_token_id)
     rows = torch.arange(len(states), device=mask.device)
     last = mask.new_full((len(rows),), model.config.decoder_start_token_id)
     going = torch.ones_like(last, dtype=torch.bool)
     for step in range(max_new_tokens):
-        last = logits(model, decode(model, last[:, None], states, mask, cache)[:, 0]).argmax(dim=1)
+        last = likeliest(model, decode(model, last[:, None], states, mask, cache)[:, 0])
         texts[rows[going], step] = last[going]
         going = going & (last != eos_token_id)
         live = int(going.sum())

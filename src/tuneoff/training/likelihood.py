@@ -7,6 +7,9 @@ from transformers import DynamicCache, EncoderDecoderCache, T5ForConditionalGene
 
 from tuneoff.training.batches import IGNORED
 
+VOCABULARY_PART = 1024
+"""Tokens whose logits are computed at a time where only the highest is asked for."""
+
 
 class Objective(nn.Module):
     """The mean loss over the target tokens of a batch, as a module that accelerate can prepare."""
@@ -45,21 +48,37 @@ def _embedded(model: T5ForConditionalGeneration, inputs: Tensor, targets: Tensor
     return parts[0].view(*inputs.shape, -1), parts[1].view(*targets.shape, -1)
 
 
-def token_losses(model: T5ForConditionalGeneration, states: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
+def token_losses(
+    model: T5ForConditionalGeneration,
+    states: Tensor,
+    mask: Tensor,
+    labels: Tensor,
+    cache: EncoderDecoderCache | None = None,
+) -> Tensor:
     """Negative log-likelihood, in nats, of each label that is not -100, row by row: [labels].
 
     `states`: [B, S, H] of the encoder, `mask`: [B, S], `labels`: [B, T]. No logits are computed
-    for padding.
+    for padding. A cache that is given gets keys and values.
     """
     given = model.prepare_decoder_input_ids_from_labels(labels)
-    return _losses(model, states, mask, labels, input_ids=given)
+    return _losses(model, states, mask, labels, input_ids=given, past_key_values=cache)
 
 
 def _losses(
-    model: T5ForConditionalGeneration, states: Tensor, mask: Tensor, labels: Tensor, **inputs: Tensor
+    model: T5ForConditionalGeneration,
+    states: Tensor,
+    mask: Tensor,
+    labels: Tensor,
+    *,
+    past_key_values: EncoderDecoderCache | None = None,
+    **inputs: Tensor,
 ) -> Tensor:
     hidden = model.decoder(
-        encoder_hidden_states=states, encoder_attention_mask=mask, use_cache=False, **inputs
+        encoder_hidden_states=states,
+        encoder_attention_mask=mask,
+        past_key_values=past_key_values,
+        use_cache=past_key_values is not None,
+        **inputs,
     ).last_hidden_state
     counted = labels != IGNORED
     return F.cross_entropy(logits(model, hidden[counted]), labels[counted], reduction="none")
@@ -94,6 +113,11 @@ def empty_cache() -> EncoderDecoderCache:
     return EncoderDecoderCache(DynamicCache(), DynamicCache())
 
 
+def without_tokens(cache: EncoderDecoderCache) -> EncoderDecoderCache:
+    """A cache with the keys and values of the encoder's states alone."""
+    return EncoderDecoderCache(DynamicCache(), cache.cross_attention_cache)
+
+
 def decode(
     model: T5ForConditionalGeneration,
     tokens: Tensor,
@@ -114,7 +138,23 @@ def decode(
 
 def logits(model: T5ForConditionalGeneration, hidden: Tensor) -> Tensor:
     """Of the next token, in float32, from the decoder's output [..., H]: [..., V]."""
-    if model.config.scale_decoder_outputs:
-        hidden = hidden * model.model_dim**-0.5
-    scores: Tensor = model.lm_head(hidden)
+    scores: Tensor = model.lm_head(_scaled(model, hidden))
     return scores.float()
+
+
+def likeliest(model: T5ForConditionalGeneration, hidden: Tensor) -> Tensor:
+    """The token with the highest logit, from the decoder's output [N, H]: [N].
+
+    A CPU multiplies a large matrix with few rows faster in parts that fit its caches.
+    """
+    if hidden.device.type != "cpu":
+        return logits(model, hidden).argmax(dim=1)
+    columns = _scaled(model, hidden).t()  # [H, N]
+    parts = [(part @ columns).max(dim=0) for part in model.lm_head.weight.split(VOCABULARY_PART)]
+    best = torch.stack([part.values for part in parts]).argmax(dim=0)  # [N]
+    tokens = torch.stack([part.indices for part in parts])  # [parts, N]
+    return tokens.gather(0, best[None])[0] + best * VOCABULARY_PART
+
+
+def _scaled(model: T5ForConditionalGeneration, hidden: Tensor) -> Tensor:
+    return hidden * model.model_dim**-0.5 if model.config.scale_decoder_outputs else hidden
