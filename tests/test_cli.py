@@ -154,7 +154,13 @@ def _in_training(folder: Path, process: psutil.Process) -> bool:
 
 
 def _starting_workers(folder: Path, process: psutil.Process) -> bool:
-    return any("spawn_main" in " ".join(child.cmdline()) for child in process.children())
+    # by spawn or, where there is one, by the server that they are forked from
+    commands = [" ".join(child.cmdline()) for child in process.children(recursive=True)]
+    return any("spawn_main" in one for one in commands) or sum("forkserver" in one for one in commands) > 1
+
+
+def _starting_server(folder: Path, process: psutil.Process) -> bool:
+    return bool(process.children())
 
 
 @contextmanager
@@ -184,8 +190,12 @@ def _running(
 @pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX")
 @pytest.mark.parametrize(
     ("options", "when"),
-    [([], _in_training), (["--executor", "process"], _starting_workers)],
-    ids=["inline, in training", "processes, while they start"],
+    [
+        ([], _in_training),
+        (["--executor", "process"], _starting_server),
+        (["--executor", "process"], _starting_workers),
+    ],
+    ids=["inline, in training", "processes, before they start", "processes, while they start"],
 )
 def test_ctrl_c_is_no_traceback_and_the_same_command_goes_on(
     tmp_path: Path, options: list[str], when: Callable[[Path, psutil.Process], bool]
@@ -196,12 +206,16 @@ def test_ctrl_c_is_no_traceback_and_the_same_command_goes_on(
     assert (process.returncode, err) == (130, "")
     assert "interrupted; the same command goes on where this one stopped" in out
     states = {record.spec.method_name: record.state for record in read_records(tmp_path / "out")}
-    assert states == ({} if options else {"zero_shot": "complete", "lora": "cancelled"})
+    if options:
+        # what has begun by then is a matter of moments
+        assert set(states.values()) <= {"cancelled"}
+    else:
+        assert states == {"zero_shot": "complete", "lora": "cancelled"}
 
 
 def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
     with _running(tmp_path, "--executor", "process", "--workers", "1", when=_in_training) as process:
-        workers = psutil.Process(process.pid).children()
+        workers = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         process.wait()
         _, left = psutil.wait_procs(workers, timeout=20)

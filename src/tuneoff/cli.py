@@ -74,9 +74,9 @@ def run(
     from tuneoff.report import write_report
     from tuneoff.study import InlineExecutor, ProcessExecutor, run_study
 
-    chosen = InlineExecutor() if executor is ExecutorName.inline else ProcessExecutor(workers)
     console = Console()
     try:
+        chosen = InlineExecutor() if executor is ExecutorName.inline else ProcessExecutor(workers)
         with Progress(console) as progress:
             run_study(spec, folder, executor=chosen, listener=progress)
     except KeyboardInterrupt:

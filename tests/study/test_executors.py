@@ -2,9 +2,6 @@
 
 import multiprocessing
 import os
-import signal
-import threading
-import time
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -13,7 +10,7 @@ import pytest
 
 from executor_contract import ExecutorContract, await_no_children, die, note, whose
 from tuneoff.errors import InputError, TuneoffError
-from tuneoff.study import InlineExecutor, Job, ProcessExecutor, executor
+from tuneoff.study import InlineExecutor, Job, ProcessExecutor
 
 
 class TestInlineExecutor(ExecutorContract):
@@ -53,19 +50,3 @@ class TestProcessExecutor(ExecutorContract):
         assert done_by <= prepared
         assert len(prepared) <= 2
         assert str(os.getpid()) not in prepared
-
-
-@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="the system has no signal masks")
-def test_ctrl_c_that_another_thread_takes_is_held_back_too() -> None:
-    ended, done = threading.Event(), []
-    other = threading.Thread(target=ended.wait)
-    other.start()  # before the mask, which it would inherit
-    try:
-        with pytest.raises(KeyboardInterrupt), executor._interrupts_held():
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.2)
-            done.append("all workers are started")
-    finally:
-        ended.set()
-        other.join()
-    assert done == ["all workers are started"]

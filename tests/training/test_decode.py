@@ -3,7 +3,9 @@ import pytest
 import torch
 
 from models import END, batch, tiny_t5
+from swallowing import ctrl_c_that_is_swallowed
 from test_prompt import word_tokenizer
+from tuneoff.interrupts import interrupts_kept
 from tuneoff.methods import attach
 from tuneoff.spec import ClassificationSpec, NoneSpec, PrefixSpec, PromptSpec, StackSpec, SummarizationSpec
 from tuneoff.tasks import Example
@@ -220,3 +222,10 @@ def test_evaluation_leaves_training_of_the_model_possible():
     read.answers(encoded(examples()))
     read.adapted.model(**batch(prompt_ids=read.adapted.prompt_ids)).loss.backward()
     assert all(parameter.grad is not None for parameter in read.adapted.parameters())
+
+
+def test_answers_end_behind_a_ctrl_c_that_was_swallowed():
+    with pytest.raises(KeyboardInterrupt), interrupts_kept():
+        ctrl_c_that_is_swallowed()
+        decoder(summarization()).answers(encoded(examples()))
+        pytest.fail("all rows were answered")

@@ -6,7 +6,9 @@ from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments
 from transformers.optimization import Adafactor
 
 from models import VOCABULARY, tiny_t5
+from swallowing import ctrl_c_that_is_swallowed
 from tuneoff.errors import DivergedError
+from tuneoff.interrupts import interrupts_kept
 from tuneoff.methods import attach
 from tuneoff.spec import FullSpec, LoraSpec, PrefixSpec, PromptSpec, StackSpec, TrainingSpec
 from tuneoff.training import Encoded, collate, fit, total_steps, windows
@@ -233,3 +235,25 @@ def test_another_seed_gives_another_order_and_an_equal_one_the_same_for_every_me
     first, again, other = (list(windows(rows, training, order=order(seed), steps=8)) for seed in (0, 0, 1))
     assert first == again
     assert first != other
+
+
+def test_training_ends_behind_a_ctrl_c_that_was_swallowed():
+    points = []
+
+    def swallow(point):
+        points.append(point.step)
+        ctrl_c_that_is_swallowed()
+
+    with pytest.raises(KeyboardInterrupt), interrupts_kept():
+        fit(
+            adapt(tiny_t5(), FullSpec(kind="full")),
+            examples(),
+            training=TrainingSpec(max_steps=3),
+            dtype="float32",
+            order=order(),
+            pad_token_id=0,
+            evaluate=lambda: {"metric": 0.0},
+            metric="metric",
+            on_point=swallow,
+        )
+    assert points == [0]

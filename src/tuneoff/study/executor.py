@@ -3,11 +3,12 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar, final
@@ -15,8 +16,12 @@ from typing import NamedTuple, Protocol, TypeVar, final
 import torch
 
 from tuneoff.errors import TuneoffError
+from tuneoff.interrupts import interrupts_held, raise_if_interrupted
 from tuneoff.spec import RunRecord, RunSpec
 
+_START = "forkserver" if sys.platform == "linux" else "spawn"
+"""How workers come to be: elsewhere, libraries that torch stands on do not survive a fork."""
+_RUNNER = "tuneoff.study.runner"
 J = TypeVar("J")
 R = TypeVar("R")
 
@@ -80,6 +85,7 @@ class ProcessExecutor:
         self._setup: Callable[[], None] | None = None
         self._pool: ProcessPoolExecutor | None = None
         self._others: set[BaseProcess] = set()
+        _start_server()
 
     def prepare(self, setup: Callable[[], None]) -> None:
         """What each worker is to do before its first job; `setup` must be one that can be pickled."""
@@ -113,11 +119,11 @@ class ProcessExecutor:
         self._pool = None
 
     def _results(self, work: Callable[[J], R], jobs: Sequence[J]) -> Generator[R]:
-        # a first pool starts multiprocessing's resource tracker, which unblocks signals behind itself
         pool = self._started()
-        with _interrupts_held():
+        with interrupts_held():
             pending = {pool.submit(work, job) for job in jobs}
         while pending:
+            raise_if_interrupted()
             # a wait without end was seen to sleep over a Ctrl-C that came as it began
             done, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
             for future in done:
@@ -128,48 +134,21 @@ class ProcessExecutor:
             self._others = set(multiprocessing.active_children())
             self._pool = ProcessPoolExecutor(
                 self.workers,
-                mp_context=multiprocessing.get_context("spawn"),
+                mp_context=multiprocessing.get_context(_START),
                 initializer=_start_worker,
                 initargs=(self.threads, self._setup),
             )
         return self._pool
 
 
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """A context that holds Ctrl-C back until its end, and for good from processes started in it.
-
-    It reaches the whole group, and the driver decides what becomes of the workers.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        with _handler_held():
-            yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _handler_held() -> Iterator[None]:
-    """A context at whose end Ctrl-C is handled that came in it.
-
-    The mask is this thread's alone. A thread of some library can take the signal, and Python then runs the
-    handler here all the same: in the midst of starting a worker, which would die of half a message.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-    handler = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-        if came:
-            signal.raise_signal(signal.SIGINT)
+def _start_server() -> None:
+    """Starts the process that workers are forked from; it imports what they need while this one goes on."""
+    # it unblocks signals behind itself, so it must not be started with the server
+    resource_tracker.ensure_running()
+    if _START == "forkserver":
+        multiprocessing.set_forkserver_preload([_RUNNER])
+        with interrupts_held():
+            forkserver.ensure_running()
 
 
 def _start_worker(threads: int, setup: Callable[[], None] | None) -> None:

@@ -14,6 +14,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import BaseModelOutput
 
+from tuneoff.interrupts import raise_if_interrupted
 from tuneoff.methods import AdaptedModel
 from tuneoff.spec import ClassificationSpec, Task
 from tuneoff.tasks import match_label
@@ -56,6 +57,7 @@ class Decoder(NamedTuple):
         rows = group([len(example.input_ids) for example in encoded], self.batch_size)
         found: dict[int, Answer] = {}
         for batch in rows:
+            raise_if_interrupted()
             found |= zip(batch, self._batch([encoded[row] for row in batch]), strict=True)
         return [found[row] for row in range(len(encoded))]
 

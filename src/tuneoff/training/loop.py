@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from tuneoff.errors import DivergedError
+from tuneoff.interrupts import raise_if_interrupted
 from tuneoff.methods import AdaptedModel
 from tuneoff.spec import CurvePoint, TrainingSpec
 from tuneoff.training.batches import Encoded, chunks, collate, epochs
@@ -81,6 +82,7 @@ def fit(
     losses: list[float] = []
     step = tokens = 0
     for step, window in enumerate(windows(examples, training, order=order, steps=steps), start=1):
+        raise_if_interrupted()
         outcome = optimise(window, step)
         losses.append(outcome.loss)
         tokens += sum(len(row.input_ids) + len(row.labels) for batch in window for row in batch)

@@ -1,0 +1,55 @@
+"""Ctrl-C, of which the work must hear even where its exception is swallowed."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import closing
+
+import pytest
+
+from swallowing import ctrl_c_that_is_swallowed
+from tuneoff.interrupts import interrupts_held, interrupts_kept, raise_if_interrupted
+from tuneoff.study import ProcessExecutor
+
+
+def test_workers_are_not_waited_for_behind_a_ctrl_c_that_was_swallowed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with closing(ProcessExecutor(1)) as executor, pytest.raises(KeyboardInterrupt), interrupts_kept():
+        ctrl_c_that_is_swallowed()
+        list(executor.map(time.sleep, [3600.0]))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_swallowed_ctrl_c_is_raised_at_the_end_at_the_latest() -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt), interrupts_kept():
+        ctrl_c_that_is_swallowed()
+        done.append("the rest")
+    assert done == ["the rest"]
+
+
+def test_a_ctrl_c_is_kept_for_its_own_context_only() -> None:
+    handler, told = signal.getsignal(signal.SIGINT), sys.unraisablehook
+    with pytest.raises(KeyboardInterrupt), interrupts_kept():
+        signal.raise_signal(signal.SIGINT)
+    assert (signal.getsignal(signal.SIGINT), sys.unraisablehook) == (handler, told)
+    raise_if_interrupted()
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="the system has no signal masks")
+def test_ctrl_c_that_another_thread_takes_is_held_back_too() -> None:
+    ended, done = threading.Event(), []
+    other = threading.Thread(target=ended.wait)
+    other.start()  # before the mask, which it would inherit
+    try:
+        with pytest.raises(KeyboardInterrupt), interrupts_held():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)
+            done.append("all workers are started")
+    finally:
+        ended.set()
+        other.join()
+    assert done == ["all workers are started"]
