@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tuneoff.errors import InputError, TuneoffError
+from tuneoff.interrupts import interrupts_kept
 
 if TYPE_CHECKING:
     from tuneoff.report import Written
@@ -65,24 +66,39 @@ def run(
     workers: Annotated[int, typer.Option(min=1, help="Worker processes; their threads share the cores.")] = 2,
 ) -> None:
     """Train and test what has not been done yet, and write the report."""
+    console = Console()
+    try:
+        with interrupts_kept():
+            folder = _run(study, out, overrides, executor, workers, console)
+    except KeyboardInterrupt:
+        console.print("\ninterrupted; the same command goes on where this one stopped")
+        raise typer.Exit(INTERRUPTED) from None
+
+    from tuneoff.report import write_report
+
+    _print_outcome(console, folder, write_report(folder))
+
+
+def _run(
+    study: str,
+    out: Path | None,
+    overrides: Sequence[str] | None,
+    executor: ExecutorName,
+    workers: int,
+    console: Console,
+) -> Path:
     from tuneoff.spec import load_study
 
     spec = load_study(study, overrides=overrides or ())
     folder = out or Path("results") / spec.name
 
     from tuneoff.progress import Progress
-    from tuneoff.report import write_report
     from tuneoff.study import InlineExecutor, ProcessExecutor, run_study
 
-    console = Console()
-    try:
-        chosen = InlineExecutor() if executor is ExecutorName.inline else ProcessExecutor(workers)
-        with Progress(console) as progress:
-            run_study(spec, folder, executor=chosen, listener=progress)
-    except KeyboardInterrupt:
-        console.print("\ninterrupted; the same command goes on where this one stopped")
-        raise typer.Exit(INTERRUPTED) from None
-    _print_outcome(console, folder, write_report(folder))
+    chosen = InlineExecutor() if executor is ExecutorName.inline else ProcessExecutor(workers)
+    with Progress(console) as progress:
+        run_study(spec, folder, executor=chosen, listener=progress)
+    return folder
 
 
 @app.command()

@@ -8,7 +8,6 @@ from typing import Protocol
 
 import torch
 
-from tuneoff.interrupts import interrupts_kept
 from tuneoff.methods import attach
 from tuneoff.spec import (
     CurvePoint,
@@ -54,7 +53,6 @@ class Listener(Protocol):
         """A run has ended."""
 
 
-@interrupts_kept()
 def run_study(study: StudySpec, folder: Path, *, executor: Executor, listener: Listener) -> None:
     """Does all runs of a study that have not been done, and keeps each record as it comes.
 
