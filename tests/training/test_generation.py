@@ -10,7 +10,12 @@ from tuneoff.training import likelihood
 from tuneoff.training.generation import greedy
 
 ROWS, LIMIT, NEVER = 48, 12, VOCABULARY + 1
-METHODS = [NoneSpec(kind="none"), LoraSpec(kind="lora"), PrefixSpec(kind="prefix", length=3)]
+METHODS = {
+    "none": NoneSpec(kind="none"),
+    "lora": LoraSpec(kind="lora"),
+    "lora at the output": LoraSpec(kind="lora", targets=("lm_head",)),
+    "prefix": PrefixSpec(kind="prefix", length=3),
+}
 
 
 def inputs():
@@ -26,12 +31,16 @@ def first_places(texts, token):
     return found.float().argmax(dim=1)[found.any(dim=1)]
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.kind)
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 @pytest.mark.parametrize("part", [7, VOCABULARY])
 @torch.no_grad()
 def test_texts_equal_those_of_transformers(method, part, monkeypatch):
     monkeypatch.setattr(likelihood, "VOCABULARY_PART", part)
-    model = attach(tiny_t5(), method, generator=torch.Generator().manual_seed(0), tokenizer=None).model
+    generator = torch.Generator().manual_seed(0)
+    adapted = attach(tiny_t5(), method, generator=generator, tokenizer=None)
+    for parameter in adapted.parameters():
+        parameter.normal_(std=0.3, generator=generator)
+    model = adapted.model
     ids, mask = inputs()
     states = model.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
 

@@ -145,12 +145,14 @@ def logits(model: T5ForConditionalGeneration, hidden: Tensor) -> Tensor:
 def likeliest(model: T5ForConditionalGeneration, hidden: Tensor) -> Tensor:
     """The token with the highest logit, from the decoder's output [N, H]: [N].
 
-    A CPU multiplies a large matrix with few rows faster in parts that fit its caches.
+    A CPU multiplies a large matrix with few rows faster in parts that fit its caches; an output layer with
+    LoRA beside it is more than its matrix.
     """
-    if hidden.device.type != "cpu":
+    if hidden.device.type != "cpu" or type(model.lm_head) is not nn.Linear:
         return logits(model, hidden).argmax(dim=1)
     columns = _scaled(model, hidden).t()  # [H, N]
-    parts = [(part @ columns).max(dim=0) for part in model.lm_head.weight.split(VOCABULARY_PART)]
+    rows = torch.split(model.lm_head.weight, VOCABULARY_PART)  # [V / parts, H]
+    parts = [(part @ columns).max(dim=0) for part in rows]
     best = torch.stack([part.values for part in parts]).argmax(dim=0)  # [N]
     tokens = torch.stack([part.indices for part in parts])  # [parts, N]
     return tokens.gather(0, best[None])[0] + best * VOCABULARY_PART
