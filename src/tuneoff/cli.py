@@ -69,7 +69,17 @@ def run(
     console = Console()
     try:
         with interrupts_kept():
-            folder = _run(study, out, overrides, executor, workers, console)
+            from tuneoff.spec import load_study
+
+            spec = load_study(study, overrides=overrides or ())
+            folder = out or Path("results") / spec.name
+
+            from tuneoff.progress import Progress
+            from tuneoff.study import InlineExecutor, ProcessExecutor, run_study
+
+            chosen = InlineExecutor() if executor is ExecutorName.inline else ProcessExecutor(workers)
+            with Progress(console) as progress:
+                run_study(spec, folder, executor=chosen, listener=progress)
     except KeyboardInterrupt:
         console.print("\ninterrupted; the same command goes on where this one stopped")
         raise typer.Exit(INTERRUPTED) from None
@@ -77,28 +87,6 @@ def run(
     from tuneoff.report import write_report
 
     _print_outcome(console, folder, write_report(folder))
-
-
-def _run(
-    study: str,
-    out: Path | None,
-    overrides: Sequence[str] | None,
-    executor: ExecutorName,
-    workers: int,
-    console: Console,
-) -> Path:
-    from tuneoff.spec import load_study
-
-    spec = load_study(study, overrides=overrides or ())
-    folder = out or Path("results") / spec.name
-
-    from tuneoff.progress import Progress
-    from tuneoff.study import InlineExecutor, ProcessExecutor, run_study
-
-    chosen = InlineExecutor() if executor is ExecutorName.inline else ProcessExecutor(workers)
-    with Progress(console) as progress:
-        run_study(spec, folder, executor=chosen, listener=progress)
-    return folder
 
 
 @app.command()

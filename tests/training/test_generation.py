@@ -45,6 +45,7 @@ def test_texts_equal_those_of_transformers(method, part, monkeypatch):
     states = model.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
 
     def ours(end, known=None):
+        known = known or likelihood.empty_cache()
         return greedy(model, states, mask, known, max_new_tokens=LIMIT, eos_token_id=end, pad_token_id=PAD)
 
     def theirs(end):

@@ -143,8 +143,9 @@ class ProcessExecutor:
 
 def _start_server() -> None:
     """Starts the process that workers are forked from; it imports what they need while this one goes on."""
-    # it unblocks signals behind itself, so it must not be started with the server
-    resource_tracker.ensure_running()
+    if os.name == "posix":
+        # it unblocks signals behind itself, so it must not be started with the server, nor with a worker
+        resource_tracker.ensure_running()
     if _START == "forkserver":
         multiprocessing.set_forkserver_preload([_RUNNER])
         with interrupts_held():

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from transformers import EncoderDecoderCache, T5ForConditionalGeneration
 
-from tuneoff.training.likelihood import decode, empty_cache, likeliest, without_tokens
+from tuneoff.training.likelihood import decode, likeliest, without_tokens
 
 _IDLE = 1 / 8
 """Share of ended rows that are carried along, since taking rows out copies the caches."""
@@ -14,7 +14,7 @@ def greedy(
     model: T5ForConditionalGeneration,
     states: Tensor,
     mask: Tensor,
-    known: EncoderDecoderCache | None = None,
+    known: EncoderDecoderCache,
     *,
     max_new_tokens: int,
     eos_token_id: int,
@@ -23,9 +23,9 @@ def greedy(
     """The likeliest next token, one after another, until the end of sequence: [N, max_new_tokens].
 
     `states`: [N, S, H] of the encoder, `mask`: [N, S]; padded behind the end.
-    `known`: a cache that has been used for the same states; what it knows of them is used again, and used up.
+    `known`: a cache, empty or used for the same states; what it knows of them is used again, and used up.
     """
-    cache = empty_cache() if known is None else without_tokens(known)
+    cache = without_tokens(known)
     texts = mask.new_full((len(states), max_new_tokens), pad_token_id)
     rows = torch.arange(len(states), device=mask.device)
     last = mask.new_full((len(rows),), model.config.decoder_start_token_id)

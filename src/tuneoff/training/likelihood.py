@@ -31,7 +31,13 @@ class Objective(nn.Module):
         given = model.prepare_decoder_input_ids_from_labels(labels)
         inputs, targets = _embedded(model, input_ids, given)
         states = model.encoder(inputs_embeds=inputs, attention_mask=attention_mask).last_hidden_state
-        return _losses(model, states, attention_mask, labels, inputs_embeds=targets).mean()
+        hidden = model.decoder(
+            inputs_embeds=targets,
+            encoder_hidden_states=states,
+            encoder_attention_mask=attention_mask,
+            use_cache=False,
+        ).last_hidden_state
+        return _losses(model, hidden, labels).mean()
 
 
 def _embedded(model: T5ForConditionalGeneration, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,25 +67,11 @@ def token_losses(
     for padding. A cache that is given gets keys and values.
     """
     given = model.prepare_decoder_input_ids_from_labels(labels)
-    return _losses(model, states, mask, labels, input_ids=given, past_key_values=cache)
+    return _losses(model, decode(model, given, states, mask, cache), labels)
 
 
-def _losses(
-    model: T5ForConditionalGeneration,
-    states: Tensor,
-    mask: Tensor,
-    labels: Tensor,
-    *,
-    past_key_values: EncoderDecoderCache | None = None,
-    **inputs: Tensor,
-) -> Tensor:
-    hidden = model.decoder(
-        encoder_hidden_states=states,
-        encoder_attention_mask=mask,
-        past_key_values=past_key_values,
-        use_cache=past_key_values is not None,
-        **inputs,
-    ).last_hidden_state
+def _losses(model: T5ForConditionalGeneration, hidden: Tensor, labels: Tensor) -> Tensor:
+    """`hidden`: [B, T, H] of the decoder."""
     counted = labels != IGNORED
     return F.cross_entropy(logits(model, hidden[counted]), labels[counted], reduction="none")
 
@@ -123,15 +115,15 @@ def decode(
     tokens: Tensor,
     states: Tensor,
     mask: Tensor,
-    cache: EncoderDecoderCache,
+    cache: EncoderDecoderCache | None = None,
 ) -> Tensor:
-    """The decoder's output for tokens [N, T] behind those in the cache: [N, T, H]."""
+    """The decoder's output for tokens [N, T], behind those in a cache that is given: [N, T, H]."""
     hidden: Tensor = model.decoder(
         input_ids=tokens,
         encoder_hidden_states=states,
         encoder_attention_mask=mask,
         past_key_values=cache,
-        use_cache=True,
+        use_cache=cache is not None,
     ).last_hidden_state
     return hidden
 
