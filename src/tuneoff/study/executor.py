@@ -119,6 +119,7 @@ class ProcessExecutor:
         self._pool = None
 
     def _results(self, work: Callable[[J], R], jobs: Sequence[J]) -> Generator[R]:
+        raise_if_interrupted()
         pool = self._started()
         with interrupts_held():
             pending = {pool.submit(work, job) for job in jobs}
