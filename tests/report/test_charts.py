@@ -1,5 +1,7 @@
+import json
 import math
 
+import altair
 import fabricated as made
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from tuneoff.report import charts
 from tuneoff.report.charts.curves import MOST_POINTS, TRAIN_LOSS
 from tuneoff.report.charts.labels import Box, place_labels
-from tuneoff.report.charts.style import padded
+from tuneoff.report.charts.style import View, padded
 from tuneoff.report.document import Figure
 from tuneoff.report.figures import named_apart
 from tuneoff.spec import CurvePoint, RunSpec, SearchResult, Trial, expand
@@ -21,6 +23,12 @@ RUNS = frame(map(made.a_record, expand(STUDY)))
 
 def a_run(method: str = "prefix", seed: int = 0) -> RunSpec:
     return made.by_name(STUDY)["sst2", method, "full", seed]
+
+
+def assert_drawn(chart: View) -> None:
+    """The chart follows Vega-Lite's schema, which drawing does not ask for, and can be drawn."""
+    altair.Chart.from_dict(json.loads(json.dumps(chart)), validate=True)
+    assert charts.png(chart).startswith(b"\x89PNG")
 
 
 def test_curves_have_a_row_per_panel_and_step_that_has_a_value() -> None:
@@ -127,7 +135,7 @@ def test_a_search_is_drawn_with_every_scored_trial_and_the_chosen_one_marked() -
     assert data["score"].tolist() == [0.7, 0.9, 0.5]
     assert data["chosen"].tolist() == [False, True, False]
     chart = charts.draw_search(data, field="learning_rate", log=True, title="s", metric="eval_accuracy")
-    assert charts.png(chart).startswith(b"\x89PNG")
+    assert_drawn(chart)
 
 
 def test_charts_of_a_single_run_are_drawn() -> None:
@@ -157,14 +165,15 @@ def test_charts_of_a_single_run_are_drawn() -> None:
             seeds=1,
         ),
     ]
-    assert all(charts.png(picture).startswith(b"\x89PNG") for picture in pictures)
+    for picture in pictures:
+        assert_drawn(picture)
 
 
 def test_curves_of_many_seeds_show_the_first_ones_and_say_so() -> None:
     run = a_run("lora")
     points = charts.curve_data([made.a_record(run)], {run.run_id: [CurvePoint(step=1, loss=1.0)]})
     few, many = (
-        charts.draw_curves(points, title="c", metric="eval_accuracy", seeds=seeds).to_dict()
+        charts.draw_curves(points, title="c", metric="eval_accuracy", seeds=seeds)
         for seeds in (charts.MOST_RUNS, charts.MOST_RUNS + 1)
     )
     assert few["title"]["subtitle"].startswith("a line per seed;")

@@ -2,11 +2,22 @@
 
 from collections.abc import Mapping
 
-import altair as alt
 import pandas as pd
 
 from tuneoff.report.charts.points import run_scores, with_spread
-from tuneoff.report.charts.style import PALETTE, SHAPES, cycled, metric_title, score_scale
+from tuneoff.report.charts.style import (
+    PALETTE,
+    SHAPES,
+    View,
+    category,
+    cycled,
+    layer,
+    layered,
+    metric_title,
+    quantity,
+    score_scale,
+    titled,
+)
 
 ROW = 48
 
@@ -24,44 +35,65 @@ def ablation_data(runs: pd.DataFrame, *, task: str, metric: str, labels: Mapping
     )
 
 
-def draw_ablation(data: pd.DataFrame, *, title: str, metric: str) -> alt.VConcatChart:
+def draw_ablation(data: pd.DataFrame, *, title: str, metric: str) -> View:
     """A panel per train size: seeds as shapes, the mean as a bar, the standard deviation as a line."""
     scale = score_scale([*data["score"], *data["low"], *data["high"]])
     sizes = list(dict.fromkeys(data["train_size"]))
     panels = []
     for size in sizes:
-        name = f"train size {size}" if len(sizes) > 1 else ""
         panel = _panel(data[data["train_size"] == size], data, scale, metric_title(metric))
-        panels.append(panel.properties(title=alt.TitleParams(name, fontSize=12, fontWeight="normal")))
+        text = f"train size {size}" if len(sizes) > 1 else ""
+        panels.append({"title": {"text": text, "fontSize": 12, "fontWeight": "normal"}, **panel})
     subtitle = "a shape per seed; black: mean and one sample standard deviation each way"
-    return alt.vconcat(*panels).properties(title=alt.TitleParams(title, subtitle=subtitle, offset=8))
+    return titled({"vconcat": panels}, title, subtitle, offset=8)
 
 
 def _written(mean: float, std: float, n: int) -> str:
     return f"{mean:.3f} (n=1)" if n == 1 else f"{mean:.3f} ± {std:.3f} (n={n})"
 
 
-def _panel(part: pd.DataFrame, data: pd.DataFrame, scale: alt.Scale, title: str) -> alt.LayerChart:
+def _panel(part: pd.DataFrame, data: pd.DataFrame, scale: View, title: str) -> View:
     seeds = list(dict.fromkeys(data["seed"]))
     rows = list(dict.fromkeys(part["variant"]))
-    axis = alt.Axis(grid=True, tickBand="extent", labelPadding=8)
-    y = alt.Y(
-        "variant:N", sort=rows, title=None, axis=axis, scale=alt.Scale(paddingInner=0.25, paddingOuter=0.125)
+    y = category(
+        "variant",
+        sort=rows,
+        title=None,
+        axis={"grid": True, "tickBand": "extent", "labelPadding": 8},
+        scale={"paddingInner": 0.25, "paddingOuter": 0.125},
     )
-    legend = alt.Legend(title=None, orient="bottom", symbolSize=70, columns=8)
-    points = (
-        alt.Chart(part)
-        .mark_point(size=60, filled=False, strokeWidth=1.7, opacity=1)
-        .encode(
-            x=alt.X("score:Q", scale=scale, title=title, axis=alt.Axis(tickCount=6)),
-            y=y,
-            yOffset=alt.YOffset("seed:N", sort=seeds, scale=alt.Scale(paddingOuter=0.3)),
-            shape=alt.Shape("seed:N", scale=cycled(SHAPES, seeds), legend=legend),
-            color=alt.Color("seed:N", scale=cycled(PALETTE, seeds), legend=legend),
-        )
+    legend = {"title": None, "orient": "bottom", "symbolSize": 70, "columns": 8}
+    means = layered(
+        part.drop_duplicates("variant"),
+        {"y": y},
+        layer(
+            "rule",
+            {"strokeWidth": 1.4, "color": "black"},
+            x=quantity("low", title=title),
+            x2={"field": "high"},
+        ),
+        layer(
+            "tick",
+            {"thickness": 3, "size": ROW * 0.5, "color": "black", "opacity": 1},
+            x=quantity("mean", title=title),
+        ),
+        layer(
+            "text",
+            {"align": "left", "dx": 8, "fontSize": 11},
+            x={"value": "width"},
+            text=category("written"),
+        ),
     )
-    mean = alt.Chart(part.drop_duplicates("variant")).encode(y=y, x=alt.X("mean:Q", title=title))
-    bar = mean.mark_tick(thickness=3, size=ROW * 0.5, color="black", opacity=1)
-    spread = mean.mark_rule(strokeWidth=1.4, color="black").encode(x=alt.X("low:Q", title=title), x2="high:Q")
-    text = mean.mark_text(align="left", dx=8, fontSize=11).encode(x=alt.value("width"), text="written:N")
-    return alt.layer(spread, bar, points, text).properties(width=520, height=ROW * len(rows))
+    points = layered(
+        part,
+        {"y": y},
+        layer(
+            "point",
+            {"size": 60, "filled": False, "strokeWidth": 1.7, "opacity": 1},
+            x=quantity("score", scale=scale, title=title, axis={"tickCount": 6}),
+            yOffset=category("seed", sort=seeds, scale={"paddingOuter": 0.3}),
+            shape=category("seed", scale=cycled(SHAPES, seeds), legend=legend),
+            color=category("seed", scale=cycled(PALETTE, seeds), legend=legend),
+        ),
+    )
+    return {"layer": [means, points], "width": 520, "height": ROW * len(rows)}

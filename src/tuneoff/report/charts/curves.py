@@ -3,10 +3,24 @@
 import math
 from collections.abc import Iterable, Mapping
 
-import altair as alt
 import pandas as pd
 
-from tuneoff.report.charts.style import DASHES, PALETTE, SHAPES, cycled, line_key, metric_title, score_scale
+from tuneoff.report.charts.style import (
+    DASHES,
+    PALETTE,
+    SHAPES,
+    View,
+    category,
+    cycled,
+    keyed,
+    layer,
+    layered,
+    metric_title,
+    quantity,
+    ring,
+    score_scale,
+    titled,
+)
 from tuneoff.spec import CurvePoint, RunRecord
 
 MOST_POINTS = 40
@@ -41,27 +55,21 @@ def run_label(record: RunRecord) -> str:
     return f"seed {record.spec.seed}{state}"
 
 
-def draw_curves(data: pd.DataFrame, *, title: str, metric: str, seeds: int) -> alt.VConcatChart:
+def draw_curves(data: pd.DataFrame, *, title: str, metric: str, seeds: int) -> View:
     """Three panels side by side with a line per run, told apart by colour, dashes and shape.
 
     `seeds` is how many runs there are, shown or not.
     """
     runs = list(dict.fromkeys(data["run"]))
     last = data["step"].max()
-    panels = (TRAIN_LOSS, metric_title("eval_loss"), metric_title(metric))
-    charts = [_panel(data[data["panel"] == panel], panel, runs, last) for panel in panels]
+    names = (TRAIN_LOSS, metric_title("eval_loss"), metric_title(metric))
+    charts = [_panel(data[data["panel"] == panel], panel, runs, last) for panel in names]
     which = (
         "a line per seed" if seeds <= MOST_RUNS else f"the first {MOST_RUNS} of {seeds} seeds, a line each"
     )
     subtitle = f"{which}; a ring marks the step whose weights were kept (best validation score)"
-    apart = alt.ScaleResolveMap(color="independent", strokeDash="independent", shape="independent")
-    return alt.vconcat(
-        alt.hconcat(*charts, spacing=28),
-        line_key(runs, width=900),
-        spacing=14,
-        resolve=alt.Resolve(scale=apart),
-        title=alt.TitleParams(title, subtitle=subtitle, offset=12),
-    )
+    panels = {"hconcat": charts, "spacing": 28}
+    return titled(keyed(panels, runs, width=900), title, subtitle, offset=12)
 
 
 def _losses(points: Iterable[CurvePoint]) -> list[tuple[float, float]]:
@@ -76,20 +84,25 @@ def _thinned(losses: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return [(group[-1][0], sum(loss for _, loss in group) / len(group)) for group in groups]
 
 
-def _panel(data: pd.DataFrame, title: str, runs: list[str], last: float) -> alt.LayerChart:
-    base = alt.Chart(data).encode(
-        x=alt.X("step:Q", title="optimiser step", scale=alt.Scale(domain=[0, last])),
-        y=alt.Y("value:Q", title=title, scale=score_scale(data["value"])),
-        color=alt.Color("run:N", scale=cycled(PALETTE, runs), legend=None),
-    )
-    line = base.mark_line(strokeWidth=1.8).encode(
-        strokeDash=alt.StrokeDash("run:N", scale=cycled(DASHES, runs), legend=None)
-    )
+def _panel(data: pd.DataFrame, title: str, runs: list[str], last: float) -> View:
     # many train losses need no points, but a line of a single one would be invisible
     size = 0 if title == TRAIN_LOSS and len(data) > len(runs) else 45
-    point = base.mark_point(size=size, filled=True, opacity=1)
-    shaped = point.encode(shape=alt.Shape("run:N", scale=cycled(SHAPES, runs), legend=None))
-    ring = base.transform_filter(alt.datum.kept).mark_point(
-        size=260, filled=False, strokeWidth=1.6, shape="circle", opacity=1
+    return layered(
+        data,
+        {
+            "x": quantity("step", title="optimiser step", scale={"domain": [0, last]}),
+            "y": quantity("value", title=title, scale=score_scale(data["value"])),
+            "color": category("run", scale=cycled(PALETTE, runs), legend=None),
+        },
+        layer(
+            "line", {"strokeWidth": 1.8}, strokeDash=category("run", scale=cycled(DASHES, runs), legend=None)
+        ),
+        layer(
+            "point",
+            {"size": size, "filled": True, "opacity": 1},
+            shape=category("run", scale=cycled(SHAPES, runs), legend=None),
+        ),
+        ring("kept", size=260),
+        width=270,
+        height=230,
     )
-    return alt.layer(line, shaped, ring.encode(color=alt.value("black")), width=270, height=230)

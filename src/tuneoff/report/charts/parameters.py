@@ -3,12 +3,27 @@
 import math
 from collections.abc import Mapping
 
-import altair as alt
 import pandas as pd
 
 from tuneoff.report.charts.labels import CHARACTER, Box, place_labels
 from tuneoff.report.charts.points import run_scores, with_spread
-from tuneoff.report.charts.style import GREY, PALETTE, SHAPES, cycled, metric_title, padded
+from tuneoff.report.charts.style import (
+    GREY,
+    PALETTE,
+    SHAPES,
+    View,
+    category,
+    cycled,
+    dashed_lines,
+    layer,
+    layered,
+    metric_title,
+    only,
+    padded,
+    quantity,
+    titled,
+    untrained_lines,
+)
 from tuneoff.spec import TrainSize
 
 WIDTH, HEIGHT = 640, 380
@@ -33,65 +48,46 @@ def parameters_data(
     return known[["method", "kind", "trainable", "mean", "low", "high", "n"]].reset_index(drop=True)
 
 
-def draw_parameters(data: pd.DataFrame, *, title: str, metric: str) -> alt.LayerChart:
+def draw_parameters(data: pd.DataFrame, *, title: str, metric: str) -> View:
     """A named point per trained method, by shape of its kind; untrained ones as dashed lines."""
     trained, untrained = data[data["kind"] != "none"], data[data["kind"] == "none"]
     low, high = padded(map(math.log10, trained["trainable"]), share=0.16)
     x_domain, y_domain = (10**low, 10**high), padded([*data["low"], *data["high"]])
-    lines = _with_line_labels(untrained, x_domain)
+    lines = untrained_lines(untrained)
     named = _with_labels(trained, lines, x_domain=x_domain, y_domain=y_domain)
-    x = alt.X(
-        "trainable:Q",
-        title="trainable parameters (log scale)",
-        scale=alt.Scale(type="log", domain=list(x_domain), nice=False),
-        axis=alt.Axis(values=_ticks(*x_domain), format="~s"),
-    )
-    y = alt.Y("mean:Q", title=metric_title(metric), scale=alt.Scale(domain=list(y_domain), nice=False))
+    x = {
+        "title": "trainable parameters (log scale)",
+        "scale": {"type": "log", "domain": list(x_domain), "nice": False},
+        "axis": {"values": _ticks(*x_domain), "format": "~s"},
+    }
+    y = quantity("mean", title=metric_title(metric), scale={"domain": list(y_domain), "nice": False})
+    left = quantity("label_x", **x)
+    references = [] if lines.empty else [dashed_lines(lines.assign(label_x=x_domain[0]), y, label_x=left)]
+    view = {"layer": [*references, _points(named, quantity("trainable", **x), y)]}
     subtitle = "mean over seeds; vertical lines: one sample standard deviation each way"
-    return alt.layer(*_references(lines, x, y), *_points(named, x, y)).properties(
-        width=WIDTH, height=HEIGHT, title=alt.TitleParams(title, subtitle=subtitle, offset=10)
-    )
+    return titled({**view, "width": WIDTH, "height": HEIGHT}, title, subtitle, offset=10)
 
 
-def _points(data: pd.DataFrame, x: alt.X, y: alt.Y) -> list[alt.Chart]:
+def _points(data: pd.DataFrame, x: View, y: View) -> View:
     kinds = list(dict.fromkeys(data["kind"]))
-    legend = alt.Legend(title="kind of method", orient="bottom", symbolSize=90, titleOrient="left")
-    base = alt.Chart(data).encode(x=x, y=y)
-    spread = base.mark_rule(strokeWidth=1.4, color="#333333").encode(y=alt.Y("low:Q"), y2="high:Q")
-    leader = (
-        base.transform_filter(alt.datum.far)
-        .mark_rule(strokeWidth=0.7, color=GREY)
-        .encode(x2="end_x:Q", y2="end_y:Q")
+    legend = {"title": "kind of method", "orient": "bottom", "symbolSize": 90, "titleOrient": "left"}
+    label = {"x": quantity("label_x"), "y": quantity("label_y"), "text": category("method")}
+    leader = layer("rule", {"strokeWidth": 0.7, "color": GREY}, x2={"field": "end_x"}, y2={"field": "end_y"})
+    halo = {"stroke": "white", "strokeWidth": 3, "strokeJoin": "round"}
+    return layered(
+        data,
+        {"x": x, "y": y},
+        only("far", leader),
+        layer("rule", {"strokeWidth": 1.4, "color": "#333333"}, y=quantity("low"), y2={"field": "high"}),
+        layer(
+            "point",
+            {"size": 95, "filled": True, "opacity": 1},
+            shape=category("kind", scale=cycled(SHAPES, kinds), legend=legend),
+            color=category("kind", scale=cycled(PALETTE, kinds), legend=legend),
+        ),
+        layer("text", {"fontSize": 11, **halo}, **label),
+        layer("text", {"fontSize": 11}, **label),
     )
-    point = base.mark_point(size=95, filled=True, opacity=1).encode(
-        shape=alt.Shape("kind:N", scale=cycled(SHAPES, kinds), legend=legend),
-        color=alt.Color("kind:N", scale=cycled(PALETTE, kinds), legend=legend),
-    )
-    text = base.mark_text(fontSize=11, stroke="white", strokeWidth=3, strokeJoin="round")
-    where = {"x": alt.X("label_x:Q"), "y": alt.Y("label_y:Q"), "text": "method:N"}
-    return [leader, spread, point, text.encode(**where), base.mark_text(fontSize=11).encode(**where)]
-
-
-def _references(lines: pd.DataFrame, x: alt.X, y: alt.Y) -> list[alt.Chart]:
-    if lines.empty:
-        return []
-    base = alt.Chart(lines).encode(y=y)
-    rule = base.mark_rule(strokeDash=[6, 4], strokeWidth=1.5, color="black")
-    text = base.mark_text(align="left", baseline="bottom", dx=6, dy=-3, fontSize=11)
-    return [rule, text.encode(x=alt.X("label_x:Q", **_shared(x)), text="label:N")]
-
-
-def _shared(x: alt.X) -> dict[str, object]:
-    return {name: x[name] for name in ("title", "scale", "axis")}
-
-
-def _with_line_labels(untrained: pd.DataFrame, x_domain: tuple[float, float]) -> pd.DataFrame:
-    """The untrained methods, those of equal score as one line with all their names."""
-    rows = [
-        {"mean": mean, "label": f"{', '.join(part['method'])} (no training)", "label_x": x_domain[0]}
-        for mean, part in untrained.groupby("mean", sort=False)
-    ]
-    return pd.DataFrame(rows, columns=["mean", "label", "label_x"])
 
 
 def _with_labels(

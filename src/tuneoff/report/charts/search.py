@@ -2,10 +2,24 @@
 
 from collections.abc import Iterable
 
-import altair as alt
 import pandas as pd
 
-from tuneoff.report.charts.style import DASHES, PALETTE, SHAPES, cycled, line_key, metric_title, score_scale
+from tuneoff.report.charts.style import (
+    DASHES,
+    PALETTE,
+    SHAPES,
+    View,
+    category,
+    cycled,
+    keyed,
+    layer,
+    layered,
+    metric_title,
+    quantity,
+    ring,
+    score_scale,
+    titled,
+)
 from tuneoff.spec import SearchResult
 
 WIDTH = 640
@@ -24,32 +38,37 @@ def search_data(results: Iterable[SearchResult], *, field: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=_COLUMNS).astype({"value": float, "score": float, "chosen": bool})
 
 
-def draw_search(data: pd.DataFrame, *, field: str, log: bool, title: str, metric: str) -> alt.VConcatChart:
+def draw_search(data: pd.DataFrame, *, field: str, log: bool, title: str, metric: str) -> View:
     """A line per method through its trials; a ring marks the chosen one."""
     methods = list(dict.fromkeys(data["method"]))
-    scale = alt.Scale(type="log" if log else "linear", nice=False, padding=18, zero=False)
-    base = alt.Chart(data).encode(
-        x=alt.X("value:Q", title=f"{field}{' (log scale)' if log else ''}", scale=scale, axis=_axis(log)),
-        y=alt.Y("score:Q", title=f"validation {metric_title(metric)}", scale=score_scale(data["score"])),
-        color=alt.Color("method:N", scale=cycled(PALETTE, methods), legend=None),
+    panel = layered(
+        data,
+        {
+            "x": _value_axis(field, log),
+            "y": quantity(
+                "score", title=f"validation {metric_title(metric)}", scale=score_scale(data["score"])
+            ),
+            "color": category("method", scale=cycled(PALETTE, methods), legend=None),
+        },
+        layer(
+            "line",
+            {"strokeWidth": 1.6},
+            strokeDash=category("method", scale=cycled(DASHES, methods), legend=None),
+        ),
+        layer(
+            "point",
+            {"size": 50, "filled": True, "opacity": 1},
+            shape=category("method", scale=cycled(SHAPES, methods), legend=None),
+        ),
+        ring("chosen", size=280),
+        width=WIDTH,
+        height=340,
     )
-    line = base.mark_line(strokeWidth=1.6).encode(
-        strokeDash=alt.StrokeDash("method:N", scale=cycled(DASHES, methods), legend=None)
-    )
-    point = base.mark_point(size=50, filled=True, opacity=1).encode(
-        shape=alt.Shape("method:N", scale=cycled(SHAPES, methods), legend=None)
-    )
-    ring = base.transform_filter(alt.datum.chosen).mark_point(
-        size=280, filled=False, strokeWidth=1.6, shape="circle", opacity=1
-    )
-    panel = alt.layer(line, point, ring.encode(color=alt.value("black"))).properties(width=WIDTH, height=340)
     subtitle = "a point per trial, mean over the search's seeds; a ring marks the chosen value"
-    return (
-        alt.vconcat(panel, line_key(methods, width=WIDTH), spacing=14)
-        .resolve_scale(color="independent", strokeDash="independent", shape="independent")
-        .properties(title=alt.TitleParams(title, subtitle=subtitle, offset=10))
-    )
+    return titled(keyed(panel, methods, width=WIDTH), title, subtitle, offset=10)
 
 
-def _axis(log: bool) -> alt.Axis:
-    return alt.Axis(format="~e", tickCount=8) if log else alt.Axis()
+def _value_axis(field: str, log: bool) -> View:
+    scale = {"type": "log" if log else "linear", "nice": False, "padding": 18, "zero": False}
+    axis = {"format": "~e", "tickCount": 8} if log else {}
+    return quantity("value", title=f"{field}{' (log scale)' if log else ''}", scale=scale, axis=axis)
