@@ -1,8 +1,11 @@
 """The command line. Heavy imports are inside the commands, so that --help answers at once."""
 
+import atexit
+import gc
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,8 +18,7 @@ from tuneoff.errors import InputError, TuneoffError
 from tuneoff.interrupts import interrupts_kept
 
 if TYPE_CHECKING:
-    from tuneoff.report import Written
-    from tuneoff.spec import RunRecord
+    from tuneoff.report import ReportData, Written
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 _PLAN_WIDTH = 132
@@ -46,6 +48,7 @@ class ExecutorName(StrEnum):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line; bad input ends in one message and exit code 2."""
+    atexit.register(gc.freeze)  # all that is left goes with the process, without a last garbage collection
     try:
         app(arguments)
     except TuneoffError as error:
@@ -74,8 +77,9 @@ def run(
             spec = load_study(study, overrides=overrides or ())
             folder = out or Path("results") / spec.name
 
-            from tuneoff.progress import Progress
-            from tuneoff.study import InlineExecutor, ProcessExecutor, run_study
+            with _lasting_imports():
+                from tuneoff.progress import Progress
+                from tuneoff.study import InlineExecutor, ProcessExecutor, run_study
 
             chosen = InlineExecutor() if executor is ExecutorName.inline else ProcessExecutor(workers)
             with Progress(console) as progress:
@@ -84,9 +88,10 @@ def run(
         console.print("\ninterrupted; the same command goes on where this one stopped")
         raise typer.Exit(INTERRUPTED) from None
 
-    from tuneoff.report import write_report
+    with _lasting_imports():
+        from tuneoff.report import write_report
 
-    _print_outcome(console, folder, write_report(folder))
+    _print_outcome(console, write_report(folder))
 
 
 @app.command()
@@ -98,8 +103,9 @@ def plan(study: StudyName, overrides: Overrides = None) -> None:
     runs, found = expand(spec), searches(spec)
     console = Console()
 
-    from tuneoff.report import power_statements
-    from tuneoff.study import estimate
+    with _lasting_imports():
+        from tuneoff.report import power_statements
+        from tuneoff.study import estimate
 
     with console.status("timing each method on each task"):
         estimates = estimate(runs)
@@ -159,22 +165,27 @@ def status(folder: Folder) -> None:
 @app.command()
 def report(folder: Folder) -> None:
     """Write the report of a study again, from its records."""
-    from tuneoff.report import write_report
+    with _lasting_imports():
+        from tuneoff.report import write_report
 
-    _print_outcome(Console(), folder, write_report(folder))
+    _print_outcome(Console(), write_report(folder))
 
 
-def _print_outcome(console: Console, folder: Path, written: "Written") -> None:
+@contextmanager
+def _lasting_imports() -> Iterator[None]:
+    """A context for imports: of a million objects that stay, and need no garbage collection."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _print_outcome(console: Console, written: "Written") -> None:
     """Says what was found, what failed and where the report is; exit code 1 if a run has failed."""
-    from tuneoff.spec import expand, read_records, read_searches, read_study, variants
-
-    study = read_study(folder)
-    runs = {item.run_id for item in expand(study, read_searches(folder))}
-    records = [record for record in read_records(folder) if record.run_id in runs]
-    order = [variant.name for variant in variants(study)]
-    for task, spec in study.tasks.items():
-        console.print(_scores(records, task, spec.main_metric, order))
-    failed = [record for record in records if record.state != "complete"]
+    for task in written.data.study.tasks:
+        console.print(_scores(written.data, task))
+    failed = [record for record in written.data.records if record.state != "complete"]
     for record in failed:
         reason = record.failure.message if record.failure else "no reason recorded"
         console.print(
@@ -187,12 +198,11 @@ def _print_outcome(console: Console, folder: Path, written: "Written") -> None:
         raise typer.Exit(FAILED)
 
 
-def _scores(records: "Sequence[RunRecord]", task: str, metric: str, order: list[str]) -> Table:
+def _scores(data: "ReportData", task: str) -> Table:
     """A table of a task's main score by method, in the study's order."""
-    from tuneoff.stats import frame, summary
-
-    runs = frame(records)
-    rows = summary(runs[runs["task"] == task]).to_dict("records")
+    metric = data.study.tasks[task].main_metric
+    order = [variant.name for variant in data.variants]
+    rows = data.summary[data.summary["task"] == task].to_dict("records")
     table = Table("method", "train size", title=task, title_justify="left", box=None, pad_edge=False)
     for name in ("trainable %", metric, "runs"):
         table.add_column(name, justify="right")

@@ -1,12 +1,13 @@
 """Writing a report: made in a folder beside the old one, which it then replaces."""
 
-import json
 import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
+
+from pydantic_core import to_json
 
 from tuneoff.errors import StoreError
 from tuneoff.report.conclusions import conclusions
@@ -26,6 +27,8 @@ class Written(NamedTuple):
     path: Path
     """Of report.md."""
     conclusions: tuple[str, ...]
+    data: ReportData
+    """What it was made from."""
 
 
 def write_report(folder: Path) -> Written:
@@ -51,7 +54,7 @@ def write_report(folder: Path) -> Written:
             f"a report must be writable, but {error.filename or target} is not ({error.strerror or error}); "
             "free space or permit writing there, close programs that show the report, and report again"
         ) from error
-    return Written(target / "report.md", tuple(one.text for one in found))
+    return Written(target / "report.md", tuple(one.text for one in found), data)
 
 
 def rendered(data: ReportData, found: tuple[Statement, ...]) -> tuple[dict[str, str], tuple[Figure, ...]]:
@@ -84,8 +87,7 @@ def _write(folder: Path, texts: dict[str, str], figures: Iterable[Figure]) -> No
 def _write_health(folder: Path, data: ReportData) -> None:
     """Puts the verdict on each run beside its record: a list, empty where nothing is to be said."""
     for run_id, findings in data.judgement.findings.items():
-        told = [{"severity": one.severity, **asdict(one)} for one in findings]
-        content = (json.dumps(told, indent=2) + "\n").encode()
+        content = to_json([{"severity": one.severity, **asdict(one)} for one in findings], indent=2) + b"\n"
         path = folder / RUNS / run_id / HEALTH_FILE
         # file systems may take far longer to write a file anew than to read it
         if not path.exists() or path.read_bytes() != content:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from tuneoff.errors import StoreError
 from tuneoff.spec.baseline import BaselineRecord
@@ -35,6 +35,7 @@ CURVE_FILE = "curve.jsonl"
 HEALTH_FILE = "health.json"
 PREDICTIONS_FILE = "predictions.parquet"
 ADAPTER = "adapter"
+_POINTS = TypeAdapter(tuple[CurvePoint, ...])
 
 
 def read_study(folder: Path) -> StudySpec:
@@ -94,7 +95,7 @@ def read_curve(folder: Path, run_id: str) -> tuple[CurvePoint, ...]:
         return ()
     with reading(path):
         lines = path.read_text(encoding="utf-8").splitlines()
-        return tuple(CurvePoint.model_validate_json(line) for line in lines)
+        return _POINTS.validate_json(f"[{','.join(lines)}]")
 
 
 def _parsed(kind: type[S], path: Path) -> S:

@@ -110,7 +110,7 @@ def read_answers(path: Path, metric: str) -> Answers:
         StoreError: the file is missing or damaged, or lacks the metric's column.
     """
     with reading(path, pyarrow.ArrowException, KeyError):
-        file = pyarrow.parquet.ParquetFile(path)
+        file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(path.read_bytes()))
         columns = [name for name in file.schema_arrow.names if not name.startswith(_NOT_JUDGED)]
         table = file.read(columns, use_threads=False)
         table.schema.field(row_metric(metric))

@@ -227,10 +227,12 @@ def _sign_flip(differences: Floats) -> float:
 def _random_flips(differences: Floats) -> float:
     """The p-value of random flips, the differences' own signs counted among them (Phipson & Smyth 2010)."""
     random = np.random.default_rng(0)
-    seeds = len(differences)
-    beyond = 0
+    bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)  # [256, 8]
+    eights = np.pad(differences, (0, -len(differences) % 8)).reshape(-1, 8)
+    sums = eights @ bits.T  # [seeds / 8, 256]: of the differences that a byte of signs turns
+    total, beyond = differences.sum(), 0
     for _ in range(FLIPS // _AT_ONCE):
-        signs = np.unpackbits(random.integers(256, size=(_AT_ONCE, -(-seeds // 8)), dtype=np.uint8), axis=1)
-        sums = differences.sum() - 2 * signs[:, :seeds] @ differences
-        beyond += int((np.abs(sums) >= abs(differences.sum()) * (1 - _ROUNDING)).sum())
+        signs = random.integers(256, size=(_AT_ONCE, len(sums)), dtype=np.uint8)
+        flipped = total - 2 * sums[np.arange(len(sums)), signs].sum(1)
+        beyond += int((np.abs(flipped) >= abs(total) * (1 - _ROUNDING)).sum())
     return (beyond + 1) / (FLIPS + 1)
