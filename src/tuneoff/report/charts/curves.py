@@ -6,20 +6,17 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 from tuneoff.report.charts.style import (
-    DASHES,
     PALETTE,
-    SHAPES,
     View,
-    category,
-    cycled,
     keyed,
-    layer,
     layered,
+    line_and_points,
     metric_title,
     quantity,
     ring,
     score_scale,
     titled,
+    told_apart,
 )
 from tuneoff.spec import CurvePoint, RunRecord
 
@@ -92,16 +89,9 @@ def _panel(data: pd.DataFrame, title: str, runs: list[str], last: float) -> View
         {
             "x": quantity("step", title="optimiser step", scale={"domain": [0, last]}),
             "y": quantity("value", title=title, scale=score_scale(data["value"])),
-            "color": category("run", scale=cycled(PALETTE, runs), legend=None),
+            "color": told_apart("run", PALETTE, runs),
         },
-        layer(
-            "line", {"strokeWidth": 1.8}, strokeDash=category("run", scale=cycled(DASHES, runs), legend=None)
-        ),
-        layer(
-            "point",
-            {"size": size, "filled": True, "opacity": 1},
-            shape=category("run", scale=cycled(SHAPES, runs), legend=None),
-        ),
+        *line_and_points("run", runs, width=1.8, size=size),
         ring("kept", size=260),
         width=270,
         height=230,

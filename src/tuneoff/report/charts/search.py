@@ -5,20 +5,17 @@ from collections.abc import Iterable
 import pandas as pd
 
 from tuneoff.report.charts.style import (
-    DASHES,
     PALETTE,
-    SHAPES,
     View,
-    category,
-    cycled,
     keyed,
-    layer,
     layered,
+    line_and_points,
     metric_title,
     quantity,
     ring,
     score_scale,
     titled,
+    told_apart,
 )
 from tuneoff.spec import SearchResult
 
@@ -48,18 +45,9 @@ def draw_search(data: pd.DataFrame, *, field: str, log: bool, title: str, metric
             "y": quantity(
                 "score", title=f"validation {metric_title(metric)}", scale=score_scale(data["score"])
             ),
-            "color": category("method", scale=cycled(PALETTE, methods), legend=None),
+            "color": told_apart("method", PALETTE, methods),
         },
-        layer(
-            "line",
-            {"strokeWidth": 1.6},
-            strokeDash=category("method", scale=cycled(DASHES, methods), legend=None),
-        ),
-        layer(
-            "point",
-            {"size": 50, "filled": True, "opacity": 1},
-            shape=category("method", scale=cycled(SHAPES, methods), legend=None),
-        ),
+        *line_and_points("method", methods, width=1.6, size=50),
         ring("chosen", size=280),
         width=WIDTH,
         height=340,

@@ -6,20 +6,19 @@ import pandas as pd
 
 from tuneoff.report.charts.points import run_scores, with_spread
 from tuneoff.report.charts.style import (
-    DASHES,
     PALETTE,
     SHAPES,
     View,
-    category,
-    cycled,
     dashed_lines,
     keyed,
     layer,
     layered,
+    line_and_points,
     metric_title,
     quantity,
     score_scale,
     titled,
+    told_apart,
     untrained_lines,
 )
 from tuneoff.spec import TrainSize
@@ -82,27 +81,20 @@ def _rows_axis(rows: list[float]) -> View:
 
 
 def _lines(data: pd.DataFrame, methods: list[str], y: View) -> View:
-    shape = category("method", scale=cycled(SHAPES, methods), legend=None)
     return layered(
         data,
         {
             "x": _rows_axis(sorted(set(data["rows"]))),
-            "color": category("method", scale=cycled(PALETTE, methods), legend=None),
+            "color": told_apart("method", PALETTE, methods),
         },
         layer("area", {"opacity": 0.12}, y=quantity("bottom"), y2={"field": "top"}),
         layer(
             "point",
             {"size": 28, "filled": False, "strokeWidth": 1, "opacity": 0.8},
             y=quantity("score"),
-            shape=shape,
+            shape=told_apart("method", SHAPES, methods),
         ),
-        layer(
-            "line",
-            {"strokeWidth": 1.8},
-            y=y,
-            strokeDash=category("method", scale=cycled(DASHES, methods), legend=None),
-        ),
-        layer("point", {"size": 70, "filled": True, "opacity": 1}, y=y, shape=shape),
+        *line_and_points("method", methods, width=1.8, size=70, y=y),
     )
 
 

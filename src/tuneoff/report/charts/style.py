@@ -74,6 +74,11 @@ def category(field: str, **more: Any) -> View:
     return {"field": field, "type": "nominal", **more}
 
 
+def told_apart(field: str, looks: Sequence[Any], names: Sequence[str]) -> View:
+    """A channel that gives each name in a column the next look; a `line_key` says which."""
+    return category(field, scale=cycled(looks, names), legend=None)
+
+
 def layered(data: pd.DataFrame, encoding: View, *layers: View, **more: Any) -> View:
     """A view of layers that draw the same data, and share what `encoding` has."""
     values = json.loads(data.to_json(orient="records", double_precision=15))
@@ -88,6 +93,17 @@ def layer(mark: str, look: View, /, **encoding: View) -> View:
 def only(flag: str, view: View) -> View:
     """The view of those rows alone that have a column true."""
     return {**view, "transform": [{"filter": f"datum.{flag}"}]}
+
+
+def line_and_points(
+    field: str, names: Sequence[str], *, width: float, size: float, **encoding: View
+) -> tuple[View, View]:
+    """Two layers, a line and points for each name in a column, told apart by dashes and shapes."""
+    points = {"size": size, "filled": True, "opacity": 1}
+    return (
+        layer("line", {"strokeWidth": width}, strokeDash=told_apart(field, DASHES, names), **encoding),
+        layer("point", points, shape=told_apart(field, SHAPES, names), **encoding),
+    )
 
 
 def ring(flag: str, *, size: int) -> View:
@@ -170,20 +186,20 @@ def line_key(names: Sequence[str], *, width: int) -> View:
         data,
         {
             "y": quantity("y", **pixels),
-            "color": category("name", scale=cycled(PALETTE, names), legend=None),
+            "color": told_apart("name", PALETTE, names),
         },
         layer(
             "rule",
             {"strokeWidth": 1.8},
             x=quantity("x", **pixels),
             x2={"field": "x2"},
-            strokeDash=category("name", scale=cycled(DASHES, names), legend=None),
+            strokeDash=told_apart("name", DASHES, names),
         ),
         layer(
             "point",
             {"size": 45, "filled": True, "opacity": 1},
             x=quantity("middle", **pixels),
-            shape=category("name", scale=cycled(SHAPES, names), legend=None),
+            shape=told_apart("name", SHAPES, names),
         ),
         layer(
             "text",
