@@ -28,20 +28,25 @@ def folder(finished: Path, tmp_path: Path) -> Path:
 
 
 _TELLING = """
-import atexit, sys
+import atexit, gc, sys
 from tuneoff.cli import main
 
 @atexit.register
 def tell():
     heavy = {"torch", "transformers", "peft", "datasets", "ray"} & set(sys.modules)
     print("heavy:", *sorted(heavy), file=sys.stderr)
+    if not gc.isenabled():
+        print("garbage collection is off", file=sys.stderr)
 
 main()
 """
 
 
 def _fresh(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    """The command line in a process of its own; it tells at last which heavy packages it has imported."""
+    """The command line in a process of its own; it tells at last which heavy packages it has imported.
+
+    And whether it has left garbage collection off, as it is while they are imported.
+    """
     command = [sys.executable, "-c", _TELLING, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
