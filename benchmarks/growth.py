@@ -100,8 +100,8 @@ def report(sizes: list[int]) -> None:
         study = Path(name, "study.yaml")
         study.write_text(dump_study(a_study(1)), encoding="utf-8")
         tuneoff("run", str(study), "--out", f"{name}/real")
-        for size in sizes:
-            folder = Path(name, f"grown{size}")
+        for number, size in enumerate(sizes):
+            folder = Path(name, f"grown{number}")
             records = grow(Path(name, "real"), folder, size)
             taken = tuneoff("report", str(folder))
             print(f"{records} records: {taken:.1f} s, {1000 * taken / records:.1f} ms each", flush=True)
