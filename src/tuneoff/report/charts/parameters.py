@@ -62,8 +62,8 @@ def draw_parameters(data: pd.DataFrame, *, title: str, metric: str) -> View:
     }
     y = quantity("mean", title=metric_title(metric), scale={"domain": list(y_domain), "nice": False})
     left = quantity("label_x", **x)
-    references = [] if lines.empty else [dashed_lines(lines.assign(label_x=x_domain[0]), y, label_x=left)]
-    view = {"layer": [*references, _points(named, quantity("trainable", **x), y)]}
+    references = dashed_lines(lines.assign(label_x=x_domain[0]), y, label_x=left)
+    view = {"layer": [references, _points(named, quantity("trainable", **x), y)]}
     subtitle = "mean over seeds; vertical lines: one sample standard deviation each way"
     return titled({**view, "width": WIDTH, "height": HEIGHT}, title, subtitle, offset=10)
 

@@ -61,8 +61,9 @@ def draw_sizes(data: pd.DataFrame, *, title: str, metric: str) -> View:
     methods = list(dict.fromkeys(trained["method"]))
     scale = score_scale([*data["score"], *trained["bottom"], *trained["top"]])
     y = quantity("mean", title=metric_title(metric), scale=scale)
+    lines = untrained_lines(untrained.drop_duplicates("method"))
     panel = {
-        "layer": [*_references(untrained, y), _lines(trained, methods, y)],
+        "layer": [dashed_lines(lines, y, label_x={"value": 0}), _lines(trained, methods, y)],
         "width": WIDTH,
         "height": 360,
     }
@@ -96,8 +97,3 @@ def _lines(data: pd.DataFrame, methods: list[str], y: View) -> View:
         ),
         *line_and_points("method", methods, width=1.8, size=70, y=y),
     )
-
-
-def _references(untrained: pd.DataFrame, y: View) -> list[View]:
-    lines = untrained_lines(untrained.drop_duplicates("method"))
-    return [] if lines.empty else [dashed_lines(lines, y, label_x={"value": 0})]
