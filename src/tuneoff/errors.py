@@ -16,6 +16,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+LONGEST_VALUE = 200
+"""Characters of a value that a message quotes."""
+
 
 class TuneoffError(Exception):
     """Base of all errors raised on purpose."""
@@ -47,6 +50,18 @@ class DivergedError(TuneoffError):
 
 class StoppedError(TuneoffError):
     """A run is to go no further."""
+
+
+def shown(value: object) -> str:
+    """Return a value as messages quote it: its repr, cut to 200 characters.
+
+    A repr escapes control, bidirectional and other characters that do not print.
+    """
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # Python refuses to write integers of many thousand digits
+        return f"{type(value).__name__} too large to show"
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}... ({len(text):,} characters)"
 
 
 def unknown_name(name: str, known: Iterable[str]) -> str:

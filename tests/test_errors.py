@@ -1,0 +1,20 @@
+from tuneoff.errors import LONGEST_VALUE, shown
+
+
+def test_a_value_is_shown_as_its_repr() -> None:
+    assert shown("plain") == "'plain'"
+    assert shown([1, None]) == "[1, None]"
+
+
+def test_a_long_value_is_cut() -> None:
+    text = shown("x" * 5000)
+    assert text.startswith("'" + "x" * (LONGEST_VALUE - 1) + "...")
+    assert len(text) < LONGEST_VALUE + 40
+
+
+def test_what_does_not_print_is_escaped() -> None:
+    assert shown("a\x1b[31m\u202eb\r\n") == r"'a\x1b[31m\u202eb\r\n'"
+
+
+def test_an_integer_of_too_many_digits_has_no_traceback() -> None:
+    assert shown(10**5000) == "int too large to show"
