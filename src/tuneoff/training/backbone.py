@@ -1,5 +1,6 @@
 """The pretrained model and its tokenizer: from the hub, from a folder, or one that comes with tuneoff."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ import tuneoff
 from tuneoff.errors import ModelError, unknown_name
 from tuneoff.kernels import quicken
 from tuneoff.spec import BUILTIN, ModelSpec
+from tuneoff.training.model_folder import folder_digest
 from tuneoff.training.random_t5 import random_t5, random_tokenizer
 
 _EMBEDDED = Path(tuneoff.__file__).parent / "embedded"
@@ -40,6 +42,8 @@ class Backbone:
     tokenizer: PreTrainedTokenizerBase
     revision: str | None
     """Commit of a hub model."""
+    digest: str | None
+    """Of weights, config and tokenizer: SHA-256 of a local or builtin model; None for a hub model."""
 
 
 def load_backbone(spec: ModelSpec) -> Backbone:
@@ -57,7 +61,8 @@ def _builtin(name: str) -> Backbone:
     if name == "tiny":
         return _pretrained(ModelSpec(id=str(_EMBEDDED / name)))
     if name == "random":
-        return Backbone(quicken(random_t5()), random_tokenizer(), None)
+        model, tokenizer = random_t5(), random_tokenizer()
+        return Backbone(quicken(model), tokenizer, None, _digest_in_memory(model, tokenizer))
     raise ModelError(f"builtin models: {unknown_name(name, ['tiny', 'random'])}")
 
 
@@ -66,6 +71,7 @@ def _pretrained(spec: ModelSpec) -> Backbone:
     if local and not Path(spec.id).is_dir():
         raise ModelError(f"a local model is a folder, but there is none at '{spec.id}'; {_WAY_OUT}")
     revision = None if local else _commit(spec)
+    digest = folder_digest(Path(spec.id)) if local else None
     with _quiet():
         _check_family(spec.id, revision)
         try:
@@ -84,7 +90,16 @@ def _pretrained(spec: ModelSpec) -> Backbone:
             ) from error
         tokenizer = _tokenizer(spec.id, revision)
     _check_complete(spec, model, loading)
-    return Backbone(quicken(model).eval(), tokenizer, revision)
+    return Backbone(quicken(model).eval(), tokenizer, revision, digest)
+
+
+def _digest_in_memory(model: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return the SHA-256 of a tokenizer and weights that were made on the spot."""
+    digest = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode())
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def _commit(spec: ModelSpec) -> str:
