@@ -5,14 +5,13 @@
     python benchmarks/growth.py start [REPEATS]
 
 For reports, one real run of each method on a random model is done; its record, curve and predictions then
-stand under as many seeds as it takes, with scores moved a little. For memory, one process does short runs
+stand under as many seeds as it takes. For memory, one process does short runs
 of all methods, and its resident memory is read behind them. The start of a run is everything before its
 first step, in a process that has done such a run before; the model has flan-t5-small's geometry.
 """
 
 import argparse
 import json
-import random
 import shutil
 import statistics
 import subprocess
@@ -24,8 +23,8 @@ from pathlib import Path
 import psutil
 
 from lengths import write_model
-from tuneoff.spec import RunRecord, RunSpec, StudySpec, dump_study, expand
-from tuneoff.spec.results import ADAPTER, HEALTH_FILE, RECORD_FILE, STUDY_FILE
+from tuneoff.spec import RunRecord, RunSpec, StudySpec, dump_study, expand, read_records
+from tuneoff.spec.results import ADAPTER, RECORD_FILE, STUDY_FILE, folder_study, read_inputs, sealed_json
 from tuneoff.study.store import fresh_folder
 from tuneoff.training import train_run
 
@@ -72,25 +71,20 @@ def tuneoff(*arguments: str) -> float:
 def grow(real: Path, folder: Path, records: int) -> int:
     """Lays out a study with about so many records, and says how many."""
     study = a_study(records // 4)
-    patterns = {
-        record.spec.method_name: (path.parent, record)
-        for path in real.glob(f"runs/*/{RECORD_FILE}")
-        for record in [RunRecord.model_validate_json(path.read_text(encoding="utf-8"))]
-    }
+    patterns = {record.spec.method_name: record for record in read_records(real)}
+    inputs = read_inputs(real)
+    assert inputs is not None
     (folder / "runs").mkdir(parents=True)
-    (folder / STUDY_FILE).write_text(dump_study(study), encoding="utf-8")
+    (folder / STUDY_FILE).write_text(folder_study(study, inputs), encoding="utf-8")
     shutil.copytree(real / "baselines", folder / "baselines")
-    wobble = random.Random(0)
     runs = expand(study)
     for run in runs:
-        source, record = patterns[run.method_name]
+        record = patterns[run.method_name]
         target = folder / "runs" / run.run_id
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns(ADAPTER, HEALTH_FILE))
-        scores = {name: value * wobble.uniform(0.95, 1.0) for name, value in record.scores.items()}
-        changes = {"run_id": run.run_id, "spec": run, "scores": scores}
-        (target / RECORD_FILE).write_text(
-            record.model_copy(update=changes).model_dump_json(), encoding="utf-8"
-        )
+        shutil.copytree(real / "runs" / record.run_id, target, ignore=shutil.ignore_patterns(ADAPTER))
+        files = {name: one for name, one in record.files.items() if not name.startswith(ADAPTER)}
+        changes = {"run_id": run.run_id, "spec": run, "files": files}
+        (target / RECORD_FILE).write_text(sealed_json(record.model_copy(update=changes)), encoding="utf-8")
     return len(runs)
 
 

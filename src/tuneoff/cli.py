@@ -152,14 +152,18 @@ def status(folder: Folder) -> None:
     """Say where a study stands."""
     from collections import Counter
 
-    from tuneoff.spec import expand, read_records, read_searches, read_study
+    from tuneoff.spec import read_folder
 
-    runs = {item.run_id for item in expand(read_study(folder), read_searches(folder))}
-    states = Counter(record.state for record in read_records(folder) if record.run_id in runs)
-    typer.echo(f"{states['complete']} of {len(runs)} runs complete")
+    found = read_folder(folder)
+    states = Counter(record.state for record in found.records)
+    typer.echo(f"{states['complete']} of {len(found.plan)} runs complete")
     for state, count in sorted(states.items()):
         if state != "complete":
             typer.echo(f"{count} {state.replace('_', ' ')}")
+    for one in found.left_out:
+        typer.echo(f"left out: {one.name}: {one.reason}")
+    if found.left_out:
+        typer.echo("`tuneoff run` does again what is damaged")
 
 
 @app.command()
@@ -182,7 +186,7 @@ def _lasting_imports() -> Iterator[None]:
 
 
 def _print_outcome(console: Console, written: "Written") -> None:
-    """Says what was found, what failed and where the report is; exit code 1 if a run has failed."""
+    """Say what was found, what failed and where the report is; exit code 1 if a run failed or is left out."""
     for task in written.data.study.tasks:
         console.print(_scores(written.data, task))
     failed = [record for record in written.data.records if record.state != "complete"]
@@ -191,10 +195,12 @@ def _print_outcome(console: Console, written: "Written") -> None:
         console.print(
             f"{record.run_id}: {record.state}: {reason}", markup=False, highlight=False, soft_wrap=True
         )
+    for one in written.data.left_out:
+        console.print(f"left out: {one.name}: {one.reason}", markup=False, highlight=False, soft_wrap=True)
     for conclusion in written.conclusions:
         console.print(f"- {conclusion}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"report: {written.path.as_posix()}", soft_wrap=True, highlight=False)
-    if failed:
+    if failed or written.data.left_out:
         raise typer.Exit(FAILED)
 
 

@@ -6,7 +6,10 @@
     |   |-- DataError       a file or hub data set, or the rows in it
     |   |-- ModelError      a checkpoint: its place, its files or its family
     |   `-- StoreError      the output folder: permission, space, another study's data
-    `-- DivergedError       a loss or gradient stopped being finite (a run's state, not an exit code)
+    |       |-- DamagedError      a file in it is not as it was written
+    |       `-- NewerFormatError  a file in it was written by a newer version
+    |-- DivergedError       a loss or gradient stopped being finite (a run's state, not an exit code)
+    `-- StoppedError        a run is to be stopped early
 
 Each message gives the rule, the value and the remedy.
 """
@@ -42,6 +45,14 @@ class ModelError(InputError):
 
 class StoreError(InputError):
     """The output folder cannot be written or belongs to another study."""
+
+
+class DamagedError(StoreError):
+    """A file in an output folder is not as it was written."""
+
+
+class NewerFormatError(StoreError):
+    """A file in an output folder was written by a newer version of tuneoff."""
 
 
 class DivergedError(TuneoffError):

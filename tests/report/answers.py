@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tuneoff.spec import BaselineRecord, RunRecord, StudySpec
+from tuneoff.spec.results import sealed_json
 
 ROWS = 800
 
@@ -19,10 +20,18 @@ def correct(accuracy: float, *, seed: int, rows: int = ROWS) -> np.ndarray:
 
 
 def write_answers(folder: Path, record: RunRecord, accuracy: float) -> None:
-    """The predictions of a run on balanced labels."""
+    """The predictions of a run on balanced labels, and the score that they have."""
     seed = record.spec.seed + 10 * sum(map(ord, record.spec.method_name))
-    table = answers(correct(accuracy, seed=seed))
-    table.to_parquet(folder / "runs" / record.run_id / "predictions.parquet")
+    right = correct(accuracy, seed=seed)
+    place = folder / "runs" / record.run_id
+    answers(right).to_parquet(place / "predictions.parquet")
+    assert record.data is not None
+    tested = record.data.test.model_copy(update={"used": len(right)})
+    changes = {
+        "scores": record.scores | {"eval_accuracy": float(right.mean())},
+        "data": record.data.model_copy(update={"test": tested}),
+    }
+    (place / "record.json").write_text(sealed_json(record.model_copy(update=changes)), encoding="utf-8")
 
 
 def write_baseline(folder: Path, study: StudySpec, task: str, name: str, accuracy: float) -> None:
@@ -43,7 +52,7 @@ def write_baseline(folder: Path, study: StudySpec, task: str, name: str, accurac
         digests={},
         packages={},
     )
-    (place / f"{name}.json").write_text(record.model_dump_json(), encoding="utf-8")
+    (place / f"{name}.json").write_text(sealed_json(record), encoding="utf-8")
 
 
 def answers(right: np.ndarray) -> pd.DataFrame:

@@ -11,6 +11,8 @@ from tuneoff.spec import (
     DataReport,
     Environment,
     Footprint,
+    Inputs,
+    ModelIdentity,
     NoneSpec,
     RunFailure,
     RunRecord,
@@ -18,11 +20,13 @@ from tuneoff.spec import (
     SplitReport,
     StudySpec,
     Timings,
-    dump_study,
     expand,
 )
+from tuneoff.spec.identity import places_of
+from tuneoff.spec.results import folder_study, sealed_json
 
 BASE = 76_961_152
+DIGESTS = {"train": "ab" * 32, "validation": "cd" * 32, "test": "ef" * 32}
 TRAINABLE = {"zero_shot": 0, "full": BASE, "lora": 344_064, "prefix": 10_070_016, "prompt": 10_240}
 
 SST2 = {
@@ -130,7 +134,7 @@ def data_of(run: RunSpec) -> DataReport:
         test=split.model_copy(update={"used": 1821}),
         carved_validation=False,
         revision="c2f2d3b8",
-        digests={"train": "ab" * 32, "validation": "cd" * 32, "test": "ef" * 32},
+        digests=DIGESTS,
     )
 
 
@@ -171,6 +175,12 @@ def a_curve(run: RunSpec, *, diverges: bool = False) -> tuple[CurvePoint, ...]:
     return tuple(points)
 
 
+def inputs_of(study: StudySpec) -> Inputs:
+    """What the fabricated runs are made from."""
+    model = ModelIdentity(id=study.model.id, commit="0fc9ddf78a1e988dac52e2dac162b0ede4fd74ab", digest=None)
+    return Inputs(model=model, data=dict.fromkeys(study.tasks, DIGESTS), places=places_of(study))
+
+
 def write_folder(
     folder: Path,
     study: StudySpec,
@@ -180,11 +190,11 @@ def write_folder(
 ) -> Path:
     """The folder, with the study and the given records, by default all of them."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "study.yaml").write_text(dump_study(study), encoding="utf-8")
+    (folder / "study.yaml").write_text(folder_study(study, inputs_of(study)), encoding="utf-8")
     for record in map(a_record, expand(study)) if records is None else records:
         place = folder / "runs" / record.run_id
         place.mkdir(parents=True)
-        (place / "record.json").write_text(record.model_dump_json(), encoding="utf-8")
+        (place / "record.json").write_text(sealed_json(record), encoding="utf-8")
         lines = "".join(f"{point.model_dump_json()}\n" for point in curve(record.spec))
         (place / "curve.jsonl").write_text(lines, encoding="utf-8")
     return folder

@@ -1,6 +1,5 @@
 import csv
 import json
-import os
 import re
 import statistics
 from html.parser import HTMLParser
@@ -312,20 +311,6 @@ def test_equal_records_give_equal_bytes(tmp_path: Path) -> None:
         files = sorted(path for path in (tmp_path / "report").rglob("*") if path.is_file())
         contents.append([(path.name, path.read_bytes()) for path in files])
     assert contents[0] == contents[1]
-
-
-def test_a_report_again_writes_only_the_verdicts_that_differ_from_those_on_disk(tmp_path: Path) -> None:
-    methods = {name: made.METHODS[name] for name in ("zero_shot", "full")}
-    made.write_folder(tmp_path, made.a_study(methods=methods, seeds=[0]))
-    write_report(tmp_path)
-    kept, damaged = sorted((tmp_path / "runs").glob("*/health.json"))
-    content = damaged.read_bytes()
-    damaged.write_bytes(b"\xff")
-    for path in (kept, damaged):
-        os.utime(path, ns=(0, 0))
-    write_report(tmp_path)
-    assert kept.stat().st_mtime_ns == 0
-    assert damaged.read_bytes() == content
 
 
 def test_a_report_that_cannot_be_written_leaves_the_old_one(

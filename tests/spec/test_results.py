@@ -1,5 +1,6 @@
 """The output folder, read back."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import small
-from tuneoff.errors import InputError, StoreError
+from tuneoff.errors import DamagedError, InputError, StoreError
 from tuneoff.spec import expand, load_study, read_curve, read_records, read_study
 
 
@@ -58,9 +59,8 @@ def test_a_damaged_study_is_refused(folder: Path) -> None:
 def test_a_damaged_record_is_named(folder: Path, content: bytes) -> None:
     path = next(folder.glob("runs/*/record.json"))
     path.write_bytes(content)
-    with pytest.raises(StoreError, match="delete the folder it is in, and run the study again") as caught:
+    with pytest.raises(DamagedError, match=rf"^{re.escape(str(path))} cannot be read: ."):
         read_records(folder)
-    assert str(path) in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [b'{"step": 1}\n{"st', b'{"step": "one"}', b"\xff"])
@@ -68,6 +68,5 @@ def test_a_damaged_curve_is_named(folder: Path, content: bytes) -> None:
     run = read_records(folder)[0].run_id
     path = folder / "runs" / run / "curve.jsonl"
     path.write_bytes(content)
-    with pytest.raises(StoreError) as caught:
+    with pytest.raises(DamagedError, match=rf"^{re.escape(str(path))} cannot be read: ."):
         read_curve(folder, run)
-    assert str(path) in str(caught.value)

@@ -44,8 +44,8 @@ def _timeless(records: Sequence[RunRecord]) -> list[dict[str, object]]:
 
 
 def _results(folder: Path) -> dict[str, str]:
-    """The digests of all that runs leave besides their records; health.json is the report's."""
-    others = ("record.json", "health.json")
+    """The digests of all that runs leave besides their records."""
+    others = ("record.json",)
     return {path: digest for path, digest in contents(folder / "runs").items() if not path.endswith(others)}
 
 

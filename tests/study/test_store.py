@@ -15,7 +15,17 @@ import pytest
 import small
 from command_line import contents, tuneoff
 from tuneoff.errors import StoreError
-from tuneoff.spec import RunRecord, RunState, expand, read_records, read_study
+from tuneoff.spec import (
+    Inputs,
+    ModelIdentity,
+    RunRecord,
+    RunState,
+    StudySpec,
+    expand,
+    read_records,
+    read_study,
+)
+from tuneoff.spec.results import read_inputs
 from tuneoff.study import RunStore
 from tuneoff.study.store import write_atomically
 
@@ -57,6 +67,16 @@ def test_a_failing_write_leaves_the_old_file_and_no_part_of_the_new(tmp_path: Pa
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"file": "old"}
 
 
+_INPUTS = Inputs(model=ModelIdentity(id="m", commit=None, digest=None), data={}, places="")
+
+
+def _store(folder: Path, study: StudySpec) -> RunStore:
+    """The folder for the model and data that it holds the results of."""
+    inputs = read_inputs(folder)
+    assert inputs is not None
+    return RunStore(folder, study, inputs)
+
+
 def _with_state(record: RunRecord, state: RunState) -> RunRecord:
     return record.model_copy(update={"state": state})
 
@@ -73,7 +93,7 @@ def _with_state(record: RunRecord, state: RunState) -> RunRecord:
 )
 def test_only_what_could_end_otherwise_is_pending(folder: Path, state: RunState, again: bool) -> None:
     study, record = read_study(folder), read_records(folder)[2]
-    with RunStore(folder, study) as store:
+    with _store(folder, study) as store:
         store.write(_with_state(record, state))
         assert [run.run_id for run in store.pending(expand(study))] == [record.run_id] * again
 
@@ -82,7 +102,7 @@ def test_a_run_without_a_record_is_pending_and_begun(folder: Path) -> None:
     study, (first, second, *_) = read_study(folder), read_records(folder)
     (folder / "runs" / first.run_id / "record.json").unlink()
     shutil.rmtree(folder / "runs" / second.run_id)
-    with RunStore(folder, study) as store:
+    with _store(folder, study) as store:
         runs = expand(study)
         assert {run.run_id for run in store.pending(runs)} == {first.run_id, second.run_id}
         assert [run.run_id for run in store.begun(runs)] == [first.run_id]
@@ -93,7 +113,7 @@ def test_the_folder_of_another_study_is_refused_and_untouched(folder: Path) -> N
     other = read_study(folder).model_copy(update={"name": "other"})
     with (
         pytest.raises(StoreError, match=r"holds 'small', not 'other'; give another --out"),
-        RunStore(folder, other),
+        _store(folder, other),
     ):
         pytest.fail("the folder was taken")
     assert contents(folder) == before
@@ -116,19 +136,19 @@ def test_a_folder_that_another_process_holds_is_refused_until_it_is_free(folder:
         assert holder.stdout.readline() == "held\n"
         with (
             pytest.raises(StoreError, match=r"by one process at a time, but .* is in use"),
-            RunStore(folder, study),
+            _store(folder, study),
         ):
             pytest.fail("the folder was taken")
         holder.communicate()
-    with RunStore(folder, study) as store:
+    with _store(folder, study) as store:
         assert store.pending(expand(study)) == ()
 
 
 def test_a_refused_folder_is_free_again(folder: Path) -> None:
     study = read_study(folder)
-    with pytest.raises(StoreError), RunStore(folder, study.model_copy(update={"name": "other"})):
+    with pytest.raises(StoreError), _store(folder, study.model_copy(update={"name": "other"})):
         pytest.fail("the folder was taken")
-    with RunStore(folder, study) as store:
+    with _store(folder, study) as store:
         assert store.folder == folder
 
 
@@ -136,7 +156,7 @@ def test_a_folder_below_a_file_is_refused(tmp_path: Path) -> None:
     study = small.spec(tmp_path)
     with (
         pytest.raises(StoreError, match="must be writable"),
-        RunStore(tmp_path / "study.yaml" / "out", study),
+        RunStore(tmp_path / "study.yaml" / "out", study, _INPUTS),
     ):
         pytest.fail("the folder was taken")
 
@@ -146,16 +166,38 @@ def test_a_folder_without_permission_is_refused(tmp_path: Path) -> None:
     study = small.spec(tmp_path)
     (tmp_path / "out").mkdir(mode=0o500)
     with pytest.raises(StoreError, match="Permission denied; free space, get permission"):
-        RunStore(tmp_path / "out", study).__enter__()
+        RunStore(tmp_path / "out", study, _INPUTS).__enter__()
 
 
-def test_data_that_has_changed_since_the_first_runs_is_refused(folder: Path) -> None:
-    study = read_study(folder)
-    with RunStore(folder, study) as store:
-        digests = {"films": read_records(folder)[0].data.digests}  # type: ignore[union-attr]
-        store.check_data(digests)
-        with pytest.raises(StoreError, match=r"task 'films' has changed since .*; give another --out"):
-            store.check_data({"films": digests["films"] | {"train": "0" * 64}})
+def test_results_of_another_model_or_other_data_are_refused_and_stay_as_they_are(folder: Path) -> None:
+    study, inputs = read_study(folder), read_inputs(folder)
+    assert inputs is not None
+    other_model = inputs.model.model_copy(update={"digest": "0" * 64})
+    other_data = {"films": inputs.data["films"] | {"train": "0" * 64}}
+    before = contents(folder)
+    for changed, reason in (
+        ({"model": other_model}, r"it was made with another model \('builtin:random' as it was then\)"),
+        ({"data": other_data}, "it was made from other data of task 'films'"),
+    ):
+        with (
+            pytest.raises(StoreError, match=rf"{reason}; give another --out, or bring back what was there"),
+            RunStore(folder, study, inputs.model_copy(update=changed)),
+        ):
+            pytest.fail("the folder was taken")
+    assert contents(folder) == before
+
+
+def test_a_model_that_changes_while_its_study_runs_ends_the_study(folder: Path) -> None:
+    record = read_records(folder)[0]
+    assert record.model is not None
+    changed = record.model.model_copy(update={"digest": "0" * 64})
+    before = contents(folder)
+    with (
+        _store(folder, read_study(folder)) as store,
+        pytest.raises(StoreError, match="'builtin:random' was changed while it ran"),
+    ):
+        store.write(record.model_copy(update={"model": changed}))
+    assert contents(folder) == before
 
 
 _LIMITED = """

@@ -10,6 +10,7 @@ from tuneoff.report.document import Document, Figure, Section, Statement, Table
 from tuneoff.report.tables import written_state
 
 RESULTS = "Results"
+INCOMPLETE = "Runs that are not complete"
 SCORES_NOTE = (
     "Scores are fractions between 0 and 1 on the test split. ± is the sample standard deviation over seeds, "
     "left out where there is one run. Only complete runs count; n is their number. eval_loss is in nats per "
@@ -67,7 +68,7 @@ def document(
         Section(COMPARISONS, (COMPARISONS_NOTE,), tables=(evidence.comparisons_table(data),)),
         Section(CROSSOVERS, (CROSSOVERS_NOTE,), tables=(evidence.crossovers_table(data),)),
         Section(HEALTH, (HEALTH_NOTE,), tables=(evidence.health_table(data),)),
-        Section("Runs that are not complete", tables=(tables.failures_table(data),)),
+        Section(INCOMPLETE, tables=(tables.failures_table(data),)),
         Section("Comparisons", figures=figures["comparisons"]),
         Section(SEARCH, (SEARCH_NOTE,), tables=(tables.search_table(data),), figures=figures["search"]),
         Section("Learning curves", _curves_note(data, len(curves)), figures=curves, embedded=False),
@@ -89,7 +90,10 @@ def progress(data: ReportData) -> str:
     others = [
         f"{number} {written_state(state)}" for state, number in sorted(states.items()) if state != "complete"
     ]
-    if missing := len(data.plan) - len(data.records):
+    left_out = len({one.name for one in data.left_out} & {run.run_id for run in data.plan})
+    if left_out:
+        others.append(f"{left_out} left out")
+    if missing := len(data.plan) - len(data.records) - left_out:
         others.append(f"{missing} not run yet")
     rest = f"; {', '.join(others)}" if others else ""
     return f"{states['complete']} of {len(data.plan)} runs are complete{rest}."
@@ -100,10 +104,13 @@ def _lead(data: ReportData) -> tuple[str, ...]:
     lead = [progress(data), f"Model: {data.study.model.id}. Tasks: {tasks}. Methods: {methods}."]
     if not (data.runs["state"] == "complete").any():
         lead.append("No run is complete, so there are no scores to compare.")
-    if data.strangers:
-        ids = ", ".join(data.strangers)
+    if data.left_out:
+        names = ", ".join(one.name for one in data.left_out)
+        lead.append(f"Left out of all tables, for the reasons under {INCOMPLETE}: {names}.")
+    if data.foreign:
+        ids = ", ".join(one.name for one in data.foreign)
         lead.append(f"Records in this folder that belong to no run of this study are left out: {ids}.")
-    return tuple(lead)
+    return (*lead, *(f"{remark}; they are ignored." for remark in data.remarks))
 
 
 def _curves_note(data: ReportData, drawn: int) -> tuple[str, ...]:

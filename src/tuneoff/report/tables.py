@@ -100,7 +100,8 @@ def _search_row(result: SearchResult) -> tuple[Cell, ...]:
 
 
 def failures_table(data: ReportData) -> Table:
-    """A row per run that ended without being complete: state, kind of error and message."""
+    """A row per run that ended without being complete, or is left out: state, kind of error and message."""
+    left_out = tuple((one.name, "left out", ABSENT, _shortened(one.reason)) for one in data.left_out)
     rows = tuple(
         (
             record_link(record.run_id),
@@ -111,7 +112,7 @@ def failures_table(data: ReportData) -> Table:
         for record in data.records
         if record.state != "complete"
     )
-    return Table(("Run", "State", "Error", "Message"), rows, left=4)
+    return Table(("Run", "State", "Error", "Message"), rows + left_out, left=4)
 
 
 def record_link(run_id: str) -> Link:

@@ -18,7 +18,7 @@ from tuneoff.report.html import html
 from tuneoff.report.markdown import markdown
 from tuneoff.report.sections import RESULTS, document
 from tuneoff.report.tables import summary_csv, task_tables
-from tuneoff.spec.results import HEALTH_FILE, REPORT, RUNS
+from tuneoff.spec.results import HEALTH_FILE, REPORT
 
 
 class Written(NamedTuple):
@@ -47,7 +47,6 @@ def write_report(folder: Path) -> Written:
         with tempfile.TemporaryDirectory(prefix=".report-", dir=folder, ignore_cleanup_errors=True) as place:
             fresh = Path(place) / "new"
             _write(fresh, texts, figures)
-            _write_health(folder, data)
             _swap(fresh, target, old=Path(place) / "old")
     except OSError as error:
         raise StoreError(
@@ -72,6 +71,7 @@ def rendered(data: ReportData, found: tuple[Statement, ...]) -> tuple[dict[str, 
         "report.md": markdown(whole),
         "report.html": html(whole.with_tables(RESULTS, task_tables(data))),
         "summary.csv": summary_csv(data).to_csv(index=False, lineterminator="\n"),
+        HEALTH_FILE: _health(data),
     }
     return texts, named
 
@@ -84,14 +84,13 @@ def _write(folder: Path, texts: dict[str, str], figures: Iterable[Figure]) -> No
         (folder / figure.href).write_bytes(figure.png)
 
 
-def _write_health(folder: Path, data: ReportData) -> None:
-    """Puts the verdict on each run beside its record: a list, empty where nothing is to be said."""
-    for run_id, findings in data.judgement.findings.items():
-        content = to_json([{"severity": one.severity, **asdict(one)} for one in findings], indent=2) + b"\n"
-        path = folder / RUNS / run_id / HEALTH_FILE
-        # file systems may take far longer to write a file anew than to read it
-        if not path.exists() or path.read_bytes() != content:
-            path.write_bytes(content)
+def _health(data: ReportData) -> str:
+    """Return the findings about each run as JSON: a list by run id, empty where nothing was found."""
+    findings = {
+        run_id: [{"severity": one.severity, **asdict(one)} for one in own]
+        for run_id, own in data.judgement.findings.items()
+    }
+    return to_json(findings, indent=2).decode() + "\n"
 
 
 def _swap(fresh: Path, target: Path, *, old: Path) -> None:

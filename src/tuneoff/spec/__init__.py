@@ -1,6 +1,8 @@
 """Plain data that everything else shares: studies, runs and records. No torch in here."""
 
 from tuneoff.spec.baseline import BaselineRecord
+from tuneoff.spec.folder import Contents, LeftOut, read_folder
+from tuneoff.spec.identity import Inputs, ModelIdentity
 from tuneoff.spec.load import dump_study, load_study, packaged_studies
 from tuneoff.spec.plan import Variant, ablation_variants, expand, searches, variants
 from tuneoff.spec.record import (
@@ -8,6 +10,7 @@ from tuneoff.spec.record import (
     CurvePoint,
     DataReport,
     Environment,
+    FileSeal,
     Footprint,
     RunFailure,
     RunRecord,
@@ -60,16 +63,21 @@ __all__ = [
     "BuiltinSource",
     "ClassificationSpec",
     "ComparisonSpec",
+    "Contents",
     "CurvePoint",
     "DataReport",
     "DropoutSpec",
     "Environment",
+    "FileSeal",
     "FilesSource",
     "Footprint",
     "FullSpec",
     "HubSource",
+    "Inputs",
+    "LeftOut",
     "LoraSpec",
     "Method",
+    "ModelIdentity",
     "ModelSpec",
     "NoneSpec",
     "PrefixSpec",
@@ -106,6 +114,7 @@ __all__ = [
     "prompt_columns",
     "read_baselines",
     "read_curve",
+    "read_folder",
     "read_records",
     "read_searches",
     "read_study",

@@ -1,7 +1,8 @@
 """What a classical baseline leaves: plain data beside the records of runs."""
 
-from pydantic import NonNegativeFloat
+from pydantic import Field, NonNegativeFloat
 
+from tuneoff.spec.record import FileSeal
 from tuneoff.spec.study import Name, Spec, Task, TrainSize
 
 
@@ -24,3 +25,5 @@ class BaselineRecord(Spec):
     """SHA-256 of each split's rows as loaded."""
     packages: dict[str, str]
     """Versions of what fits and scores."""
+    files: dict[str, FileSeal] = Field(default_factory=dict)
+    """Its predictions, by file name; empty in records of older versions."""

@@ -3,19 +3,22 @@
 import importlib.resources
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from tuneoff.errors import StudyError, unknown_name
+from tuneoff.errors import StudyError, shown, unknown_name
 from tuneoff.spec.plan import ablation_variants, searches, task_training, variants
 from tuneoff.spec.search import check_space
 from tuneoff.spec.study import NoneSpec, Spec, StudySpec
 
+FORMAT = 2
+"""Of studies, records and results as this version writes them; 1 is that of files without a number."""
 _PACKAGED = importlib.resources.files("tuneoff.spec") / "studies"
 
 
@@ -34,11 +37,13 @@ def load_study(study: str, *, overrides: Iterable[str] = ()) -> StudySpec:
     """
     text, where, folder = _read(study)
     try:
-        data = _parsed(text)
+        data = parse_yaml(text)
     except ValueError as error:
         raise StudyError(f"a study must be valid YAML: {where}: {error}") from error
     if not isinstance(data, dict):
         raise StudyError(f"a study must be a mapping of keys to values, but {where} holds {_kind(data)}")
+    _check_format(data.pop("format", FORMAT), where)
+    data.pop("inputs", None)  # stands in the study of an output folder, see tuneoff.spec.results
     for override in overrides:
         _apply(data, override)
     _anchor_paths(data, folder)
@@ -78,9 +83,18 @@ def _check_search(spec: StudySpec, where: str) -> None:
             raise StudyError(f"{place}: {error}") from error
 
 
-def dump_study(study: StudySpec) -> str:
-    """The study as YAML that `load_study` reads back to an equal spec."""
-    text: str = yaml.dump(study.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+def _check_format(number: object, where: str) -> None:
+    if not isinstance(number, int) or not 1 <= number <= FORMAT:
+        raise StudyError(
+            f"{where}: format: this version of tuneoff reads studies of format 1 to {FORMAT}, but got "
+            f"{shown(number)}; a newer version may have written it: upgrade tuneoff"
+        )
+
+
+def dump_study(study: StudySpec, *, head: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """The study as YAML that `load_study` reads back to an equal spec, with other keys in front of it."""
+    content = {**head, **study.model_dump(mode="json")}
+    text: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     return text
 
 
@@ -124,7 +138,7 @@ for _yaml in (_Loader, _Dumper):
     _yaml.add_implicit_resolver(f"{_TAG}float", _FLOAT, list("-+0123456789."))
 
 
-def _parsed(text: str) -> Any:
+def parse_yaml(text: str) -> Any:
     """What a YAML text says, as JSON has it: keys are text, and so is what JSON has no type for.
 
     Raises:
@@ -163,7 +177,7 @@ def _apply(data: dict[str, Any], override: str) -> None:
                 f"an override's path must lead through mappings, but '{parent}' in '{path}' is a value"
             )
     try:
-        data[last] = _parsed(text)
+        data[last] = parse_yaml(text)
     except ValueError as error:
         raise StudyError(f"an override's value must be valid YAML, but got '{override}'") from error
 

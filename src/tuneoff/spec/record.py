@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from tuneoff.spec.identity import ModelIdentity
 from tuneoff.spec.run import RunSpec
 from tuneoff.spec.study import Spec
 
@@ -100,6 +101,13 @@ class RunFailure(Spec):
     message: str
 
 
+class FileSeal(Spec):
+    """What a file was when its run ended."""
+
+    bytes: int
+    sha256: str
+
+
 class RunRecord(Spec):
     """All that is known of one run. Two equal runs on one machine differ in `timings` only."""
 
@@ -123,6 +131,10 @@ class RunRecord(Spec):
     timings: Timings | None = None
     environment: Environment | None = None
     failure: RunFailure | None = None
+    model: ModelIdentity | None = None
+    """The model that was tuned; None where the run did not get so far, and in records of older versions."""
+    files: dict[str, FileSeal] = Field(default_factory=dict)
+    """What the run left in its folder beside the record, by relative path."""
 
 
 class CurvePoint(Spec):

@@ -1,32 +1,40 @@
-"""The output folder of a study: where things are, and how they are read back.
+"""The files of an output folder: where things are, and how they are read back.
 
-DIR/study.yaml                 the resolved study
+DIR/study.yaml                 format number, identity of model and data, and the resolved study
 DIR/runs/<run_id>/record.json  written last: a run without it has not ended
                   curve.jsonl  predictions.parquet  adapter/
-                  health.json  what the report found about the run
-DIR/search/<search_id>/        result.json, written last; journal.log, and a folder for each trial
+DIR/search/<search_id>/        result.json, written last; the trials' journal, and a folder for each trial
 DIR/baselines/<task>.n<size>/  <name>.json, written last, and <name>.parquet as predictions
-DIR/report/                    made from the above
+DIR/damaged/                   runs whose files were not as they had been written; they were done again
+DIR/report/                    made from the above; health.json has the findings about each run
+
+The JSON files carry the number of their format and a checksum of their content, and records the SHA-256 of
+what their runs left. `tuneoff.spec.folder` decides which of the results count.
 """
 
+import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from tuneoff.errors import StoreError
+from tuneoff.errors import DamagedError, NewerFormatError, StoreError, shown
 from tuneoff.spec.baseline import BaselineRecord
-from tuneoff.spec.load import load_study
-from tuneoff.spec.record import CurvePoint, RunRecord
-from tuneoff.spec.run import S
+from tuneoff.spec.identity import Inputs
+from tuneoff.spec.load import FORMAT, dump_study, load_study, parse_yaml
+from tuneoff.spec.record import CurvePoint, FileSeal, RunRecord
+from tuneoff.spec.run import S, digest_of
 from tuneoff.spec.search import SearchResult
-from tuneoff.spec.study import StudySpec, TrainSize
+from tuneoff.spec.study import Spec, StudySpec, TrainSize
 
 STUDY_FILE = "study.yaml"
 RUNS = "runs"
 SEARCH = "search"
 BASELINES = "baselines"
+DAMAGED = "damaged"
 REPORT = "report"
 RESULT_FILE = "result.json"
 JOURNAL_FILE = "journal.log"
@@ -35,48 +43,94 @@ CURVE_FILE = "curve.jsonl"
 HEALTH_FILE = "health.json"
 PREDICTIONS_FILE = "predictions.parquet"
 ADAPTER = "adapter"
+SCORE_COLUMNS = {"eval_accuracy": "correct"}
+"""Columns of predictions whose mean is a run's score; one that is not listed has the score's name."""
 _POINTS = TypeAdapter(tuple[CurvePoint, ...])
+_CHECKSUMMED = 2
+"""The first format whose files carry a checksum."""
+
+
+def folder_study(study: StudySpec, inputs: Inputs) -> str:
+    """Return the text of an output folder's study.yaml."""
+    head = {"format": FORMAT, "inputs": inputs.model_dump(mode="json")}
+    return dump_study(study, head=head)
 
 
 def read_study(folder: Path) -> StudySpec:
-    """The resolved study of an output folder.
+    """Return the resolved study of an output folder.
 
     Raises:
         StoreError: the folder holds no study.
     """
+    return load_study(str(_study_file(folder)))
+
+
+def read_inputs(folder: Path) -> Inputs | None:
+    """Return what an output folder's runs are made from; None in a folder of an older version.
+
+    Raises:
+        StoreError: the folder holds no study.
+        DamagedError: the study's file does not say it rightly.
+    """
+    path = _study_file(folder)
+    with reading(path, ValueError):
+        data = parse_yaml(path.read_text(encoding="utf-8"))
+        inputs = data.get("inputs") if isinstance(data, dict) else None
+        return None if inputs is None else Inputs.model_validate_json(json.dumps(inputs))
+
+
+def _study_file(folder: Path) -> Path:
     path = folder / STUDY_FILE
     if not path.is_file():
         raise StoreError(
             f"an output folder holds {STUDY_FILE}, but '{folder}' does not; give the --out of a run"
         )
-    return load_study(str(path))
+    return path
 
 
 def read_records(folder: Path) -> tuple[RunRecord, ...]:
-    """The records of all runs that have ended, in the order of their ids.
+    """Return the records of all runs that have ended, in the order of their ids.
 
     Raises:
-        StoreError: a record is damaged.
+        DamagedError: a record is damaged.
+        NewerFormatError: a record was written by a newer version.
     """
-    return tuple(_parsed(RunRecord, path) for path in sorted((folder / RUNS).glob(f"*/{RECORD_FILE}")))
+    return tuple(read_json(RunRecord, path)[0] for path in record_files(folder))
 
 
 def read_searches(folder: Path) -> tuple[SearchResult, ...]:
-    """The results of all searches that have ended, in the order of their ids.
+    """Return the results of all searches that have ended, in the order of their ids.
 
     Raises:
-        StoreError: a result is damaged.
+        DamagedError: a result is damaged.
+        NewerFormatError: a result was written by a newer version.
     """
-    return tuple(_parsed(SearchResult, path) for path in sorted((folder / SEARCH).glob(f"*/{RESULT_FILE}")))
+    return tuple(read_json(SearchResult, path)[0] for path in search_files(folder))
 
 
 def read_baselines(folder: Path) -> tuple[BaselineRecord, ...]:
-    """The records of all baselines, by task, train size and name.
+    """Return the records of all baselines, by task, train size and name.
 
     Raises:
-        StoreError: a record is damaged.
+        DamagedError: a record is damaged.
+        NewerFormatError: a record was written by a newer version.
     """
-    return tuple(_parsed(BaselineRecord, path) for path in sorted((folder / BASELINES).glob("*/*.json")))
+    return tuple(read_json(BaselineRecord, path)[0] for path in baseline_files(folder))
+
+
+def record_files(folder: Path) -> list[Path]:
+    """Return the records of all runs that have ended."""
+    return sorted((folder / RUNS).glob(f"*/{RECORD_FILE}"))
+
+
+def search_files(folder: Path) -> list[Path]:
+    """Return the results of all searches that have ended."""
+    return sorted((folder / SEARCH).glob(f"*/{RESULT_FILE}"))
+
+
+def baseline_files(folder: Path) -> list[Path]:
+    """Return the records of all baselines."""
+    return sorted((folder / BASELINES).glob("*/*.json"))
 
 
 def baseline_stem(task_name: str, train_size: TrainSize, name: str) -> str:
@@ -88,7 +142,7 @@ def read_curve(folder: Path, run_id: str) -> tuple[CurvePoint, ...]:
     """The logged and evaluated steps of a run; none for a run that logged nothing.
 
     Raises:
-        StoreError: the curve is damaged.
+        DamagedError: the curve is damaged.
     """
     path = folder / RUNS / run_id / CURVE_FILE
     if not path.is_file():
@@ -98,19 +152,88 @@ def read_curve(folder: Path, run_id: str) -> tuple[CurvePoint, ...]:
         return _POINTS.validate_json(f"[{','.join(lines)}]")
 
 
-def _parsed(kind: type[S], path: Path) -> S:
-    with reading(path):
-        return kind.model_validate_json(path.read_text(encoding="utf-8"))
+def sealed_json(spec: Spec) -> str:
+    """Return a spec as the text of a JSON file, with the number of the format and a checksum."""
+    content = {"format": FORMAT, **spec.model_dump(mode="json")}
+    return json.dumps(content | {"checksum": digest_of(content)}, indent=2, ensure_ascii=False) + "\n"
+
+
+def read_json(kind: type[S], path: Path) -> tuple[S, tuple[str, ...]]:
+    """Return what a JSON file holds, and the fields of it that this version does not know and leaves out.
+
+    Raises:
+        DamagedError: the file is not as it was written.
+        NewerFormatError: it was written by a newer version.
+    """
+    with reading(path, ValueError, RecursionError):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("no JSON object")
+        number = content.get("format", 1)
+        if not isinstance(number, int):
+            raise ValueError(f"format is {shown(number)}")
+        if number > FORMAT:
+            raise NewerFormatError(
+                f"{path} was written by a newer version of tuneoff (format {number}, this one reads up to "
+                f"{FORMAT}); upgrade tuneoff, or give another --out"
+            )
+        checksum = content.pop("checksum", None)
+        if checksum != (digest_of(content) if number >= _CHECKSUMMED else None):
+            raise ValueError("it was changed after it was written")
+        content.pop("format", None)
+        return _known_fields(kind, content)
+
+
+def _known_fields(kind: type[S], content: dict[str, Any]) -> tuple[S, tuple[str, ...]]:
+    """Return the spec and the dotted names of fields that it does not have.
+
+    Raises:
+        pydantic.ValidationError: anything else is wrong with it.
+    """
+    try:
+        return kind.model_validate_json(json.dumps(content)), ()
+    except ValidationError as error:
+        unknown = [detail["loc"] for detail in error.errors() if detail["type"] == "extra_forbidden"]
+        if not unknown or len(unknown) < error.error_count():
+            raise
+    for *parents, name in unknown:
+        place: Any = content
+        for step in parents:
+            # pydantic puts the tags of unions among the steps
+            inside = isinstance(step, int) or step in place
+            place = place[step] if inside else place
+        place.pop(name)
+    return kind.model_validate_json(json.dumps(content)), tuple(".".join(map(str, one)) for one in unknown)
+
+
+def seal(path: Path) -> FileSeal:
+    """Return size and SHA-256 of a file."""
+    with path.open("rb") as file:
+        return FileSeal(bytes=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def seals(folder: Path) -> dict[str, FileSeal]:
+    """Return the seals of all files in a run's folder, by relative path."""
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): seal(path) for path in paths}
 
 
 @contextmanager
 def reading(path: Path, *errors: type[Exception]) -> Iterator[None]:
-    """A context in which unreadable content of a file, or one of the errors, becomes a `StoreError`."""
+    """A context in which unreadable content of a file, or one of the errors, becomes a `DamagedError`."""
     unreadable: tuple[type[Exception], ...] = (ValidationError, UnicodeDecodeError, OSError, *errors)
     try:
         yield
     except unreadable as error:
-        raise StoreError(
-            f"what a study has left must be readable, but {path} is not ({type(error).__name__}); "
-            "delete the folder it is in, and run the study again"
-        ) from error
+        raise DamagedError(f"{path} cannot be read: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case ValidationError():
+            first = error.errors()[0]
+            return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        case OSError(strerror=str(text)):
+            return text
+        case _:
+            return str(error).partition("\n")[0] or type(error).__name__

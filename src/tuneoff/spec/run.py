@@ -4,11 +4,18 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tuneoff.spec.study import Method, ModelSpec, Name, Spec, Task, TrainingSpec, TrainSize
 
 S = TypeVar("S", bound=Spec)
+
+# a task's own training settings stand in `training` already
+_WITHOUT_EFFECT: dict[str, Any] = {
+    "task": {"training"},
+    "training": {"logging_steps", "save_strategy", "per_device_eval_batch_size"},
+}
+_NOT_IN_KEY: dict[str, Any] = _WITHOUT_EFFECT | {"model": True, "task": {"training", "source"}}
 
 
 class RunSpec(Spec):
@@ -25,8 +32,8 @@ class RunSpec(Spec):
 
     @property
     def run_id(self) -> str:
-        """A readable slug and a hash of the whole spec: `sst2.prefix.n1000.s0-3fa1c2d4`."""
-        return f"{self.cell_slug}.s{self.seed}-{short_hash(self)}"
+        """Return a readable slug and a hash of what decides the result: `sst2.prefix.n1000.s0-3fa1c2d4`."""
+        return f"{self.cell_slug}.s{self.seed}-{short_hash(self.decisive())}"
 
     @property
     def cell_slug(self) -> str:
@@ -35,10 +42,36 @@ class RunSpec(Spec):
         method = re.sub(r"[^A-Za-z0-9_.=+-]+", "-", self.method_name)[:60]
         return f"{self.task_name}.{method}.n{self.train_size}"
 
+    @property
+    def key(self) -> str:
+        """Return what a run is recognized by: all that decides its result but for the model and the data.
 
-def short_hash(spec: Spec) -> str:
-    """Eight hexadecimal digits that stand for all that a spec says."""
-    return hashlib.sha256(spec.model_dump_json().encode()).hexdigest()[:8]
+        These may have moved, or something else may lie in their place, so their contents are compared
+        (`tuneoff.spec.folder`).
+        """
+        return _canonical(self.model_dump(mode="json", exclude_defaults=True, exclude=_NOT_IN_KEY))
+
+    def decisive(self) -> dict[str, Any]:
+        """Return all settings that decide the result and are not at their defaults.
+
+        So a run keeps its id when a later version brings a new setting, as long as the default of the new
+        setting does what was done before.
+        """
+        return self.model_dump(mode="json", exclude_defaults=True, exclude=_WITHOUT_EFFECT)
+
+
+def short_hash(content: Mapping[str, Any]) -> str:
+    """Return eight hexadecimal digits that stand for JSON content."""
+    return digest_of(content)[:8]
+
+
+def digest_of(content: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of JSON content, whatever the order of its keys."""
+    return hashlib.sha256(_canonical(content).encode()).hexdigest()
+
+
+def _canonical(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
 
 def changed(spec: S, change: Mapping[str, object]) -> S:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
+from tuneoff.spec.identity import ModelIdentity
 from tuneoff.spec.run import RunSpec, changed, short_hash
 from tuneoff.spec.study import Method, Name, Range, Spec, StackSpec, TrainSize
 
@@ -25,8 +26,17 @@ class Search(Spec):
 
     @property
     def search_id(self) -> str:
-        """A readable slug and a hash of the whole search: `sst2.prefix.n1000-3fa1c2d4`."""
-        return f"{self.run.cell_slug}-{short_hash(self)}"
+        """Return a readable slug and a hash of what decides the result: `sst2.prefix.n1000-3fa1c2d4`."""
+        own = self.model_dump(mode="json", exclude_defaults=True, exclude={"run"})
+        return f"{self.run.cell_slug}-{short_hash(own | {'run': self.run.decisive()})}"
+
+    def is_answered_by(self, result: "SearchResult") -> bool:
+        """Return whether a result is of this search; older versions made ids by another rule."""
+        if result.search_id == self.search_id:
+            return True
+        own = (self.run.task_name, self.run.method_name, self.run.train_size, self.space, self.seeds)
+        theirs = (result.task_name, result.method_name, result.train_size, result.space, result.seeds)
+        return result.model is None and own == theirs and len(result.trials) == self.trials
 
     def trial(self, values: Mapping[str, int | float], *, seed: int, steps: int | None) -> RunSpec:
         """The run of a trial; `steps` replaces the training's length where it is given."""
@@ -62,6 +72,10 @@ class SearchResult(Spec):
     steps: PositiveInt
     """Optimiser steps of each trial."""
     trials: tuple[Trial, ...]
+    model: ModelIdentity | None = None
+    """The model that was searched with; None in results of older versions."""
+    digests: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of each split's rows as loaded; empty in results of older versions."""
 
     @property
     def best(self) -> Trial | None:

@@ -10,14 +10,12 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from tuneoff.spec import RunRecord
-from tuneoff.spec.results import PREDICTIONS_FILE, RUNS, reading
+from tuneoff.spec.results import PREDICTIONS_FILE, RUNS, SCORE_COLUMNS, reading
 from tuneoff.stats.intervals import Floats
 
 Texts = NDArray[np.object_]
 """[N] strings."""
 _ROW = "row"
-_COLUMNS = {"eval_accuracy": "correct"}
-"""Columns of predictions whose mean is a run's score; one that is not listed has the score's name."""
 _NOT_JUDGED = "log_likelihood."
 """How the columns of predictions start that stay in the file."""
 
@@ -110,7 +108,9 @@ def read_answers(path: Path, metric: str) -> Answers:
         StoreError: the file is missing or damaged, or lacks the metric's column.
     """
     with reading(path, pyarrow.ArrowException, KeyError):
-        file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(path.read_bytes()))
+        file = pyarrow.parquet.ParquetFile(
+            pyarrow.BufferReader(path.read_bytes()), page_checksum_verification=True
+        )
         columns = [name for name in file.schema_arrow.names if not name.startswith(_NOT_JUDGED)]
         table = file.read(columns, use_threads=False)
         table.schema.field(row_metric(metric))
@@ -119,4 +119,4 @@ def read_answers(path: Path, metric: str) -> Answers:
 
 def row_metric(metric: str) -> str:
     """The column of predictions whose mean is a metric."""
-    return _COLUMNS.get(metric, metric)
+    return SCORE_COLUMNS.get(metric, metric)

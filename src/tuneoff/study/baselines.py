@@ -1,9 +1,9 @@
 """The baselines of a study: computed once for each task and train size, before its runs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from itertools import product
 
-from tuneoff.spec import BaselineRecord, StudySpec, TrainSize, read_baselines
+from tuneoff.spec import StudySpec, TrainSize
 from tuneoff.study.store import RunStore
 from tuneoff.tasks import BaselineResult, baseline_names, run_baseline, train_subset
 from tuneoff.training import stream_seed
@@ -16,9 +16,7 @@ def add_baselines(study: StudySpec, store: RunStore) -> None:
     Raises:
         InputError: the data or the folder cannot be used.
     """
-    known = {
-        (record.task_name, record.name, record.train_size): record for record in read_baselines(store.folder)
-    }
+    known = {(one.task_name, one.name, one.train_size) for one in store.contents().baselines}
     for task_name, size in product(study.tasks, study.train_sizes):
         for result in _missing(study, task_name, size, known):
             store.write_baseline(result.record, result.table)
@@ -28,12 +26,11 @@ def _missing(
     study: StudySpec,
     task_name: str,
     size: TrainSize,
-    known: Mapping[tuple[str, str, TrainSize], BaselineRecord],
+    known: Collection[tuple[str, str, TrainSize]],
 ) -> Iterator[BaselineResult]:
     task, seed = study.tasks[task_name], study.seeds[0]
     data = task_data(task)
     train = train_subset(data.train, size, seed=stream_seed(seed, "subsample"))
     for name in baseline_names(task, data.test):
-        old = known.get((task_name, name, size))
-        if old is None or (old.task, old.seed, old.digests) != (task, seed, data.digests):
+        if (task_name, name, size) not in known:
             yield run_baseline(name, data, train, task_name=task_name, train_size=size, seed=seed)

@@ -19,9 +19,9 @@ from tuneoff.spec import (
     SearchResult,
     StudySpec,
     expand,
-    read_searches,
     searches,
 )
+from tuneoff.spec.identity import Inputs, places_of
 from tuneoff.study.baselines import add_baselines
 from tuneoff.study.executor import Executor, Job
 from tuneoff.study.store import RunStore, fresh_folder
@@ -61,10 +61,9 @@ def run_study(study: StudySpec, folder: Path, *, executor: Executor, listener: L
         KeyboardInterrupt: interrupted; the runs under way are marked cancelled and done again next time.
     """
     runs = expand(study)
-    digests = check(runs)
+    inputs = check(study, runs)
     executor.prepare(partial(know, KNOWN))
-    with RunStore(folder, study) as store, closing(executor):
-        store.check_data(digests)
+    with RunStore(folder, study, inputs) as store, closing(executor):
         add_baselines(study, store)
         runs = expand(study, _searched(study, store, executor, listener))
         pending = store.pending(runs)
@@ -85,28 +84,27 @@ def _searched(
     study: StudySpec, store: RunStore, executor: Executor, listener: Listener
 ) -> tuple[SearchResult, ...]:
     """The results of the study's searches, done as far as they are missing."""
-    wanted = searches(study)
-    known = {result.search_id for result in read_searches(store.folder)}
-    pending = [search for search in wanted if search.search_id not in known]
+    wanted, found = searches(study), store.contents().searches
+    pending = [search for search in wanted if not any(map(search.is_answered_by, found))]
     if pending:
         listener.searching(pending, len(wanted))
         stretch = stretches(wanted)
         jobs = [SearchJob(one, store.search_folder(one.search_id), stretch[one.search_id]) for one in pending]
         with closing(executor.map(search_job, jobs)) as results:
             for result in results:
-                store.write_search(result)
-                listener.searched(result)
-    return read_searches(store.folder)
+                listener.searched(store.write_search(result))
+    return store.contents().searches
 
 
-def check(runs: Sequence[RunSpec]) -> dict[str, dict[str, str]]:
-    """The digests of each task's data, once the model, every method and every task has been tried.
+def check(study: StudySpec, runs: Sequence[RunSpec]) -> Inputs:
+    """Return what the runs are made from, once the model, every method and every task has been tried.
 
     Raises:
         InputError: one of them cannot be used.
     """
     by_data = {(run.task_name, run.train_size): run for run in runs}
-    backbone = load_backbone(runs[0].model)
+    backbone = load_backbone(study.model)
+    identity = backbone.identity(study.model)
     digests = {}
     for run in by_data.values():
         digests[run.task_name] = run_data(run, backbone.tokenizer).report.digests
@@ -118,8 +116,8 @@ def check(runs: Sequence[RunSpec]) -> dict[str, dict[str, str]]:
             if not is_out_of_memory(error):
                 raise
             # a run that needs too much memory is a result of the study, not bad input
-            backbone = load_backbone(runs[0].model)
-    return digests
+            backbone = load_backbone(study.model)
+    return Inputs(model=identity, data=digests, places=places_of(study))
 
 
 def do_job(job: Job, listener: Listener | None = None) -> RunRecord:

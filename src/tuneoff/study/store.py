@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
@@ -11,18 +11,21 @@ import pyarrow.parquet
 from filelock import FileLock, Timeout
 
 from tuneoff.errors import StoreError, writing
-from tuneoff.spec import (
-    FINISHED,
-    BaselineRecord,
-    RunRecord,
-    RunSpec,
-    SearchResult,
-    StudySpec,
-    dump_study,
-    read_records,
-    read_study,
+from tuneoff.spec import FINISHED, BaselineRecord, RunRecord, RunSpec, SearchResult, StudySpec, read_study
+from tuneoff.spec.folder import Contents, contents
+from tuneoff.spec.identity import Inputs
+from tuneoff.spec.results import (
+    DAMAGED,
+    RECORD_FILE,
+    RESULT_FILE,
+    RUNS,
+    SEARCH,
+    STUDY_FILE,
+    baseline_stem,
+    folder_study,
+    seal,
+    sealed_json,
 )
-from tuneoff.spec.results import RECORD_FILE, RESULT_FILE, RUNS, SEARCH, STUDY_FILE, baseline_stem
 
 
 class RunStore:
@@ -31,16 +34,18 @@ class RunStore:
     A run has ended when its record is there; the record is written last, by atomic rename.
     """
 
-    def __init__(self, folder: Path, study: StudySpec) -> None:
+    def __init__(self, folder: Path, study: StudySpec, inputs: Inputs) -> None:
         self.folder = folder
         self._study = study
+        self._inputs = inputs
         self._lock = FileLock(folder / ".lock")
 
     def __enter__(self) -> Self:
-        """Takes the folder.
+        """Take the folder, and move runs aside whose files are damaged.
 
         Raises:
-            StoreError: it holds another study, is in use, or cannot be written.
+            StoreError: it holds another study, results of another model or other data, or results of a newer
+                version; or it is in use, or cannot be written. Nothing in it has been changed then.
         """
         with writing(self.folder):
             (self.folder / RUNS).mkdir(parents=True, exist_ok=True)
@@ -53,7 +58,10 @@ class RunStore:
                 ) from error
         try:
             self._check_study()
-            write_atomically(self.folder / STUDY_FILE, dump_study(self._study))
+            found = self.contents()
+            self._check_inputs(found)
+            self._move_aside(found)
+            write_atomically(self.folder / STUDY_FILE, folder_study(self._study, self._inputs))
         except BaseException:
             self._lock.release()
             raise
@@ -61,6 +69,10 @@ class RunStore:
 
     def __exit__(self, *exception: object) -> None:
         self._lock.release()
+
+    def contents(self) -> Contents:
+        """Return what the folder holds of the study."""
+        return contents(self.folder, self._study, self._inputs)
 
     def _check_study(self) -> None:
         if not (self.folder / STUDY_FILE).exists():
@@ -72,28 +84,32 @@ class RunStore:
                 f"'{self._study.name}'; give another --out"
             )
 
-    def check_data(self, digests: Mapping[str, Mapping[str, str]]) -> None:
-        """Compares each task's data with that of the runs that are done.
+    def _check_inputs(self, found: Contents) -> None:
+        """Refuse results that could not be compared with those to come."""
+        if found.newer:
+            raise StoreError(found.newer[0].reason)
+        if found.other_inputs:
+            path, reason = found.other_inputs[0]
+            raise StoreError(
+                f"all results in a folder are of one model and the same data, but of {path} this holds: "
+                f"{reason}; give another --out, or bring back what was there"
+            )
 
-        Raises:
-            StoreError: a task's data has changed, so that new runs could not be compared with old ones.
-        """
-        for record in read_records(self.folder):
-            task = record.spec.task_name
-            if (
-                record.data
-                and record.spec.task == self._study.tasks.get(task)
-                and record.data.digests != digests[task]
-            ):
-                raise StoreError(
-                    f"all runs of a folder use the same data, but that of task '{task}' has changed since "
-                    f"{record.run_id}; give another --out, or bring the data back"
-                )
+    def _move_aside(self, found: Contents) -> None:
+        """Make room for results whose files are damaged, and keep what is left of them."""
+        for path, _ in found.damaged:
+            whole = path if path.parent.parent.name != RUNS else path.parent
+            target = self.folder / DAMAGED / whole.relative_to(self.folder)
+            with writing(target):
+                if target.exists():
+                    target = target.with_name(f"{target.name}.{len(list(target.parent.iterdir()))}")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                whole.rename(target)
 
     def pending(self, runs: Iterable[RunSpec]) -> tuple[RunSpec, ...]:
-        """The runs that have no finished record."""
-        finished = {record.run_id for record in read_records(self.folder) if record.state in FINISHED}
-        return tuple(run for run in runs if run.run_id not in finished)
+        """Return the runs that have no finished record in the folder."""
+        finished = {record.spec.key for record in self.contents().records if record.state in FINISHED}
+        return tuple(run for run in runs if run.key not in finished)
 
     def run_folder(self, run_id: str) -> Path:
         """Where a run leaves what it makes."""
@@ -103,24 +119,31 @@ class RunStore:
         """Ends a run.
 
         Raises:
-            StoreError: the record cannot be written; an older one is untouched.
+            StoreError: the record cannot be written, in which case an older one stays; or the model's files
+                were changed while the study ran.
         """
-        write_atomically(
-            self.run_folder(record.run_id) / RECORD_FILE, record.model_dump_json(indent=2) + "\n"
-        )
+        if record.model and not record.model.is_same(self._inputs.model):
+            raise StoreError(
+                f"all runs of a study are of one model, but '{record.model.id}' was changed while it ran, "
+                f"before {record.run_id}; bring back what was there and run the study again"
+            )
+        write_atomically(self.run_folder(record.run_id) / RECORD_FILE, sealed_json(record))
 
     def search_folder(self, search_id: str) -> Path:
         """Where a search leaves what it makes."""
         return self.folder / SEARCH / search_id
 
-    def write_search(self, result: SearchResult) -> None:
-        """Ends a search.
+    def write_search(self, result: SearchResult) -> SearchResult:
+        """End a search and return its result with the model and data that it is of.
 
         Raises:
             StoreError: the result cannot be written.
         """
+        origin = {"model": self._inputs.model, "digests": self._inputs.data[result.task_name]}
         path = self.search_folder(result.search_id) / RESULT_FILE
-        write_atomically(path, result.model_dump_json(indent=2) + "\n")
+        whole = result.model_copy(update=origin)
+        write_atomically(path, sealed_json(whole))
+        return whole
 
     def write_baseline(self, record: BaselineRecord, table: list[dict[str, object]]) -> None:
         """Keeps a baseline: its answers first, its record last.
@@ -129,10 +152,12 @@ class RunStore:
             StoreError: it cannot be written.
         """
         stem = self.folder / baseline_stem(record.task_name, record.train_size, record.name)
+        answers = stem.with_name(f"{stem.name}.parquet")
         with writing(stem):
             stem.parent.mkdir(parents=True, exist_ok=True)
-            pyarrow.parquet.write_table(pa.Table.from_pylist(table), stem.with_name(f"{stem.name}.parquet"))
-        write_atomically(stem.with_name(f"{stem.name}.json"), record.model_dump_json(indent=2) + "\n")
+            pyarrow.parquet.write_table(pa.Table.from_pylist(table), answers, write_page_checksum=True)
+        sealed = record.model_copy(update={"files": {answers.name: seal(answers)}})
+        write_atomically(stem.with_name(f"{stem.name}.json"), sealed_json(sealed))
 
     def begun(self, runs: Iterable[RunSpec]) -> list[RunSpec]:
         """The runs that have a folder but no record: they were begun and did not end."""

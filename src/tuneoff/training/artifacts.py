@@ -54,7 +54,9 @@ def write_predictions(
         for example, tokens, answer, scores in zip(examples, encoded, answers, rows, strict=True)
     ]
     with writing(folder / PREDICTIONS_FILE):
-        pyarrow.parquet.write_table(pa.Table.from_pylist(table), folder / PREDICTIONS_FILE)
+        pyarrow.parquet.write_table(
+            pa.Table.from_pylist(table), folder / PREDICTIONS_FILE, write_page_checksum=True
+        )
 
 
 def scores_of(

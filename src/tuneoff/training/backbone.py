@@ -21,7 +21,7 @@ from transformers import (
 import tuneoff
 from tuneoff.errors import ModelError, unknown_name
 from tuneoff.kernels import quicken
-from tuneoff.spec import BUILTIN, ModelSpec
+from tuneoff.spec import BUILTIN, ModelIdentity, ModelSpec
 from tuneoff.training.model_folder import folder_digest
 from tuneoff.training.random_t5 import random_t5, random_tokenizer
 
@@ -44,6 +44,10 @@ class Backbone:
     """Commit of a hub model."""
     digest: str | None
     """Of weights, config and tokenizer: SHA-256 of a local or builtin model; None for a hub model."""
+
+    def identity(self, spec: ModelSpec) -> ModelIdentity:
+        """Return what the model is known by, under the name that a study gives it."""
+        return ModelIdentity(id=spec.id, commit=self.revision, digest=self.digest)
 
 
 def load_backbone(spec: ModelSpec) -> Backbone:

@@ -15,7 +15,7 @@ from tuneoff.errors import DivergedError, InputError, StoppedError, writing
 from tuneoff.kernels import keep_freed_memory
 from tuneoff.methods import AdaptedModel, attach, footprint, save
 from tuneoff.spec import CurvePoint, Environment, RunFailure, RunRecord, RunSpec, RunState, SplitName, Timings
-from tuneoff.spec.results import ADAPTER
+from tuneoff.spec.results import ADAPTER, seals
 from tuneoff.training.artifacts import append_point, scores_of, write_predictions
 from tuneoff.training.backbone import Backbone, load_backbone
 from tuneoff.training.batches import Encoded, collate
@@ -189,7 +189,14 @@ def _tested(spec: RunSpec, folder: Path, on_point: OnPoint) -> RunRecord:
         eval_samples_per_second=len(answers) / runtime,
         eval_steps_per_second=-(-len(answers) // spec.training.per_device_eval_batch_size) / runtime,
     )
-    return _record(run, result, scores=run.scores("test", answers), footprint=counts, timings=timings)
+    return _record(
+        run,
+        result,
+        scores=run.scores("test", answers),
+        footprint=counts,
+        timings=timings,
+        files=seals(folder),
+    )
 
 
 def _record(run: Prepared, result: FitResult, **tested: Any) -> RunRecord:
@@ -204,6 +211,7 @@ def _record(run: Prepared, result: FitResult, **tested: Any) -> RunRecord:
         data=run.data.report,
         seeds=stream_seeds(run.spec.seed),
         environment=environment(run),
+        model=run.backbone.identity(run.spec.model),
         **tested,
     )
 

@@ -1,0 +1,272 @@
+"""Which results in an output folder count: the one rule of `run`, `status` and `report`.
+
+A result belongs to a study if it is of one of its runs, if it was made from a model and data of the same
+content as the study's, and if all its files are as they were written. Whatever else lies in the folder is
+left out and named.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow
+import pyarrow.compute
+import pyarrow.parquet
+
+from tuneoff.errors import DamagedError, NewerFormatError
+from tuneoff.spec.baseline import BaselineRecord
+from tuneoff.spec.identity import Inputs, ModelIdentity, places_of
+from tuneoff.spec.plan import expand, searches
+from tuneoff.spec.record import FileSeal, RunRecord
+from tuneoff.spec.results import (
+    ADAPTER,
+    PREDICTIONS_FILE,
+    SCORE_COLUMNS,
+    baseline_files,
+    read_curve,
+    read_inputs,
+    read_json,
+    read_study,
+    reading,
+    record_files,
+    seal,
+    search_files,
+)
+from tuneoff.spec.run import RunSpec, S
+from tuneoff.spec.search import SearchResult
+from tuneoff.spec.study import StudySpec, Task
+
+ROUNDING = 1e-9
+"""How far a score may lie from the mean of its predictions, as sums are taken in another order."""
+
+
+class LeftOut(NamedTuple):
+    """A result that does not count."""
+
+    path: Path
+    """Of its JSON file."""
+    reason: str
+
+    @property
+    def name(self) -> str:
+        """The id of a run or search, or the name of a baseline."""
+        return self.path.stem if self.path.stem not in ("record", "result") else self.path.parent.name
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What an output folder holds of a study."""
+
+    study: StudySpec
+    plan: tuple[RunSpec, ...]
+    """All runs, with the values that the searches chose."""
+    records: tuple[RunRecord, ...]
+    """Of the planned runs, in the plan's order."""
+    searches: tuple[SearchResult, ...]
+    """Of the study's searches, in its order."""
+    baselines: tuple[BaselineRecord, ...]
+    """Of the study's tasks and train sizes, in its order."""
+    damaged: tuple[LeftOut, ...] = ()
+    """Files of theirs are not as they were written; `run` does them again."""
+    newer: tuple[LeftOut, ...] = ()
+    """A newer version wrote them."""
+    other_inputs: tuple[LeftOut, ...] = ()
+    """They are of the study's runs, but were made from another model or other data."""
+    foreign: tuple[LeftOut, ...] = ()
+    """They are of no planned run."""
+    remarks: tuple[str, ...] = ()
+    """Records of which fields were ignored that this version does not know."""
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Results of the study's runs that must not be used."""
+        return self.damaged + self.newer + self.other_inputs
+
+
+def read_folder(folder: Path) -> Contents:
+    """Return what an output folder holds of the study that was last run in it.
+
+    Raises:
+        StoreError: the folder holds no study.
+    """
+    return contents(folder, read_study(folder), read_inputs(folder))
+
+
+def contents(folder: Path, study: StudySpec, inputs: Inputs | None) -> Contents:
+    """Return what an output folder holds of a study that is made from the given inputs.
+
+    Without inputs, which older versions did not record, models and data are not compared.
+    """
+    found = _Reader(study, inputs)
+    results = found.intact(SearchResult, search_files(folder), lambda path, result: None)
+    chosen = tuple(_own_searches(study, results, found))
+    plan = expand(study, chosen)
+    records = found.intact(RunRecord, record_files(folder), check_run)
+    baselines = found.intact(BaselineRecord, baseline_files(folder), _check_baseline)
+    return Contents(
+        study=study,
+        plan=plan,
+        records=_own_records(plan, records, found),
+        searches=chosen,
+        baselines=_own_baselines(study, baselines, found),
+        damaged=tuple(found.damaged),
+        newer=tuple(found.newer),
+        other_inputs=tuple(found.other_inputs),
+        foreign=tuple(found.foreign),
+        remarks=tuple(found.remarks),
+    )
+
+
+@dataclass
+class _Reader:
+    """Reads results, and keeps what has to be left out."""
+
+    study: StudySpec
+    inputs: Inputs | None
+    damaged: list[LeftOut] = field(default_factory=list)
+    newer: list[LeftOut] = field(default_factory=list)
+    other_inputs: list[LeftOut] = field(default_factory=list)
+    foreign: list[LeftOut] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def intact(
+        self, kind: type[S], paths: Iterable[Path], check: Callable[[Path, S], None]
+    ) -> list[tuple[Path, S]]:
+        """Return the results that are as they were written, with their files; `check` looks at the rest."""
+        results = []
+        for path in paths:
+            try:
+                result, unknown = read_json(kind, path)
+                check(path, result)
+            except NewerFormatError as error:
+                self.newer.append(LeftOut(path, str(error)))
+            except DamagedError as error:
+                self.damaged.append(LeftOut(path, str(error)))
+            else:
+                named = f"fields that this version does not know: {', '.join(unknown)}"
+                if any(name.startswith(("spec.", "task.")) for name in unknown):
+                    self.foreign.append(LeftOut(path, f"its settings have {named}"))
+                    continue
+                if unknown:
+                    self.remarks.append(f"{path.parent.name} has {named}")
+                results.append((path, result))
+        return results
+
+    def origin_problem(
+        self, task_name: str, model: ModelIdentity | None, digests: Mapping[str, str]
+    ) -> str | None:
+        """Return why a result is of other inputs than the study; what is unknown is not held against it."""
+        if self.inputs is None:
+            return None
+        if self.inputs.places != places_of(self.study):
+            return "study.yaml was edited after the run: it names another model or source of data"
+        if model and not model.is_same(self.inputs.model):
+            return f"it was made with another model ('{model.id}' as it was then)"
+        if digests and digests != self.inputs.data.get(task_name):
+            return f"it was made from other data of task '{task_name}'"
+        return None
+
+
+def check_run(path: Path, record: RunRecord) -> None:
+    """Compare a record with its folder.
+
+    Raises:
+        DamagedError: it is another run's, or a file that the run left is not as it was written.
+    """
+    folder = path.parent
+    if folder.name != record.run_id:
+        raise DamagedError(f"{path} is the record of another run, {record.run_id}")
+    if record.files:
+        for name, sealed in record.files.items():
+            _check_file(folder / name, sealed)
+    elif record.state == "complete":
+        _check_unsealed(folder, record)
+
+
+def _check_file(path: Path, sealed: FileSeal) -> None:
+    with reading(path):
+        # weights are too large to be read each time; they are compared when they are loaded
+        same = path.stat().st_size == sealed.bytes and (path.parent.name == ADAPTER or seal(path) == sealed)
+    if not same:
+        raise DamagedError(f"{path} was changed after it was written")
+
+
+def _check_unsealed(folder: Path, record: RunRecord) -> None:
+    """Compare scores with predictions, where an older version has left no checksums."""
+    read_curve(folder.parent.parent, record.run_id)
+    path = folder / PREDICTIONS_FILE
+    if not path.is_file():
+        return
+    with reading(path, pyarrow.ArrowException):
+        file = pyarrow.parquet.ParquetFile(path)
+        columns = {SCORE_COLUMNS.get(name, name): score for name, score in record.scores.items()}
+        table = file.read([name for name in columns if name in file.schema_arrow.names])
+        means = {name: pyarrow.compute.mean(table[name]).as_py() for name in table.column_names}
+        rows = file.metadata.num_rows
+    if record.data and rows != record.data.test.used:
+        raise DamagedError(f"{path} has {rows} rows, but the run was tested on {record.data.test.used}")
+    for name, mean in means.items():
+        if mean is None or not abs(mean - columns[name]) <= ROUNDING:
+            raise DamagedError(f"{path} has a mean {name} of {mean}, but the record has {columns[name]}")
+
+
+def _check_baseline(path: Path, record: BaselineRecord) -> None:
+    for name, sealed in record.files.items():
+        _check_file(path.parent / name, sealed)
+
+
+def _own_records(
+    plan: tuple[RunSpec, ...], records: Iterable[tuple[Path, RunRecord]], found: _Reader
+) -> tuple[RunRecord, ...]:
+    """Return the records of the planned runs in order; among several of one run, that with its id."""
+    planned = {run.run_id for run in plan}
+    keys = {run.key for run in plan}
+    own: dict[str, RunRecord] = {}
+    for path, record in sorted(records, key=lambda one: one[1].run_id not in planned):
+        key, digests = record.spec.key, record.data.digests if record.data else {}
+        if key not in keys:
+            found.foreign.append(LeftOut(path, "it is no run of this study"))
+        elif problem := found.origin_problem(record.spec.task_name, record.model, digests):
+            found.other_inputs.append(LeftOut(path, problem))
+        elif key in own:
+            found.foreign.append(LeftOut(path, f"{own[key].run_id} is of the same run"))
+        else:
+            own[key] = record
+    return tuple(own[run.key] for run in plan if run.key in own)
+
+
+def _own_searches(
+    study: StudySpec, results: list[tuple[Path, SearchResult]], found: _Reader
+) -> Iterator[SearchResult]:
+    for search in searches(study):
+        for path, result in results:
+            if not search.is_answered_by(result):
+                continue
+            if problem := found.origin_problem(result.task_name, result.model, result.digests):
+                found.other_inputs.append(LeftOut(path, problem))
+            else:
+                yield result
+                break
+
+
+def _own_baselines(
+    study: StudySpec, baselines: Iterable[tuple[Path, BaselineRecord]], found: _Reader
+) -> tuple[BaselineRecord, ...]:
+    """Return the baselines of the study's tasks and train sizes; others are no problem, `run` makes these."""
+    tasks, sizes = list(study.tasks), list(study.train_sizes)
+    own = [
+        one
+        for _, one in baselines
+        if one.task_name in tasks
+        and one.train_size in sizes
+        and one.seed == study.seeds[0]
+        and _settings(one.task) == _settings(study.tasks[one.task_name])
+        and not found.origin_problem(one.task_name, None, one.digests)
+    ]
+    return tuple(sorted(own, key=lambda one: (tasks.index(one.task_name), sizes.index(one.train_size))))
+
+
+def _settings(task: Task) -> dict[str, object]:
+    """Return what decides a baseline but for the data, which are compared by content."""
+    return task.model_dump(exclude={"source", "training"})

@@ -1,0 +1,300 @@
+"""Which results in an output folder count."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from command_line import contents, tuneoff
+from tuneoff.spec import (
+    Contents,
+    RunSpec,
+    dump_study,
+    expand,
+    load_study,
+    read_folder,
+    read_records,
+    searches,
+)
+from tuneoff.spec.load import FORMAT
+from tuneoff.spec.study import DropoutSpec, TrainingSpec
+
+ZERO_SHOT = "films.zero_shot.nfull"
+LORA = "films.lora.n8"
+
+
+@pytest.fixture
+def folder(finished: Path, tmp_path: Path) -> Path:
+    """A copy that a test may damage."""
+    return Path(shutil.copytree(finished, tmp_path / "out"))
+
+
+def _run_folder(folder: Path, start: str) -> Path:
+    return next((folder / "runs").glob(f"{start}.s0-*"))
+
+
+def _edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change a JSON file as someone with an editor would."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    change(content)
+    path.write_text(json.dumps(content, indent=2), encoding="utf-8")
+
+
+def _as_older_version(record: Path) -> None:
+    """Make a record what it was before files were sealed."""
+    _edit(record, lambda content: [content.pop(name) for name in ("format", "checksum", "files", "model")])
+
+
+def _flip(path: Path, byte: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[byte] ^= 1
+    path.write_bytes(content)
+
+
+def _first_rows(path: Path) -> None:
+    pd.read_parquet(path).head(3).to_parquet(path)
+
+
+def _better(path: Path) -> None:
+    pd.read_parquet(path).assign(correct=1.0).to_parquet(path)
+
+
+def test_an_undamaged_folder_is_taken_whole(finished: Path) -> None:
+    found = read_folder(finished)
+    assert [record.run_id for record in found.records] == [run.run_id for run in found.plan]
+    assert len(found.baselines) == 4
+    assert (found.left_out, found.foreign, found.remarks) == ((), (), ())
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "score edited": lambda run: _edit(
+        run / "record.json", lambda record: record["scores"].update(eval_accuracy=1.0)
+    ),
+    "state edited": lambda run: _edit(run / "record.json", lambda record: record.update(state="failed")),
+    "record cut": lambda run: (run / "record.json").write_bytes((run / "record.json").read_bytes()[:900]),
+    "record empty": lambda run: (run / "record.json").write_bytes(b""),
+    "curve edited": lambda run: _flip(run / "curve.jsonl", 9),
+    "curve gone": lambda run: (run / "curve.jsonl").unlink(),
+    "predictions cut to three rows": lambda run: _first_rows(run / "predictions.parquet"),
+    "all answers right": lambda run: _better(run / "predictions.parquet"),
+    "predictions gone": lambda run: (run / "predictions.parquet").unlink(),
+    "a bit of the predictions": lambda run: _flip(run / "predictions.parquet", 300),
+    "predictions a folder": lambda run: (
+        (run / "predictions.parquet").unlink(),
+        (run / "predictions.parquet").mkdir(),
+    ),
+    "weights gone": lambda run: (run / "adapter/adapter.safetensors").unlink(),
+    "weights cut": lambda run: (run / "adapter/adapter.safetensors").write_bytes(b"x"),
+    "folder renamed": lambda run: run.rename(run.with_name("films.lora.n8.s0-00000000")),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_run_is_named_and_left_out_and_the_rest_stays(folder: Path, damage: str) -> None:
+    DAMAGES[damage](_run_folder(folder, LORA))
+    found = read_folder(folder)
+    (left_out,) = found.damaged
+    assert left_out.name.startswith(LORA)
+    assert left_out.reason
+    assert len(found.records) == 4
+    assert not any(record.run_id.startswith(LORA) for record in found.records)
+
+
+@pytest.mark.parametrize("damage", ["all answers right", "predictions cut to three rows"])
+def test_scores_of_older_versions_are_compared_with_their_predictions(folder: Path, damage: str) -> None:
+    run = _run_folder(folder, LORA)
+    _as_older_version(run / "record.json")
+    assert len(read_folder(folder).records) == 5
+    DAMAGES[damage](run)
+    (left_out,) = read_folder(folder).damaged
+    assert "has a mean correct of 1.0" in left_out.reason or "has 3 rows, but" in left_out.reason
+
+
+def test_status_and_report_name_the_damaged_run_and_run_does_it_again(finished: Path, folder: Path) -> None:
+    run = _run_folder(folder, LORA)
+    DAMAGES["score edited"](run)
+    status = tuneoff("status", folder)
+    assert status.code == 0
+    assert status.out.splitlines()[0] == "4 of 5 runs complete"
+    assert f"left out: {run.name}: " in status.out
+
+    outcome = tuneoff("report", folder)
+    assert outcome.code == 1
+    page = (folder / "report/report.md").read_text(encoding="utf-8")
+    assert "4 of 5 runs are complete; 1 left out." in page
+    assert f"| {run.name}" in page.partition("## Runs that are not complete")[2]
+    rows = (folder / "report/summary.csv").read_text(encoding="utf-8").splitlines()
+    assert next(line for line in rows if line.startswith("lora,films,8,")).endswith(",0,,,,")
+
+    assert tuneoff("run", finished.parent / "study.yaml", "--out", folder).code == 0
+    again = {record.run_id: record.scores for record in read_folder(folder).records}
+    assert again == {record.run_id: record.scores for record in read_records(finished)}
+    assert [path.name for path in (folder / "damaged/runs").iterdir()] == [run.name]
+
+
+def test_a_study_edited_to_another_model_has_no_results(folder: Path) -> None:
+    path = folder / "study.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("id: builtin:random", "id: builtin:tiny"))
+    edited = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert edited["model"]["id"] == "builtin:tiny"
+    found = read_folder(folder)
+    assert found.records == ()
+    assert len(found.other_inputs) == 5
+    assert "study.yaml was edited after the run" in found.other_inputs[0].reason
+
+
+@pytest.mark.parametrize("change", ["model", "data"])
+def test_run_refuses_a_folder_with_results_of_another_model_or_data(
+    folder: Path, finished: Path, tmp_path: Path, change: str
+) -> None:
+    shutil.copytree(finished.parent, tmp_path / "study", ignore=shutil.ignore_patterns("out"))
+    study = tmp_path / "study/study.yaml"
+    before = contents(folder / "runs"), (folder / "study.yaml").read_bytes()
+    if change == "model":
+        study.write_text(study.read_text().replace("builtin:random", "builtin:tiny"), encoding="utf-8")
+    else:
+        with open(tmp_path / "study/test.csv", "a", encoding="utf-8") as file:
+            file.write("one more good film,1\n")
+    outcome = tuneoff("run", study, "--out", folder)
+    assert outcome.code == 2
+    assert "give another --out, or bring back what was there" in outcome.err
+    assert (contents(folder / "runs"), (folder / "study.yaml").read_bytes()) == before
+
+
+def test_a_moved_study_keeps_its_results(folder: Path, finished: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(finished.parent, moved, ignore=shutil.ignore_patterns("out"))
+    found = read_folder(folder)
+    study = load_study(str(moved / "study.yaml"))
+    assert {run.run_id for run in expand(study)}.isdisjoint(run.run_id for run in found.plan)
+    assert {run.key for run in expand(study)} == {run.key for run in found.plan}
+    assert tuneoff("run", moved / "study.yaml", "--out", folder).out.startswith(
+        "5 of 5 runs are done already"
+    )
+    assert len(list((folder / "runs").iterdir())) == 5
+
+
+def _left_out_by_format(folder: Path, change: Callable[[dict[str, Any]], object]) -> Contents:
+    """The folder after a version has written a record that this one does not know in every respect."""
+    from tuneoff.spec.run import digest_of
+
+    def sealed(content: dict[str, Any]) -> None:
+        del content["checksum"]
+        change(content)
+        content["checksum"] = digest_of(content)
+
+    _edit(_run_folder(folder, LORA) / "record.json", sealed)
+    return read_folder(folder)
+
+
+def test_a_record_of_a_newer_format_is_named_and_never_done_again(folder: Path, finished: Path) -> None:
+    found = _left_out_by_format(folder, lambda record: record.update(format=FORMAT + 1))
+    assert [one.name[: len(LORA)] for one in found.newer] == [LORA]
+    assert "upgrade tuneoff" in found.newer[0].reason
+    before = contents(folder)
+    outcome = tuneoff("run", finished.parent / "study.yaml", "--out", folder)
+    assert outcome.code == 2
+    assert "upgrade tuneoff" in outcome.err
+    assert contents(folder) == before
+
+
+def test_an_unknown_field_is_named_and_the_record_read(folder: Path) -> None:
+    found = _left_out_by_format(folder, lambda record: record["timings"].update(energy=3.0))
+    assert len(found.records) == 5
+    (remark,) = found.remarks
+    assert remark.startswith(LORA)
+    assert remark.endswith("has fields that this version does not know: timings.energy")
+
+
+def test_a_record_with_an_unknown_setting_is_of_no_run_of_the_study(folder: Path) -> None:
+    found = _left_out_by_format(folder, lambda record: record["spec"]["method"].update(rotate=True))
+    assert len(found.records) == 4
+    (foreign,) = found.foreign
+    assert foreign.reason.endswith("fields that this version does not know: spec.method.lora.rotate")
+
+
+def test_a_study_of_a_newer_format_is_refused_by_name(folder: Path) -> None:
+    path = folder / "study.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace(f"format: {FORMAT}", "format: 99"))
+    outcome = tuneoff("status", folder)
+    assert outcome.code == 2
+    assert "reads studies of format 1 to 2, but got 99" in outcome.err
+
+
+def test_a_folder_of_an_older_version_is_read_and_goes_on(folder: Path, finished: Path) -> None:
+    study = read_folder(folder).study
+    (folder / "study.yaml").write_text(dump_study(study), encoding="utf-8")
+    for path in folder.glob("runs/*/record.json"):
+        _as_older_version(path)
+        old = path.parent.with_name(path.parent.name.rpartition("-")[0] + "-0123abcd")
+        _edit(path, lambda record, name=old.name: record.update(run_id=name))  # type: ignore[misc]
+        path.parent.rename(old)
+    for path in folder.glob("baselines/*/*.json"):
+        _edit(path, lambda record: [record.pop(name) for name in ("format", "checksum", "files")])
+    found = read_folder(folder)
+    assert len(found.records) == 5
+    assert len(found.baselines) == 4
+    assert tuneoff("run", finished.parent / "study.yaml", "--out", folder).out.startswith(
+        "5 of 5 runs are done"
+    )
+
+
+def test_an_id_hashes_only_what_decides_the_result(finished: Path) -> None:
+    study = load_study(str(finished.parent / "study.yaml"))
+    run = expand(study)[1]
+    for field, value in (("logging_steps", 7), ("save_strategy", "no"), ("per_device_eval_batch_size", 5)):
+        training = run.training.model_copy(update={field: value})
+        assert run.model_copy(update={"training": training}).run_id == run.run_id
+    for field, value in (("max_steps", 5), ("weight_decay", 0.5), ("dropout", DropoutSpec(encoder=0.0))):
+        training = run.training.model_copy(update={field: value})
+        assert run.model_copy(update={"training": training}).run_id != run.run_id
+
+
+def test_a_new_setting_at_its_default_keeps_the_id(finished: Path) -> None:
+    class LaterTraining(TrainingSpec):
+        neftune_noise_alpha: float | None = None
+        """A setting that a later version brings."""
+
+    class LaterRun(RunSpec):
+        training: LaterTraining
+
+    run = expand(load_study(str(finished.parent / "study.yaml")))[1]
+    later = LaterRun.model_validate_json(run.model_dump_json())
+    assert later.run_id == run.run_id
+    assert later.key == run.key
+    used = later.training.model_copy(update={"neftune_noise_alpha": 5.0})
+    assert later.model_copy(update={"training": used}).run_id != run.run_id
+
+
+STUDY = """
+name: pinned
+model: {id: org/model}
+tasks:
+  reviews:
+    kind: classification
+    source: {builtin: reviews}
+    prompt: "{text}"
+    target: label
+    labels: {0: negative, 1: positive}
+methods:
+  zero_shot: {kind: none}
+  prefix: {kind: prefix, length: 10}
+training: {max_steps: 10, dropout: {encoder: 0.0}}
+search: {trials: 2}
+"""
+
+
+def test_ids_stay_what_they_are_from_version_to_version(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(STUDY, encoding="utf-8")
+    study = load_study(str(path))
+    assert [run.run_id for run in expand(study)] == [
+        "reviews.zero_shot.nfull.s0-33278878",
+        "reviews.prefix.nfull.s0-1985ddfa",
+    ]
+    assert [search.search_id for search in searches(study)] == ["reviews.prefix.nfull-f4010961"]
