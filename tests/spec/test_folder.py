@@ -137,6 +137,34 @@ def test_status_and_report_name_the_damaged_run_and_run_does_it_again(finished: 
     assert [path.name for path in (folder / "damaged/runs").iterdir()] == [run.name]
 
 
+def test_a_damaged_study_is_named_and_written_anew_from_the_study_s_own_file(
+    folder: Path, finished: Path
+) -> None:
+    whole = (folder / "study.yaml").read_bytes()
+    (folder / "study.yaml").write_bytes(whole[:40])
+    outcome = tuneoff("report", folder)
+    assert outcome.code == 2
+    assert "study.yaml is damaged; `tuneoff run` with the study's own file writes it anew" in outcome.err
+    outcome = tuneoff("run", finished.parent / "study.yaml", "--out", folder)
+    assert outcome.out.startswith("5 of 5 runs are done already")
+    assert (folder / "study.yaml").read_bytes() == whole
+
+
+@pytest.mark.parametrize("name", ["majority.json", "tfidf.parquet"])
+def test_a_damaged_baseline_is_named_and_made_again(folder: Path, finished: Path, name: str) -> None:
+    path = folder / "baselines/films.n8" / name
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-30])
+    found = read_folder(folder)
+    assert [one.name for one in found.damaged] == [f"films.n8/{path.stem}"]
+    assert len(found.baselines) == 3
+    assert tuneoff("run", finished.parent / "study.yaml", "--out", folder).code == 0
+    assert len(read_folder(folder).baselines) == 4
+    assert pd.read_parquet(path.with_suffix(".parquet")).equals(
+        pd.read_parquet(finished / "baselines/films.n8" / f"{path.stem}.parquet")
+    )
+
+
 def test_a_study_edited_to_another_model_has_no_results(folder: Path) -> None:
     path = folder / "study.yaml"
     path.write_text(path.read_text(encoding="utf-8").replace("id: builtin:random", "id: builtin:tiny"))
@@ -223,7 +251,10 @@ def test_a_study_of_a_newer_format_is_refused_by_name(folder: Path) -> None:
     path.write_text(path.read_text(encoding="utf-8").replace(f"format: {FORMAT}", "format: 99"))
     outcome = tuneoff("status", folder)
     assert outcome.code == 2
-    assert "reads studies of format 1 to 2, but got 99" in outcome.err
+    assert (
+        "study.yaml was written by a newer version of tuneoff (format 99, this one reads up to 2)"
+        in outcome.err
+    )
 
 
 def test_a_folder_of_an_older_version_is_read_and_goes_on(folder: Path, finished: Path) -> None:

@@ -22,6 +22,8 @@ from tuneoff.spec.record import FileSeal, RunRecord
 from tuneoff.spec.results import (
     ADAPTER,
     PREDICTIONS_FILE,
+    RECORD_FILE,
+    RESULT_FILE,
     SCORE_COLUMNS,
     baseline_files,
     read_curve,
@@ -50,8 +52,9 @@ class LeftOut(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The id of a run or search, or the name of a baseline."""
-        return self.path.stem if self.path.stem not in ("record", "result") else self.path.parent.name
+        """The id of a run or search, or a baseline's task, train size and name."""
+        known = self.path.name in (RECORD_FILE, RESULT_FILE)
+        return self.path.parent.name if known else f"{self.path.parent.name}/{self.path.stem}"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from tuneoff.errors import StudyError, shown, unknown_name
+from tuneoff.errors import NewerFormatError, StudyError, shown, unknown_name
 from tuneoff.spec.plan import ablation_variants, searches, task_training, variants
 from tuneoff.spec.search import check_space
 from tuneoff.spec.study import NoneSpec, Spec, StudySpec
@@ -84,10 +84,12 @@ def _check_search(spec: StudySpec, where: str) -> None:
 
 
 def _check_format(number: object, where: str) -> None:
-    if not isinstance(number, int) or not 1 <= number <= FORMAT:
-        raise StudyError(
-            f"{where}: format: this version of tuneoff reads studies of format 1 to {FORMAT}, but got "
-            f"{shown(number)}; a newer version may have written it: upgrade tuneoff"
+    if not isinstance(number, int) or number < 1:
+        raise StudyError(f"{where}: format: a format is a whole number from 1, but got {shown(number)}")
+    if number > FORMAT:
+        raise NewerFormatError(
+            f"{where} was written by a newer version of tuneoff (format {number}, this one reads up to "
+            f"{FORMAT}); upgrade tuneoff"
         )
 
 

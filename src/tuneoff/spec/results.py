@@ -21,7 +21,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from tuneoff.errors import DamagedError, NewerFormatError, StoreError, shown
+from tuneoff.errors import DamagedError, NewerFormatError, StoreError, StudyError, shown
 from tuneoff.spec.baseline import BaselineRecord
 from tuneoff.spec.identity import Inputs
 from tuneoff.spec.load import FORMAT, dump_study, load_study, parse_yaml
@@ -61,8 +61,16 @@ def read_study(folder: Path) -> StudySpec:
 
     Raises:
         StoreError: the folder holds no study.
+        DamagedError: the file cannot be read as one.
+        NewerFormatError: it was written by a newer version.
     """
-    return load_study(str(_study_file(folder)))
+    path = _study_file(folder)
+    try:
+        return load_study(str(path))
+    except StudyError as error:
+        raise DamagedError(
+            f"{path} is damaged; `tuneoff run` with the study's own file writes it anew: {error}"
+        ) from error
 
 
 def read_inputs(folder: Path) -> Inputs | None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet
 from filelock import FileLock, Timeout
 
-from tuneoff.errors import StoreError, writing
+from tuneoff.errors import DamagedError, StoreError, writing
 from tuneoff.spec import FINISHED, BaselineRecord, RunRecord, RunSpec, SearchResult, StudySpec, read_study
 from tuneoff.spec.folder import Contents, contents
 from tuneoff.spec.identity import Inputs
@@ -75,9 +75,13 @@ class RunStore:
         return contents(self.folder, self._study, self._inputs)
 
     def _check_study(self) -> None:
-        if not (self.folder / STUDY_FILE).exists():
+        path = self.folder / STUDY_FILE
+        if not path.exists():
             return
-        name = read_study(self.folder).name
+        try:
+            name = read_study(self.folder).name
+        except DamagedError:
+            return
         if name != self._study.name:
             raise StoreError(
                 f"an output folder holds one study, but '{self.folder}' holds '{name}', not "
@@ -101,9 +105,9 @@ class RunStore:
             whole = path if path.parent.parent.name != RUNS else path.parent
             target = self.folder / DAMAGED / whole.relative_to(self.folder)
             with writing(target):
-                if target.exists():
-                    target = target.with_name(f"{target.name}.{len(list(target.parent.iterdir()))}")
                 target.parent.mkdir(parents=True, exist_ok=True)
+                while target.exists():
+                    target = target.with_name(f"{target.name}.again")
                 whole.rename(target)
 
     def pending(self, runs: Iterable[RunSpec]) -> tuple[RunSpec, ...]:
