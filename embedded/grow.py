@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     work = parser.parse_args().work
     pieces = vocabulary(work)
-    old = json.loads((work / "start/minilm_rows.json").read_text())
+    old = json.loads((work / "start/minilm_rows.json").read_text(encoding="utf-8"))
     rows = old + sorted(set(kept_rows(pieces, GROWN)) - set(old))
     model = T5ForConditionalGeneration.from_pretrained(work / "first", dtype=torch.float32)
     start = T5ForConditionalGeneration.from_pretrained(work / "start", dtype=torch.float32)
@@ -35,7 +35,7 @@ def main() -> None:
     target = work / "grown"
     model.save_pretrained(target)
     tokenizer([pieces[row] for row in rows]).save_pretrained(target)
-    (target / "minilm_rows.json").write_text(json.dumps(rows))
+    (target / "minilm_rows.json").write_text(json.dumps(rows), encoding="utf-8")
     check(model, target)
     print(f"{target}: {model.num_parameters():,} parameters")
 

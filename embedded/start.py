@@ -47,7 +47,7 @@ def main() -> None:
             model.shared.weight.copy_(scaled_embeddings(arguments.work, kept, kept))
     model.save_pretrained(target)
     fast.save_pretrained(target)
-    (target / "minilm_rows.json").write_text(json.dumps(kept))
+    (target / "minilm_rows.json").write_text(json.dumps(kept), encoding="utf-8")
     check(model, target)
     print(f"{target}: {model.num_parameters():,} parameters")
 

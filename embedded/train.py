@@ -65,7 +65,7 @@ class Teacher:
     def __init__(self, work: Path, start: str) -> None:
         folder = work / MINILM
         self.model = BertModel.from_pretrained(folder, add_pooling_layer=False, dtype=torch.float32).eval()
-        self.rows = torch.tensor(json.loads((work / start / "minilm_rows.json").read_text()))
+        self.rows = torch.tensor(json.loads((work / start / "minilm_rows.json").read_text(encoding="utf-8")))
         self.begin = (folder / "vocab.txt").read_text("utf-8").split("\n").index("[CLS]")
 
     @torch.no_grad()
@@ -238,7 +238,7 @@ def distances(
 
 def log(path: Path, values: dict[str, float], seconds: float) -> None:
     line = json.dumps({key: round(value, 4) for key, value in (values | {"seconds": seconds}).items()})
-    with path.open("a") as file:
+    with path.open("a", encoding="utf-8") as file:
         file.write(line + "\n")
     print(line, flush=True)
 

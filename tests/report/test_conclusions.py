@@ -100,7 +100,7 @@ def test_methods_below_the_strongest_baseline_are_marked(folder: Path, data: Rep
 
 def test_ill_runs_are_counted_and_their_verdicts_stand_in_a_file(folder: Path, data: ReportData) -> None:
     write_report(folder)
-    found = json.loads((folder / "report" / "health.json").read_text())
+    found = json.loads((folder / "report" / "health.json").read_text(encoding="utf-8"))
     assert found.keys() == {record.run_id for record in data.records}
     ill = [run for run, findings in found.items() if any(one["severity"] == "ill" for one in findings)]
     assert any(line.startswith(f"{len(ill)} of 13 runs are ill: ") for line in _told(folder))

@@ -94,7 +94,9 @@ def test_numbers_of_the_csv_can_be_recomputed_from_the_records_of_their_runs(fol
     checked = 0
     for row in csv_rows(folder):
         ids = row["run_ids"].split(";")
-        records = [json.loads((folder / "runs" / one / "record.json").read_text()) for one in ids]
+        records = [
+            json.loads((folder / "runs" / one / "record.json").read_text(encoding="utf-8")) for one in ids
+        ]
         assert int(row["n"]) == len(records)
         for name in ("eval_accuracy", "eval_rougeL", "eval_loss"):
             values = [record["scores"][name] for record in records if name in record["scores"]]

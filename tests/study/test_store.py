@@ -54,7 +54,7 @@ def folder(finished: Path, tmp_path: Path) -> Path:
 def test_a_write_replaces_the_file_and_leaves_nothing_else(tmp_path: Path) -> None:
     for text in ("long and old", "new"):
         write_atomically(tmp_path / "file", text)
-        assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"file": text}
+        assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == {"file": text}
 
 
 def test_a_failing_write_leaves_the_old_file_and_no_part_of_the_new(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_failing_write_leaves_the_old_file_and_no_part_of_the_new(tmp_path: Pa
         _files_of_at_most(100),
     ):
         write_atomically(tmp_path / "file", "x" * 5000)
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"file": "old"}
+    assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == {"file": "old"}
 
 
 _INPUTS = Inputs(model=ModelIdentity(id="m", commit=None, digest=None), data={}, places="")
@@ -229,6 +229,8 @@ def test_a_full_disk_is_one_message_and_the_same_command_goes_on_later(tmp_path:
     assert [record.state for record in records] == ["complete"] * 5
     assert kept in records
     assert (
-        json.loads((tmp_path / "out" / "runs" / kept.run_id / "record.json").read_text())["state"]
+        json.loads((tmp_path / "out" / "runs" / kept.run_id / "record.json").read_text(encoding="utf-8"))[
+            "state"
+        ]
         == "complete"
     )
