@@ -74,10 +74,11 @@ class TestMetrics:
         (finding,) = diagnose_study(a_study(rows), {})
         assert told in finding.evidence
 
-    def test_rouge_lsum_may_equal_rouge_l_where_references_are_single_sentences(self) -> None:
+    @pytest.mark.parametrize("reference", ["He came. She went.", "他来了。她走了。", "वह आया। वह गई।"])
+    def test_rouge_lsum_may_equal_rouge_l_where_references_are_single_sentences(self, reference: str) -> None:
         records = a_study([{"eval_rougeL": a, "eval_rougeLsum": a} for a in (0.2, 0.3, 0.4)], TEXTS)
         single = written([f"text {row}" for row in range(20)], waves(20, 0.3))
-        several = single.assign(reference="He came. She went.")
+        several = single.assign(reference=reference)
         assert diagnose_study(records, {}) == ()
         assert diagnose_study(records, {records[0].run_id: answered(single)}) == ()
         (finding,) = diagnose_study(records, {records[0].run_id: answered(several)})

@@ -1,5 +1,6 @@
 """Baselines on cases worked out by hand, and the oracle against rouge-score and a full search."""
 
+import unicodedata
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
@@ -27,8 +28,10 @@ from tuneoff.tasks.baselines import (
     oracle,
     rouge_l_against,
     run_baseline,
+    telling_words,
     tfidf,
 )
+from tuneoff.words import stems
 
 DIALOGUE = "Ann: hi\n\nBen: shall we meet at noon?\n Ann: yes \nBen: bye"
 ARTICLE = "It rained. It rained all day long. Then it stopped. Nobody knew."
@@ -100,6 +103,18 @@ def test_where_nothing_can_be_fitted_tfidf_answers_as_the_majority_does(train: l
     assert tfidf(train, UNSEEN, classification()) == majority(train, UNSEEN, classification())
 
 
+def test_tfidf_reads_scripts_without_spaces() -> None:
+    train = [example(text, label=label) for text, label in (("片子好", "1"), ("片子坏", "0"))] * 4
+    assert tfidf(train, _texts("很好", "太坏了"), classification()) == ["1", "0"]
+
+
+def test_tfidf_sees_the_words_of_english_that_scikit_learn_sees() -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    text = "It's a GREAT film, I think: 10 of 10 - see it."
+    assert telling_words(text) == TfidfVectorizer().build_analyzer()(text)
+
+
 def test_tfidf_takes_many_labels_with_few_rows() -> None:
     labels = {str(label): f"label {label}" for label in range(30)}
     train = [example(f"word{label}", label=label) for label in labels]
@@ -122,6 +137,12 @@ def test_lead_1_of_an_article_is_its_first_sentence() -> None:
 def test_the_longest_turn_has_the_most_words_and_of_equals_is_the_first() -> None:
     texts = _texts(DIALOGUE, "A: a b\nB: supercalifragilistic c\nA: d e")
     assert longest_turn([], texts, summarization()) == ["Ben: shall we meet at noon?", "A: a b"]
+
+
+def test_the_longest_turn_has_the_most_characters_where_a_script_has_no_spaces() -> None:
+    assert longest_turn([], _texts("甲：好\n乙：我们明天见\n甲：ok ok"), summarization()) == [
+        "乙：我们明天见"
+    ]
 
 
 def test_most_texts_decide_whether_a_task_is_one_of_dialogues() -> None:
@@ -176,6 +197,10 @@ def test_the_oracle_is_greedy() -> None:
     assert _copied(["a b", "c d", "a b c x"], "a b c d") == "a b c x"
 
 
+def test_the_oracle_reads_any_script() -> None:
+    assert _copied(["Пётр спит", "Анна купила хлеб"], "Анна купила хлеб") == "Анна купила хлеб"
+
+
 def test_the_oracle_copies_the_first_part_where_none_helps() -> None:
     assert _copied(["x y", "z"], "a b") == "x y"
     assert _copied(["x y", "z"], "...") == "x y"
@@ -184,7 +209,16 @@ def test_the_oracle_copies_the_first_part_where_none_helps() -> None:
 WORDS = st.sampled_from(["eat", "eating", "EATS!", "dog", "dogs", "it's", "é", "?"])
 TEXT = st.lists(WORDS, min_size=1, max_size=7).map(" ".join)
 PARTS = st.lists(TEXT, min_size=2, max_size=6)
-SCORER = RougeScorer(["rougeL"], use_stemmer=True)
+
+
+class _Stems:
+    """The tokenizer, as rouge-score takes one."""
+
+    def tokenize(self, text: str) -> list[str]:
+        return stems(text)
+
+
+SCORER = RougeScorer(["rougeL"], tokenizer=_Stems())
 
 
 def _rouge_l(target: str, parts: Sequence[str]) -> float:
@@ -281,6 +315,7 @@ def test_a_record_tells_what_was_done(reviews: TaskData) -> None:
     assert (record.task_name, record.name, record.train_size, record.seed) == ("mine", "majority", 4, 1)
     assert (record.task, record.digests) == (reviews.spec, reviews.digests)
     assert {"scikit-learn", "rouge-score"} <= set(record.packages)
+    assert record.scoring == {"tokenizer": "tuneoff-words-1", "unicode": unicodedata.unidata_version}
 
 
 def test_only_the_oracle_is_an_upper_bound(chats: TaskData) -> None:

@@ -1,4 +1,6 @@
-"""Scores against values worked out by hand."""
+"""Scores against values worked out by hand, and against the libraries' own."""
+
+import random
 
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from tasks.specs import LABELS, classification, labelled, summarization, written
 from tuneoff.tasks import match_label, score, score_rows
-from tuneoff.tasks.summarization import sentences
+from tuneoff.words import sentences, stems
 
 TRUTH = labelled("1", "1", "1", "0", "0", "0", "0", "0")
 ANSWERS = ["1", "1", "0", "1", "0", "0", "0", None]
@@ -121,17 +123,64 @@ def test_rouge_is_the_mean_of_the_rows_and_agrees_with_the_library() -> None:
         assert scores[f"eval_{name}"] == pytest.approx(sum(values) / 2)
 
 
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [
-        ("One. Two! Three? Four", ["One.", "Two!", "Three?", "Four"]),
-        ("One\ntwo. \n\n Three", ["One", "two.", "Three"]),
-        ("At 3.30 or so", ["At 3.30 or so"]),
-        (" \n ", []),
-    ],
-)
-def test_sentences_end_at_line_breaks_and_stops(text: str, parts: list[str]) -> None:
-    assert sentences(text) == parts
+ASCII = st.lists(
+    st.sampled_from([*"abc", "the", "running", "runs", "it's", ".", "!", "\n", ". ", "x_y"]), max_size=25
+).map(" ".join)
+MIXED = st.text("абв 我们。กิ \u0301e.\n！ ｶﾞ", max_size=25)
+
+
+class _Stems:
+    """The tokenizer, as rouge-score takes one."""
+
+    def tokenize(self, text: str) -> list[str]:
+        return stems(text)
+
+
+def _library_scores(scorer: RougeScorer, target: str, answer: str) -> dict[str, float]:
+    lines = ("\n".join(sentences(text)) for text in (target, answer))
+    return {f"eval_{name}": value.fmeasure for name, value in scorer.score(*lines).items()}
+
+
+ROUGE = ["rouge1", "rouge2", "rougeL", "rougeLsum"]
+
+
+@given(ASCII, ASCII)
+def test_rouge_of_ascii_text_is_that_of_the_library(target: str, answer: str) -> None:
+    scores = score(summarization(), written(target), [answer])
+    expected = _library_scores(RougeScorer(ROUGE, use_stemmer=True), target, answer)
+    assert scores == pytest.approx(expected, rel=1e-15, abs=0)
+
+
+@given(MIXED, MIXED)
+def test_rouge_of_other_text_is_that_of_the_library_with_the_same_words(target: str, answer: str) -> None:
+    expected = _library_scores(RougeScorer(ROUGE, tokenizer=_Stems()), target, answer)
+    assert score(summarization(), written(target), [answer]) == pytest.approx(expected, rel=1e-15, abs=0)
+
+
+def test_rouge_of_long_sentences_is_that_of_the_library() -> None:
+    draw = random.Random(0)
+    target, answer = (" ".join(draw.choices("abcdefgh", k=600)) for _ in range(2))
+    expected = _library_scores(RougeScorer(ROUGE, use_stemmer=True), f"c b a. {target}", f"a b. {answer}")
+    scores = score(summarization(), written(f"c b a. {target}"), [f"a b. {answer}"])
+    assert scores == pytest.approx(expected, rel=1e-15, abs=0)
+
+
+@pytest.mark.parametrize("text", ["Анна купила хлеб.", "我买了面包。", "प्रधानमंत्री ने कहा", "اشترت آنا الخبز"])
+def test_a_summary_equal_to_its_reference_has_a_rouge_of_one_in_any_script(text: str) -> None:
+    assert score(summarization(), written(text), [text]) == dict.fromkeys(
+        (f"eval_{name}" for name in ROUGE), 1.0
+    )
+
+
+def test_texts_with_a_number_in_common_are_not_equal() -> None:
+    scores = score(summarization(), written("Рейс отменён: 15:00"), ["Встреча в 15:00"])
+    assert scores["eval_rouge1"] == pytest.approx(2 * 2 / (4 + 4))
+
+
+def test_texts_of_a_hundred_thousand_words_are_scored() -> None:
+    words = [f"w{number % 5000}" for number in range(100_000)]
+    scores = score(summarization(), written(" ".join(words)), ["w7 w8. w6"])
+    assert scores["eval_rougeL"] == pytest.approx(2 * 3 / 100_003)
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,8 @@ class RunRecord(Spec):
     """The seed of each named stream."""
     timings: Timings | None = None
     environment: Environment | None = None
+    scoring: dict[str, str] = Field(default_factory=dict)
+    """The tokenizer of ROUGE and the version of Unicode that it follows; empty where no text is compared."""
     failure: RunFailure | None = None
     model: ModelIdentity | None = None
     """The model that was tuned; None where the run did not get so far, and in records of older versions."""

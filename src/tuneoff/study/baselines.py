@@ -5,7 +5,13 @@ from itertools import product
 
 from tuneoff.spec import StudySpec, TrainSize
 from tuneoff.study.store import RunStore
-from tuneoff.tasks import BaselineResult, baseline_names, run_baseline, train_subset
+from tuneoff.tasks import (
+    BaselineResult,
+    baseline_names,
+    run_baseline,
+    tokenizer_versions,
+    train_subset,
+)
 from tuneoff.training import stream_seed
 from tuneoff.training.data import task_data
 
@@ -16,7 +22,11 @@ def add_baselines(study: StudySpec, store: RunStore) -> None:
     Raises:
         InputError: the data or the folder cannot be used.
     """
-    known = {(one.task_name, one.name, one.train_size) for one in store.contents().baselines}
+    known = {
+        (one.task_name, one.name, one.train_size)
+        for one in store.contents().baselines
+        if one.scoring == tokenizer_versions()
+    }
     for task_name, size in product(study.tasks, study.train_sizes):
         for result in _missing(study, task_name, size, known):
             store.write_baseline(result.record, result.table)

@@ -4,7 +4,7 @@ from tuneoff.tasks.baselines import BaselineResult, baseline_names, run_baseline
 from tuneoff.tasks.classification import match_label
 from tuneoff.tasks.examples import Example, RowCounts, TaskData, train_subset
 from tuneoff.tasks.load import load_task
-from tuneoff.tasks.metrics import score, score_rows
+from tuneoff.tasks.metrics import score, score_rows, scoring, tokenizer_versions
 
 __all__ = [
     "BaselineResult",
@@ -17,5 +17,7 @@ __all__ = [
     "run_baseline",
     "score",
     "score_rows",
+    "scoring",
+    "tokenizer_versions",
     "train_subset",
 ]

@@ -10,8 +10,8 @@ a text of such a task that has not is cut into sentences.
 
 import time
 import warnings
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from itertools import chain
 from typing import Any, NamedTuple
@@ -19,8 +19,10 @@ from typing import Any, NamedTuple
 from tuneoff.spec import ClassificationSpec, SummarizationSpec, Task, TrainSize, prompt_columns
 from tuneoff.spec.baseline import BaselineRecord
 from tuneoff.tasks.examples import Example, TaskData
-from tuneoff.tasks.metrics import score, score_rows
-from tuneoff.tasks.summarization import sentences
+from tuneoff.tasks.metrics import score, score_rows, tokenizer_versions
+from tuneoff.tasks.subsequences import common_length, places_in
+from tuneoff.tasks.summarization import f_measure
+from tuneoff.words import sentences, spaced, stems, words
 
 Answers = list[str | None]
 ORACLE_PARTS = 3
@@ -41,16 +43,22 @@ def tfidf(
     """The labels that a logistic regression on TF-IDF weights of words and word pairs chooses.
 
     It reads `Example.text`, never the prompt. `longest` is the length of the longest n-grams in words. Where
-    the training examples have one label only, or no word of two letters, the answers are those of `majority`.
+    the training examples have one label only, or no word but single letters and digits of ASCII, the answers
+    are those of `majority`.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    weights = TfidfVectorizer(ngram_range=(1, longest), sublinear_tf=True)
-    words = weights.build_analyzer()
+    weights = TfidfVectorizer(
+        ngram_range=(1, longest),
+        sublinear_tf=True,
+        lowercase=False,
+        tokenizer=telling_words,
+        token_pattern=None,
+    )
     labels = [example.label for example in train]
-    if len(set(labels)) < 2 or not any(words(example.text) for example in train):
+    if len(set(labels)) < 2 or not any(telling_words(example.text) for example in train):
         return majority(train, test, task)
     model = make_pipeline(weights, LogisticRegression(max_iter=1000))
     with warnings.catch_warnings():
@@ -58,6 +66,11 @@ def tfidf(
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         model.fit([example.text for example in train], labels)
     return [str(answer) for answer in model.predict([example.text for example in test])]
+
+
+def telling_words(text: str) -> list[str]:
+    """The words of a text but for single letters and digits of ASCII, as scikit-learn has them in English."""
+    return [word for word in words(text) if len(word) > 1 or not word.isascii()]
 
 
 def lead_3(train: Sequence[Example], test: Sequence[Example], task: SummarizationSpec) -> Answers:
@@ -71,8 +84,11 @@ def lead_1(train: Sequence[Example], test: Sequence[Example], task: Summarizatio
 
 
 def longest_turn(train: Sequence[Example], test: Sequence[Example], task: SummarizationSpec) -> Answers:
-    """The turn or sentence with the most words of each text; of equally long ones, the first."""
-    return [max(parts, key=lambda part: len(part.split())) for parts in _parts(test, task)]
+    """The turn or sentence with the most words of each text (characters, in scripts without spaces).
+
+    Of equally long ones, the first.
+    """
+    return [max(parts, key=lambda part: len(spaced(part))) for parts in _parts(test, task)]
 
 
 def oracle(train: Sequence[Example], test: Sequence[Example], task: SummarizationSpec) -> Answers:
@@ -82,12 +98,9 @@ def oracle(train: Sequence[Example], test: Sequence[Example], task: Summarizatio
     raises it; of equal ones, the first. It sees the reference and so bounds what copying parts can reach,
     but for the difference between a greedy and a full search.
     """
-    from rouge_score.tokenizers import DefaultTokenizer
-
-    tokens = DefaultTokenizer(use_stemmer=True).tokenize
     answers: Answers = []
     for example, parts in zip(test, _parts(test, task), strict=True):
-        chosen = greedy_choice([tokens(part) for part in parts], tokens(example.target))
+        chosen = greedy_choice([stems(part) for part in parts], stems(example.target))
         answers.append("\n".join(parts[index] for index in chosen))
     return answers
 
@@ -136,6 +149,7 @@ def run_baseline(
         upper_bound=name in UPPER_BOUNDS,
         digests=dict(data.digests),
         packages={package: version(package) for package in _PACKAGES},
+        scoring=tokenizer_versions(),
     )
     return BaselineResult(record, baseline_table(data.spec, data.test, answers))
 
@@ -194,28 +208,10 @@ def greedy_choice(parts: Sequence[Sequence[str]], reference: Sequence[str]) -> t
 
 
 def rouge_l_against(reference: Sequence[str]) -> Callable[[Sequence[str]], float]:
-    """A function from the tokens of an answer to its rougeL F-measure: that of rouge-score, but faster.
-
-    Source: Hyyrö 2004, "Bit-parallel LCS-length computation revisited".
-    """
-    from rouge_score.scoring import fmeasure
-
-    places = defaultdict[str, int](int)
-    for index, token in enumerate(reference):
-        places[token] |= 1 << index
-    every = (1 << len(reference)) - 1
+    """A function from the tokens of an answer to its rougeL F-measure."""
+    places = places_in(reference)
 
     def rouge_l(tokens: Sequence[str]) -> float:
-        common = len(reference) - _unmatched(tokens, places, every).bit_count()
-        return fmeasure(common / len(tokens), common / len(reference)) if common else 0.0
+        return f_measure(common_length(places, len(reference), tokens), len(reference), len(tokens))
 
     return rouge_l
-
-
-def _unmatched(tokens: Iterable[str], places: Mapping[str, int], every: int) -> int:
-    """A number with a 0 bit for each token of a longest common subsequence."""
-    free = every
-    for token in tokens:
-        hits = free & places.get(token, 0)
-        free = (free + hits | free - hits) & every
-    return free

@@ -1,5 +1,6 @@
 """Scores of the answers to a task's examples, for all of them and for each."""
 
+import unicodedata
 from collections.abc import Sequence
 from statistics import fmean
 
@@ -7,6 +8,7 @@ from tuneoff.spec import ClassificationSpec, Task
 from tuneoff.tasks.classification import classification_rows, classification_scores
 from tuneoff.tasks.examples import Example
 from tuneoff.tasks.summarization import rouge_rows
+from tuneoff.words import TOKENIZER
 
 
 def score(spec: Task, examples: Sequence[Example], answers: Sequence[str | None]) -> dict[str, float]:
@@ -30,3 +32,13 @@ def score_rows(
     if isinstance(spec, ClassificationSpec):
         return classification_rows(examples, answers)
     return rouge_rows(examples, answers)
+
+
+def tokenizer_versions() -> dict[str, str]:
+    """What decides into which words a text is cut: the rules, and the version of Unicode that they are on."""
+    return {"tokenizer": TOKENIZER, "unicode": unicodedata.unidata_version}
+
+
+def scoring(spec: Task) -> dict[str, str]:
+    """What decides a task's scores besides its answers: the tokenizer, where texts are compared."""
+    return {} if isinstance(spec, ClassificationSpec) else tokenizer_versions()

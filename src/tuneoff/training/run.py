@@ -16,6 +16,7 @@ from tuneoff.kernels import keep_freed_memory
 from tuneoff.methods import AdaptedModel, attach, footprint, save
 from tuneoff.spec import CurvePoint, Environment, RunFailure, RunRecord, RunSpec, RunState, SplitName, Timings
 from tuneoff.spec.results import ADAPTER, seals
+from tuneoff.tasks import scoring
 from tuneoff.training.artifacts import append_point, scores_of, write_predictions
 from tuneoff.training.backbone import Backbone, load_backbone
 from tuneoff.training.batches import Encoded, collate
@@ -212,6 +213,7 @@ def _record(run: Prepared, result: FitResult, **tested: Any) -> RunRecord:
         seeds=stream_seeds(run.spec.seed),
         environment=environment(run),
         model=run.backbone.identity(run.spec.model),
+        scoring=scoring(run.spec.task),
         **tested,
     )
 

@@ -1,11 +1,11 @@
 """Why a loss may fall while the score falls: the likeliest reason that a run's own data shows."""
 
-import re
 from collections.abc import Callable
 
 from tuneoff.spec import ClassificationSpec, tuned_parts
 from tuneoff.stats.health.exposure import CUT_SHARE, cut_share
 from tuneoff.stats.health.finding import RunEvidence
+from tuneoff.words import words
 
 HIGH_RATE = 10
 """Times a method's usual learning rate, from which on the rate is suspected."""
@@ -35,8 +35,8 @@ def _long_labels(run: RunEvidence) -> str | None:
     task = run.record.spec.task
     if not isinstance(task, ClassificationSpec):
         return None
-    longest = max(task.labels.values(), key=lambda text: len(_words(text)))
-    if len(_words(longest)) < 2:
+    longest = max(task.labels.values(), key=lambda text: len(words(text)))
+    if len(words(longest)) < 2:
         return None
     return (
         f"labels of several pieces, such as '{longest}': the loss is a mean over all pieces, most of which "
@@ -62,7 +62,3 @@ _SUSPICIONS: tuple[Callable[[RunEvidence], str | None], ...] = (
     _long_labels,
     _different_readings,
 )
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text)

@@ -1,7 +1,6 @@
 """Scores that say nothing of their own, seen over all runs of a study."""
 
 import itertools
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ from tuneoff.spec import RunRecord
 from tuneoff.stats.answers import Answers
 from tuneoff.stats.health.finding import Finding
 from tuneoff.stats.health.pairs import paired
+from tuneoff.words import sentences
 
 FEWEST_RUNS = 3
 """Different values, at least: two runs can meet a relation by chance, and one meets many."""
@@ -21,7 +21,6 @@ DIFFERENT_SHARE = 0.1
 SEVERAL_SENTENCES = 0.05
 """Share of references of several sentences from which on rougeLsum has to differ from rougeL."""
 _RIGHTLY_CONSTANT = frozenset({"eval_invalid"})
-_SENTENCE_END = re.compile(r"[.!?]\s+\S|\S\s*\n\s*\S")
 
 
 class _Relation(NamedTuple):
@@ -76,7 +75,7 @@ def _rightly_equal(one: str, other: str, runs: list[RunRecord], answers: Mapping
     if {one, other} != {"eval_rougeL", "eval_rougeLsum"}:
         return False
     references = [text for run in runs if run.run_id in answers for text in answers[run.run_id].wanted]
-    several = sum(bool(_SENTENCE_END.search(text)) for text in references)
+    several = sum(len(sentences(text)) > 1 for text in references)
     return several < SEVERAL_SENTENCES * len(references) or not references
 
 
