@@ -52,6 +52,7 @@ from tuneoff.spec.study import (
     TrainSize,
     Tuned,
     prompt_columns,
+    prompt_pieces,
     tuned_parts,
 )
 
@@ -112,6 +113,7 @@ __all__ = [
     "load_study",
     "packaged_studies",
     "prompt_columns",
+    "prompt_pieces",
     "read_baselines",
     "read_curve",
     "read_folder",

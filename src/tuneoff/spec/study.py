@@ -4,8 +4,8 @@ Values are written once, here or in the file; everything downstream reads them a
 of its own. Names of training settings are those of transformers' `Seq2SeqTrainingArguments`.
 """
 
-import string
-from typing import Annotated, Any, Literal, Self
+import re
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
     AfterValidator,
@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from tuneoff.errors import unknown_name
+from tuneoff.errors import shown, unknown_name
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -56,10 +56,19 @@ class HubSource(Spec):
     hub: Annotated[str, Field(min_length=1)]
     config: str | None = None
     revision: str | None = None
+    splits: dict[SplitName, str] = Field(default_factory=dict)
+    """The hub's names of splits: `{test: validation}` tests on the validation split. By default, train,
+    validation (or val, valid, dev) and test."""
+
+    @model_validator(mode="after")
+    def _splits_differ(self) -> Self:
+        if len(set(self.splits.values())) < len(self.splits):
+            raise ValueError(f"splits must name different splits of the hub, but got {self.splits}")
+        return self
 
 
 class FilesSource(Spec):
-    """Local files, a split each; the format follows the ending (csv, tsv, json, jsonl, parquet)."""
+    """Local files, a split each; the format follows the ending (csv, tsv, json, jsonl, parquet, with .gz)."""
 
     files: dict[SplitName, str]
 
@@ -99,7 +108,8 @@ class TaskSpec(Spec):
 
     source: Source
     prompt: str
-    """The model's input, with the row's columns in braces: `"Summarize: {dialogue}"`."""
+    """The model's input, with the row's columns in braces: `"Summarize: {dialogue}"`. The text in braces is
+    the column's name as it is; literal braces are doubled."""
     target: str
     """The column that holds the wanted answer."""
     max_source_length: PositiveInt = 512
@@ -120,7 +130,7 @@ class TaskSpec(Spec):
     def _prompt_has_fields(cls, prompt: str) -> str:
         if not prompt_columns(prompt):
             raise ValueError(
-                f"a prompt must hold at least one column in braces, such as '{{text}}', but got '{prompt}'"
+                "a prompt must hold at least one column in braces, such as '{text}', but got " + shown(prompt)
             )
         return prompt
 
@@ -444,19 +454,46 @@ class StudySpec(Spec):
         return tuple(kinds[kind] for kind in ("full", "none") if kind in kinds)
 
 
+class PromptPiece(NamedTuple):
+    """A column in braces, or the text between columns."""
+
+    text: str
+    is_column: bool
+
+
+_PIECE = re.compile(r"(?P<double>\{\{|\}\})|\{(?P<column>[^{}]*)\}|(?P<brace>[{}])|[^{}]+")
+
+
+def prompt_pieces(prompt: str) -> tuple[PromptPiece, ...]:
+    """The columns and literal texts that a prompt template is made of, in order.
+
+    The text between braces is a column's name as it is; `{{` and `}}` are literal braces.
+
+    Raises:
+        ValueError: a brace has no partner, or there is no name between two.
+    """
+    pieces = []
+    for match in _PIECE.finditer(prompt):
+        if match["brace"]:
+            raise ValueError(
+                f"a prompt must have matching braces, but got {shown(prompt)} with a single "
+                f"'{match['brace']}' at character {match.start() + 1}; "
+                "double braces that are meant literally: {{ and }}"
+            )
+        if match["column"] == "":
+            raise ValueError(
+                f"braces in a prompt must hold a column name, but got '{{}}' in {shown(prompt)}; "
+                "double braces that are meant literally: {{}}"
+            )
+        text = match["column"] or (match[0][0] if match["double"] else match[0])
+        pieces.append(PromptPiece(text, is_column=match["column"] is not None))
+    return tuple(pieces)
+
+
 def prompt_columns(prompt: str) -> tuple[str, ...]:
     """The columns that a prompt template names, in order.
 
     Raises:
-        ValueError: a brace is not closed, or a field is not a plain column name.
+        ValueError: as for `prompt_pieces`.
     """
-    try:
-        fields = [field for _, field, _, _ in string.Formatter().parse(prompt) if field is not None]
-    except ValueError as error:
-        raise ValueError(f"a prompt must have matching braces, but got '{prompt}' ({error})") from error
-    for field in fields:
-        if not field or any(character in field for character in ".[]"):
-            raise ValueError(
-                f"braces in a prompt must hold a column name, but got '{{{field}}}' in '{prompt}'"
-            )
-    return tuple(fields)
+    return tuple(piece.text for piece in prompt_pieces(prompt) if piece.is_column)

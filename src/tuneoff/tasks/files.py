@@ -1,41 +1,95 @@
-"""Reading of local files: csv, tsv, json, jsonl and parquet."""
+"""Reading of local files: csv, tsv, json, jsonl and parquet, all of them also with .gz."""
 
-import csv
+import codecs
+import gzip
 import io
 import json
-from collections.abc import Callable, Sequence
+import os
+import re
+import stat
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from tuneoff.errors import DataError, unknown_name
+from tuneoff.tasks.arrow import arrow_records, too_large
+from tuneoff.tasks.delimited import read_delimited
 from tuneoff.tasks.table import Record, Table
 
-_LONGEST_CELL = 2**31 - 1
+MOST_UNPACKED = 4 * 2**30
+"""Bytes that a compressed file may unpack to."""
+
+_ENCODINGS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # begins with the mark of UTF-16
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_SIGNATURES = {
+    b"\x1f\x8b": "gzip data; add .gz to its name",
+    b"PK\x03\x04": "a zip archive or an Excel sheet; export it as .csv",
+    b"\xd0\xcf\x11\xe0": "an old Excel sheet; export it as .csv",
+    b"BZh": "bzip2 data; unpack it",
+    b"\xfd7zXZ": "xz data; unpack it",
+    b"\x28\xb5\x2f\xfd": "zstd data; unpack it",
+    b"PAR1": "Parquet; name it .parquet",
+    b"ARROW1": "Arrow; save it as .parquet",
+}
+_PACKED_ENDINGS = (".bz2", ".xz", ".zip", ".zst", ".7z", ".tar", ".tgz")
 
 
-def read_file(path: Path, columns: Sequence[str]) -> Table:
-    """The rows of a file, with at least those of the wanted columns that it has.
+def read_file(path: Path, columns: Sequence[str], *, most_unpacked: int = MOST_UNPACKED) -> Table:
+    """The rows of a file, with those of the wanted columns that it has.
 
     Raises:
-        DataError: the file is missing, unreadable, empty, or not what its ending says.
+        DataError: the file is missing, unreadable, empty, or not what its ending says; it changes while it
+            is read, or unpacks to more than `most_unpacked` bytes.
     """
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        kind = unknown_name(path.suffix, _READERS)
-        raise DataError(f"a data file's ending must tell its format, but '{path}' has an {kind}")
-    data = _content(path)
-    if not data.strip():
+    packed = path.suffix.lower() == ".gz"
+    ending = Path(path.stem).suffix.lower() if packed else path.suffix.lower()
+    if ending not in (*_TEXT_READERS, ".parquet"):
+        raise DataError(_unknown_ending(path, ending))
+    with _opened(path) as file, unchanged(path, file):
+        content = io.BytesIO(_unpacked(path, file, most_unpacked)) if packed else file
+        if ending == ".parquet":
+            return _read_parquet(path, content, columns, most_unpacked)
+        text = _text(path, content.read())
+    if not text.strip():
         raise DataError(f"a data file must hold rows, but '{path}' is empty; give another file")
-    return reader(path, data, columns)
+    return _TEXT_READERS[ending](path, text, columns)
 
 
-def _content(path: Path) -> bytes:
-    if path.is_dir():
-        raise DataError(f"a data source must be a file, but '{path}' is a folder; name a file in it")
+def _unknown_ending(path: Path, ending: str) -> str:
+    if ending in _PACKED_ENDINGS:
+        return (
+            f"a data file must be plain or compressed with gzip (.csv.gz), but '{path}' is compressed "
+            "otherwise; unpack it"
+        )
+    kind = unknown_name(ending, (*_TEXT_READERS, ".parquet"))
+    return f"a data file's ending must tell its format, but '{path}' has an {kind}"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
-        return path.read_bytes()
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise DataError(f"a data source must be a file, but '{path}' is a folder; name a file in it")
+        if not stat.S_ISREG(mode):  # to open a pipe is to wait for its writer
+            raise DataError(
+                f"a data source must be a regular file, but '{path}' is a pipe or a device; "
+                "write its content to a file"
+            )
+        with path.open("rb") as file:
+            yield file
     except FileNotFoundError as error:
+        cause = f"'{path}' is a link to nothing" if path.is_symlink() else f"there is no '{path}'"
         raise DataError(
-            f"a data file must exist, but there is no '{path}'; "
+            f"a data file must exist, but {cause}; "
             "correct the path (it is relative to the study file's folder)"
         ) from error
     except PermissionError as error:
@@ -47,89 +101,120 @@ def _content(path: Path) -> bytes:
         raise DataError(f"a data file must be readable, but '{path}' is not ({error.strerror})") from error
 
 
+@contextmanager
+def unchanged(path: Path, file: BinaryIO) -> Iterator[None]:
+    """A context in which an open file is read: it must be the same afterwards.
+
+    Raises:
+        DataError: somebody wrote to the file meanwhile.
+    """
+    before = _state(file)
+    changed = (
+        f"a data file must stay as it is while it is read, but '{path}' changed; "
+        "try again when it is complete"
+    )
+    try:
+        yield
+    except DataError as error:
+        if _state(file) != before:
+            raise DataError(changed) from error
+        raise
+    if _state(file) != before:
+        raise DataError(changed)
+
+
+def _state(file: BinaryIO) -> tuple[int, int]:
+    status = os.fstat(file.fileno())
+    return status.st_size, status.st_mtime_ns
+
+
+def _unpacked(path: Path, file: BinaryIO, most_bytes: int) -> bytes:
+    try:
+        data = gzip.GzipFile(fileobj=file).read(most_bytes + 1)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"a .gz file must be whole, but '{path}' is not ({error}); write it anew") from error
+    if len(data) > most_bytes:
+        raise DataError(too_large(f"'{path}'", most_bytes))
+    return data
+
+
 def _text(path: Path, data: bytes) -> str:
+    encoding = next((name for mark, name in _ENCODINGS.items() if data.startswith(mark)), "utf-8")
     try:
-        return data.decode("utf-8-sig")
+        text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"a data file must be UTF-8 text, but '{path}' is not at line {line} "
-            f"(byte 0x{data[error.start]:02x}); save it as UTF-8"
-        ) from error
+        raise DataError(_no_text(path, data, error.start)) from error
+    if "\0" in text:
+        raise DataError(_no_text(path, data, data.index(b"\0")))
+    return text
 
 
-def _read_delimited(path: Path, data: bytes, columns: Sequence[str], *, dialect: str) -> Table:
-    # the module's limit of 128 KiB a cell is less than a long document
-    csv.field_size_limit(_LONGEST_CELL)
-    reader = csv.reader(io.StringIO(_text(path, data), newline=""), dialect=dialect, strict=True)
-    records: list[Record] = []
-    header: list[str] | None = None
-    start = 1
-    try:
-        for cells in reader:
-            line, start = start, reader.line_num + 1
-            if not cells:
-                continue
-            if header is None:
-                header = _checked_header(path, cells)
-            elif len(cells) == len(header):
-                records.append(Record(f"line {line}", dict(zip(header, cells, strict=True))))
-            else:
-                raise DataError(
-                    f"every row must have as many cells as the header, but '{path}' has {len(cells)} "
-                    f"instead of {len(header)} at line {line}; quote cells that hold the separator"
-                )
-    except csv.Error as error:
-        raise DataError(
-            f"a {path.suffix} file must have matching quotes, but '{path}' has not in the row "
-            f"from line {start} ({error}); double the quotes inside quoted cells"
-        ) from error
-    return Table(str(path), tuple(header or ()), tuple(records))
-
-
-def _checked_header(path: Path, header: list[str]) -> list[str]:
-    repeated = sorted({name for name in header if header.count(name) > 1})
-    if repeated:
-        raise DataError(
-            f"column names must differ, but '{path}' repeats {repeated} in its header; rename them"
-        )
-    return header
-
-
-def _read_csv(path: Path, data: bytes, columns: Sequence[str]) -> Table:
-    return _read_delimited(path, data, columns, dialect="excel")
-
-
-def _read_tsv(path: Path, data: bytes, columns: Sequence[str]) -> Table:
-    return _read_delimited(path, data, columns, dialect="excel-tab")
-
-
-def _read_json(path: Path, data: bytes, columns: Sequence[str]) -> Table:
-    values = _parsed(path, _text(path, data), first_line=1)
-    if not isinstance(values, list):
-        raise DataError(
-            f"a .json file must hold a list of objects, but '{path}' holds {_kind(values)}; "
-            "an object per line is .jsonl"
-        )
-    return _objects(path, [(f"row {row}", value) for row, value in enumerate(values)])
-
-
-def _read_jsonl(path: Path, data: bytes, columns: Sequence[str]) -> Table:
-    # not splitlines: a JSON text may hold line separators other than \n
-    lines = enumerate(_text(path, data).split("\n"), start=1)
-    return _objects(
-        path,
-        [(f"line {line}", _parsed(path, text, first_line=line)) for line, text in lines if text.strip()],
+def _no_text(path: Path, data: bytes, position: int) -> str:
+    kind = next((kind for start, kind in _SIGNATURES.items() if data.startswith(start)), None)
+    if kind is not None:
+        return f"a {path.suffix} file must be text, but '{path}' is {kind}"
+    line = data.count(b"\n", 0, position) + 1
+    return (
+        f"a data file must be UTF-8 text, but '{path}' is not at line {line} "
+        f"(byte 0x{data[position]:02x}); save it as UTF-8"
     )
 
 
-def _parsed(path: Path, text: str, *, first_line: int) -> object:
+def _read_json(path: Path, text: str, columns: Sequence[str]) -> Table:
+    if _holds_lines(text, columns):
+        return _read_jsonl(path, text, columns)
+    values = _parsed(path, text, columns)
+    if not isinstance(values, list):
+        raise DataError(
+            f"a .json file must hold a list of objects, but '{path}' holds {_kind(values)}; "
+            "write a list of rows, or a row per line"
+        )
+    return _objects(path, ((f"row {row}", value) for row, value in enumerate(values)), columns)
+
+
+def _holds_lines(text: str, columns: Sequence[str]) -> bool:
+    """Whether a JSON text is an object per line, as `Dataset.to_json` writes it."""
+    first, _, rest = text.strip().partition("\n")
     try:
-        value: object = json.loads(text)
+        row = json.loads(first)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(row, dict) and (bool(rest) or set(columns) <= row.keys())
+
+
+def _read_jsonl(path: Path, text: str, columns: Sequence[str]) -> Table:
+    # not splitlines: a JSON text may hold other line separators
+    lines = enumerate(re.split(r"\r\n|\r|\n", text), start=1)
+    values = (
+        (f"line {line}", _parsed(path, content, columns, line=line))
+        for line, content in lines
+        if content.strip()
+    )
+    return _objects(path, values, columns)
+
+
+def _parsed(path: Path, text: str, columns: Sequence[str], *, line: int = 1) -> object:
+    def checked(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        row = dict(pairs)
+        if len(row) < len(pairs):
+            names = [name for name, _ in pairs]
+            repeated = [name for name in columns if names.count(name) > 1]
+            if repeated:
+                raise ValueError(f"an object repeats the key '{repeated[0]}'")
+        return row
+
+    try:
+        value: object = json.loads(text, object_pairs_hook=checked)
     except json.JSONDecodeError as error:
         raise DataError(
             f"a {path.suffix} file must hold valid JSON, but '{path}' does not at line "
-            f"{first_line + error.lineno - 1}: {error.msg}; correct it there"
+            f"{line + error.lineno - 1}: {error.msg}; correct it there"
+        ) from error
+    except ValueError as error:
+        cause = str(error).partition(":")[0]
+        raise DataError(
+            f"a {path.suffix} file must hold plain JSON, but '{path}' does not from line {line} on: {cause}; "
+            "correct it"
         ) from error
     except RecursionError as error:
         raise DataError(
@@ -138,40 +223,45 @@ def _parsed(path: Path, text: str, *, first_line: int) -> object:
     return value
 
 
-def _objects(path: Path, values: list[tuple[str, object]]) -> Table:
-    records, columns = [], dict[str, None]()
+def _objects(path: Path, values: Iterator[tuple[str, object]], columns: Sequence[str]) -> Table:
+    records, known = [], dict[str, None]()
     for place, value in values:
         if not isinstance(value, dict):
-            raise DataError(f"every row must be an object, but '{path}' holds {_kind(value)} at {place}")
-        records.append(Record(place, value))
-        columns.update(dict.fromkeys(value))
-    return Table(str(path), tuple(columns), tuple(records))
+            raise DataError(
+                f"every row must be an object, but '{path}' holds {_kind(value)} at {place}; "
+                "write each row as {column: value, ...}"
+            )
+        records.append(Record(place, {column: value[column] for column in columns if column in value}))
+        known.update(dict.fromkeys(value))
+    return Table(str(path), tuple(known), tuple(records))
 
 
 def _kind(value: object) -> str:
     return "null" if value is None else f"a {type(value).__name__}"
 
 
-def _read_parquet(path: Path, data: bytes, columns: Sequence[str]) -> Table:
+def _read_parquet(path: Path, file: BinaryIO, columns: Sequence[str], most_unpacked: int) -> Table:
     import pyarrow
     import pyarrow.parquet
 
     try:
-        file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(data))
-        known = tuple(file.schema_arrow.names)
-        rows = file.read(columns=[column for column in columns if column in known]).to_pylist()
+        parquet = pyarrow.parquet.ParquetFile(file, page_checksum_verification=True)
+        names = parquet.schema_arrow.names
+        wanted = [column for column in columns if names.count(column) == 1]
+        schema = pyarrow.schema([parquet.schema_arrow.field(column) for column in wanted])
+        batches = parquet.iter_batches(columns=wanted)
+        records = arrow_records(f"'{path}'", schema, batches, most_bytes=most_unpacked)
     except (pyarrow.ArrowException, OSError) as error:
         cause = str(error).partition("\n")[0]
         raise DataError(
             f"a .parquet file must be whole, but '{path}' is not ({cause}); write it anew"
         ) from error
-    return Table(str(path), known, tuple(Record(f"row {row}", cells) for row, cells in enumerate(rows)))
+    return Table(str(path), tuple(names), records)
 
 
-_READERS: dict[str, Callable[[Path, bytes, Sequence[str]], Table]] = {
-    ".csv": _read_csv,
-    ".tsv": _read_tsv,
+_TEXT_READERS: dict[str, Callable[[Path, str, Sequence[str]], Table]] = {
+    ".csv": partial(read_delimited, separator=","),
+    ".tsv": partial(read_delimited, separator="\t"),
     ".json": _read_json,
     ".jsonl": _read_jsonl,
-    ".parquet": _read_parquet,
 }

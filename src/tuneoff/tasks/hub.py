@@ -1,22 +1,25 @@
 """Reading of data sets on the Hugging Face hub."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tuneoff.errors import DataError, unknown_name
+from tuneoff.errors import LONGEST_VALUE, DataError, shown, unknown_name
 from tuneoff.spec import HubSource, SplitName
-from tuneoff.tasks.table import Record, Table
+from tuneoff.tasks.arrow import arrow_records
+from tuneoff.tasks.table import Table
 
 SPLIT_NAMES: dict[SplitName, tuple[str, ...]] = {
     "train": ("train",),
     "validation": ("validation", "val", "valid", "dev"),
     "test": ("test",),
 }
-"""The names that a split may have on the hub; the first one that is there counts."""
+"""The names that a split may have on the hub unless the source names it; the first one that is there
+counts."""
 
 _TIMEOUT = 5.0
+_BATCH_ROWS = 10_000
 _WAY_OUT = (
     "or give local files (source: {files: {train: ..., test: ...}}) "
     "or generated data (source: {builtin: ...})"
@@ -29,24 +32,44 @@ def hub_tables(source: HubSource, columns: Sequence[str]) -> tuple[dict[SplitNam
     Raises:
         DataError: the hub is unreachable, the data set unknown, gated or unreadable, or a split missing.
     """
-    if Path(source.hub).exists():
+    if _is_path(source.hub):
         raise DataError(
-            f"hub must be the id of a data set on the hub, but '{source.hub}' is a local path; "
+            f"hub must be the id of a data set on the hub, but {shown(source.hub)} is a local path; "
             "local files are given as source: {files: {train: ..., test: ...}}"
         )
     commit = _commit(source)
     splits = _splits(source, commit)
-    tables = {}
-    for split, names in SPLIT_NAMES.items():
-        found = next((name for name in names if name in splits), None)
-        if found is not None:
-            tables[split] = _table(f"hub data set {source.hub}, split {found}", splits[found], columns)
-        elif split != "validation":
-            raise DataError(
-                f"a hub data set must have train and test splits, but {source.hub} has "
-                f"{unknown_name(split, splits)}; choose another config, {_WAY_OUT}"
-            )
+    names = {split: _split_name(source, split, splits) for split in SPLIT_NAMES}
+    tables = {
+        split: _table(f"hub data set {source.hub}, split {name}", splits[name], columns)
+        for split, name in names.items()
+        if name is not None
+    }
     return tables, commit
+
+
+def _is_path(name: str) -> bool:
+    try:
+        return Path(name).exists()
+    except (OSError, ValueError):  # too long, or holds a zero byte
+        return False
+
+
+def _split_name(source: HubSource, split: SplitName, known: Collection[str]) -> str | None:
+    """The hub's name of a split; None for a validation split that is not there."""
+    if split in source.splits:
+        names: tuple[str, ...] = (source.splits[split],)
+    else:
+        names = tuple(name for name in SPLIT_NAMES[split] if name not in source.splits.values())
+    found = next((name for name in names if name in known), None)
+    if found is None and (split != "validation" or split in source.splits):
+        missing = source.splits.get(split, split)
+        raise DataError(
+            f"a hub data set must have train and test splits, but {source.hub} has "
+            f"{unknown_name(missing, known)}; choose another config, give the names of the splits "
+            f"(splits: {{test: validation}}), {_WAY_OUT}"
+        )
+    return found
 
 
 def _commit(source: HubSource) -> str:
@@ -88,8 +111,10 @@ def _quiet() -> Iterator[None]:
 
 def _table(name: str, split: Any, columns: Sequence[str]) -> Table:
     known = tuple(split.column_names)
-    rows = split.select_columns([column for column in columns if column in known]).to_list()
-    return Table(name, known, tuple(Record(f"row {row}", cells) for row, cells in enumerate(rows)))
+    wanted = [column for column in columns if known.count(column) == 1]
+    batches = split.select_columns(wanted).with_format("arrow").iter(batch_size=_BATCH_ROWS)
+    schema = split.select_columns(wanted).features.arrow_schema
+    return Table(name, known, arrow_records(name, schema, batches))
 
 
 def _refusal(source: HubSource, error: Exception) -> str:
@@ -97,7 +122,7 @@ def _refusal(source: HubSource, error: Exception) -> str:
     from huggingface_hub import constants
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
-    where = f"'{source.hub}'"
+    where = shown(source.hub)
     match error:
         # not found after its commit was: a gated one
         case DatasetNotFoundError():
@@ -112,10 +137,10 @@ def _refusal(source: HubSource, error: Exception) -> str:
             )
         case RevisionNotFoundError():
             return (
-                f"a revision must exist, but the hub data set {where} has no '{source.revision}'; "
+                f"a revision must exist, but the hub data set {where} has no {shown(source.revision)}; "
                 f"correct or leave out revision, {_WAY_OUT}"
             )
-    told = str(error).strip().partition("\n")[0]
+    told = str(error).strip().partition("\n")[0][:LONGEST_VALUE]
     return (
         f"a hub data set must be readable, but {where} at {constants.ENDPOINT} is not "
         f"({type(error).__name__}: {told}); try again, set HF_ENDPOINT to another hub, {_WAY_OUT}"

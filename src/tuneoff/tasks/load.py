@@ -2,17 +2,16 @@
 
 import hashlib
 import json
-import string
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
 from tuneoff.errors import DataError
-from tuneoff.spec import ClassificationSpec, SplitName, Task, prompt_columns
+from tuneoff.spec import ClassificationSpec, SplitName, Task, prompt_columns, prompt_pieces
 from tuneoff.tasks.classification import label_of
 from tuneoff.tasks.examples import Example, RowCounts, TaskData
-from tuneoff.tasks.sources import read_source
+from tuneoff.tasks.sources import check_answers, read_source
 from tuneoff.tasks.table import Row
 
 CARVED_SHARE = 10
@@ -34,6 +33,7 @@ def load_task(spec: Task) -> TaskData:
     """
     columns = tuple(dict.fromkeys((*prompt_columns(spec.prompt), spec.target)))
     read = read_source(spec.source, columns)
+    check_answers(spec, read)
     fill = prompt_filler(spec.prompt)
     splits = dict(read.splits)
     names = dict(read.names)
@@ -63,10 +63,10 @@ def load_task(spec: Task) -> TaskData:
 
 def prompt_filler(prompt: str) -> Callable[[Mapping[str, str]], str]:
     """A function from a row's cells to the prompt with them in place of the braces."""
-    pieces = tuple((literal, field) for literal, field, _, _ in string.Formatter().parse(prompt))
+    pieces = prompt_pieces(prompt)
 
     def fill(cells: Mapping[str, str]) -> str:
-        return "".join(literal + ("" if field is None else cells[field]) for literal, field in pieces)
+        return "".join(cells[piece.text] if piece.is_column else piece.text for piece in pieces)
 
     return fill
 

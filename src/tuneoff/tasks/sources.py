@@ -4,8 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuneoff.errors import DataError
-from tuneoff.spec import BuiltinSource, FilesSource, HubSource, Source, SplitName
+from tuneoff.errors import DataError, shown
+from tuneoff.spec import (
+    BuiltinSource,
+    ClassificationSpec,
+    FilesSource,
+    HubSource,
+    Source,
+    SplitName,
+    Task,
+)
 from tuneoff.tasks.builtin import builtin_tables
 from tuneoff.tasks.files import read_file
 from tuneoff.tasks.hub import hub_tables
@@ -29,11 +37,56 @@ def read_source(source: Source, columns: Sequence[str]) -> SourceRows:
         DataError: the source cannot be read, or lacks a split, a column or rows.
     """
     tables, revision = _tables(source, columns)
+    _check_columns(source, tables, columns)
     splits = {split: text_rows(table, columns) for split, table in tables.items()}
     for split, rows in splits.items():
         if not rows:
             raise DataError(f"a split must have rows, but {tables[split].name} has none; give another one")
     return SourceRows(splits, {split: table.name for split, table in tables.items()}, revision)
+
+
+def check_answers(spec: Task, read: SourceRows) -> None:
+    """Refuse splits whose answers are hidden, as the labels -1 of GLUE's test splits are.
+
+    Raises:
+        DataError: all targets of a split are -1, which is no label, or all are empty.
+    """
+    labels = spec.labels if isinstance(spec, ClassificationSpec) else {}
+    for split, rows in read.splits.items():
+        values = {row.cells[spec.target].strip() for row in rows}
+        if len(values) == 1 and values <= _HIDDEN - labels.keys():
+            raise DataError(
+                f"a split must have answers, but column {shown(spec.target)} holds {shown(values.pop())} in "
+                f"all rows of {read.names[split]}: its answers are hidden; {_other_split(spec.source, split)}"
+            )
+
+
+_HIDDEN = {"-1", "-1.0", ""}
+
+
+def _check_columns(source: Source, tables: Mapping[SplitName, Table], columns: Sequence[str]) -> None:
+    for split, table in tables.items():
+        for column in columns if table.columns else ():
+            having = sum(column in other.columns for other in tables.values())
+            if column not in table.columns and having == len(tables) - 1 > 0:
+                raise DataError(
+                    f"every split must have the columns of prompt and target, but {table.name} lacks "
+                    f"{shown(column)}, which the other splits have; if its answers are hidden, "
+                    f"{_other_split(source, split)}"
+                )
+
+
+def _other_split(source: Source, split: SplitName) -> str:
+    """What to do about a split without answers."""
+    if split != "test":
+        return "give another split"
+    if isinstance(source, HubSource):
+        given = f"{{hub: {source.hub}, splits: {{test: validation}}}}"
+    else:
+        given = "{files: {train: ..., test: the validation file}}"
+    return (
+        f"test on the validation split, with source: {given} (a part of train is then taken for validation)"
+    )
 
 
 def _tables(source: Source, columns: Sequence[str]) -> tuple[Mapping[SplitName, Table], str | None]:

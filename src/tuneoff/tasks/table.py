@@ -1,10 +1,12 @@
 """Raw rows as a source gives them, and their wanted columns as text."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import NamedTuple
 
-from tuneoff.errors import DataError, unknown_name
+from tuneoff.errors import DataError, shown, unknown_name
 
 
 class Record(NamedTuple):
@@ -21,7 +23,11 @@ class Table:
     name: str
     """The file or hub split, as error messages name it."""
     columns: tuple[str, ...]
+    """All columns of the source, in order; a name may be empty or stand more than once."""
     records: tuple[Record, ...]
+    """The rows with their cells of the wanted columns."""
+    remark: str = ""
+    """A sentence on the likely cause if no wanted column is there."""
 
 
 class Row(NamedTuple):
@@ -37,16 +43,41 @@ class Row(NamedTuple):
 def text_rows(table: Table, columns: Sequence[str]) -> tuple[Row, ...]:
     """The wanted columns of a table as text; a missing value is empty text.
 
+    Dates and times are as in ISO 8601 with a blank between the two, bytes are read as UTF-8.
+
     Raises:
-        DataError: a column is not there, or a cell holds something else than text, a number or a truth value.
+        DataError: a column is not there or there twice, or a cell holds something else than a single value.
     """
-    for column in columns if table.records else ():
+    for column in columns if table.records or table.columns else ():
         if column not in table.columns:
+            raise DataError(_missing(table, column, columns))
+        if table.columns.count(column) > 1:
             raise DataError(
-                f"prompt and target must name columns of the data, but {table.name} has "
-                f"{unknown_name(column, table.columns)}"
+                f"column names must differ, but {table.name} has {table.columns.count(column)} columns named "
+                f"{shown(column)}; rename them"
             )
     return tuple(_rows(table, columns))
+
+
+_BEYOND_NAME = re.compile(r"[!:.\[]")
+
+
+def _missing(table: Table, column: str, columns: Sequence[str]) -> str:
+    names = set(table.columns)
+    remark = "" if names & set(columns) else table.remark
+    parts = (column[: match.start()].strip() for match in _BEYOND_NAME.finditer(column))
+    part = next((part for part in parts if part in names), None)
+    if part is not None:
+        remark = (
+            ". Braces in a prompt hold a column's name alone, without conversion, format, attribute or "
+            f"index: write {{{part}}}"
+        )
+    elif not column.replace("-", "_").isidentifier():
+        remark += ". If these braces of the prompt are meant literally, double them: {{...}}"
+    return (
+        f"prompt and target must name columns of the data, but {table.name} has "
+        f"{unknown_name(column, names)}{remark}"
+    )
 
 
 def _rows(table: Table, columns: Sequence[str]) -> Iterator[Row]:
@@ -60,15 +91,34 @@ def _cell(value: object, place: str, column: str) -> str:
     # NaN is how data frames write a missing number
     if value is None or value != value:
         return ""
-    if isinstance(value, list | dict | bytes):
+    if isinstance(value, list | dict | tuple):
         raise DataError(
-            f"a cell must be text, a number or a truth value, but column '{column}' holds "
+            f"a cell must be text, a number or a truth value, but column {shown(column)} holds "
             f"a {type(value).__name__} at {place}; flatten it"
         )
-    text = str(value).lower() if isinstance(value, bool) else str(value)
+    text = _text(value, place, column)
     if not text.isascii():
         _check_unicode(text, place, column)
     return text.replace("\r\n", "\n")
+
+
+def _text(value: object, place: str, column: str) -> str:
+    match value:
+        case str():
+            return value
+        case bool():
+            return str(value).lower()
+        case Decimal():
+            return format(value, "f")
+        case bytes():
+            try:
+                return value.decode()
+            except UnicodeDecodeError as error:
+                raise DataError(
+                    f"bytes in a cell must be UTF-8 text, but column {shown(column)} holds {shown(value)} at "
+                    f"{place}; write it as text"
+                ) from error
+    return str(value)
 
 
 def _check_unicode(text: str, place: str, column: str) -> None:
@@ -76,6 +126,6 @@ def _check_unicode(text: str, place: str, column: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise DataError(
-            f"a cell must be valid Unicode, but column '{column}' holds half of a surrogate pair at {place}; "
-            "write the character as UTF-8"
+            f"a cell must be valid Unicode, but column {shown(column)} holds half of a surrogate pair at "
+            f"{place}; write the character as UTF-8"
         ) from error

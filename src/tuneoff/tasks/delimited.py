@@ -1,0 +1,252 @@
+"""Tables in delimited text: CSV as RFC 4180 has it, TSV as people write it.
+
+In CSV a quoted cell may hold separators, line breaks and doubled quotes; a quote inside another cell is
+itself. TSV is often written without any quoting, so a quote that starts a cell there is itself as well,
+unless the next single quote stands at the end of a cell.
+
+Two stray quotes look like one quoted cell that holds the rows between them. A cell whose lines would be
+rows by themselves is therefore refused. In TSV there is a further sign: no program that quotes cells
+leaves a quote inside an unquoted one. Where one is found, the quotes around such lines are literal.
+"""
+
+import csv
+import functools
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tuneoff.errors import DataError, shown
+from tuneoff.tasks.table import Record, Table
+
+_LONGEST_CELL = 2**31 - 1
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
+_LINE_END = re.compile(r"\r\n|\r|\n|\Z")
+_SEPARATORS = {",": "','", ";": "';'", "\t": "tabs", "|": "'|'"}
+_ROW_LINES_SHARE = 0.75
+_LOOSE_SHARE = 0.1
+_CELLS_SHOWN = 5
+
+
+class _Row(NamedTuple):
+    cells: list[str]
+    first: int
+    """Number of its first line in the file, from 1."""
+    lines: tuple[str, ...]
+    """Its lines as they stand in the file, with their ends."""
+    literal_quote: bool
+    """A quote is left in a cell that is not quoted."""
+
+
+def read_delimited(path: Path, text: str, columns: Sequence[str], *, separator: str) -> Table:
+    """The rows of a table in text, with the wanted columns that it has.
+
+    Another separator than the expected one is taken where the header is one cell without it and has
+    all wanted columns with the other.
+
+    Raises:
+        DataError: quotes do not match, a row has another number of cells than the header, or a quoted cell
+            looks like swallowed rows.
+    """
+    separator = _separator(text, columns, separator)
+    if separator != "\t":
+        return _table(path, lambda: _csv_rows(path, text, separator), columns, separator)
+    try:
+        return _table(path, lambda: _tsv_rows(text), columns, separator)
+    except DataError:
+        if not any(row.literal_quote for row in _tsv_rows(text)):
+            raise
+    return _table(path, lambda: _tsv_rows(text, line_breaks=False), columns, separator)
+
+
+def _separator(text: str, columns: Sequence[str], expected: str) -> str:
+    first = _first_line(text)
+    header = _cells(first, expected)
+    if len(header) > 1 or set(columns) <= set(header):
+        return expected
+    others = [other for other in _SEPARATORS if set(columns) <= set(_cells(first, other))]
+    return others[0] if len(others) == 1 else expected
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip("\r\n") for line in _lines(text) if line.strip()), "")
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    csv.field_size_limit(_LONGEST_CELL)
+    return next(csv.reader([line], delimiter=separator), [])
+
+
+def _lines(text: str) -> Iterator[str]:
+    return (match[0] for match in _LINE.finditer(text))
+
+
+def _csv_rows(path: Path, text: str, separator: str) -> Iterator[_Row]:
+    # the module's limit of 128 KiB a cell is less than a long document
+    csv.field_size_limit(_LONGEST_CELL)
+    lines: list[str] = []
+
+    def remembered() -> Iterator[str]:
+        for line in _lines(text):
+            lines.append(line)
+            yield line
+
+    reader = csv.reader(remembered(), delimiter=separator, strict=True)
+    first = 1
+    try:
+        for cells in reader:
+            if cells:
+                yield _Row(cells, first, tuple(lines), literal_quote=False)
+            lines.clear()
+            first = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(
+            f"a {path.suffix} file must have matching quotes, but '{path}' has not in the row "
+            f"from line {first} ({error}); double the quotes inside quoted cells"
+        ) from error
+
+
+def _tsv_rows(text: str, *, line_breaks: bool = True) -> Iterator[_Row]:
+    """Rows of tab-separated text; without `line_breaks`, a quoted cell must end in its first line."""
+    start, number = 0, 1
+    while start < len(text):
+        end = _line_end(text, start).start()
+        cells, literal_quote = text[start:end].split("\t"), False
+        if '"' in text[start:end]:
+            cells, literal_quote, end = _cells_with_quotes(text, start, end, line_breaks=line_breaks)
+        after = _line_end(text, end).end()
+        lines = tuple(_lines(text[start:after]))
+        if end > start:
+            yield _Row(cells, number, lines, literal_quote)
+        start = after
+        number += len(lines)
+
+
+def _cells_with_quotes(
+    text: str, position: int, end: int, *, line_breaks: bool
+) -> tuple[list[str], bool, int]:
+    """The cells of a tab-separated row, whether one holds a literal quote, and where its last line ends."""
+    cells: list[str] = []
+    literal_quote = False
+    while True:
+        close = _closing_quote(text, position, len(text) if line_breaks else end)
+        if close is None:
+            tab = text.find("\t", position, end)
+            stop = end if tab < 0 else tab
+            cells.append(text[position:stop])
+            literal_quote |= '"' in cells[-1]
+        else:
+            cells.append(text[position + 1 : close].replace('""', '"'))
+            stop = close + 1
+            end = max(end, _line_end(text, stop).start())
+        if stop == end:
+            return cells, literal_quote, end
+        position = stop + 1
+
+
+def _line_end(text: str, position: int) -> re.Match[str]:
+    return next(_LINE_END.finditer(text, position))
+
+
+def _closing_quote(text: str, start: int, stop: int) -> int | None:
+    """Where the quoted cell that begins at `start` ends; None if no such cell begins there."""
+    if not text.startswith('"', start):
+        return None
+    close = text.find('"', start + 1, stop)
+    while close >= 0 and text.startswith('"', close + 1):
+        close = text.find('"', close + 2, stop)
+    return close if close >= 0 and text[close + 1 : close + 2] in ("", "\t", "\r", "\n") else None
+
+
+def _table(path: Path, rows: Callable[[], Iterator[_Row]], columns: Sequence[str], separator: str) -> Table:
+    loose = functools.cache(lambda: _loose_columns(rows()))
+    body = rows()
+    header = next(body)
+    _check_lines(path, header, header.lines[0].count(separator) + 1, separator, lambda: frozenset())
+    names = header.cells
+    wanted = {column: names.index(column) for column in columns if column in names}
+    records: list[Record] = []
+    if len(wanted) < len(set(columns)):
+        return Table(str(path), tuple(names), (), _remark(header, columns, separator))
+    for row in body:
+        _check_lines(path, row, len(names), separator, loose)
+        if len(row.cells) != len(names):
+            raise DataError(
+                f"every row must have as many cells as the header, but '{path}' has {len(row.cells)} "
+                f"instead of {len(names)} at {_place(row)}; quote cells that hold the separator"
+            )
+        cells = {column: row.cells[index] for column, index in wanted.items()}
+        records.append(Record(f"line {row.first}", cells))
+    return Table(str(path), tuple(names), tuple(records))
+
+
+def _place(row: _Row) -> str:
+    last = row.first + len(row.lines) - 1
+    if last == row.first:
+        return f"line {row.first}"
+    return f"line {row.first} (a quoted cell runs on to line {last})"
+
+
+def _remark(header: _Row, columns: Sequence[str], separator: str) -> str:
+    """The likely cause of no wanted column being there."""
+    first = header.lines[0].strip("\r\n")
+    counts = {other: first.count(other) for other in _SEPARATORS if other != separator}
+    other = max(counts, key=lambda other: counts[other])
+    cells = _cells(first, other)
+    if counts[other] and (len(header.cells) == 1 or set(columns) <= set(cells)):
+        return (
+            f". Its columns seem to be separated by {_SEPARATORS[other]}, not by {_SEPARATORS[separator]}: "
+            "save it with the right separator, and correct prompt and target if they name other columns"
+        )
+    told = ", ".join(shown(cell) for cell in header.cells[:_CELLS_SHOWN])
+    more = ", ..." if len(header.cells) > _CELLS_SHOWN else ""
+    return (
+        f". Its first line holds {told}{more}: if that is a row, put a line with the column names before it"
+    )
+
+
+def _check_lines(
+    path: Path, row: _Row, width: int, separator: str, loose: Callable[[], frozenset[int]]
+) -> None:
+    """Refuses a row of several lines most of which would be rows of `width` cells by themselves."""
+    count = len(row.lines)
+    if count == 1 or width == 1:
+        return
+    if sum(_is_row(line, width, separator, loose) for line in row.lines) < _ROW_LINES_SHARE * count:
+        return
+    last = row.first + count - 1
+    example = shown(row.lines[0].strip("\r\n"))
+    raise DataError(
+        f"a quoted cell must not look like rows, but in '{path}' one runs from line {row.first} to line "
+        f"{last} over lines of {width} cells each ({example}, ...), as stray quotes make it. If they are "
+        f"rows, remove the stray quotes in lines {row.first} and {last}, or quote those cells whole and "
+        "double the quotes inside; if it is one cell, write the data as .jsonl"
+    )
+
+
+def _is_row(line: str, width: int, separator: str, loose: Callable[[], frozenset[int]]) -> bool:
+    """Whether a line has the separators of a row.
+
+    Tabs that indent a line do not count, nor does a comma that a blank or the line's end follows (as in
+    prose) or a semicolon that is a smiley, except in a column whose cells begin so elsewhere in the file.
+    """
+    mark = re.escape(separator)
+    bare = re.sub(rf'(?:^|(?<={mark}))"(?:[^"]|"")*"(?={mark}|$)', "Q", line.strip("\r\n"))
+    if separator == "\t":
+        return bare.lstrip("\t").count("\t") == width - 1
+    found = [match.start() for match in re.finditer(mark, bare)]
+    soft = {column for column, at in enumerate(found, start=1) if _SOFT.match(bare, at + 1)}
+    return len(found) - len(soft) == width - 1 or (len(found) == width - 1 and soft <= loose())
+
+
+_SOFT = re.compile(r"\s|$|-?\)")
+
+
+def _loose_columns(rows: Iterator[_Row]) -> frozenset[int]:
+    """Columns (the first one aside) of which a tenth of the cells or more are empty or begin with a blank."""
+    soft, total = Counter[int](), 0
+    for row in rows:
+        total += 1
+        soft.update(column for column, cell in enumerate(row.cells) if column and not cell[:1].strip())
+    return frozenset(column for column, count in soft.items() if count >= _LOOSE_SHARE * total)
