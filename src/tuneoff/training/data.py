@@ -11,6 +11,7 @@ from tuneoff.spec import ClassificationSpec, DataReport, RunSpec, SplitName, Spl
 from tuneoff.tasks import Example, TaskData, load_task, train_subset
 from tuneoff.training.batches import Encoded, encode
 from tuneoff.training.seeding import stream_seed
+from tuneoff.training.tokenizer import tokenizer_key
 
 
 class Known(NamedTuple):
@@ -65,7 +66,7 @@ def _encoded(
     examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, longest_source: int, longest_target: int
 ) -> list[Encoded]:
     """The examples as token ids, each tokenised once in a process."""
-    key = (tokenizer.backend_tokenizer.to_str(), longest_source, longest_target)
+    key = (tokenizer_key(tokenizer), longest_source, longest_target)
     known = KNOWN.rows.setdefault(key, {})
     new = [example for example in examples if example not in known]
     limits = {"max_source_length": longest_source, "max_target_length": longest_target}

@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tuneoff.errors import ModelError, shown
 
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
-_CONFIG = ("config.json", "generation_config.json")
+CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+TOKENIZER_CONFIG, ADAPTER_CONFIG = "tokenizer_config.json", "adapter_config.json"
 _TOKENIZER = (
     "tokenizer*.json",
     "special_tokens_map.json",
@@ -17,12 +20,14 @@ _TOKENIZER = (
     "merges.txt",
 )
 """Patterns of what transformers reads a tokenizer from."""
+READ = (CONFIG, WEIGHTS, INDEX, "model-*-of-*.safetensors", ADAPTER_CONFIG, *_TOKENIZER)
+"""Patterns of all that is read of a model: no code, and nothing pickled."""
 
 
 def folder_digest(folder: Path) -> str:
     """Return the SHA-256, in hexadecimal, that stands for a model in a folder.
 
-    It covers weights, configs and tokenizer, by content and name relative to the folder: what `sha256sum`
+    It covers weights, config and tokenizer, by content and name relative to the folder: what `sha256sum`
     makes of the lines that `sha256sum` prints for these files in the order of their names. A copy has the
     same digest; a README or a `.git` changes nothing.
 
@@ -31,11 +36,8 @@ def folder_digest(folder: Path) -> str:
     """
     digest = hashlib.sha256()
     for name in sorted(path.relative_to(folder).as_posix() for path in deciding_files(folder)):
-        try:
-            with (folder / name).open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise ModelError(f"a model's files must be readable, but '{folder / name}': {error}") from error
+        with reading(folder / name), (folder / name).open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
         digest.update(f"{content}  {name}\n".encode())
     return digest.hexdigest()
 
@@ -46,35 +48,77 @@ def deciding_files(folder: Path) -> set[Path]:
     Raises:
         ModelError: the weights are not there, or their index is not readable.
     """
-    found = {path for pattern in (*_CONFIG, *_TOKENIZER) for path in folder.glob(pattern) if path.is_file()}
+    found = {path for pattern in (CONFIG, *_TOKENIZER) for path in folder.glob(pattern) if path.is_file()}
     return found | set(weight_files(folder))
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
-    """Return the files that transformers reads weights from: one, or an index and its shards.
+    """Return the files that hold a model's weights: one, or an index and its shards.
 
     Raises:
-        ModelError: there are none, or the index names what is not a file of the folder.
+        ModelError: there are none, or the index names what is not a file beside it.
     """
     if (folder / WEIGHTS).is_file():
         return (folder / WEIGHTS,)
     index = folder / INDEX
     if not index.is_file():
         raise ModelError(
-            f"a model must bring its weights as safetensors, but '{folder}' has neither {WEIGHTS} nor {INDEX}"
+            f"a model must bring its weights as safetensors, but '{folder}' has neither {WEIGHTS} nor "
+            f"{INDEX}; pytorch_model.bin and other pickles are not read, since they can run code: where you "
+            'trust them, convert them with python -c "from transformers import AutoTokenizer as A, '
+            f"T5ForConditionalGeneration as T; T.from_pretrained('{folder}').save_pretrained('./converted'); "
+            f"A.from_pretrained('{folder}').save_pretrained('./converted')\" and give ./converted"
         )
-    try:
-        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    shards = json_object(index).get("weight_map")
+    if not isinstance(shards, dict) or not shards:
         raise ModelError(
-            f"the index of a model's weights must map each weight's name to a file, but '{index}' does not "
-            f"({type(error).__name__}: {error}); save the model again"
-        ) from error
-    for shard in shards:
-        inside = isinstance(shard, str) and Path(shard).name == shard
-        if not inside or not (folder / shard).is_file():
+            f"the index of a model's weights must map each weight's name to a file in 'weight_map', but "
+            f"'{index}' has {shown(shards)} there; save the model again"
+        )
+    for shard in shards.values():
+        beside = isinstance(shard, str) and Path(shard).name == shard
+        if not beside or not (folder / shard).is_file():
             raise ModelError(
                 f"the index of a model's weights must name files beside it, but '{index}' names "
                 f"{shown(shard)}; give the whole checkpoint"
             )
-    return (index, *(folder / shard for shard in sorted(shards)))
+    return (index, *(folder / shard for shard in sorted(set(shards.values()))))
+
+
+def json_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object that a file holds.
+
+    Raises:
+        ModelError: the file is not there or holds something else.
+    """
+    with reading(path):
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise ValueError(f"it holds {shown(value)}, not an object")
+    return value
+
+
+@contextmanager
+def reading(path: Path, remedy: str = "save the model again, or give another copy of it") -> Iterator[None]:
+    """A context in which whatever goes wrong becomes a `ModelError` about a file or folder of a model.
+
+    Many libraries take part in loading, each with exceptions of its own; want of memory stays what it is.
+    """
+    try:
+        yield
+    except BaseException as error:
+        # a panic in the tokenizers library, which is written in Rust, is no Exception
+        failed = isinstance(error, Exception) or type(error).__name__ == "PanicException"
+        if isinstance(error, ModelError | MemoryError) or not failed:
+            raise
+        raise ModelError(
+            f"a model's files must be whole and readable, but '{path}' does not load: {_told(error)}; "
+            f"{remedy}"
+        ) from error
+
+
+def _told(error: BaseException) -> str:
+    """Return the first line of an error's message, with its kind where that says more."""
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    text = line if isinstance(error, OSError | ValueError) and line else f"{type(error).__name__}: {line}"
+    return shown(text)[1:-1]

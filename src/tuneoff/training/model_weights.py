@@ -1,0 +1,89 @@
+"""A checkpoint's weights, read from safetensors into a model that transformers builds from a config alone."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+from transformers import T5Config, T5ForConditionalGeneration
+
+from tuneoff.errors import ModelError, shown
+from tuneoff.training.model_folder import CONFIG, INDEX, reading, weight_files
+
+_UNUSED = re.compile(r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight")
+"""Old T5 checkpoints hold it, and no T5 computes with it."""
+_FLOATS = ("F64", "F32", "F16", "BF16")
+"""The data types, in safetensors' words, of weights that are not quantized."""
+
+
+def read_model(folder: Path, config: T5Config) -> T5ForConditionalGeneration:
+    """Return the T5 of a folder, in float32 and evaluation mode.
+
+    Nothing is taken from the folder but tensors: no code, no pickle, no adapter, no generation settings.
+
+    Raises:
+        ModelError: the weights are not there, not whole, or not those of the config.
+    """
+    files = [path for path in weight_files(folder) if path.name != INDEX]
+    shapes = _shapes(files)
+    # a model of a billion layers takes long, even without weights
+    if max(config.num_layers, config.num_decoder_layers) > len(shapes):
+        raise ModelError(
+            f"a model's config and weights must belong together, but '{folder / CONFIG}' has "
+            f"{max(config.num_layers, config.num_decoder_layers):,} layers and the weights {len(shapes):,} "
+            "tensors; give the config that the weights were saved with"
+        )
+    with reading(folder / CONFIG), torch.device("meta"):
+        model = T5ForConditionalGeneration(config)
+    wanted = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    unexpected = [name for name in shapes if name not in wanted and not _UNUSED.fullmatch(name)]
+    mismatched = [name for name in shapes if name in wanted and shapes[name] != wanted[name]]
+    _check_none(folder, "unexpected", unexpected)
+    _check_none(folder, "mismatched", mismatched)
+    model.load_state_dict(_tensors(files, wanted), strict=False, assign=True)
+    missing = wanted.keys() - shapes.keys()
+    model.tie_weights(missing_keys=missing, recompute_mapping=False)
+    _check_none(folder, "missing", missing)
+    return model.eval()
+
+
+def _check_none(folder: Path, kind: str, names: Iterable[str]) -> None:
+    names = sorted(names)
+    if names:
+        raise ModelError(
+            f"a checkpoint must hold the weights of its config, all and no others, but '{folder}' has "
+            f"{len(names)} {kind} keys (such as {shown(names[0])}); give the whole checkpoint with the "
+            "config that it was saved with"
+        )
+
+
+def _shapes(files: Iterable[Path]) -> dict[str, list[int]]:
+    """Return the shape of each tensor, without reading it."""
+    shapes: dict[str, list[int]] = {}
+    for path in files:
+        with reading(path), safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118
+                stored = file.get_slice(name)
+                if stored.get_dtype() not in _FLOATS:
+                    raise ModelError(
+                        f"a model's weights must be floating-point numbers, but {shown(name)} in '{path}' is "
+                        f"{stored.get_dtype()}; give the model as it was before quantization"
+                    )
+                shapes[name] = stored.get_shape()
+    return shapes
+
+
+def _tensors(files: Iterable[Path], wanted: Iterable[str]) -> dict[str, Tensor]:
+    """Return the wanted tensors, in float32 and memory of their own, not that of the file."""
+    tensors: dict[str, Tensor] = {}
+    for path in files:
+        with reading(path):
+            file = safe_open(path, framework="pt")
+            names = set(wanted).intersection(file.keys())
+        for name in names:
+            with reading(path):
+                stored = file.get_tensor(name)
+            tensors[name] = stored.to(torch.float32, copy=True)
+    return tensors

@@ -1,0 +1,91 @@
+"""A checkpoint's tokenizer, held to what training and decoding need of it."""
+
+import json
+from pathlib import Path
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5Config
+from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
+
+from tuneoff.errors import ModelError, shown
+from tuneoff.training.model_folder import TOKENIZER_CONFIG, json_object, reading
+
+_SAVE = "save the tokenizer beside the model (tokenizer.save_pretrained)"
+
+
+def read_tokenizer(folder: Path, config: T5Config) -> PreTrainedTokenizerBase:
+    """Return the tokenizer of a model in a folder.
+
+    Raises:
+        ModelError: it is not there, not readable, needs code of its own, or does not fit the model.
+    """
+    if (folder / TOKENIZER_CONFIG).exists():
+        _check_class(folder / TOKENIZER_CONFIG)
+    with reading(folder, remedy=_SAVE):
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            folder, config=config, trust_remote_code=False, local_files_only=True
+        )
+        vocabulary = tokenizer.get_vocab()
+        probe = tokenizer("a", verbose=False)["input_ids"]
+        special = {*tokenizer.all_special_tokens, "\u2581"}
+    # where there are no tokenizer files, transformers makes a T5 tokenizer without pieces
+    if not vocabulary.keys() - special:
+        raise ModelError(
+            f"a model must come with its tokenizer, but that of '{folder}' has no pieces; {_SAVE}"
+        )
+    for name in ("pad_token", "eos_token"):
+        if not isinstance(getattr(tokenizer, f"{name}_id"), int):
+            raise ModelError(
+                f"a tokenizer must have a {name}, but that of '{folder}' has none; name it in "
+                f"{TOKENIZER_CONFIG}"
+            )
+    if probe[-1:] != [tokenizer.eos_token_id]:
+        raise ModelError(
+            f"a tokenizer must end each text with its eos_token, but that of '{folder}' makes {probe} of 'a' "
+            f"(eos_token_id is {tokenizer.eos_token_id}); add a post-processor that does"
+        )
+    _check_fits(folder, config, vocabulary | {shown(token): token for token in probe})
+    return tokenizer
+
+
+def _check_class(path: Path) -> None:
+    """Refuse a tokenizer class that is not one of transformers' own tokenizers."""
+    settings = json_object(path)
+    if settings.get("auto_map") is not None:
+        raise ModelError(
+            f"a tokenizer must be one of transformers' own, but auto_map in '{path}' asks for code of its "
+            "own, which is not run; save it as a fast tokenizer (PreTrainedTokenizerFast)"
+        )
+    name = settings.get("tokenizer_class")
+    if name is None:
+        return
+    found = None
+    with reading(path, remedy=_SAVE):
+        if isinstance(name, str):
+            found = tokenizer_class_from_name(name) or tokenizer_class_from_name(name.removesuffix("Fast"))
+    if not (isinstance(found, type) and issubclass(found, PreTrainedTokenizerBase)):
+        raise ModelError(
+            f"a tokenizer_class must be a tokenizer of transformers, but '{path}' names {shown(name)}; "
+            "where tokenizer.json says it all, write PreTrainedTokenizerFast"
+        )
+
+
+def _check_fits(folder: Path, config: T5Config, pieces: dict[str, int]) -> None:
+    """Refuse a tokenizer with ids that the model has no embedding for."""
+    outside = sorted((token, piece) for piece, token in pieces.items() if token >= config.vocab_size)
+    if outside:
+        token, piece = outside[0]
+        raise ModelError(
+            f"a model must have an embedding for each of its tokenizer's ids, but that of '{folder}' has "
+            f"{config.vocab_size:,} and the tokenizer goes to id {outside[-1][0]:,} ({len(outside):,} too "
+            f"many, such as {token} for {shown(piece)}); call model.resize_token_embeddings after adding "
+            "tokens, or give the model's own tokenizer"
+        )
+
+
+def tokenizer_key(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return a text that is equal for tokenizers that make the same of every text."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        return str(backend.to_str())
+    # in Python, such as ByT5's: its class and its pieces decide
+    return json.dumps([type(tokenizer).__name__, tokenizer.get_vocab(), tokenizer.all_special_tokens])
