@@ -25,7 +25,7 @@ class MethodContract:
 
     def adapt(self, model: T5ForConditionalGeneration, seed: int = 0) -> AdaptedModel:
         generator = torch.Generator().manual_seed(seed)
-        return attach(model, self.method, generator=generator, tokenizer=self.tokenizer)
+        return attach(model, self.method, generator=generator, tokenizer=self.tokenizer, removable=True)
 
     def trained(self, model: T5ForConditionalGeneration, steps: int = 3) -> AdaptedModel:
         """The method after a few steps, far enough to change answers."""

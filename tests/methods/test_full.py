@@ -2,6 +2,7 @@ import torch
 
 from contract import MethodContract
 from models import tiny_t5
+from tuneoff.methods import attach
 from tuneoff.spec import FullSpec
 
 
@@ -22,3 +23,13 @@ class TestFull(MethodContract):
         for seed in (0, 1):
             pairs = zip(self.adapt(tiny_t5(kind), seed).parameters(), tiny_t5(kind).parameters(), strict=True)
             assert all(torch.equal(one, base) for one, base in pairs)
+
+    def test_no_copy_of_the_base_is_kept_unless_it_is_asked_for(self):
+        model, generator = tiny_t5(), torch.Generator()
+        adapted = attach(model, self.method, generator=generator, tokenizer=None)
+        assert adapted.base is None
+        assert not any(isinstance(value, dict | list) for value in vars(adapted.parts[0][1]).values())
+        with torch.no_grad():
+            model.shared.weight.add_(1)
+        adapted.detach()
+        assert torch.equal(model.shared.weight, tiny_t5().shared.weight + 1)

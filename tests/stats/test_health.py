@@ -52,8 +52,9 @@ def test_a_run_that_did_not_end_has_its_state_and_no_findings(state: str) -> Non
 
 def test_every_verdict_has_a_severity() -> None:
     ill = {verdict for verdict, severity in SEVERITY.items() if severity == "ill"}
-    assert len(SEVERITY) == 11
-    assert set(SEVERITY) - ill == {"undertrained", "overfitted", "cut off", "contaminated"}
+    assert len(SEVERITY) == 12
+    notes = {"undertrained", "overfitted", "cut off", "unknown pieces", "contaminated"}
+    assert set(SEVERITY) - ill == notes
     assert Finding("diverged", "so").severity == "ill"
 
 
@@ -205,6 +206,26 @@ class TestCutOff:
         unread = labelled(REFERENCES, [None if row % 4 == 0 else REFERENCES[row] for row in range(1000)])
         found = judged(a_record(task), (), unread.assign(text="well", cut=True))
         assert "25.0% of the generated texts" in evidence_of("cut off", found)
+
+
+class TestUnknownPieces:
+    def test_more_than_a_few(self) -> None:
+        splits = {
+            "train": {"pieces": 5000, "unknown_pieces": 50},
+            "test": {"pieces": 1200, "unknown_pieces": 300},
+        }
+        told = evidence_of("unknown pieces", judged(a_record(splits=splits)))
+        assert told.startswith("25.0% of the test pieces are unknown to the tokenizer")
+        assert "train" not in told
+
+    def test_a_few_or_records_without_the_count_are_no_finding(self) -> None:
+        splits = {"test": {"pieces": 1200, "unknown_pieces": 12}}
+        assert verdicts(judged(a_record(splits=splits))) == []
+        assert verdicts(judged(a_record())) == []
+
+    def test_the_training_rows_of_an_untrained_model_do_not_count(self) -> None:
+        splits = {"train": {"pieces": 10, "unknown_pieces": 10}}
+        assert verdicts(judged(a_record(method=UNTOUCHED, splits=splits))) == []
 
 
 class TestContaminated:

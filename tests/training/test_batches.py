@@ -76,9 +76,9 @@ def test_long_texts_are_cut_before_their_end_of_sequence_and_counted():
     pairs = [("w3 w4 w5 w6", "w7 w8 w9"), ("w3 w4", "w7")]
     rows = [Example(row, text, text, target, None) for row, (text, target) in enumerate(pairs)]
     long, short = encode(rows, ending_tokenizer(), max_source_length=3, max_target_length=3)
-    assert (long.input_ids, long.labels) == ([3, 4, 1], [7, 8, 1])
+    assert (list(long.input_ids), list(long.labels)) == ([3, 4, 1], [7, 8, 1])
     assert (long.truncated_input, long.truncated_target) == (True, True)
-    assert (short.input_ids, short.labels) == ([3, 4, 1], [7, 1])
+    assert (list(short.input_ids), list(short.labels)) == ([3, 4, 1], [7, 1])
     assert (short.truncated_input, short.truncated_target) == (False, False)
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pyarrow.parquet
 import pytest
 import torch
@@ -9,7 +11,7 @@ from tuneoff.interrupts import interrupts_kept
 from tuneoff.methods import attach
 from tuneoff.spec import ClassificationSpec, NoneSpec, PrefixSpec, PromptSpec, StackSpec, SummarizationSpec
 from tuneoff.tasks import Example
-from tuneoff.training import Decoder, encode
+from tuneoff.training import Decoder, encode, likelihood
 from tuneoff.training.artifacts import scores_of, write_predictions
 
 SOURCE = {"builtin": "reviews"}
@@ -89,6 +91,25 @@ def test_label_likelihoods_equal_a_brute_force_over_tokens(method, batch_size):
         assert answer.log_likelihoods == pytest.approx(expected, rel=1e-4)
         assert answer.prediction == max(expected, key=expected.get)
         assert answer.loss == pytest.approx(-expected[row.label], rel=1e-4)
+
+
+@pytest.mark.parametrize("part", [1, 200, 600])
+def test_many_labels_are_scored_in_parts_that_stay_within_a_bound(part, monkeypatch):
+    texts = {f"l{number}": f"w{number} w{number + 1}" * (1 + number % 3) for number in range(5, 30)}
+    rows = [replace(row, label="l5") for row in encoded(examples())]
+    read = decoder(classification(labels=texts), batch_size=3)._replace(tokenizer=ending_tokenizer())
+    whole = read.answers(rows)
+    sizes = []
+    read.adapted.model.decoder.register_forward_pre_hook(
+        lambda module, inputs, kwargs: sizes.append(kwargs["encoder_attention_mask"].shape), with_kwargs=True
+    )
+    monkeypatch.setattr(likelihood, "PART", part)
+    for one, all_at_once in zip(read.answers(rows), whole, strict=True):
+        assert one.log_likelihoods == pytest.approx(all_at_once.log_likelihoods, rel=1e-5)
+        assert one.prediction == all_at_once.prediction
+    assert len(sizes) > 2 * 2
+    # one text for each row of a batch at least
+    assert all(count * length <= max(part, 3 * length) for count, length in sizes)
 
 
 def test_evaluation_loss_is_the_mean_over_all_target_tokens():

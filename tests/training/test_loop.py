@@ -12,6 +12,7 @@ from tuneoff.interrupts import interrupts_kept
 from tuneoff.methods import attach
 from tuneoff.spec import FullSpec, LoraSpec, PrefixSpec, PromptSpec, StackSpec, TrainingSpec
 from tuneoff.training import Encoded, collate, fit, total_steps, windows
+from tuneoff.training.loop import _Best
 
 CPU = torch.device("cpu")
 
@@ -221,6 +222,36 @@ def test_each_part_of_a_stack_learns_at_its_own_rate():
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     expected = {id(p): spec.learning_rate for spec, adapter in adapted.parts for p in adapter.parameters()}
     assert rates == expected
+
+
+def test_the_curve_names_the_rate_of_each_part_of_a_stack():
+    parts = (
+        LoraSpec(kind="lora", learning_rate=1e-3),
+        PromptSpec(kind="prompt", init="random", learning_rate=0.3),
+    )
+    training = TrainingSpec(max_steps=4, logging_steps=1, lr_scheduler_type="linear", warmup_ratio=0.0)
+    _, points = run(adapt(tiny_t5(), StackSpec(kind="stack", parts=parts)), training)
+    logged = [point for point in points if point.loss is not None]
+    assert [point.learning_rate for point in logged] == [None] * 4
+    for step, point in enumerate(logged):
+        left = 1 - step / 4
+        assert point.learning_rates == pytest.approx({"lora": 1e-3 * left, "prompt": 0.3 * left})
+    _, points = run(adapt(tiny_t5(), parts[0]), training)
+    logged = [point for point in points if point.loss is not None]
+    assert [point.learning_rate for point in logged] == pytest.approx([1e-3, 7.5e-4, 5e-4, 2.5e-4])
+    assert [point.learning_rates for point in logged] == [None] * 4
+
+
+def test_the_best_weights_are_kept_in_the_same_memory():
+    adapted = adapt(tiny_t5(), LoraSpec(kind="lora"))
+    best = _Best("metric", adapted.parameters())
+    best.offer(1, {"metric": 0.1})
+    places = [weight.data_ptr() for weight in best.weights]
+    with torch.no_grad():
+        adapted.parameters()[0].add_(1)
+    best.offer(2, {"metric": 0.2})
+    assert [weight.data_ptr() for weight in best.weights] == places
+    assert torch.equal(best.weights[0], adapted.parameters()[0])
 
 
 def test_epochs_become_the_steps_that_cover_them():

@@ -1,15 +1,20 @@
+import copy
 import pickle
 
 import pytest
+from tokenizers import Regex, normalizers
+from transformers import ByT5Tokenizer
 
-from tuneoff.spec import expand, load_study
+from tuneoff.spec import ModelSpec, expand, load_study
+from tuneoff.tasks import Example
+from tuneoff.tasks.examples import RowCounts, TaskData
 from tuneoff.training import data
 from tuneoff.training.backbone import load_backbone
 
 
 @pytest.fixture
 def runs(monkeypatch):
-    monkeypatch.setattr(data, "KNOWN", data.Known({}, {}))
+    monkeypatch.setattr(data, "KNOWN", data.Known({}, {}, {}))
     encoded = []
 
     def counting(examples, tokenizer, **limits):
@@ -21,7 +26,7 @@ def runs(monkeypatch):
     return expand(load_study("quickstart")), encoded
 
 
-def test_each_example_is_tokenised_once_in_a_process(runs):
+def test_each_example_is_tokenized_once_in_a_process(runs):
     specs, encoded = runs
     small = specs[1].model_copy(update={"train_size": 50})
     backbone = load_backbone(small.model)
@@ -45,16 +50,84 @@ def test_another_limit_is_another_encoding(runs):
     assert max(len(row.input_ids) for row in data.run_data(short, backbone.tokenizer).encoded["train"]) == 12
 
 
-def test_what_another_process_knows_is_neither_read_nor_tokenised_again(runs, monkeypatch):
+def test_what_another_process_knows_is_neither_read_nor_tokenized_again(runs, monkeypatch):
     specs, encoded = runs
     small = specs[1].model_copy(update={"train_size": 50})
     backbone = load_backbone(small.model)
     first = data.run_data(small, backbone.tokenizer)
-    told = pickle.dumps(data.KNOWN)
+    told = pickle.dumps(data.known_for([small]))
     encoded.clear()
-    monkeypatch.setattr(data, "KNOWN", data.Known({}, {}))
+    monkeypatch.setattr(data, "KNOWN", data.Known({}, {}, {}))
     monkeypatch.setattr(data, "load_task", None)
     data.know(pickle.loads(told))
     again = data.run_data(small, backbone.tokenizer)
     assert again == first
     assert encoded == []
+
+
+def test_an_untrained_run_tokenizes_no_training_rows(runs):
+    specs, encoded = runs
+    backbone = load_backbone(specs[0].model)
+    assert specs[0].method.kind == "none"
+    found = data.run_data(specs[0], backbone.tokenizer)
+    assert found.encoded["train"] == []
+    assert found.report.train.used == 0
+    assert len(encoded) == len(found.encoded["validation"]) + len(found.encoded["test"])
+
+
+def test_other_processes_get_the_rows_that_runs_use_and_no_others(runs):
+    specs, _ = runs
+    wanted = [specs[0], *(specs[1].model_copy(update={"train_size": 50, "seed": seed}) for seed in (0, 1))]
+    backbone = load_backbone(specs[0].model)
+    for spec in wanted:
+        data.run_data(spec, backbone.tokenizer)
+    told = pickle.loads(pickle.dumps(data.known_for(wanted)))
+    assert told.tasks == {}
+    assert sorted(len(drawn.train) for drawn in told.drawn.values()) == [0, 50, 50]
+    used = {row for drawn in told.drawn.values() for row in (*drawn.train, *drawn.validation, *drawn.test)}
+    assert [set(rows) for rows in told.rows.values()] == [used]
+
+
+def test_the_ids_of_a_row_take_four_bytes_each(runs):
+    specs, _ = runs
+    spec = specs[1].model_copy(update={"train_size": 50})
+    encoded = data.run_data(spec, load_backbone(spec.model).tokenizer).encoded["train"]
+    assert {ids.itemsize for row in encoded for ids in (row.input_ids, row.labels)} == {4}
+
+
+def counted(tokenizer, source, target="good"):
+    """Pieces and unknown pieces of a split of one row."""
+    example = Example(0, source, source, target, None)
+    rows = data.encode([example], tokenizer, max_source_length=50, max_target_length=50)
+    report = data._report(
+        _task_data(example), dict.fromkeys(("train", "validation", "test"), rows), tokenizer
+    )
+    return report.test.pieces, report.test.unknown_pieces
+
+
+def _task_data(example):
+    counts = RowCounts(read=1, empty=0, duplicates=0, overlap=0, dropped_overlap=0)
+    splits = ("train", "validation", "test")
+    return TaskData(None, (example,), (example,), (example,), dict.fromkeys(splits, counts), False, None, {})
+
+
+def test_pieces_that_a_tokenizer_does_not_know_are_counted():
+    tokenizer = load_backbone(ModelSpec(id="builtin:random")).tokenizer
+    source = "a good day \u0434\u0435\u043d\u044c"
+    ids = tokenizer(source)["input_ids"][:-1]
+    target = tokenizer("good")["input_ids"][:-1]
+    assert ids.count(tokenizer.unk_token_id) > 0
+    assert counted(tokenizer, source) == (len(ids) + len(target), ids.count(tokenizer.unk_token_id))
+    assert counted(tokenizer, "a good day")[1] == 0
+
+
+def test_a_tokenizer_of_bytes_knows_everything():
+    assert counted(ByT5Tokenizer(), "\u0434\u0435\u043d\u044c") == (12, 0)
+
+
+def test_a_text_that_a_tokenizer_leaves_nothing_of_is_one_unknown_piece():
+    tokenizer = copy.deepcopy(load_backbone(ModelSpec(id="builtin:random")).tokenizer)
+    tokenizer.backend_tokenizer.normalizer = normalizers.Replace(Regex("[^a-z ]"), "")
+    assert tokenizer("\u0434\u0435\u043d\u044c")["input_ids"] == [tokenizer.eos_token_id]
+    pieces, unknown = counted(tokenizer, "\u0434\u0435\u043d\u044c")
+    assert (pieces, unknown) == (1 + len(tokenizer("good")["input_ids"]) - 1, 1)

@@ -1,8 +1,10 @@
 """What a method is once it sits on a model."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from transformers import T5ForConditionalGeneration
 
@@ -37,7 +39,7 @@ class Adapter(ABC):
 
     @abstractmethod
     def detach(self) -> None:
-        """Takes the method off: the base answers as before, bit for bit."""
+        """Takes the method off: a base with no trained weight answers as before, bit for bit."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class AdaptedModel:
     method: Method
     parts: tuple[tuple[Tuned, Adapter], ...]
     base_parameters: int
+    base: Mapping[str, Tensor] | None = None
+    """Weights of the base that the method trains, as they were, where `detach` is to put them back."""
 
     @property
     def prompt_ids(self) -> tuple[int, ...]:
@@ -80,7 +84,10 @@ class AdaptedModel:
             adapter.fold()
 
     def detach(self) -> None:
-        """Takes all parts off, the last one first."""
+        """Takes all parts off, the last one first; trained weights of the base stay unless it was kept."""
         for _, adapter in reversed(self.parts):
             adapter.detach()
+        with torch.no_grad():
+            for name, value in (self.base or {}).items():
+                self.model.get_parameter(name).copy_(value)
         self.model.requires_grad_(True)

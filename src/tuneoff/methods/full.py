@@ -12,11 +12,10 @@ from tuneoff.spec import FullSpec
 
 @final
 class FullAdapter(Adapter):
-    """All weights of the model, with a copy of the base's to go back to."""
+    """All weights of the model."""
 
     def __init__(self, model: T5ForConditionalGeneration) -> None:
         self._model = model
-        self._base = {name: value.detach().clone() for name, value in model.named_parameters()}
 
     def parameters(self) -> list[nn.Parameter]:  # noqa: D102
         return list(self._model.parameters())
@@ -35,8 +34,8 @@ class FullAdapter(Adapter):
     def deployed(self) -> int:  # noqa: D102
         return 0
 
-    def detach(self) -> None:  # noqa: D102
-        self.restore(self._base)
+    def detach(self) -> None:
+        """Leaves nothing to take off; the base's weights are put back by whoever kept them."""
 
 
 def attach(

@@ -153,8 +153,10 @@ def _ranges(reports: list[SplitReport]) -> list[str]:
     return [_range(getattr(report, name) for report in reports) for name in _COUNTS]
 
 
-def _range(values: Iterable[int]) -> str:
-    values = tuple(values)
+def _range(values: Iterable[int | None]) -> str:
+    values = tuple(value for value in values if value is not None)
+    if not values:
+        return ABSENT
     low, high = count(min(values)), count(max(values))
     return low if low == high else f"{low} to {high}"
 

@@ -52,6 +52,10 @@ class SplitReport(Spec):
     """Used rows whose input was cut to `max_source_length`."""
     truncated_targets: int
     """Used rows whose target was cut to `max_target_length`."""
+    pieces: int | None = None
+    """Tokens of the used inputs and targets but for ends of sequence; a text without any counts as one."""
+    unknown_pieces: int | None = None
+    """Those of them that stand for text that the tokenizer has no piece for."""
 
 
 class DataReport(Spec):
@@ -146,6 +150,8 @@ class CurvePoint(Spec):
     loss: float | None = None
     """Mean training loss per target token since the last logged step."""
     learning_rate: float | None = None
+    learning_rates: dict[str, float] | None = None
+    """Of each part of a stack, by its kind, in place of `learning_rate`."""
     grad_norm: float | None = None
     scores: dict[str, float] | None = None
     """Validation scores: `eval_loss` and the task's metrics."""

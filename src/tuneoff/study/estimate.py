@@ -6,8 +6,8 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 from tuneoff.methods import footprint
-from tuneoff.spec import Footprint, RunSpec
-from tuneoff.training import Encoded, Prepared, generator, prepare, total_steps, windows
+from tuneoff.spec import Footprint, NoneSpec, RunSpec
+from tuneoff.training import Encoded, Prepared, generator, prepare, total_steps, train_count, windows
 from tuneoff.training.loop import Optimise
 
 Result = TypeVar("Result")
@@ -62,20 +62,20 @@ def estimate(runs: Sequence[RunSpec]) -> list[Estimate]:
         InputError: the model, the data or a method cannot be used.
     """
     costs: dict[tuple[str, str], Cost] = {}
-    rows: dict[tuple[str, object], tuple[int, int]] = {}
+    tested: dict[str, int] = {}
     estimates = []
     for run in runs:
-        key, data = (run.task_name, run.method_name), (run.task_name, run.train_size)
-        if key not in costs or data not in rows:
-            costs[key], rows[data] = _measure(run)
-        cost, (trained, tested) = costs[key], rows[data]
+        key = (run.task_name, run.method_name)
+        if key not in costs:
+            costs[key], tested[run.task_name] = _measure(run)
+        cost, trained = costs[key], 0 if isinstance(run.method, NoneSpec) else train_count(run)
         seconds, trial = cost.seconds(run, trained), cost.trial_seconds(run, trained)
-        estimates.append(Estimate(run, cost.footprint, seconds, trial, tested))
+        estimates.append(Estimate(run, cost.footprint, seconds, trial, tested[run.task_name]))
     return estimates
 
 
-def _measure(run: RunSpec) -> tuple[Cost, tuple[int, int]]:
-    """The cost of a method on a task, and the training and test rows."""
+def _measure(run: RunSpec) -> tuple[Cost, int]:
+    """The cost of a method on a task, and the test rows."""
     setup, prepared = _timed(lambda: prepare(run))
     encoded = prepared.data.encoded
     counts = footprint(prepared.adapted, prepared.train_batch(1))
@@ -88,7 +88,7 @@ def _measure(run: RunSpec) -> tuple[Cost, tuple[int, int]]:
         test=_evaluation_seconds(prepared, encoded["test"]),
         setup=setup,
     )
-    return cost, (len(encoded["train"]), len(encoded["test"]))
+    return cost, len(encoded["test"])
 
 
 def _step_seconds(run: Prepared) -> float:

@@ -27,7 +27,7 @@ from tuneoff.study.executor import Executor, Job
 from tuneoff.study.store import RunStore, fresh_folder
 from tuneoff.study.tune import SearchJob, search_job, stretches
 from tuneoff.training import load_backbone, train_run
-from tuneoff.training.data import KNOWN, know, run_data
+from tuneoff.training.data import know, known_for, run_data
 from tuneoff.training.run import is_out_of_memory
 
 
@@ -62,7 +62,8 @@ def run_study(study: StudySpec, folder: Path, *, executor: Executor, listener: L
     """
     runs = expand(study)
     inputs = check(study, runs)
-    executor.prepare(partial(know, KNOWN))
+    trials = [one.run.model_copy(update={"seed": seed}) for one in searches(study) for seed in one.seeds]
+    executor.prepare(partial(know, known_for([*runs, *trials])))
     with RunStore(folder, study, inputs) as store, closing(executor):
         add_baselines(study, store)
         runs = expand(study, _searched(study, store, executor, listener))
@@ -102,7 +103,7 @@ def check(study: StudySpec, runs: Sequence[RunSpec]) -> Inputs:
     Raises:
         InputError: one of them cannot be used.
     """
-    by_data = {(run.task_name, run.train_size): run for run in runs}
+    by_data = {(run.task_name, run.train_size, isinstance(run.method, NoneSpec)): run for run in runs}
     backbone = load_backbone(study.model)
     identity = backbone.identity(study.model)
     digests = {}

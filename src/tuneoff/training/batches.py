@@ -1,5 +1,6 @@
 """From examples to padded batches, in an order that depends on the seed and the data alone."""
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -15,6 +16,8 @@ IGNORED = -100
 """Label of padding, which no loss counts (torch's and transformers' convention)."""
 _MEGABATCH = 50
 """Batches sorted by length together, as in transformers' LengthGroupedSampler."""
+_TOKENIZED = 1000
+"""Texts that are tokenized at a time: what a tokenizer gives takes many times the memory of the ids."""
 BATCH_TOKENS = 100
 """Tokens of padding whose encoding takes as long as one batch more."""
 
@@ -23,8 +26,8 @@ BATCH_TOKENS = 100
 class Encoded:
     """An example as token ids, end of sequence included."""
 
-    input_ids: list[int]
-    labels: list[int]
+    input_ids: Sequence[int]
+    labels: Sequence[int]
     label: str | None
     """The value behind the target, for classification."""
     truncated_input: bool
@@ -55,14 +58,15 @@ def encode(
     ]
 
 
-def _token_ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
-    # verbose=False: the limit of the study holds, not the one a tokenizer's config names
-    return tokenizer(texts, verbose=False)["input_ids"] if texts else []
+def _token_ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> Iterator[list[int]]:
+    for part in chunks(texts, _TOKENIZED):
+        # verbose=False: the limit of the study holds, not the one a tokenizer's config names
+        yield from tokenizer(part, verbose=False)["input_ids"]
 
 
-def _cut(ids: list[int], limit: int) -> list[int]:
-    """At most `limit` ids that end as the whole does, with the end of sequence."""
-    return ids if len(ids) <= limit else [*ids[: limit - 1], ids[-1]]
+def _cut(ids: list[int], limit: int) -> Sequence[int]:
+    """At most `limit` ids that end as the whole does, with the end of sequence; four bytes each."""
+    return array("i", ids if len(ids) <= limit else [*ids[: limit - 1], ids[-1]])
 
 
 def collate(
@@ -75,7 +79,7 @@ def collate(
     """
     inputs = [torch.tensor([*prompt_ids, *encoded.input_ids]) for encoded in batch]
     masks = [torch.ones(len(ids), dtype=torch.long) for ids in inputs]
-    labels = [torch.tensor(encoded.labels) for encoded in batch]
+    labels = [torch.tensor([*encoded.labels]) for encoded in batch]
     padded = {
         "input_ids": _padded(inputs, pad_token_id),
         "attention_mask": _padded(masks, 0),

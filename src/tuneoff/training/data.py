@@ -1,35 +1,47 @@
 """A task's rows as a run uses them: subsampled, encoded, and counted."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple, get_args
 
 from transformers import PreTrainedTokenizerBase
 
 from tuneoff.errors import DataError
-from tuneoff.spec import ClassificationSpec, DataReport, RunSpec, SplitName, SplitReport, Task
+from tuneoff.spec import ClassificationSpec, DataReport, NoneSpec, RunSpec, SplitName, SplitReport, Task
 from tuneoff.tasks import Example, TaskData, load_task, train_subset
 from tuneoff.training.batches import Encoded, encode
 from tuneoff.training.seeding import stream_seed
-from tuneoff.training.tokenizer import tokenizer_key
+from tuneoff.training.tokenizer import tokenizer_key, unknown_ids
 
 
 class Known(NamedTuple):
-    """What a process has read and tokenised so far."""
+    """What a process has read and tokenized so far."""
 
     tasks: dict[str, TaskData]
     """By a task's spec in JSON."""
+    drawn: dict[tuple[str, str, int], TaskData]
+    """With the training examples of one run alone; by the task, the train size (none: untrained) and seed."""
     rows: dict[tuple[str, int, int], dict[Example, Encoded]]
     """By a tokenizer in JSON and its limits of source and target."""
 
 
-KNOWN = Known({}, {})
+KNOWN = Known({}, {}, {})
 
 
 def know(other: Known) -> None:
-    """Takes over what another process knows, in place of reading and tokenising it again."""
+    """Take over what another process knows, in place of reading and tokenizing it again."""
     KNOWN.tasks.update(other.tasks)
+    KNOWN.drawn.update(other.drawn)
     KNOWN.rows.update(other.rows)
+
+
+def known_for(runs: Iterable[RunSpec]) -> Known:
+    """Return what this process knows that other processes need for some runs: no row that none of them uses.
+
+    Raises:
+        DataError: a source cannot be used, or has too few rows.
+    """
+    return Known({}, {_drawing(run): _drawn(run) for run in runs}, KNOWN.rows)
 
 
 @dataclass(frozen=True)
@@ -42,16 +54,16 @@ class RunData:
 
 
 def run_data(spec: RunSpec, tokenizer: PreTrainedTokenizerBase) -> RunData:
-    """The rows that a run trains on and is scored with.
+    """The rows that a run trains on and is scored with; no training rows for the untrained model.
 
     Raises:
         DataError: the source cannot be used, has too few rows, or a label is longer than the limit.
     """
     task = spec.task
     _check_labels(task, tokenizer)
-    data = task_data(task)
+    data = _drawn(spec)
     examples: dict[SplitName, tuple[Example, ...]] = {
-        "train": train_subset(data.train, spec.train_size, seed=stream_seed(spec.seed, "subsample")),
+        "train": data.train,
         "validation": data.validation,
         "test": data.test,
     }
@@ -59,13 +71,30 @@ def run_data(spec: RunSpec, tokenizer: PreTrainedTokenizerBase) -> RunData:
         split: _encoded(rows, tokenizer, task.max_source_length, task.max_target_length)
         for split, rows in examples.items()
     }
-    return RunData(examples, encoded, _report(data, encoded))
+    return RunData(examples, encoded, _report(data, encoded, tokenizer))
+
+
+def _drawn(spec: RunSpec) -> TaskData:
+    """The task with the training examples of the run alone."""
+    key = _drawing(spec)
+    if key not in KNOWN.drawn:
+        data = task_data(spec.task)
+        seed = stream_seed(spec.seed, "subsample")
+        trained = not isinstance(spec.method, NoneSpec)
+        train = train_subset(data.train, spec.train_size, seed=seed) if trained else ()
+        KNOWN.drawn[key] = replace(data, train=train)
+    return KNOWN.drawn[key]
+
+
+def _drawing(spec: RunSpec) -> tuple[str, str, int]:
+    size = "none" if isinstance(spec.method, NoneSpec) else str(spec.train_size)
+    return spec.task.model_dump_json(), size, spec.seed
 
 
 def _encoded(
     examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, longest_source: int, longest_target: int
 ) -> list[Encoded]:
-    """The examples as token ids, each tokenised once in a process."""
+    """The examples as token ids, each tokenized once in a process."""
     key = (tokenizer_key(tokenizer), longest_source, longest_target)
     known = KNOWN.rows.setdefault(key, {})
     new = [example for example in examples if example not in known]
@@ -80,7 +109,7 @@ def train_count(spec: RunSpec) -> int:
     Raises:
         DataError: the source cannot be used.
     """
-    return len(task_data(spec.task).train) if spec.train_size == "full" else spec.train_size
+    return len(_drawn(spec).train) if spec.train_size == "full" else spec.train_size
 
 
 def task_data(task: Task) -> TaskData:
@@ -107,8 +136,10 @@ def _check_labels(task: Task, tokenizer: PreTrainedTokenizerBase) -> None:
             )
 
 
-def _report(data: TaskData, encoded: dict[SplitName, list[Encoded]]) -> DataReport:
-    splits = {split: _split_report(data, split, encoded[split]) for split in get_args(SplitName)}
+def _report(
+    data: TaskData, encoded: dict[SplitName, list[Encoded]], tokenizer: PreTrainedTokenizerBase
+) -> DataReport:
+    splits = {split: _split_report(data, split, encoded[split], tokenizer) for split in get_args(SplitName)}
     return DataReport(
         **splits,
         carved_validation=data.carved_validation,
@@ -117,8 +148,13 @@ def _report(data: TaskData, encoded: dict[SplitName, list[Encoded]]) -> DataRepo
     )
 
 
-def _split_report(data: TaskData, split: SplitName, rows: Sequence[Encoded]) -> SplitReport:
+def _split_report(
+    data: TaskData, split: SplitName, rows: Sequence[Encoded], tokenizer: PreTrainedTokenizerBase
+) -> SplitReport:
     counts = data.reports[split]
+    texts = [ids for row in rows for ids in (row.input_ids, row.labels)]
+    pieces = [len(ids) - ids.count(tokenizer.eos_token_id) for ids in texts]
+    unknown = unknown_ids(tokenizer)
     return SplitReport(
         read=counts.read,
         empty=counts.empty,
@@ -128,4 +164,7 @@ def _split_report(data: TaskData, split: SplitName, rows: Sequence[Encoded]) -> 
         used=len(rows),
         truncated_inputs=sum(row.truncated_input for row in rows),
         truncated_targets=sum(row.truncated_target for row in rows),
+        # a text of which nothing is left counts as one unknown piece
+        pieces=sum(max(1, count) for count in pieces),
+        unknown_pieces=sum(sum(map(ids.count, unknown)) for ids in texts) + pieces.count(0),
     )

@@ -1,5 +1,7 @@
 """How likely a model finds targets: the loss of training and the scores of evaluation."""
 
+import copy
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -7,6 +9,10 @@ from transformers import DynamicCache, EncoderDecoderCache, T5ForConditionalGene
 
 from tuneoff.training.batches import IGNORED
 
+PART = 2**14
+"""Tokens of sources that the decoder attends to at a time where labels are scored; one text at least."""
+_TOKEN_COST = 8
+"""A token of a label takes the memory of so many tokens of a source: its logits are over the vocabulary."""
 VOCABULARY_PART = 1024
 """Tokens whose logits are computed at a time where only the highest is asked for."""
 
@@ -80,24 +86,43 @@ def label_losses(model: T5ForConditionalGeneration, states: Tensor, mask: Tensor
     """Negative log-likelihood of each of C texts for each row: [B, C].
 
     `states`: [B, S, H] of the encoder, `mask`: [B, S], `labels`: [C, T], padded with -100. What the
-    texts share is computed once for a row: the first step, and keys and values of the encoder.
+    texts share is computed once for a row: the first step, and keys and values of the encoder. The rest is
+    done for so many texts at a time that memory stays bounded by `PART`, however many texts there are.
     """
-    rows, texts = len(states), len(labels)
+    rows, length = mask.shape
     cache = empty_cache()
     start = labels.new_full((rows, 1), model.config.decoder_start_token_id)
     hidden = decode(model, start, states, mask, cache)[:, 0]
     losses = -logits(model, hidden).log_softmax(dim=1)[:, labels[:, 0]]  # [B, C]
+    size = max(1, PART // (rows * max(length, _TOKEN_COST * labels.shape[1])))
+    parts = labels.split(size)
+    rest = []
+    for part in parts:
+        # a decoder's call adds to its cache: all parts but a single one need a copy
+        own = copy.deepcopy(cache) if len(parts) > 1 else cache
+        rest.append(_later_losses(model, states, mask, part, own))
+    return losses + torch.cat(rest, dim=1)
+
+
+def _later_losses(
+    model: T5ForConditionalGeneration,
+    states: Tensor,
+    mask: Tensor,
+    labels: Tensor,
+    cache: EncoderDecoderCache,
+) -> Tensor:
+    """The loss of all but the first token of C texts, behind a cache of the first step: [B, C]."""
+    rows, texts = len(states), len(labels)
     later = labels[:, 1:].repeat(rows, 1)  # [B * C, T - 1]
     counted = later != IGNORED
+    losses = torch.zeros(later.shape, device=states.device)
     if counted.any():
         cache.batch_repeat_interleave(texts)
         given = labels[:, :-1].masked_fill(labels[:, :-1] == IGNORED, 0).repeat(rows, 1)
         states, mask = (tensor.repeat_interleave(texts, dim=0) for tensor in (states, mask))
         hidden = decode(model, given, states, mask, cache)[counted]
-        rest = losses.new_zeros(later.shape)
-        rest[counted] = F.cross_entropy(logits(model, hidden), later[counted], reduction="none")
-        losses = losses + rest.sum(dim=1).view(rows, texts)
-    return losses
+        losses[counted] = F.cross_entropy(logits(model, hidden), later[counted], reduction="none")
+    return losses.sum(dim=1).view(rows, texts)
 
 
 def empty_cache() -> EncoderDecoderCache:

@@ -120,7 +120,9 @@ def windows(
 class _Outcome(NamedTuple):
     loss: float
     """Mean over the target tokens of the step."""
-    learning_rate: float
+    learning_rate: float | None
+    learning_rates: dict[str, float] | None
+    """Of each part of a stack, in place of one rate."""
     grad_norm: float
 
 
@@ -133,6 +135,7 @@ class Optimise:
         self._accelerator = Accelerator()
         self._parameters = adapted.parameters()
         optimizer = make_optimizer(adapted, training)
+        self._parts = [group["part"] for group in optimizer.param_groups]
         self._schedule = make_schedule(optimizer, adapted, training, steps=steps)
         self._objective, self._optimizer = self._accelerator.prepare(Objective(adapted.model), optimizer)
         self._max_norm = training.max_grad_norm or math.inf
@@ -152,12 +155,14 @@ class Optimise:
         norm = float(self._accelerator.clip_grad_norm_(self._parameters, self._max_norm))
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise DivergedError(f"at step {step} the loss is {loss} and the gradient's norm {norm}")
-        rate = float(self._schedule.get_last_lr()[0])
+        rates = dict(zip(self._parts, map(float, self._schedule.get_last_lr()), strict=True))
         self._optimizer.step()
         self._schedule.step()
         self._optimizer.zero_grad()
         self.seconds += time.perf_counter() - started
-        return _Outcome(loss, rate, norm)
+        if len(rates) > 1:
+            return _Outcome(loss, None, rates, norm)
+        return _Outcome(loss, *rates.values(), None, norm)
 
     def _backward(self, window: Window) -> float:
         """The mean loss over all target tokens of the window, whatever batch they are in."""
@@ -192,8 +197,16 @@ class _Best:
         self.since += 1
         if not self.scores or scores[self.metric] > self.scores[self.metric]:
             self.step, self.scores, self.since = step, scores, 0
-            self.weights = [parameter.detach().clone() for parameter in self.parameters]
+            self._keep()
         return self.since
+
+    @torch.no_grad()
+    def _keep(self) -> None:
+        if not self.weights:
+            self.weights = [parameter.detach().clone() for parameter in self.parameters]
+        # into the same memory, so that there are never two copies
+        for weight, parameter in zip(self.weights, self.parameters, strict=True):
+            weight.copy_(parameter)
 
     @torch.no_grad()
     def restore(self) -> None:

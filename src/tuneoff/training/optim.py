@@ -20,6 +20,8 @@ _NO_DECAY = [r"bias", r"layernorm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)", r"_norm
 def make_optimizer(adapted: AdaptedModel, training: TrainingSpec) -> torch.optim.Optimizer:
     """AdamW or Adafactor over the trained parameters, each part of a stack at its own rate.
 
+    Each group of parameters names the part it belongs to (`part`).
+
     Adafactor takes the rate as given (Lester et al. 2021), or as a share of each matrix's RMS.
     """
     decayed = set(get_parameter_names(adapted.model, [nn.LayerNorm], _NO_DECAY))
@@ -34,6 +36,7 @@ def make_optimizer(adapted: AdaptedModel, training: TrainingSpec) -> torch.optim
             groups.append(
                 {
                     "params": parameters,
+                    "part": spec.kind,
                     "lr": spec.learning_rate,
                     "weight_decay": weight_decay if decays else 0.0,
                     "scale_parameter": spec.scale_parameter,

@@ -135,8 +135,9 @@ class Prepared(NamedTuple):
         )
 
     def train_batch(self, size: int) -> dict[str, torch.Tensor]:
-        """The longest training rows, so many of them."""
-        rows = sorted(self.data.encoded["train"], key=lambda row: -len(row.input_ids))[:size]
+        """The longest training rows, so many of them; test rows where nothing is trained."""
+        rows = self.data.encoded["train"] or self.data.encoded["test"]
+        rows = sorted(rows, key=lambda row: -len(row.input_ids))[:size]
         return collate(
             rows,
             prompt_ids=self.adapted.prompt_ids,

@@ -82,6 +82,16 @@ def _check_fits(folder: Path, config: T5Config, pieces: dict[str, int]) -> None:
         )
 
 
+def unknown_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """Return the ids that stand for what a tokenizer has no piece for; none for bytes."""
+    model = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
+    token = getattr(model, "unk_token", None)
+    named = None if token is None else tokenizer.convert_tokens_to_ids(token)
+    found = {tokenizer.unk_token_id, named, getattr(model, "unk_id", None)}
+    known = found - {None, tokenizer.eos_token_id, tokenizer.pad_token_id}
+    return tuple(sorted(known))
+
+
 def tokenizer_key(tokenizer: PreTrainedTokenizerBase) -> str:
     """Return a text that is equal for tokenizers that make the same of every text."""
     backend = getattr(tokenizer, "backend_tokenizer", None)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from tuneoff.stats.health.compared import no_effect, worse_than_baseline, worse_than_untouched
 from tuneoff.stats.health.curves import contradictory, diverged, overfitted, undertrained
-from tuneoff.stats.health.exposure import cut_off, leaked, seen_before
+from tuneoff.stats.health.exposure import cut_off, leaked, seen_before, unknown_pieces
 from tuneoff.stats.health.finding import Finding, RunEvidence
 from tuneoff.stats.health.spread import accuracy_is_majority_share, collapsed
 
@@ -19,6 +19,7 @@ RULES: tuple[Callable[[RunEvidence], Finding | None], ...] = (
     undertrained,
     overfitted,
     cut_off,
+    unknown_pieces,
     leaked,
     seen_before,
 )

@@ -66,6 +66,29 @@ def cut_share(run: RunEvidence) -> float | None:
     return float(without_end[known].mean())
 
 
+UNKNOWN_SHARE = 0.01
+"""Share of unknown pieces that is worth a word: text in a tokenizer's own languages has far fewer."""
+
+
+def unknown_pieces(run: RunEvidence) -> Finding | None:
+    """More than a few pieces of a split stand for text that the tokenizer cannot write."""
+    if run.record.data is None:
+        return None
+    splits: tuple[SplitName, ...] = ("train", "validation", "test") if run.trained else ("test",)
+    shares = []
+    for name in splits:
+        split: SplitReport = getattr(run.record.data, name)
+        if split.pieces and split.unknown_pieces and split.unknown_pieces > UNKNOWN_SHARE * split.pieces:
+            shares.append(f"{split.unknown_pieces / split.pieces:.1%} of the {name} pieces")
+    if not shares:
+        return None
+    return Finding(
+        "unknown pieces",
+        f"{', '.join(shares)} are unknown to the tokenizer: the model does not see what stands there; use a "
+        "model whose tokenizer knows the language",
+    )
+
+
 def leaked(run: RunEvidence) -> Finding | None:
     """Test rows whose input also occurs in train, for a method that trains."""
     if run.record.data is None or not run.trained:

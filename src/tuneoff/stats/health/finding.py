@@ -20,6 +20,7 @@ Verdict = Literal[
     "undertrained",
     "overfitted",
     "cut off",
+    "unknown pieces",
     "contaminated",
 ]
 Severity = Literal["ill", "note"]
@@ -34,6 +35,7 @@ SEVERITY: Mapping[Verdict, Severity] = {
     "undertrained": "note",
     "overfitted": "note",
     "cut off": "note",
+    "unknown pieces": "note",
     "contaminated": "note",
 }
 """`ill`: the number must not be used as a result of the method. `note`: it is read with care."""
