@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import datasets
 import pyarrow
@@ -41,14 +42,17 @@ else:
 """
 
 
-def _write(folder: Path, splits: Sequence[str], *, word: str) -> Path:
-    """A data set folder with a class label column, two rows a split."""
+def _write(folder: Path, splits: Sequence[str], *, word: str, hidden: str | None = None) -> Path:
+    """A data set folder with a class label column, two rows a split; the labels of a hidden one are -1."""
     features = datasets.Features(
         {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["bad", "good"])}
     )
     (folder / "data").mkdir(parents=True)
     for split in splits:
-        rows = {"text": [f"{word} {split} {row}" for row in range(2)], "label": [0, 1]}
+        rows = {
+            "text": [f"{word} {split} {row}" for row in range(2)],
+            "label": [-1, -1] if split == hidden else [0, 1],
+        }
         table = pyarrow.table(rows).cast(features.arrow_schema)
         pyarrow.parquet.write_table(table, folder / "data" / f"{split}-00000-of-00001.parquet")
     return folder
@@ -63,13 +67,14 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackHub]:
         "org/moving": _write(root / "moving", three, word="first"),
         "org/unsplit": _write(root / "unsplit", ("train",), word="only"),
         "org/dev": _write(root / "dev", ("train", "dev", "test"), word="some"),
+        "org/hidden": _write(root / "hidden", three, word="some", hidden="test"),
         "org/gated": _write(root / "gated", three, word="secret"),
     }
     with LoopbackHub(datasets=folders, gated={"org/gated"}) as hub:
         yield hub
 
 
-def _load(environment: dict[str, str], folder: Path, **source: str) -> dict[str, object]:
+def _load(environment: dict[str, str], folder: Path, **source: Any) -> dict[str, object]:
     task = classification(HubSource(**source)).model_dump_json()
     command = [sys.executable, "-c", _LOAD, task]
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=120)
@@ -104,6 +109,16 @@ def test_a_development_split_is_the_validation_split(hub: LoopbackHub, tmp_path:
     assert len(told["validation"]) == 2  # type: ignore[arg-type]
 
 
+def test_a_validation_split_can_be_the_test_split(hub: LoopbackHub, tmp_path: Path) -> None:
+    hidden = _load(hub.environment(tmp_path), tmp_path, hub="org/hidden")
+    told = _load(hub.environment(tmp_path), tmp_path, hub="org/hidden", splits={"test": "validation"})
+    assert "answers are hidden; test on the validation split, with source: {hub: org/hidden, splits: " in str(
+        hidden["error"]
+    )
+    assert told["carved"] is True
+    assert told["test"] == ["some validation 0", "some validation 1"]
+
+
 @pytest.mark.parametrize(
     ("source", "rule"),
     [
@@ -132,6 +147,12 @@ def test_a_hub_that_is_not_there_is_told_within_seconds(tmp_path: Path) -> None:
     assert time.monotonic() - start < 15
     assert f"at {endpoint} is not (ConnectError" in told
     assert "HF_ENDPOINT" in told
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a\0b"])
+def test_a_name_that_no_system_takes_for_a_path_is_one_message(name: str) -> None:
+    with pytest.raises(DataError, match=r"must exist, but .* has none with the id"):
+        load_task(classification(HubSource(hub=name)))
 
 
 def test_a_local_path_is_no_hub_id(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -160,17 +161,19 @@ def _closing_quote(text: str, start: int, stop: int) -> int | None:
 
 
 def _table(path: Path, rows: Callable[[], Iterator[_Row]], columns: Sequence[str], separator: str) -> Table:
-    loose = functools.cache(lambda: _loose_columns(rows()))
     body = rows()
     header = next(body)
-    _check_lines(path, header, header.lines[0].count(separator) + 1, separator, lambda: frozenset())
     names = header.cells
+    end = _end(header.lines[0])
+    _Shape(path, separator, header.lines[0].count(separator) + 1, end, rows).check(header)
+    shape = _Shape(path, separator, len(names), end, rows)
     wanted = {column: names.index(column) for column in columns if column in names}
     records: list[Record] = []
     if len(wanted) < len(set(columns)):
         return Table(str(path), tuple(names), (), _remark(header, columns, separator))
     for row in body:
-        _check_lines(path, row, len(names), separator, loose)
+        if len(row.lines) > 1:
+            shape.check(row)
         if len(row.cells) != len(names):
             raise DataError(
                 f"every row must have as many cells as the header, but '{path}' has {len(row.cells)} "
@@ -206,47 +209,69 @@ def _remark(header: _Row, columns: Sequence[str], separator: str) -> str:
     )
 
 
-def _check_lines(
-    path: Path, row: _Row, width: int, separator: str, loose: Callable[[], frozenset[int]]
-) -> None:
-    """Refuses a row of several lines most of which would be rows of `width` cells by themselves."""
-    count = len(row.lines)
-    if count == 1 or width == 1:
-        return
-    if sum(_is_row(line, width, separator, loose) for line in row.lines) < _ROW_LINES_SHARE * count:
-        return
-    last = row.first + count - 1
-    example = shown(row.lines[0].strip("\r\n"))
-    raise DataError(
-        f"a quoted cell must not look like rows, but in '{path}' one runs from line {row.first} to line "
-        f"{last} over lines of {width} cells each ({example}, ...), as stray quotes make it. If they are "
-        f"rows, remove the stray quotes in lines {row.first} and {last}, or quote those cells whole and "
-        "double the quotes inside; if it is one cell, write the data as .jsonl"
-    )
+@dataclass(frozen=True)
+class _Shape:
+    """What a row of a file looks like, to find rows inside of quoted cells."""
 
+    path: Path
+    separator: str
+    width: int
+    """Cells in a row."""
+    line_end: str
+    rows: Callable[[], Iterator[_Row]]
 
-def _is_row(line: str, width: int, separator: str, loose: Callable[[], frozenset[int]]) -> bool:
-    """Whether a line has the separators of a row.
+    def check(self, row: _Row) -> None:
+        """Refuse a row of several lines most of which would be rows by themselves.
 
-    Tabs that indent a line do not count, nor does a comma that a blank or the line's end follows (as in
-    prose) or a semicolon that is a smiley, except in a column whose cells begin so elsewhere in the file.
-    """
-    mark = re.escape(separator)
-    bare = re.sub(rf'(?:^|(?<={mark}))"(?:[^"]|"")*"(?={mark}|$)', "Q", line.strip("\r\n"))
-    if separator == "\t":
-        return bare.lstrip("\t").count("\t") == width - 1
-    found = [match.start() for match in re.finditer(mark, bare)]
-    soft = {column for column, at in enumerate(found, start=1) if _SOFT.match(bare, at + 1)}
-    return len(found) - len(soft) == width - 1 or (len(found) == width - 1 and soft <= loose())
+        They are none if they end otherwise than the file's rows: with a bare line feed, for instance, where
+        rows end with carriage return and line feed.
+        """
+        inner = {_end(line) for line in row.lines[:-1]}
+        if not inner or self.width == 1 or (self.line_end not in inner and _end(row.lines[-1]) not in inner):
+            return
+        lines = [line for line in row.lines if line.strip() not in ("", '"')]
+        found = sum(map(self._is_row, lines))
+        if len(lines) < 2 or found < _ROW_LINES_SHARE * len(lines):
+            return
+        last = row.first + len(row.lines) - 1
+        example = shown(lines[0].strip("\r\n"))
+        raise DataError(
+            f"a quoted cell must not look like rows, but in '{self.path}' one runs from line {row.first} to "
+            f"line {last} over lines of {self.width} cells each ({example}, ...), as stray "
+            f"quotes make it. If they are rows, remove the stray quotes in lines {row.first} and {last}, or "
+            "quote those cells whole and double the quotes inside; if it is one cell, write the data as "
+            ".jsonl"
+        )
+
+    def _is_row(self, line: str) -> bool:
+        """Whether a line has the separators of a row.
+
+        Tabs that indent a line do not count, nor does a comma that a blank or the line's end follows (as
+        in prose) or a semicolon that is a smiley, except in a column whose cells begin so elsewhere in the
+        file.
+        """
+        mark = re.escape(self.separator)
+        bare = re.sub(rf'(?:^|(?<={mark}))"(?:[^"]|"")*"(?={mark}|$)', "Q", line.strip("\r\n"))
+        if self.separator == "\t":
+            return bare.lstrip("\t").count("\t") == self.width - 1
+        found = [match.start() for match in re.finditer(mark, bare)]
+        soft = {column for column, at in enumerate(found, start=1) if _SOFT.match(bare, at + 1)}
+        if len(found) - len(soft) == self.width - 1:
+            return True
+        return len(found) == self.width - 1 and soft <= self._loose_columns
+
+    @functools.cached_property
+    def _loose_columns(self) -> frozenset[int]:
+        """Columns after the first of which a tenth of the cells or more are empty or begin with a blank."""
+        soft, total = Counter[int](), 0
+        for row in self.rows():
+            total += 1
+            soft.update(column for column, cell in enumerate(row.cells) if column and not cell[:1].strip())
+        return frozenset(column for column, count in soft.items() if count >= _LOOSE_SHARE * total)
 
 
 _SOFT = re.compile(r"\s|$|-?\)")
 
 
-def _loose_columns(rows: Iterator[_Row]) -> frozenset[int]:
-    """Columns (the first one aside) of which a tenth of the cells or more are empty or begin with a blank."""
-    soft, total = Counter[int](), 0
-    for row in rows:
-        total += 1
-        soft.update(column for column, cell in enumerate(row.cells) if column and not cell[:1].strip())
-    return frozenset(column for column, count in soft.items() if count >= _LOOSE_SHARE * total)
+def _end(line: str) -> str:
+    return line[len(line.rstrip("\r\n")) :]

@@ -1,0 +1,174 @@
+"""Tables in delimited text against what wrote them: Python's csv module, pandas, and people."""
+
+import csv
+import io
+from pathlib import Path
+
+import pandas
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tuneoff.errors import DataError
+from tuneoff.tasks.delimited import read_delimited
+
+CSV, TSV = ",", "\t"
+PLAIN = st.text("ab;'é\u2028", min_size=1, max_size=5)
+ROUGH = st.text('ab ,\t\n"', max_size=8)
+SEPARATORS = st.sampled_from([CSV, TSV])
+QUOTING = st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
+
+
+def _read(text: str, separator: str, width: int = 2) -> list[list[str]]:
+    columns = [f"c{column}" for column in range(width)]
+    path = Path("data.tsv" if separator == TSV else "data.csv")
+    table = read_delimited(path, text, columns, separator=separator)
+    if set(columns) - set(table.columns):
+        raise DataError("the header is damaged")
+    return [[str(record.cells[column]) for column in columns] for record in table.records]
+
+
+@st.composite
+def _tables(draw: st.DrawFn, cells: st.SearchStrategy[str]) -> list[list[str]]:
+    """Two to four columns, up to six rows."""
+    width = draw(st.integers(2, 4))
+    return draw(st.lists(st.lists(cells, min_size=width, max_size=width), min_size=1, max_size=6))
+
+
+def _header(rows: list[list[str]]) -> list[str]:
+    return [f"c{column}" for column in range(len(rows[0]))]
+
+
+def _written(rows: list[list[str]], separator: str, quoting: int, end: str) -> str:
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, delimiter=separator, quoting=quoting, lineterminator=end)  # type: ignore[arg-type]
+    writer.writerows([_header(rows), *rows])
+    return buffer.getvalue()
+
+
+@given(_tables(ROUGH), SEPARATORS, QUOTING, st.sampled_from(["\n", "\r\n"]))
+def test_what_the_csv_module_writes_is_read_back_or_refused_as_lines_like_rows(
+    rows: list[list[str]], separator: str, quoting: int, end: str
+) -> None:
+    text = _written(rows, separator, quoting, end)
+    try:
+        assert _read(text, separator, len(rows[0])) == rows
+    except DataError as error:
+        assert "must not look like rows" in str(error)
+        assert end == "\n"
+        assert any(separator in cell and "\n" in cell for row in rows for cell in row) or any(
+            sum("\n" in cell for cell in row) > 1 for row in rows
+        )
+
+
+@given(_tables(st.text('ab "', max_size=8)), SEPARATORS, QUOTING)
+def test_what_pandas_writes_is_read_back(rows: list[list[str]], separator: str, quoting: int) -> None:
+    frame = pandas.DataFrame(rows, columns=_header(rows))
+    text = frame.to_csv(index=False, sep=separator, quoting=quoting)  # type: ignore[call-overload]
+    assert _read(text, separator, len(rows[0])) == rows
+
+
+@given(_tables(PLAIN), SEPARATORS)
+def test_what_pandas_writes_without_quotes_is_read_back(rows: list[list[str]], separator: str) -> None:
+    frame = pandas.DataFrame(rows, columns=_header(rows))
+    text = frame.to_csv(index=False, sep=separator, quoting=csv.QUOTE_NONE)
+    assert _read(text, separator, len(rows[0])) == rows
+
+
+@given(
+    _tables(PLAIN),
+    SEPARATORS,
+    st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    st.lists(st.integers(0, 10_000), min_size=1, max_size=4),
+)
+def test_stray_quotes_lose_no_row_in_silence(
+    rows: list[list[str]], separator: str, quoting: int, places: list[int]
+) -> None:
+    text = _written(rows, separator, quoting, "\n")
+    for place in places:
+        at = place % (len(text) + 1)
+        text = f'{text[:at]}"{text[at:]}'
+    try:
+        read = _read(text, separator, len(rows[0]))
+    except DataError:
+        return
+    assert len(read) == len(rows)
+
+
+@given(st.lists(st.text("ab\"' ", max_size=6).filter(str.strip), min_size=1, max_size=6))
+def test_quotes_in_tab_separated_text_stay_or_enclose_a_cell(texts: list[str]) -> None:
+    lines = ["c0\tc1", *(f"{text}\tx" for text in texts)]
+    try:
+        read = [text for text, _ in _read("\n".join(lines), TSV)]
+    except DataError as error:
+        assert "must not look like rows" in str(error)
+        return
+    assert len(read) == len(texts)
+    for cell, text in zip(read, texts, strict=True):
+        enclosed = text[1:-1].replace('""', "") if len(text) > 1 and text[0] == text[-1] == '"' else None
+        proper = enclosed is not None and '"' not in enclosed
+        assert cell == (text[1:-1].replace('""', '"') if proper else text)
+
+
+@pytest.mark.parametrize("separator", [CSV, TSV])
+def test_stray_quotes_around_rows_are_refused_with_their_lines(separator: str) -> None:
+    rows = ["c0,c1", "x,0", '"a,1', "b,0", 'c",1', "d,0"]
+    with pytest.raises(DataError, match=r"runs from line 3 to line 5 over lines of 2 cells each") as caught:
+        _read("\n".join(rows).replace(",", separator), separator)
+    assert "remove the stray quotes in lines 3 and 5" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["1,a", '0,"b', "1,c", '0,d"'],
+        ["a, 1", '"b, 0', "c, 1", 'd", 0'],
+        ['"well, yes,1', "no,0", 'it is, I think",1'],
+        ['"a,1', "", 'b",0'],
+        ["a,1", '"b,0', "c,1", '"'],
+    ],
+    ids=["answer first", "blank after comma", "prose with commas", "empty line", "quote alone"],
+)
+def test_rows_between_stray_quotes_are_seen_in_csv_as_people_write_it(lines: list[str]) -> None:
+    with pytest.raises(DataError, match=r"must not look like rows|must have as many cells"):
+        _read("\n".join(["c0,c1", *lines]), CSV)
+
+
+def test_a_literal_quote_elsewhere_shows_that_the_quotes_of_a_tsv_file_are_literal() -> None:
+    text = 'c0\tc1\n"a\t1\nb\t0\nc"\t1\nsaid "d"\t0\n'
+    assert _read(text, TSV) == [['"a', "1"], ["b", "0"], ['c"', "1"], ['said "d"', "0"]]
+
+
+def test_a_quote_without_a_partner_is_literal_in_tsv_and_an_error_in_csv() -> None:
+    assert _read('c0\tc1\n"a\t1\nb\t0\n', TSV) == [['"a', "1"], ["b", "0"]]
+    with pytest.raises(DataError, match=r"must have matching quotes, but 'data\.csv' .* row from line 2"):
+        _read('c0,c1\n"a,1\nb,0\n', CSV)
+
+
+@pytest.mark.parametrize(
+    ("separator", "cell"),
+    [
+        (CSV, "Ann: Hi, are you there?\nBob: Yes, I am.\nAnn: Good, see you"),
+        (CSV, "Ann: ok,ok\nBob: fine\nAnn: bye"),
+        (CSV, "The woods are lovely,\nBut I have promises to keep,\nAnd miles to go"),
+        (TSV, "def double(x):\n\treturn 2 * x"),
+        (TSV, "for x in y:\n\tif x:\n\t\tprint(x)"),
+        (TSV, "Ann: Hi\nBob: Hello\nAnn: Bye\n"),
+    ],
+    ids=["dialogue", "comma without blank", "verse", "code", "indented twice", "turns"],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_texts_of_several_lines_are_read_whole(separator: str, cell: str, first: bool) -> None:
+    rows = [[cell, "x"] if first else ["x", cell]] * 3
+    assert _read(_written(rows, separator, csv.QUOTE_MINIMAL, "\n"), separator) == rows
+    assert _read(_written(rows, separator, csv.QUOTE_ALL, "\n"), separator) == rows
+
+
+def test_lines_that_end_otherwise_than_rows_are_no_rows() -> None:
+    rows = [["a,1\nb,0\nc", "1"]]
+    assert _read(_written(rows, CSV, csv.QUOTE_MINIMAL, "\r\n"), CSV) == rows
+
+
+def test_a_row_of_the_wrong_width_is_named_with_the_lines_of_its_quoted_cell() -> None:
+    with pytest.raises(DataError, match=r"has 1 instead of 2 at line 2 \(a quoted cell runs on to line 3\)"):
+        _read('c0,c1\n"a\nb"\nc,1\n', CSV)
