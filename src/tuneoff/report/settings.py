@@ -154,10 +154,10 @@ def _ranges(reports: list[SplitReport]) -> list[str]:
 
 
 def _range(values: Iterable[int | None]) -> str:
-    values = tuple(value for value in values if value is not None)
-    if not values:
+    known = [value for value in values if value is not None]
+    if not known:
         return ABSENT
-    low, high = count(min(values)), count(max(values))
+    low, high = count(min(known)), count(max(known))
     return low if low == high else f"{low} to {high}"
 
 

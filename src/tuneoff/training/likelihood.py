@@ -95,7 +95,7 @@ def label_losses(model: T5ForConditionalGeneration, states: Tensor, mask: Tensor
     hidden = decode(model, start, states, mask, cache)[:, 0]
     losses = -logits(model, hidden).log_softmax(dim=1)[:, labels[:, 0]]  # [B, C]
     size = max(1, PART // (rows * max(length, _TOKEN_COST * labels.shape[1])))
-    parts = labels.split(size)
+    parts = torch.split(labels, size)
     rest = []
     for part in parts:
         # a decoder's call adds to its cache: all parts but a single one need a copy

@@ -162,7 +162,7 @@ class Optimise:
         self.seconds += time.perf_counter() - started
         if len(rates) > 1:
             return _Outcome(loss, None, rates, norm)
-        return _Outcome(loss, *rates.values(), None, norm)
+        return _Outcome(loss, next(iter(rates.values())), None, norm)
 
     def _backward(self, window: Window) -> float:
         """The mean loss over all target tokens of the window, whatever batch they are in."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -80,7 +81,7 @@ def _tensors(files: Iterable[Path], wanted: Iterable[str]) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for path in files:
         with reading(path):
-            file = safe_open(path, framework="pt")
+            file: Any = safe_open(path, framework="pt")
             names = set(wanted).intersection(file.keys())
         for name in names:
             with reading(path):
