@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
+from sklearn.metrics import f1_score
 
 from tasks.specs import LABELS, classification, labelled, summarization, written
 from tuneoff.tasks import match_label, score, score_rows
@@ -37,10 +38,26 @@ def test_free_answers_count_the_invalid_ones() -> None:
     assert score(classification(scoring="generate"), TRUTH, ANSWERS)["eval_invalid"] == 1 / 8
 
 
-def test_more_than_two_labels_have_no_positive_f1_and_an_absent_one_counts_as_zero() -> None:
+def test_more_than_two_labels_have_no_positive_f1_and_an_absent_one_does_not_count() -> None:
     spec = classification(labels={"a": "A", "b": "B", "c": "C"})
     scores = score(spec, labelled("a", "a", "b"), ["a", "a", "b"])
-    assert scores == pytest.approx({"eval_accuracy": 1.0, "eval_f1_macro": 2 / 3})
+    assert scores == pytest.approx({"eval_accuracy": 1.0, "eval_f1_macro": 1.0})
+
+
+_THREE = st.sampled_from("abc")
+
+
+@given(st.lists(st.tuples(_THREE, _THREE), min_size=1, max_size=12))
+def test_macro_f1_is_that_of_scikit_learn(pairs: list[tuple[str, str]]) -> None:
+    truth, answers = zip(*pairs, strict=True)
+    spec = classification(labels={label: label.upper() for label in "abcd"})
+    expected = f1_score(truth, answers, average="macro")
+    assert score(spec, labelled(*truth), answers)["eval_f1_macro"] == pytest.approx(expected)
+
+
+def test_invalid_answers_are_no_label_of_their_own() -> None:
+    scores = score(classification(scoring="generate"), labelled("0", "1", "1"), ["0", "1", None])
+    assert scores["eval_f1_macro"] == pytest.approx((1 + 2 / 3) / 2)
 
 
 def test_only_invalid_answers_score_zero() -> None:
@@ -202,3 +219,9 @@ def test_a_generated_text_names_a_label_or_none(text: str, value: str | None) ->
 def test_a_label_with_a_stop_is_told_from_one_without() -> None:
     labels = {"a": "yes", "b": "yes!"}
     assert [match_label(text, labels) for text in ("yes", "Yes!", "yes.")] == ["a", "b", "a"]
+
+
+def test_a_label_may_be_generated_as_its_pieces_are_joined() -> None:
+    labels, generated = {"a": "non-toxic", "b": "toxic"}, {"a": "non - toxic", "b": "toxic"}
+    texts = ("Non - toxic .", "non-toxic", "toxic", "- toxic")
+    assert [match_label(text, generated, labels) for text in texts] == ["a", "a", "b", None]

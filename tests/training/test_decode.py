@@ -7,12 +7,14 @@ import torch
 from models import END, batch, tiny_t5
 from swallowing import ctrl_c_that_is_swallowed
 from test_prompt import word_tokenizer
+from tuneoff.errors import DataError
 from tuneoff.interrupts import interrupts_kept
 from tuneoff.methods import attach
 from tuneoff.spec import ClassificationSpec, NoneSpec, PrefixSpec, PromptSpec, StackSpec, SummarizationSpec
 from tuneoff.tasks import Example
 from tuneoff.training import Decoder, encode, likelihood
 from tuneoff.training.artifacts import scores_of, write_predictions
+from tuneoff.training.decode import check_labels
 
 SOURCE = {"builtin": "reviews"}
 LABELS = {"a": "w5", "b": "w6 w7 w8", "c": "w9 w5"}
@@ -250,3 +252,75 @@ def test_answers_end_behind_a_ctrl_c_that_was_swallowed():
         ctrl_c_that_is_swallowed()
         decoder(summarization()).answers(encoded(examples()))
         pytest.fail("all rows were answered")
+
+
+def wordpiece_tokenizer():
+    """A tokenizer that takes words and signs apart, knows few of them, and joins all by spaces."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    words = ["<pad>", "</s>", "<unk>", "non", "-", "toxic", "good", "!", "very"]
+    backend = Tokenizer(models.WordLevel({word: id for id, word in enumerate(words)}, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    backend.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    )
+
+
+def test_a_generated_label_is_read_as_its_pieces_are_joined():
+    task = classification(labels={"a": "non-toxic", "b": "toxic"}, scoring="generate")
+    read = decoder(task)._replace(tokenizer=wordpiece_tokenizer())
+    ids = read.tokenizer("non-toxic")["input_ids"]
+    assert read.tokenizer.decode(ids, skip_special_tokens=True) == "non - toxic"
+
+    class Writes(Decoder):
+        def _generated(self, states, mask, known):
+            return torch.tensor([ids] * len(states))
+
+    answers = Writes(*read).answers(encoded(examples()))
+    assert {answer.prediction for answer in answers} == {"a"}
+
+
+BOTH = pytest.mark.parametrize("scoring", ["likelihood", "generate"])
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ({"a": "😀", "b": "😡"}, "it makes the same pieces of '😀' and '😡'"),
+        ({"a": "好", "b": "good", "c": "坏"}, "it makes the same pieces of '好' and '坏'"),
+        ({"a": "non-toxic", "b": "non - toxic"}, "the same pieces of 'non-toxic' and 'non - toxic'"),
+        ({"a": "good", "b": " "}, r"' ' \(of 'b'\) has none; give it another text"),
+        ({"a": "good", "b": "non - non - non - toxic"}, "max_target_length=6 tokens, .* has 8"),
+    ],
+)
+def test_labels_that_no_model_can_tell_apart_are_refused(labels, told, scoring):
+    task = classification(labels=labels, scoring=scoring, max_target_length=6)
+    with pytest.raises(DataError, match=told):
+        check_labels(task, wordpiece_tokenizer())
+
+
+@BOTH
+def test_a_label_may_begin_as_another_does(scoring):
+    labels = {"a": "good", "b": "good good", "c": "very good", "d": "good!"}
+    check_labels(classification(labels=labels, scoring=scoring), wordpiece_tokenizer())
+
+
+def test_a_label_may_not_begin_as_another_does_where_no_end_is_marked():
+    with pytest.raises(DataError, match="'w6' and 'w6 w7' begin alike"):
+        check_labels(classification(labels={"a": "w6 w7", "b": "w6"}), word_tokenizer())
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ({"a": "good", "b": "good 好"}, "'good 好' reads as 'good'"),
+        ({"a": "好", "b": "good"}, "'好' reads as nothing"),
+    ],
+)
+def test_generated_labels_must_differ_in_what_is_written(labels, told):
+    check_labels(classification(labels=labels), wordpiece_tokenizer())
+    with pytest.raises(DataError, match=f"{told}.*, or take scoring: likelihood"):
+        check_labels(classification(labels=labels, scoring="generate"), wordpiece_tokenizer())

@@ -37,7 +37,7 @@ def load_study(study: str, *, overrides: Iterable[str] = ()) -> StudySpec:
     """
     text, where, folder = _read(study)
     try:
-        data = parse_yaml(text)
+        data, written = parse_yaml(text), parse_yaml(text, _WrittenLoader)
     except ValueError as error:
         raise StudyError(f"a study must be valid YAML: {where}: {error}") from error
     if not isinstance(data, dict):
@@ -46,6 +46,8 @@ def load_study(study: str, *, overrides: Iterable[str] = ()) -> StudySpec:
     data.pop("inputs", None)  # stands in the study of an output folder, see tuneoff.spec.results
     for override in overrides:
         _apply(data, override)
+        _apply(written, override, _WrittenLoader)
+    _take_labels(data, written)
     _anchor_paths(data, folder)
     try:
         spec = StudySpec.model_validate_json(json.dumps(data))
@@ -101,26 +103,40 @@ def dump_study(study: StudySpec, *, head: Mapping[str, Any] = MappingProxyType({
 
 
 _TAG = "tag:yaml.org,2002:"
+_NOT_RESOLVED = ("bool", "timestamp", "value")
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2 scalars (`1e-4` is a number, `no` is a word), and no key twice."""
+    """YAML 1.2 scalars (`1e-4` is a number, `no`, `=` and dates are text), and no key twice."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != f"{_TAG}bool"]
+        first: [(tag, pattern) for tag, pattern in resolvers if tag.removeprefix(_TAG) not in _NOT_RESOLVED]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [
-            str(self.construct_object(key, deep=deep)) for key, _ in node.value if key.tag != f"{_TAG}merge"
-        ]
+        keys = [str(key.value) for key, _ in node.value if key.tag != f"{_TAG}merge"]
         for key in keys:
             if keys.count(key) > 1:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"a key must stand once, but '{key}' stands twice", node.start_mark
                 )
+        self.flatten_mapping(node)
+        node.value = [(_as_written(key), value) for key, value in node.value]
         return super().construct_mapping(node, deep)
+
+
+class _WrittenLoader(_Loader):
+    """Every value as the text that stands in the file: `1.0`, `True`, `01`, `null`."""
+
+    yaml_implicit_resolvers = {"<": _Loader.yaml_implicit_resolvers["<"]}  # noqa: RUF012
+
+
+def _as_written(key: yaml.Node) -> yaml.Node:
+    """A mapping's key as text: YAML would make 1 of `01`, 90 of `1:30`, and null of `null`."""
+    if not isinstance(key, yaml.ScalarNode) or not key.tag.startswith(_TAG):
+        return key
+    return yaml.ScalarNode(f"{_TAG}str", key.value, key.start_mark, key.end_mark)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -136,18 +152,20 @@ _Dumper.add_representer(str, _Dumper.represent_str)
 _FLOAT = re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$")
 _BOOL = re.compile(r"^(true|True|TRUE|false|False|FALSE)$")
 _Loader.add_implicit_resolver(f"{_TAG}bool", _BOOL, list("tTfF"))
+# `<<` where no key stands
+_Loader.add_constructor(f"{_TAG}merge", _Loader.construct_yaml_str)
 for _yaml in (_Loader, _Dumper):
     _yaml.add_implicit_resolver(f"{_TAG}float", _FLOAT, list("-+0123456789."))
 
 
-def parse_yaml(text: str) -> Any:
-    """What a YAML text says, as JSON has it: keys are text, and so is what JSON has no type for.
+def parse_yaml(text: str, loader: type[yaml.SafeLoader] = _Loader) -> Any:
+    """What a YAML text says, as JSON has it: keys are text as written, and so is what JSON has no type for.
 
     Raises:
         ValueError: not YAML, or not a tree.
     """
     try:
-        return json.loads(json.dumps(yaml.load(text, Loader=_Loader), default=str))
+        return json.loads(json.dumps(yaml.load(text, Loader=loader), default=str))
     except (yaml.YAMLError, TypeError, RecursionError) as error:
         raise ValueError(str(error)) from error
 
@@ -167,7 +185,7 @@ def _read(study: str) -> tuple[str, str, Path]:
     )
 
 
-def _apply(data: dict[str, Any], override: str) -> None:
+def _apply(data: dict[str, Any], override: str, loader: type[yaml.SafeLoader] = _Loader) -> None:
     path, separator, text = override.partition("=")
     if not separator or not path:
         raise StudyError(f"an override has the form path=value, but got '{override}' (--set seeds=[0,1])")
@@ -179,9 +197,18 @@ def _apply(data: dict[str, Any], override: str) -> None:
                 f"an override's path must lead through mappings, but '{parent}' in '{path}' is a value"
             )
     try:
-        data[last] = parse_yaml(text)
+        data[last] = parse_yaml(text, loader)
     except ValueError as error:
         raise StudyError(f"an override's value must be valid YAML, but got '{override}'") from error
+
+
+def _take_labels(data: dict[str, Any], written: dict[str, Any]) -> None:
+    """Takes the labels of all tasks, and the positive ones, as they are written."""
+    tasks = data.get("tasks")
+    for name, task in tasks.items() if isinstance(tasks, dict) else ():
+        for key in ("labels", "positive"):
+            if isinstance(task, dict) and task.get(key) is not None:
+                task[key] = written["tasks"][name][key]
 
 
 def _anchor_paths(data: dict[str, Any], folder: Path) -> None:

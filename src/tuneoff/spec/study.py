@@ -140,7 +140,8 @@ class ClassificationSpec(TaskSpec):
 
     kind: Literal["classification"]
     labels: Annotated[dict[str, Annotated[str, Field(min_length=1)]], Field(min_length=2)]
-    """From the value in the target column to the text that the model answers with."""
+    """From the value in the target column to the text that the model answers with, both as written in the
+    file; a list stands for texts that are the values themselves."""
     positive: str | None = None
     """With two labels, the value whose F1 is `eval_f1`; by default the last one listed."""
     scoring: Literal["likelihood", "generate"] = "likelihood"
@@ -151,13 +152,24 @@ class ClassificationSpec(TaskSpec):
         """The score that chooses the best checkpoint and is drawn in plots; higher is better."""
         return "eval_accuracy"
 
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _list_is_its_own_texts(cls, labels: Any) -> Any:
+        if not isinstance(labels, list | tuple):
+            return labels
+        if not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
+            raise ValueError(f"a list of labels must hold texts, each once, but got {shown(labels)}")
+        return {label: label for label in labels}
+
     @model_validator(mode="after")
     def _labels_are_distinct(self) -> Self:
         texts = list(self.labels.values())
         if len({text.strip().casefold() for text in texts}) < len(texts):
-            raise ValueError(f"labels must have distinct texts, but got {texts}")
+            raise ValueError(f"labels must have distinct texts, but got {shown(texts)}")
         if self.positive is not None and self.positive not in self.labels:
-            raise ValueError(f"positive must be one of {list(self.labels)}, but got '{self.positive}'")
+            raise ValueError(
+                f"positive must be one of {shown(list(self.labels))}, but got {shown(self.positive)}"
+            )
         return self
 
 

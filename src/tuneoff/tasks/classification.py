@@ -1,8 +1,12 @@
 """Labels: from rows, from generated text, and the scores of chosen ones."""
 
+import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from functools import lru_cache
 
-from tuneoff.errors import DataError
+from tuneoff.errors import DataError, shown
 from tuneoff.spec import ClassificationSpec
 from tuneoff.tasks.examples import Example
 from tuneoff.tasks.table import Row
@@ -11,29 +15,57 @@ _INVALID = -1
 
 
 def label_of(spec: ClassificationSpec, row: Row) -> str:
-    """The value of a row's label.
+    """The value of a row's label: the one of the spec that is written as in the row, else spelled alike.
+
+    Spelled alike are the same decimal number (1, 1.0, 1e0, but not 01) and the same truth value (true, True,
+    TRUE). What two values of the spec are spelled alike with is neither.
 
     Raises:
         DataError: the value is not one of the spec's labels.
     """
-    value = row.cells[spec.target].strip()
-    if value not in spec.labels:
-        raise DataError(
-            f"a label must be one of {list(spec.labels)}, but column '{spec.target}' holds '{value}' at "
-            f"{row.place}; add it to labels or correct the row"
-        )
-    return value
+    cell = row.cells[spec.target]
+    for value in (cell, cell.strip()):
+        if value in spec.labels:
+            return value
+    known = _by_spelling(tuple(spec.labels)).get(spelling(cell), [])
+    if len(known) == 1:
+        return known[0]
+    raise DataError(
+        f"a label must be one of {shown(list(spec.labels))}, but column '{spec.target}' holds {shown(value)} "
+        f"at {row.place}; add it to labels or correct the row"
+    )
 
 
-def match_label(text: str, labels: Mapping[str, str]) -> str | None:
+_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][-+]?[0-9]{1,3})?")
+
+
+def spelling(value: str) -> str | Decimal:
+    """What all spellings of a value have in common."""
+    text = value.strip()
+    if _NUMBER.fullmatch(text):
+        return Decimal(text)
+    return text.lower() if text.lower() in ("true", "false") else text
+
+
+@lru_cache
+def _by_spelling(values: tuple[str, ...]) -> Mapping[str | Decimal, list[str]]:
+    found = defaultdict[str | Decimal, list[str]](list)
+    for value in values:
+        found[spelling(value)].append(value)
+    return dict(found)
+
+
+def match_label(text: str, *labels: Mapping[str, str]) -> str | None:
     """The value of the label that a generated text names, or None.
 
-    Case, surrounding space and then final full stops and exclamation marks do not count.
+    Case, surrounding space and then final full stops and exclamation marks do not count. Several mappings
+    from values to texts are ways to write the same labels, the surest first.
     """
     for plain in (_folded, _without_stop):
-        for value, label in labels.items():
-            if plain(text) == plain(label):
-                return value
+        for texts in labels:
+            for value, label in texts.items():
+                if plain(text) == plain(label):
+                    return value
     return None
 
 
@@ -50,7 +82,8 @@ def classification_scores(
 ) -> dict[str, float]:
     """Accuracy, macro-F1 and, with two labels, the F1 of the positive one; None is a wrong answer.
 
-    Where answers are generated freely, also the share of None.
+    Macro-F1 is the mean over the labels that occur among the rows or the answers, as in scikit-learn. Where
+    answers are generated freely, also the share of None.
     """
     from sklearn.metrics import accuracy_score, f1_score
 
@@ -61,7 +94,8 @@ def classification_scores(
     def f1(labels: list[int]) -> float:
         return float(f1_score(truth, answered, labels=labels, average="macro", zero_division=0))
 
-    scores = {"eval_accuracy": float(accuracy_score(truth, answered)), "eval_f1_macro": f1([*codes.values()])}
+    occurring = sorted({*truth, *answered} - {_INVALID})
+    scores = {"eval_accuracy": float(accuracy_score(truth, answered)), "eval_f1_macro": f1(occurring)}
     if len(codes) == 2:
         scores["eval_f1"] = f1([codes[spec.positive or list(codes)[-1]]])
     if spec.scoring == "generate":

@@ -6,10 +6,10 @@ from typing import NamedTuple, get_args
 
 from transformers import PreTrainedTokenizerBase
 
-from tuneoff.errors import DataError
 from tuneoff.spec import ClassificationSpec, DataReport, NoneSpec, RunSpec, SplitName, SplitReport, Task
 from tuneoff.tasks import Example, TaskData, load_task, train_subset
 from tuneoff.training.batches import Encoded, encode
+from tuneoff.training.decode import check_labels
 from tuneoff.training.seeding import stream_seed
 from tuneoff.training.tokenizer import tokenizer_key, unknown_ids
 
@@ -57,10 +57,11 @@ def run_data(spec: RunSpec, tokenizer: PreTrainedTokenizerBase) -> RunData:
     """The rows that a run trains on and is scored with; no training rows for the untrained model.
 
     Raises:
-        DataError: the source cannot be used, has too few rows, or a label is longer than the limit.
+        DataError: the source cannot be used, has too few rows, or a label is none for this tokenizer.
     """
     task = spec.task
-    _check_labels(task, tokenizer)
+    if isinstance(task, ClassificationSpec):
+        check_labels(task, tokenizer)
     data = _drawn(spec)
     examples: dict[SplitName, tuple[Example, ...]] = {
         "train": data.train,
@@ -122,18 +123,6 @@ def task_data(task: Task) -> TaskData:
     if key not in KNOWN.tasks:
         KNOWN.tasks[key] = load_task(task)
     return KNOWN.tasks[key]
-
-
-def _check_labels(task: Task, tokenizer: PreTrainedTokenizerBase) -> None:
-    if not isinstance(task, ClassificationSpec):
-        return
-    for text in task.labels.values():
-        tokens = len(tokenizer(text)["input_ids"])
-        if tokens > task.max_target_length:
-            raise DataError(
-                f"a label's text must fit into max_target_length={task.max_target_length} tokens, but "
-                f"'{text}' has {tokens}; raise max_target_length or shorten the label"
-            )
 
 
 def _report(

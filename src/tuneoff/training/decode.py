@@ -1,7 +1,8 @@
 """A model's answers to a split: label likelihoods or generated text, with the loss beside them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -14,6 +15,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import BaseModelOutput
 
+from tuneoff.errors import DataError, shown
 from tuneoff.interrupts import raise_if_interrupted
 from tuneoff.methods import AdaptedModel
 from tuneoff.spec import ClassificationSpec, Task
@@ -100,9 +102,10 @@ class Decoder(NamedTuple):
         losses = self._losses(states, mask, targets, known).tolist()
         generated = self._generated(states, mask, known)
         texts = self.tokenizer.batch_decode(generated, skip_special_tokens=True)
+        read = self._reader()
         cut = (generated != self.tokenizer.eos_token_id).all(dim=1).tolist()
         return [
-            Answer(self._read(text.strip()), text.strip(), loss, {}, cut=unended)
+            Answer(read(text.strip()), text.strip(), loss, {}, cut=unended)
             for text, loss, unended in zip(texts, losses, cut, strict=True)
         ]
 
@@ -120,8 +123,13 @@ class Decoder(NamedTuple):
         )
         return found
 
-    def _read(self, text: str) -> str | None:
-        return match_label(text, self.task.labels) if isinstance(self.task, ClassificationSpec) else text
+    def _reader(self) -> Callable[[str], str | None]:
+        """A function from a generated text to its prediction."""
+        task = self.task
+        if not isinstance(task, ClassificationSpec):
+            return lambda text: text
+        generated = generated_labels(self.tokenizer, task)
+        return lambda text: match_label(text, generated, task.labels)
 
     def _losses(self, states: Tensor, mask: Tensor, targets: Tensor, known: EncoderDecoderCache) -> Tensor:
         """Negative log-likelihood of each target: states [N, S, H], targets [N, T] -> [N]."""
@@ -132,8 +140,74 @@ class Decoder(NamedTuple):
 
 def label_ids(tokenizer: PreTrainedTokenizerBase, task: ClassificationSpec) -> Tensor:
     """The ids of each label's text with its end of sequence: [C, T], padded with -100."""
-    rows = [torch.tensor(ids) for ids in tokenizer(list(task.labels.values()))["input_ids"]]
+    rows = [torch.tensor(ids) for ids in _label_pieces(tokenizer, task).values()]
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=IGNORED)
+
+
+def generated_labels(tokenizer: PreTrainedTokenizerBase, task: ClassificationSpec) -> dict[str, str]:
+    """From each label's value to its text as a model writes it, such as "non - toxic" for "non-toxic"."""
+    pieces = _label_pieces(tokenizer, task)
+    texts = tokenizer.batch_decode([*pieces.values()], skip_special_tokens=True)
+    return {value: text.strip() for value, text in zip(pieces, texts, strict=True)}
+
+
+def _label_pieces(tokenizer: PreTrainedTokenizerBase, task: ClassificationSpec) -> dict[str, list[int]]:
+    return dict(zip(task.labels, tokenizer([*task.labels.values()])["input_ids"], strict=True))
+
+
+def check_labels(task: ClassificationSpec, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuses labels that a model with this tokenizer cannot answer with, or cannot tell from one another.
+
+    Raises:
+        DataError: a label has no pieces or more than `max_target_length`, or two have the same ones.
+    """
+    pieces = _label_pieces(tokenizer, task)
+    for value, ids in pieces.items():
+        text = shown(task.labels[value])
+        if ids == tokenizer("")["input_ids"]:
+            raise DataError(
+                f"a label's text must have pieces in the model's tokenizer, but {text} (of {shown(value)}) "
+                f"has none; {_OTHER_TEXT}"
+            )
+        if len(ids) > task.max_target_length:
+            raise DataError(
+                f"a label's text must fit into max_target_length={task.max_target_length} tokens, but {text} "
+                f"has {len(ids)}; raise max_target_length or shorten the label"
+            )
+    _check_distinct(task, pieces)
+    if task.scoring == "generate":
+        _check_readable(task, generated_labels(tokenizer, task))
+
+
+_OTHER_TEXT = "give it another text in labels, in words that the tokenizer knows"
+
+
+def _check_distinct(task: ClassificationSpec, pieces: Mapping[str, list[int]]) -> None:
+    # in this order, what one begins with stands right before it
+    for one, other in pairwise(sorted(pieces, key=pieces.__getitem__)):
+        both = f"{shown(task.labels[one])} and {shown(task.labels[other])}"
+        if pieces[one] == pieces[other]:
+            raise DataError(
+                f"labels must differ in the model's tokenizer, but it makes the same pieces of {both}, so "
+                f"that no model can choose between them; {_OTHER_TEXT}"
+            )
+        if pieces[other][: len(pieces[one])] == pieces[one]:
+            raise DataError(
+                f"a label may be the beginning of another only if the tokenizer marks where a text ends, but "
+                f"this one does not, and {both} begin alike; {_OTHER_TEXT}"
+            )
+
+
+def _check_readable(task: ClassificationSpec, generated: Mapping[str, str]) -> None:
+    for value, text in generated.items():
+        found = match_label(text, generated) if text else None
+        if found != value:
+            rival = shown(task.labels[found]) if found else "nothing"
+            raise DataError(
+                f"generated labels must differ as the model writes them, but {shown(task.labels[value])} "
+                f"reads as {rival}, since it has pieces that are left out of texts; {_OTHER_TEXT}, or take "
+                "scoring: likelihood"
+            )
 
 
 def generation_limits(tokenizer: PreTrainedTokenizerBase, task: Task) -> tuple[int, int]:
