@@ -1,5 +1,6 @@
 """From rows to examples: emptiness, duplicates, overlap, limits and the carved validation split."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -191,3 +192,93 @@ def test_counts_do_not_depend_on_the_order_of_rows(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     other = files(tmp_path / "other", train=train[::-1], validation=test[::-1], test=test[::-1])
     assert _counts(classification(one)) == _counts(classification(other))
+
+
+def _labels_read(folder: Path, cells: Sequence[object], labels: dict[str, str]) -> list[str | None]:
+    rows = [{"text": f"t{number}", "label": cell} for number, cell in enumerate(cells)]
+    data = load_task(classification(files(folder, train=rows, validation=rows, test=rows), labels=labels))
+    return [example.label for example in data.test]
+
+
+@pytest.mark.parametrize(
+    ("cells", "values"),
+    [
+        ([1, 0, 1.0, 0.0, "1", "1.00", " 0 ", "1e0"], ["1", "0"]),
+        ([1, 0.0], ["1.0", "0.0"]),
+        ([True, False, "True", "TRUE", "false"], ["True", "False"]),
+        ([True, "FALSE"], ["true", "false"]),
+        ([-1, 1.0], ["-1", "+1"]),
+        (["01", "1", "1.0", 1, "001"], ["01", "1", "001"]),
+        (["a ", " b"], ["a", " b"]),
+    ],
+)
+def test_a_label_is_known_by_its_spellings(tmp_path: Path, cells: list[object], values: list[str]) -> None:
+    read = _labels_read(tmp_path, cells, {value: f"text {value}" for value in values})
+    assert set(read) == set(values)
+
+
+def test_the_spelling_in_the_study_comes_first(tmp_path: Path) -> None:
+    labels = {"1": "one", "1.0": "one point zero", "true": "small", "True": "large"}
+    assert _labels_read(tmp_path, ["1.0", "1", "True", "true"], labels) == ["1.0", "1", "True", "true"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "values"),
+    [
+        ("1.00", ["1", "1.0"]),
+        ("TRUE", ["True", "true"]),
+        ("01", ["1", "0"]),
+        ("A", ["a", "b"]),
+        ("1", ["true", "0"]),
+    ],
+)
+def test_two_labels_are_never_taken_for_one(tmp_path: Path, cell: str, values: list[str]) -> None:
+    with pytest.raises(DataError, match=rf"must be one of .*, but column 'label' holds '{cell}' at .*line 1"):
+        _labels_read(tmp_path, [cell], dict(zip(values, ("one", "two"), strict=True)))
+
+
+def test_a_prompt_with_the_target_column_is_refused(tmp_path: Path) -> None:
+    source = files(tmp_path, train=_many("a", 4), validation=_many("b", 2), test=_many("c", 2))
+    told = r"but '\{text\} \{label\}' contains the target column 'label'; take it out, or say allow_target_in"
+    with pytest.raises(DataError, match=told):
+        load_task(classification(source, prompt="{text} {label}"))
+    allowed = classification(source, prompt="{text} {label}", allow_target_in_prompt=True)
+    assert load_task(allowed).test[1].source == "c 1 1"
+
+
+@pytest.mark.parametrize(
+    ("copy", "relation"),
+    [
+        (lambda label: label, "equals"),
+        (lambda label: float(label), "equals"),
+        (lambda label: ("Negative", "Positive")[label], "equals"),
+        (lambda label: f"LABEL_{label}", "goes one to one with"),
+    ],
+)
+def test_a_prompt_with_a_copy_of_the_target_is_refused(
+    tmp_path: Path, copy: Callable[[int], object], relation: str
+) -> None:
+    rows = [{"text": f"t{n}", "gold": copy(n % 2), "label": n % 2} for n in range(10)]
+    source = files(tmp_path, train=rows, validation=rows, test=rows)
+    with pytest.raises(DataError, match=f"its column 'gold' {relation} the target 'label' in every row"):
+        load_task(classification(source, prompt="{text} ({gold})"))
+    assert load_task(classification(source, prompt="{text} ({gold})", allow_target_in_prompt=True)).test
+
+
+def test_a_column_that_differs_from_the_target_in_one_row_is_none_of_its_copies(tmp_path: Path) -> None:
+    rows = [{"text": f"t{n}", "guess": n % 2, "label": n % 2} for n in range(30)]
+    wrong = [*rows, {"text": "x", "guess": 1, "label": 0}]
+    source = files(tmp_path, train=rows, validation=rows, test=wrong)
+    assert load_task(classification(source, prompt="{text} {guess}")).test
+
+
+def test_the_only_column_may_go_one_to_one_with_the_labels(tmp_path: Path) -> None:
+    rows = [_row(("bad", "good")[n % 2], n % 2) for n in range(30)]
+    assert load_task(classification(files(tmp_path, train=rows, validation=rows, test=rows))).test
+
+
+def test_a_summary_in_the_prompt_is_refused_under_any_name(tmp_path: Path) -> None:
+    rows = [{"dialogue": f"A: {n}", "abstract": f"S {n}", "summary": f" S {n}"} for n in range(3)]
+    source = files(tmp_path, train=rows, validation=rows, test=rows)
+    with pytest.raises(DataError, match="its column 'abstract' equals the target 'summary' in every row"):
+        load_task(summarization(source, prompt="{dialogue} {abstract}"))

@@ -122,6 +122,8 @@ class TaskSpec(Spec):
     """At most so many test rows are scored at the end (the first ones)."""
     drop_overlap: bool = False
     """Leave out test and validation rows whose input also occurs in train."""
+    allow_target_in_prompt: bool = False
+    """Let the prompt contain the target column, or one that says the same: the model reads the answer."""
     training: dict[str, Any] = Field(default_factory=dict)
     """Training settings of this task that differ from the study's."""
 

@@ -11,6 +11,7 @@ from tuneoff.errors import DataError
 from tuneoff.spec import ClassificationSpec, SplitName, Task, prompt_columns, prompt_pieces
 from tuneoff.tasks.classification import label_of
 from tuneoff.tasks.examples import Example, RowCounts, TaskData
+from tuneoff.tasks.leaks import check_columns, check_prompt
 from tuneoff.tasks.sources import check_answers, read_source
 from tuneoff.tasks.table import Row
 
@@ -29,11 +30,14 @@ def load_task(spec: Task) -> TaskData:
     equal input stay on one side.
 
     Raises:
-        DataError: the source or a row in it cannot be used, or a split has no rows left.
+        DataError: the source or a row in it cannot be used, a split has no rows left, or the prompt holds
+            the target.
     """
+    check_prompt(spec)
     columns = tuple(dict.fromkeys((*prompt_columns(spec.prompt), spec.target)))
     read = read_source(spec.source, columns)
     check_answers(spec, read)
+    check_columns(spec, [row for rows in read.splits.values() for row in rows if not _empty(row)])
     fill = prompt_filler(spec.prompt)
     splits = dict(read.splits)
     names = dict(read.names)
