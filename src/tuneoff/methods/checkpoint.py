@@ -1,5 +1,6 @@
 """A tuned method on disk: `adapter.json` (the method) and `adapter.safetensors` (its tensors)."""
 
+import json
 from pathlib import Path
 
 import torch
@@ -8,13 +9,22 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import T5ForConditionalGeneration
 
-from tuneoff.errors import StoreError, writing
+from tuneoff.errors import DamagedError, StoreError, writing
 from tuneoff.methods.adapter import AdaptedModel
 from tuneoff.methods.attach import attach
-from tuneoff.spec import Method, PrefixSpec, PromptSpec, StackSpec
+from tuneoff.spec import FileSeal, Method, PrefixSpec, PromptSpec, Spec, StackSpec
+from tuneoff.spec.results import read_json, reading, seal, sealed_json
 
 _METHOD = TypeAdapter[Method](Method)
 _SPEC_FILE, _TENSOR_FILE = "adapter.json", "adapter.safetensors"
+
+
+class SavedMethod(Spec):
+    """The content of adapter.json."""
+
+    method: Method
+    tensors: FileSeal
+    """Of adapter.safetensors."""
 
 
 def save(adapted: AdaptedModel, folder: Path) -> None:
@@ -26,11 +36,12 @@ def save(adapted: AdaptedModel, folder: Path) -> None:
     tensors = {name: tensor.cpu().contiguous() for name, tensor in adapted.stored().items()}
     with writing(folder):
         folder.mkdir(parents=True)
-        (folder / _SPEC_FILE).write_bytes(_METHOD.dump_json(adapted.method, indent=2))
         try:
             save_file(tensors, folder / _TENSOR_FILE)
         except SafetensorError as error:
             raise OSError(str(error)) from error
+        saved = SavedMethod(method=adapted.method, tensors=seal(folder / _TENSOR_FILE))
+        (folder / _SPEC_FILE).write_text(sealed_json(saved), encoding="utf-8")
 
 
 def load(model: T5ForConditionalGeneration, folder: Path) -> AdaptedModel:
@@ -38,13 +49,26 @@ def load(model: T5ForConditionalGeneration, folder: Path) -> AdaptedModel:
 
     Raises:
         StoreError: the folder holds no saved method.
+        DamagedError: a file is not as it was written.
     """
     if not (folder / _SPEC_FILE).is_file() or not (folder / _TENSOR_FILE).is_file():
         raise StoreError(f"a saved method is {_SPEC_FILE} and {_TENSOR_FILE}, but '{folder}' lacks them")
-    method = _METHOD.validate_json((folder / _SPEC_FILE).read_text(encoding="utf-8"))
+    method = _read_method(folder)
     adapted = attach(model, _folded(method), generator=torch.Generator(), tokenizer=None)
     adapted.restore(load_file(folder / _TENSOR_FILE))
     return adapted
+
+
+def _read_method(folder: Path) -> Method:
+    path = folder / _SPEC_FILE
+    with reading(path, ValueError):
+        text = path.read_text(encoding="utf-8")
+        if "method" not in json.loads(text):
+            return _METHOD.validate_json(text)  # of an older version, which wrote no checksums
+    saved, _ = read_json(SavedMethod, path)
+    if seal(folder / _TENSOR_FILE) != saved.tensors:
+        raise DamagedError(f"{folder / _TENSOR_FILE} was changed after it was written; train the run again")
+    return saved.method
 
 
 def _folded(method: Method) -> Method:
