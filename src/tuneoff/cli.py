@@ -2,19 +2,21 @@
 
 import atexit
 import gc
+import io
 import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from tuneoff.errors import InputError, TuneoffError
+from tuneoff.errors import InputError, TuneoffError, shown, visible
 from tuneoff.interrupts import interrupts_kept
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 _PLAN_WIDTH = 132
+_LONGEST_NAME = 100
+_USAGE_ERROR: Any = typer.BadParameter.__base__  # typer gives it no name of its own
 
 app = typer.Typer(
     help="Which way of fine-tuning suits this model, this data and this budget: answered with evidence.",
@@ -36,7 +40,23 @@ StudyName = Annotated[
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Override a value of the study.")
 ]
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The output folder of a study.")]
+
+
+def _usable_path(path: Path | None) -> Path | None:
+    """The path, if this system and every library can open it."""
+    try:
+        if path is not None:
+            str(path).encode()
+            path.exists()
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise InputError(f"{shown(str(path))} is no path of a folder: {reason}; give another") from error
+    return path
+
+
+Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="The output folder of a study.", callback=_usable_path)
+]
 
 
 class ExecutorName(StrEnum):
@@ -46,21 +66,50 @@ class ExecutorName(StrEnum):
     process = "process"
 
 
+class _Terminal(Console):
+    """A console that shows every text as it is: nothing in it is markup, and no character is hidden."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, highlight=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(visible(text), **options)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line; bad input ends in one message and exit code 2."""
     atexit.register(gc.freeze)  # all that is left goes with the process, without a last garbage collection
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app(arguments)
+        code = app(arguments, standalone_mode=False)
+    except _USAGE_ERROR as error:
+        error.message = visible(error.message)
+        error.show()
+        code = BAD_INPUT
     except TuneoffError as error:
-        Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
-        sys.exit(BAD_INPUT if isinstance(error, InputError) else FAILED)
+        _print_error(str(error))
+        code = BAD_INPUT if isinstance(error, InputError) else FAILED
+    except OSError as error:
+        _print_error(f"the operating system refuses: {error}")
+        code = FAILED
+    except MemoryError:
+        _print_error("there is not enough memory")
+        code = FAILED
+    sys.exit(code)
+
+
+def _print_error(message: str) -> None:
+    _Terminal(stderr=True, soft_wrap=True).print(f"error: {message}")
 
 
 @app.command()
 def run(
     study: StudyName,
     out: Annotated[
-        Path | None, typer.Option(help="The output folder [default: results/<study name>].")
+        Path | None,
+        typer.Option(help="The output folder [default: results/<study name>].", callback=_usable_path),
     ] = None,
     overrides: Overrides = None,
     executor: Annotated[
@@ -69,7 +118,7 @@ def run(
     workers: Annotated[int, typer.Option(min=1, help="Worker processes; their threads share the cores.")] = 2,
 ) -> None:
     """Train and test what has not been done yet, and write the report."""
-    console = Console()
+    console = _Terminal()
     try:
         with interrupts_kept():
             from tuneoff.spec import load_study
@@ -101,7 +150,7 @@ def plan(study: StudyName, overrides: Overrides = None) -> None:
 
     spec = load_study(study, overrides=overrides or ())
     runs, found = expand(spec), searches(spec)
-    console = Console()
+    console = _Terminal()
 
     with _lasting_imports():
         from tuneoff.report import power_statements
@@ -126,7 +175,7 @@ def plan(study: StudyName, overrides: Overrides = None) -> None:
             _duration(item.seconds),
         )
     # run ids are there to be copied: a narrow terminal wraps them, it must not cut them
-    Console(width=max(console.width, _PLAN_WIDTH)).print(table)
+    _Terminal(width=max(console.width, _PLAN_WIDTH)).print(table)
     total = _duration(sum(item.seconds for item in estimates))
     console.print(f"{len(runs)} runs, about {total} one after another on this machine")
     if found:
@@ -134,7 +183,7 @@ def plan(study: StudyName, overrides: Overrides = None) -> None:
         longer = _duration(sum(one.trial_seconds * n for one, n in zip(trials, sizes, strict=True)))
         console.print(f"before them {sum(sizes)} trials of {len(found)} searches, about {longer}")
     for line in power_statements(spec, {item.run.task_name: item.test_rows for item in estimates}):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
 @app.command()
@@ -172,7 +221,7 @@ def report(folder: Folder) -> None:
     with _lasting_imports():
         from tuneoff.report import write_report
 
-    _print_outcome(Console(), write_report(folder))
+    _print_outcome(_Terminal(), write_report(folder))
 
 
 @contextmanager
@@ -187,25 +236,26 @@ def _lasting_imports() -> Iterator[None]:
 
 def _print_outcome(console: Console, written: "Written") -> None:
     """Say what was found, what failed and where the report is; exit code 1 if a run failed or is left out."""
+    spread = "+/-" if console.options.ascii_only else "\u00b1"
     for task in written.data.study.tasks:
-        console.print(_scores(written.data, task))
+        console.print(_scores(written.data, task, spread))
     failed = [record for record in written.data.records if record.state != "complete"]
     for record in failed:
         reason = record.failure.message if record.failure else "no reason recorded"
-        console.print(
-            f"{record.run_id}: {record.state}: {reason}", markup=False, highlight=False, soft_wrap=True
-        )
+        console.print(f"{record.run_id}: {record.state}: {reason}", soft_wrap=True)
     for one in written.data.left_out:
-        console.print(f"left out: {one.name}: {one.reason}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"left out: {one.name}: {one.reason}", soft_wrap=True)
     for conclusion in written.conclusions:
-        console.print(f"- {conclusion}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"report: {written.path.as_posix()}", soft_wrap=True, highlight=False)
+        console.print(f"- {conclusion}", soft_wrap=True)
+    for warning in written.warnings:
+        console.print(warning, soft_wrap=True)
+    console.print(f"report: {written.path.as_posix()}", soft_wrap=True)
     if failed or written.data.left_out:
         raise typer.Exit(FAILED)
 
 
-def _scores(data: "ReportData", task: str) -> Table:
-    """A table of a task's main score by method, in the study's order."""
+def _scores(data: "ReportData", task: str, between: str) -> Table:
+    """A table of a task's main score by method, in the study's order; `between` stands before deviations."""
     metric = data.study.tasks[task].main_metric
     order = [variant.name for variant in data.variants]
     rows = data.summary[data.summary["task"] == task].to_dict("records")
@@ -214,9 +264,10 @@ def _scores(data: "ReportData", task: str) -> Table:
         table.add_column(name, justify="right")
     for row in sorted(rows, key=lambda row: order.index(row["method"])):
         deviation = row[f"{metric}_std"]
-        spread = "" if math.isnan(deviation) else f" \u00b1 {deviation:.3f}"
+        spread = "" if math.isnan(deviation) else f" {between} {deviation:.3f}"
         percent, score = f"{row['trainable_percent']:.3g}", f"{row[metric]:.3f}{spread}"
-        table.add_row(row["method"], str(row["train_size"]), percent, score, str(row["n"]))
+        name = row["method"] if len(row["method"]) <= _LONGEST_NAME else f"{row['method'][:_LONGEST_NAME]}..."
+        table.add_row(name, str(row["train_size"]), percent, score, str(row["n"]))
     return table
 
 

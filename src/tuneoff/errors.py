@@ -15,6 +15,7 @@ Each message gives the rule, the value and the remedy.
 """
 
 import difflib
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,13 +76,32 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}... ({len(text):,} characters)"
 
 
+def visible(text: str) -> str:
+    """Return a text with an escape in place of each character that would change how others are shown.
+
+    Control and bidirectional characters, separators of lines but for the newline, halves of surrogate
+    pairs. Tabs, the joiners that scripts and emoji need and all other characters stay.
+    """
+    return text if text.isascii() and text.isprintable() else "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    hidden = unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    if not hidden or character in "\n\t\u200c\u200d":
+        return character
+    return character.encode("unicode_escape").decode()
+
+
 def unknown_name(name: str, known: Iterable[str]) -> str:
     """A phrase that names what is unknown, its near matches, and what is known where that is short."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3)
-    hint = f"; did you mean {' or '.join(repr(match) for match in near)}?" if near else ""
-    listing = f" (known: {', '.join(names)})" if len(names) <= 20 else ""
-    return f"unknown name '{name}'{hint}{listing}"
+    # to compare long texts takes long, and no name is one
+    near = difflib.get_close_matches(name[:LONGEST_VALUE], names, n=3) if len(names) <= 1000 else []
+    hint = f"; did you mean {' or '.join(map(shown, near))}?" if near else ""
+    short = len(names) <= 20 and sum(map(len, names)) <= 2 * LONGEST_VALUE
+    told = ", ".join(one if one.isprintable() else shown(one) for one in names)
+    listing = f" (known: {told})" if short else ""
+    return f"unknown name {shown(name)}{hint}{listing}"
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Self
 import rich.progress
 from rich.console import Console
 
+from tuneoff.errors import visible
 from tuneoff.spec import CurvePoint, RunRecord, RunSpec, Search, SearchResult
 
 
@@ -15,11 +16,11 @@ class Progress:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._bars = rich.progress.Progress(
-            rich.progress.TextColumn("{task.description}"),
+            rich.progress.TextColumn("{task.description}", markup=False),
             rich.progress.BarColumn(bar_width=24),
             rich.progress.MofNCompleteColumn(),
             rich.progress.TimeElapsedColumn(),
-            rich.progress.TextColumn("{task.fields[note]}"),
+            rich.progress.TextColumn("{task.fields[note]}", markup=False),
             console=console,
             disable=not console.is_terminal,
         )
@@ -48,14 +49,14 @@ class Progress:
             values = ", ".join(f"{name} {value:.3g}" for name, value in best.values.items())
             told = f"{values}  {result.metric} {best.score:.3f} on validation"
         name = result.search_id.rpartition("-")[0]
-        self._console.print(f"{name}  {told}", highlight=False, soft_wrap=True)
+        self._line(f"{name}  {told}")
 
     def planned(self, pending: Sequence[RunSpec], total: int) -> None:
         """Shows how many runs there are and how many are done already."""
         done = total - len(pending)
         self._bars.update(self._runs, description="runs", total=total, completed=done)
         if done:
-            self._console.print(f"{done} of {total} runs are done already")
+            self._line(f"{done} of {total} runs are done already")
 
     def started(self, run: RunSpec) -> None:
         """Shows a fresh bar for the run."""
@@ -80,4 +81,7 @@ class Progress:
         result = f"{metric} {record.scores[metric]:.3f}" if record.scores else ""
         seconds = f"{record.timings.total:.0f} s" if record.timings else ""
         parts = [record.run_id, record.state.replace("_", " "), result, seconds]
-        self._console.print("  ".join(part for part in parts if part), highlight=False, soft_wrap=True)
+        self._line("  ".join(part for part in parts if part))
+
+    def _line(self, text: str) -> None:
+        self._console.print(visible(text), markup=False, highlight=False, emoji=False, soft_wrap=True)

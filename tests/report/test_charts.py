@@ -10,8 +10,7 @@ from tuneoff.report import charts
 from tuneoff.report.charts.curves import MOST_POINTS, TRAIN_LOSS
 from tuneoff.report.charts.labels import Box, place_labels
 from tuneoff.report.charts.style import View, padded
-from tuneoff.report.document import Figure
-from tuneoff.report.figures import named_apart
+from tuneoff.report.figures import Drawing, named_apart
 from tuneoff.spec import CurvePoint, RunSpec, SearchResult, Trial, expand
 from tuneoff.stats import frame, interval
 
@@ -28,7 +27,8 @@ def a_run(method: str = "prefix", seed: int = 0) -> RunSpec:
 def assert_drawn(chart: View) -> None:
     """The chart follows Vega-Lite's schema, which drawing does not ask for, and can be drawn."""
     altair.Chart.from_dict(json.loads(json.dumps(chart)), validate=True)
-    assert charts.png(chart).startswith(b"\x89PNG")
+    (picture,) = charts.pictures([chart])
+    assert picture is not None and picture.startswith(b"\x89PNG")
 
 
 def test_curves_have_a_row_per_panel_and_step_that_has_a_value() -> None:
@@ -191,8 +191,8 @@ def test_labels_keep_off_each_other_and_inside_the_frame() -> None:
 
 def test_figure_names_are_safe_and_distinct_even_where_case_is_ignored() -> None:
     stems = ["curve-a-b=1+2", "curve-a-b-1-2", "curve-A-b-1-2", "x/../y:<z>"]
-    named = named_apart(Figure(stem, stem, b"") for stem in stems)
-    assert [figure.stem for figure in named] == [
+    named = named_apart(Drawing(stem, stem, {}) for stem in stems)
+    assert [drawing.stem for drawing in named] == [
         "curve-a-b-1-2",
         "curve-a-b-1-2-2",
         "curve-A-b-1-2-3",

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import fabricated as made
+import pandas as pd
 import pytest
 from answers import write_all, write_answers, write_baseline
 
+from tuneoff.errors import StoreError
 from tuneoff.report import write_report
 from tuneoff.report.conclusions import conclusions
 from tuneoff.report.data import ReportData, gather
@@ -108,6 +110,26 @@ def test_ill_runs_are_counted_and_their_verdicts_stand_in_a_file(folder: Path, d
         run.split(".")[1] for run, told in found.items() for one in told if "untouched" in one["verdict"]
     }
     assert worse == {"prefix"}
+
+
+def test_runs_without_a_result_are_counted_by_their_state(tmp_path: Path) -> None:
+    study = made.a_study(methods={"full": made.METHODS["full"]}, seeds=[0, 1, 2])
+    failed, cancelled, complete = expand(study)
+    records = [made.a_failure(failed), made.a_failure(cancelled, state="cancelled"), made.a_record(complete)]
+    made.write_folder(tmp_path / "some", study, records=records)
+    told = _told(tmp_path / "some")
+    assert "2 runs ended without a result: 1 cancelled, 1 failed." in told
+    assert "None of the 1 runs that have ended with a result is ill." in told
+    made.write_folder(tmp_path / "none", study, records=records[:1])
+    assert _told(tmp_path / "none") == ["1 run ended without a result: 1 failed."]
+
+
+def test_predictions_without_rows_are_named(tmp_path: Path) -> None:
+    folder = _study_folder(tmp_path)
+    path = next(folder.glob("runs/*full*/predictions.parquet"))
+    pd.read_parquet(path).head(0).to_parquet(path)
+    with pytest.raises(StoreError, match=f"{re.escape(str(path))} holds none"):
+        gather(folder)
 
 
 def test_what_cannot_be_told_apart_calls_for_more_seeds(folder: Path) -> None:

@@ -10,11 +10,12 @@ from tuneoff.report.document import Link, Statement
 from tuneoff.report.evidence import crossover_interval
 from tuneoff.report.html import anchor
 from tuneoff.report.numerals import count, decimal, duration, percent, signed
-from tuneoff.spec import TrainSize
+from tuneoff.report.tables import written_state
+from tuneoff.spec import FINISHED, TrainSize
 from tuneoff.stats import Comparison
 
 INTERVALS, COMPARISONS, CROSSOVERS = "Intervals", "Comparisons with references", "Crossovers"
-HEALTH, SEARCH = "Run health", "Search"
+HEALTH, SEARCH, FAILURES = "Run health", "Search", "Runs that are not complete"
 """Titles of the sections that hold the evidence."""
 _VERBS = {
     "better": "better",
@@ -122,19 +123,24 @@ def _crossovers(data: ReportData) -> Iterator[Statement]:
 
 
 def _ill(data: ReportData) -> Iterator[Statement]:
+    """How many runs have findings against them, and how many have no result that could be looked at."""
+    judged = [record.run_id for record in data.records if record.state in FINISHED]
     ill = {
-        run_id: [finding.verdict for finding in findings if finding.severity == "ill"]
-        for run_id, findings in data.judgement.findings.items()
+        run_id: [one.verdict for one in data.judgement.findings.get(run_id, ()) if one.severity == "ill"]
+        for run_id in judged
     }
     counts = Counter(verdict for verdicts in ill.values() for verdict in dict.fromkeys(verdicts))
     runs = sum(bool(verdicts) for verdicts in ill.values())
-    if not ill:
-        return
     told = ", ".join(f"{verdict} ({number})" for verdict, number in counts.most_common())
     if runs:
         yield _statement(f"{runs} of {len(ill)} runs are ill: {told}.", HEALTH)
-    else:
-        yield _statement(f"None of the {len(ill)} runs that have ended is ill.", HEALTH)
+    elif ill:
+        yield _statement(f"None of the {len(ill)} runs that have ended with a result is ill.", HEALTH)
+    states = Counter(record.state for record in data.records if record.state not in FINISHED)
+    if states:
+        ended = ", ".join(f"{number} {written_state(state)}" for state, number in sorted(states.items()))
+        number = sum(states.values())
+        yield _statement(f"{number} run{'s' * (number > 1)} ended without a result: {ended}.", FAILURES)
 
 
 def _broken(data: ReportData) -> Iterator[Statement]:

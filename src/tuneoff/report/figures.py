@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from itertools import islice, product
+from typing import NamedTuple
 
 from tuneoff.report import charts
+from tuneoff.report.charts.style import View
 from tuneoff.report.data import CellKey, ReportData
-from tuneoff.report.document import Figure
 from tuneoff.report.settings import written
 from tuneoff.spec import TrainSize, ablation_variants
 
@@ -16,7 +16,16 @@ MOST_CURVES = 40
 _LONGEST_STEM = 120
 
 
-def comparison_figures(data: ReportData) -> Iterator[Figure]:
+class Drawing(NamedTuple):
+    """A figure before it is drawn."""
+
+    stem: str
+    """The name of its file, without the ending."""
+    caption: str
+    chart: View
+
+
+def comparison_figures(data: ReportData) -> Iterator[Drawing]:
     """Score against trainable parameters and train size, and the ablations, of each task."""
     for task in data.study.tasks:
         for size in data.study.train_sizes:
@@ -27,7 +36,7 @@ def comparison_figures(data: ReportData) -> Iterator[Figure]:
             yield from _ablation(data, ablation, task)
 
 
-def search_figures(data: ReportData) -> Iterator[Figure]:
+def search_figures(data: ReportData) -> Iterator[Drawing]:
     """Validation score against each searched setting, of each task and train size."""
     for task, size in product(data.study.tasks, data.study.train_sizes):
         found = [one for one in data.searches if (one.task_name, one.train_size) == (task, size)]
@@ -39,40 +48,40 @@ def search_figures(data: ReportData) -> Iterator[Figure]:
             log = any(one.space[field][2] == "log" for one in found if field in one.space)
             title = f"{task}: score against {field}{_told(data, size)}"
             chart = charts.draw_search(points, field=field, log=log, title=title, metric=metric)
-            yield Figure(f"search-{task}-{field}{_suffix(data, size)}", title, charts.png(chart))
+            yield Drawing(f"search-{task}-{field}{_suffix(data, size)}", title, chart)
 
 
-def curve_figures(data: ReportData) -> Iterator[Figure]:
+def curve_figures(data: ReportData) -> Iterator[Drawing]:
     """A learning curve for each row of the summary whose runs logged anything, up to `MOST_CURVES`."""
-    return islice((figure for cell in data.cells for figure in _curve(data, cell)), MOST_CURVES)
+    return islice((drawing for cell in data.cells for drawing in _curve(data, cell)), MOST_CURVES)
 
 
-def named_apart(figures: Iterable[Figure]) -> tuple[Figure, ...]:
-    """The figures with stems that are safe as file names, and distinct even where case is ignored."""
+def named_apart(drawings: Iterable[Drawing]) -> tuple[Drawing, ...]:
+    """The drawings with stems that are safe as file names, and distinct even where case is ignored."""
     taken: set[str] = set()
     named = []
-    for figure in figures:
-        stem = safe = re.sub(r"[^A-Za-z0-9_.]+", "-", figure.stem)[:_LONGEST_STEM].strip("-.")
+    for drawing in drawings:
+        stem = safe = re.sub(r"[^A-Za-z0-9_.]+", "-", drawing.stem)[:_LONGEST_STEM].strip("-.")
         number = 1
         while stem.casefold() in taken:
             number += 1
             stem = f"{safe}-{number}"
         taken.add(stem.casefold())
-        named.append(replace(figure, stem=stem))
+        named.append(drawing._replace(stem=stem))
     return tuple(named)
 
 
-def _parameters(data: ReportData, task: str, size: TrainSize) -> Iterator[Figure]:
+def _parameters(data: ReportData, task: str, size: TrainSize) -> Iterator[Drawing]:
     metric = data.study.tasks[task].main_metric
     kinds = {name: method.kind for name, method in data.variants}
     points = charts.parameters_data(data.runs, task=task, metric=metric, kinds=kinds, train_size=size)
     if (points["kind"] != "none").any():
         title = f"{task}: score against trainable parameters{_told(data, size)}"
         chart = charts.draw_parameters(points, title=title, metric=metric)
-        yield Figure(f"parameters-{task}{_suffix(data, size)}", title, charts.png(chart))
+        yield Drawing(f"parameters-{task}{_suffix(data, size)}", title, chart)
 
 
-def _sizes(data: ReportData, task: str) -> Iterator[Figure]:
+def _sizes(data: ReportData, task: str) -> Iterator[Drawing]:
     metric = data.study.tasks[task].main_metric
     points = charts.sizes_data(
         data.runs,
@@ -84,22 +93,20 @@ def _sizes(data: ReportData, task: str) -> Iterator[Figure]:
     )
     if points["trained"].any():
         title = f"{task}: score against train size"
-        yield Figure(
-            f"sizes-{task}", title, charts.png(charts.draw_sizes(points, title=title, metric=metric))
-        )
+        yield Drawing(f"sizes-{task}", title, charts.draw_sizes(points, title=title, metric=metric))
 
 
-def _ablation(data: ReportData, name: str, task: str) -> Iterator[Figure]:
+def _ablation(data: ReportData, name: str, task: str) -> Iterator[Drawing]:
     metric = data.study.tasks[task].main_metric
     labels = _ablation_labels(data, name)
     points = charts.ablation_data(data.runs, task=task, metric=metric, labels=labels)
     if not points.empty:
         title = f"{task}: ablation {name}"
         chart = charts.draw_ablation(points, title=title, metric=metric)
-        yield Figure(f"ablation-{name}-{task}", title, charts.png(chart))
+        yield Drawing(f"ablation-{name}-{task}", title, chart)
 
 
-def _curve(data: ReportData, cell: CellKey) -> Iterator[Figure]:
+def _curve(data: ReportData, cell: CellKey) -> Iterator[Drawing]:
     task, method, size = cell
     runs = tuple(data.of_cell(cell))
     points = charts.curve_data(runs[: charts.MOST_RUNS], data.curves)
@@ -107,7 +114,7 @@ def _curve(data: ReportData, cell: CellKey) -> Iterator[Figure]:
         title = f"{task}: {method}{_told(data, size)}"
         metric = data.study.tasks[task].main_metric
         chart = charts.draw_curves(points, title=title, metric=metric, seeds=len(runs))
-        yield Figure(f"curve-{task}-{method}{_suffix(data, size)}", title, charts.png(chart))
+        yield Drawing(f"curve-{task}-{method}{_suffix(data, size)}", title, chart)
 
 
 def _ablation_labels(data: ReportData, name: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ import base64
 
 import jinja2
 
+from tuneoff.errors import visible
 from tuneoff.report.document import Document, Figure, Link
 
 
@@ -15,10 +16,15 @@ def html(document: Document) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=True,
+        finalize=_shown,
     )
     environment.tests["link"] = lambda cell: isinstance(cell, Link)
     environment.filters.update(anchor=anchor, data_uri=data_uri)
     return environment.get_template("report.html.j2").render(document=document)
+
+
+def _shown(value: object) -> object:
+    return visible(value) if isinstance(value, str) else value
 
 
 def anchor(title: str) -> str:

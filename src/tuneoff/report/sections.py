@@ -4,13 +4,12 @@ from collections import Counter
 from dataclasses import replace
 
 from tuneoff.report import evidence, settings, tables
-from tuneoff.report.conclusions import COMPARISONS, CROSSOVERS, HEALTH, INTERVALS, SEARCH
+from tuneoff.report.conclusions import COMPARISONS, CROSSOVERS, FAILURES, HEALTH, INTERVALS, SEARCH
 from tuneoff.report.data import ReportData
 from tuneoff.report.document import Document, Figure, Section, Statement, Table
 from tuneoff.report.tables import written_state
 
 RESULTS = "Results"
-INCOMPLETE = "Runs that are not complete"
 SCORES_NOTE = (
     "Scores are fractions between 0 and 1 on the test split. ± is the sample standard deviation over seeds, "
     "left out where there is one run. Only complete runs count; n is their number. eval_loss is in nats per "
@@ -20,6 +19,7 @@ RUNS_NOTE = "A row per planned run, in the order of the results; the link leads 
 CONFIGURATION_NOTE = (
     "weight_decay=none and lr_scheduler_type=none in a method stand for the value under Model and training."
 )
+SEARCHED_NOTE = "Searched settings have the values that their search chose, once it has ended."
 INTERVALS_NOTE = (
     "The mean of the main metric with its 95 % interval over other seeds and other test examples. The two "
     "standard errors say how much of it is due to the seeds alone and to the finite test set alone; with one "
@@ -57,9 +57,13 @@ TIME_NOTE = (
 
 
 def document(
-    data: ReportData, found: tuple[Statement, ...], *, figures: dict[str, tuple[Figure, ...]]
+    data: ReportData,
+    found: tuple[Statement, ...],
+    *,
+    figures: dict[str, tuple[Figure, ...]],
+    warnings: tuple[str, ...] = (),
 ) -> Document:
-    """The whole report, with the given conclusions and figures by section."""
+    """The whole report, with the given conclusions, figures by section, and what it lacks."""
     curves = figures["curves"]
     sections = (
         Section("What the study found", statements=found),
@@ -68,12 +72,12 @@ def document(
         Section(COMPARISONS, (COMPARISONS_NOTE,), tables=(evidence.comparisons_table(data),)),
         Section(CROSSOVERS, (CROSSOVERS_NOTE,), tables=(evidence.crossovers_table(data),)),
         Section(HEALTH, (HEALTH_NOTE,), tables=(evidence.health_table(data),)),
-        Section(INCOMPLETE, tables=(tables.failures_table(data),)),
+        Section(FAILURES, tables=(tables.failures_table(data),)),
         Section("Comparisons", figures=figures["comparisons"]),
         Section(SEARCH, (SEARCH_NOTE,), tables=(tables.search_table(data),), figures=figures["search"]),
         Section("Learning curves", _curves_note(data, len(curves)), figures=curves, embedded=False),
         Section("Runs", (RUNS_NOTE,), tables=(tables.runs_table(data),)),
-        Section("Configuration", (CONFIGURATION_NOTE,), tables=_configuration(data)),
+        Section("Configuration", _configuration_notes(data), tables=_configuration(data)),
         Section("Data", (DATA_NOTE,), tables=(settings.data_table(data), settings.sources_table(data))),
         Section("Versions and machine", (_sameness(data),), tables=(settings.environment_table(data),)),
         Section("Seeds", (SEEDS_NOTE,), tables=(settings.seeds_table(data),)),
@@ -81,7 +85,7 @@ def document(
     )
     filled = (replace(one, tables=tuple(table for table in one.tables if table.rows)) for one in sections)
     shown = tuple(one for one in filled if one.tables or one.figures or one.statements)
-    return Document(f"{data.study.name}: fine-tuning methods compared", _lead(data), shown)
+    return Document(f"{data.study.name}: fine-tuning methods compared", (*_lead(data), *warnings), shown)
 
 
 def progress(data: ReportData) -> str:
@@ -106,7 +110,7 @@ def _lead(data: ReportData) -> tuple[str, ...]:
         lead.append("No run is complete, so there are no scores to compare.")
     if data.left_out:
         names = ", ".join(one.name for one in data.left_out)
-        lead.append(f"Left out of all tables, for the reasons under {INCOMPLETE}: {names}.")
+        lead.append(f"Left out of all tables, for the reasons under {FAILURES}: {names}.")
     if data.foreign:
         ids = ", ".join(one.name for one in data.foreign)
         lead.append(f"Records in this folder that belong to no run of this study are left out: {ids}.")
@@ -122,6 +126,10 @@ def _curves_note(data: ReportData, drawn: int) -> tuple[str, ...]:
     if rows <= drawn:
         return ()
     return (f"Drawn for the first {drawn} of {rows} rows; each run's folder has its curve.jsonl.",)
+
+
+def _configuration_notes(data: ReportData) -> tuple[str, ...]:
+    return (CONFIGURATION_NOTE, SEARCHED_NOTE) if data.study.search else (CONFIGURATION_NOTE,)
 
 
 def _configuration(data: ReportData) -> tuple[Table, ...]:

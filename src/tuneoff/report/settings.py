@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from tuneoff.report.data import ReportData
 from tuneoff.report.document import Table
 from tuneoff.report.numerals import ABSENT, count, duration
-from tuneoff.spec import DataReport, Environment, RunRecord, Spec, SplitReport, StackSpec
+from tuneoff.spec import DataReport, Environment, Method, RunRecord, Spec, SplitReport, StackSpec
 
 SPLITS = ("train", "validation", "test")
 _COUNTS = tuple(SplitReport.model_fields)
@@ -25,9 +25,20 @@ def model_table(data: ReportData) -> Table:
 
 
 def methods_table(data: ReportData) -> Table:
-    """A row per method and ablation variant with all its settings."""
-    rows = tuple((name, method.kind, _settings(method)) for name, method in data.variants)
-    return Table(("Method", "Kind", "Settings"), rows, left=3, caption="Methods")
+    """A row per method and ablation variant with the settings of its runs; several where searches differ."""
+    used = defaultdict[str, dict[Method, dict[str, None]]](dict)
+    for run in data.plan:
+        place = f"{run.task_name}, train size {run.train_size}" if data.several_sizes else run.task_name
+        used[run.method_name].setdefault(run.method, {})[place] = None
+    rows = [
+        (name, method.kind, "; ".join(places) if len(used[name]) > 1 else "all", _settings(method))
+        for name, _ in data.variants
+        for method, places in used[name].items()
+    ]
+    if all(runs == "all" for _, _, runs, _ in rows):
+        plain = tuple((name, kind, settings) for name, kind, _, settings in rows)
+        return Table(("Method", "Kind", "Settings"), plain, left=3, caption="Methods")
+    return Table(("Method", "Kind", "Runs", "Settings"), tuple(rows), left=4, caption="Methods")
 
 
 def tasks_table(data: ReportData) -> Table:

@@ -1,7 +1,7 @@
 """Writing a report: made in a folder beside the old one, which it then replaces."""
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from itertools import chain, islice
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import NamedTuple
 from pydantic_core import to_json
 
 from tuneoff.errors import StoreError
+from tuneoff.report.charts import pictures
 from tuneoff.report.conclusions import conclusions
 from tuneoff.report.data import ReportData, gather
 from tuneoff.report.document import Figure, Statement
@@ -27,6 +28,8 @@ class Written(NamedTuple):
     path: Path
     """Of report.md."""
     conclusions: tuple[str, ...]
+    warnings: tuple[str, ...]
+    """What the report lacks, and why."""
     data: ReportData
     """What it was made from."""
 
@@ -41,7 +44,7 @@ def write_report(folder: Path) -> Written:
     """
     data = gather(folder)
     found = conclusions(data)
-    texts, figures = rendered(data, found)
+    texts, figures, warnings = rendered(data, found)
     target = folder / REPORT
     try:
         with tempfile.TemporaryDirectory(prefix=".report-", dir=folder, ignore_cleanup_errors=True) as place:
@@ -53,27 +56,46 @@ def write_report(folder: Path) -> Written:
             f"a report must be writable, but {error.filename or target} is not ({error.strerror or error}); "
             "free space or permit writing there, close programs that show the report, and report again"
         ) from error
-    return Written(target / "report.md", tuple(one.text for one in found), data)
+    return Written(target / "report.md", tuple(one.text for one in found), warnings, data)
 
 
-def rendered(data: ReportData, found: tuple[Statement, ...]) -> tuple[dict[str, str], tuple[Figure, ...]]:
-    """The texts of a report by file name, and its figures."""
-    drawn = {
+def rendered(
+    data: ReportData, found: tuple[Statement, ...]
+) -> tuple[dict[str, str], tuple[Figure, ...], tuple[str, ...]]:
+    """The texts of a report by file name, its figures, and what it lacks."""
+    planned = {
         "comparisons": tuple(comparison_figures(data)),
         "search": tuple(search_figures(data)),
         "curves": tuple(curve_figures(data)),
     }
-    named = named_apart(chain.from_iterable(drawn.values()))
-    rest = iter(named)
-    figures = {section: tuple(islice(rest, len(own))) for section, own in drawn.items()}
-    whole = document(data, found, figures=figures)
+    named = named_apart(chain.from_iterable(planned.values()))
+    drawn = [
+        picture and Figure(one.stem, one.caption, picture)
+        for one, picture in zip(named, pictures([one.chart for one in named]), strict=True)
+    ]
+    warnings = _undrawn(drawn)
+    rest = iter(drawn)
+    figures = {
+        section: tuple(one for one in islice(rest, len(own)) if one) for section, own in planned.items()
+    }
+    whole = document(data, found, figures=figures, warnings=warnings)
     texts = {
         "report.md": markdown(whole),
         "report.html": html(whole.with_tables(RESULTS, task_tables(data))),
         "summary.csv": summary_csv(data).to_csv(index=False, lineterminator="\n"),
         HEALTH_FILE: _health(data),
     }
-    return texts, named
+    return texts, tuple(chain.from_iterable(figures.values())), warnings
+
+
+def _undrawn(figures: Sequence[Figure | None]) -> tuple[str, ...]:
+    lacking = sum(one is None for one in figures)
+    if not lacking:
+        return ()
+    return (
+        f"{lacking} of {len(figures)} charts could not be drawn and are left out. The renderer reserves 70 "
+        "GB of addresses (not of memory): where these are limited (ulimit -v), report again without it.",
+    )
 
 
 def _write(folder: Path, texts: dict[str, str], figures: Iterable[Figure]) -> None:

@@ -3,9 +3,9 @@
 from tuneoff.report.charts.ablations import ablation_data, draw_ablation
 from tuneoff.report.charts.curves import MOST_RUNS, curve_data, draw_curves
 from tuneoff.report.charts.parameters import draw_parameters, parameters_data
+from tuneoff.report.charts.pictures import pictures
 from tuneoff.report.charts.search import draw_search, search_data
 from tuneoff.report.charts.sizes import draw_sizes, sizes_data
-from tuneoff.report.charts.style import png
 
 __all__ = [
     "MOST_RUNS",
@@ -17,7 +17,7 @@ __all__ = [
     "draw_search",
     "draw_sizes",
     "parameters_data",
-    "png",
+    "pictures",
     "search_data",
     "sizes_data",
 ]

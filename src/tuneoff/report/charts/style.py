@@ -6,11 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
-import vl_convert
 
 View = dict[str, Any]
 """A view, or a part of one, in Vega-Lite's grammar (https://vega.github.io/vega-lite/docs/)."""
-VEGA_LITE = "6.4"
 
 # Okabe & Ito 2008, without yellow, which is too pale for lines
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -212,9 +210,3 @@ def line_key(names: Sequence[str], *, width: int) -> View:
         height=20 * math.ceil(len(names) / per_row),
         view={"stroke": None},
     )
-
-
-def png(chart: View) -> bytes:
-    """The chart as a PNG picture at twice the screen's density, in the common style."""
-    picture: bytes = vl_convert.vegalite_to_png({**chart, "config": STYLE}, vl_version=VEGA_LITE, scale=2)
-    return picture
