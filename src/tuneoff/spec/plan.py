@@ -1,6 +1,7 @@
 """From a study to its runs: a pure product in stable order, with stable ids."""
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -9,12 +10,42 @@ from tuneoff.spec.run import RunSpec, changed
 from tuneoff.spec.search import Search, SearchResult, with_values
 from tuneoff.spec.study import AblationSpec, Method, NoneSpec, StudySpec, Task, TrainingSpec
 
+MOST_RUNS = 100_000
+"""Of one study: to list as many takes seconds, and every command does; so do the trials of its searches."""
+
 
 class Variant(NamedTuple):
     """A method under the name it has in runs and reports."""
 
     name: str
     method: Method
+
+
+def check_size(study: StudySpec) -> None:
+    """Count the runs and trials of a study without making them.
+
+    Raises:
+        StudyError: there are more than anything that lists them could bear.
+    """
+    varied = [(one.of, math.prod(map(len, one.vary.values()))) for one in study.ablations.values()]
+    untrained = {name for name, method in study.methods.items() if isinstance(method, NoneSpec)}
+    methods = len(study.methods) - len(untrained) + sum(n for of, n in varied if of not in untrained)
+    once = len(untrained) + sum(n for of, n in varied if of in untrained)
+    tasks, sizes, seeds = len(study.tasks), len(study.train_sizes), len(study.seeds)
+    runs = tasks * (methods * sizes * seeds + once)
+    if runs > MOST_RUNS:
+        raise StudyError(
+            f"a study may have at most {MOST_RUNS:,} runs, but this one has {runs:,} (tasks: {tasks:,}, "
+            f"methods and variants: {methods + once:,}, train sizes: {sizes:,}, seeds: {seeds:,}); "
+            "leave some out, or make several studies of it"
+        )
+    if study.search is not None:
+        trials = tasks * methods * sizes * study.search.trials * len(study.search.seeds)
+        if trials > MOST_RUNS:
+            raise StudyError(
+                f"the searches of a study may have at most {MOST_RUNS:,} trials, but these have {trials:,}; "
+                "lower search.trials"
+            )
 
 
 def ablation_variants(study: StudySpec, ablation: AblationSpec) -> tuple[Variant, ...]:
@@ -26,18 +57,23 @@ def ablation_variants(study: StudySpec, ablation: AblationSpec) -> tuple[Variant
         StudyError: the study has no such method.
         pydantic.ValidationError: the method has no such field, or a value does not fit.
     """
+    return next(found for one, found in all_ablations(study) if one == ablation)
+
+
+def all_ablations(study: StudySpec) -> Iterator[tuple[AblationSpec, tuple[Variant, ...]]]:
+    """Each ablation of a study with its variants; raises what `ablation_variants` does."""
     names = {method: name for name, method in reversed(study.methods.items())}
-    earlier = itertools.takewhile(lambda other: other != ablation, study.ablations.values())
-    for one in (*earlier, ablation):
-        for name, method in _varied(study, one):
+    for ablation in study.ablations.values():
+        varied = tuple(_varied(study, ablation))
+        for name, method in varied:
             names.setdefault(method, name)
-    return tuple(Variant(names[method], method) for _, method in _varied(study, ablation))
+        yield ablation, tuple(Variant(names[method], method) for _, method in varied)
 
 
 def variants(study: StudySpec) -> tuple[Variant, ...]:
     """Methods and ablation variants of a study, each once, methods first."""
     methods = [Variant(name, method) for name, method in study.methods.items()]
-    varied = [variant for one in study.ablations.values() for variant in ablation_variants(study, one)]
+    varied = [variant for _, found in all_ablations(study) for variant in found]
     return tuple(dict.fromkeys(methods + varied))
 
 
@@ -70,7 +106,7 @@ def expand(study: StudySpec, results: Iterable[SearchResult] = ()) -> tuple[RunS
     per task: it has neither train size nor seed.
     """
     best = {result.search_id: result.best.values for result in results if result.best}
-    runs = (_chosen(study, run, best) for run in _cells(study))
+    runs = (_chosen(study, run, best) for run in _cells(study, study.seeds))
     return tuple({run.run_id: run for run in runs}.values())
 
 
@@ -78,7 +114,8 @@ def searches(study: StudySpec) -> tuple[Search, ...]:
     """The searches of a study: one for each task, train size and trained variant; none if it says nothing."""
     if study.search is None:
         return ()
-    found = (_search(study, run) for run in _cells(study) if not isinstance(run.method, NoneSpec))
+    cells = _cells(study, study.seeds[:1])  # a search has seeds of its own
+    found = (_search(study, run) for run in cells if not isinstance(run.method, NoneSpec))
     return tuple({search.search_id: search for search in found}.values())
 
 
@@ -104,15 +141,15 @@ def _search(study: StudySpec, run: RunSpec) -> Search:
 
 
 def _chosen(study: StudySpec, run: RunSpec, best: Mapping[str, Mapping[str, int | float]]) -> RunSpec:
-    if study.search is None or isinstance(run.method, NoneSpec):
+    if not best or isinstance(run.method, NoneSpec):
         return run
     values = best.get(_search(study, run).search_id, {})
     return run.model_copy(update={"method": with_values(run.method, values)})
 
 
-def _cells(study: StudySpec) -> Iterator[RunSpec]:
+def _cells(study: StudySpec, seeds: Iterable[int]) -> Iterator[RunSpec]:
     training = {name: task_training(study, task) for name, task in study.tasks.items()}
-    cells = itertools.product(study.tasks.items(), study.train_sizes, study.seeds, variants(study))
+    cells = itertools.product(study.tasks.items(), study.train_sizes, seeds, variants(study))
     for (task_name, task), train_size, seed, (method_name, method) in cells:
         trained = not isinstance(method, NoneSpec)
         yield RunSpec(

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
+from tuneoff.errors import shown
 from tuneoff.spec.identity import ModelIdentity
 from tuneoff.spec.run import RunSpec, changed, short_hash
 from tuneoff.spec.study import Method, Name, Range, Spec, StackSpec, TrainSize
@@ -119,6 +120,6 @@ def with_values(method: Method, values: Mapping[str, int | float]) -> Method:
         kind, _, field = name.partition(".")
         if kind not in parts or not field:
             example = f"{next(iter(parts))}.learning_rate"
-            raise ValueError(f"a setting of a stack is named by its part ({example}), but got '{name}'")
+            raise ValueError(f"a setting of a stack is named by its part ({example}), but got {shown(name)}")
         parts[kind][field] = value
     return changed(method, {"parts": list(parts.values())})

@@ -26,6 +26,8 @@ from tuneoff.errors import shown, unknown_name
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+Size = Annotated[int, Field(gt=0, le=2**40)]
+"""A dimension of trained tensors; torch cannot count the elements of much larger ones."""
 SplitName = Literal["train", "validation", "test"]
 Site = Literal["encoder", "decoder", "cross"]
 Scheduler = Literal["linear", "cosine", "constant"]
@@ -232,7 +234,7 @@ class LoraSpec(TunedSpec):
 
     kind: Literal["lora"]
     learning_rate: PositiveFloat = 1e-3
-    rank: PositiveInt = 8
+    rank: Size = 8
     alpha: PositiveFloat = 16
     dropout: Fraction = 0.0
     targets: Annotated[tuple[str, ...], Field(min_length=1)] | Literal["all-linear"] = ("q", "v")
@@ -245,9 +247,9 @@ class PrefixSpec(TunedSpec):
 
     kind: Literal["prefix"]
     learning_rate: PositiveFloat = 1e-2
-    length: PositiveInt = 20
+    length: Size = 20
     sites: Annotated[tuple[Site, ...], Field(min_length=1)] = ("encoder", "decoder", "cross")
-    projection: PositiveInt | None = None
+    projection: Size | None = None
     """Width of the MLP that makes the prefix while training; null trains keys and values directly."""
     init: Literal["random", "vocabulary"] = "random"
     """Random numbers, or the keys and values that the base computes for real words."""
@@ -258,7 +260,7 @@ class PrefixSpec(TunedSpec):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if len(set(self.sites)) < len(self.sites):
-            raise ValueError(f"sites must not repeat, but got {list(self.sites)}")
+            raise ValueError(f"sites must not repeat, but got {shown(list(self.sites))}")
         if self.init == "vocabulary" and self.projection is not None:
             raise ValueError(
                 "init: vocabulary sets keys and values, which a projection cannot start from, "
@@ -272,7 +274,7 @@ class PromptSpec(TunedSpec):
 
     kind: Literal["prompt"]
     learning_rate: PositiveFloat = 0.3
-    length: PositiveInt = 20
+    length: Size = 20
     init: Literal["random", "vocabulary", "text"] = "vocabulary"
     """Random numbers, the embeddings of frequent pieces, or those of `init_text`."""
     init_text: str | None = None
@@ -282,7 +284,8 @@ class PromptSpec(TunedSpec):
     def _text_belongs_to_init(self) -> Self:
         if (self.init == "text") != (self.init_text is not None):
             raise ValueError(
-                f"init: text and init_text go together, but got init={self.init}, init_text={self.init_text}"
+                f"init: text and init_text go together, but got init={self.init}, "
+                f"init_text={shown(self.init_text)}"
             )
         return self
 
@@ -301,7 +304,7 @@ class StackSpec(Spec):
     def _parts_fit(self) -> Self:
         kinds = [part.kind for part in self.parts]
         if len(set(kinds)) < len(kinds):
-            raise ValueError(f"a stack holds each kind of method once, but got {kinds}")
+            raise ValueError(f"a stack holds each kind of method once, but got {shown(kinds)}")
         for field in ("optim", "lr_scheduler_type"):
             values = {getattr(part, field) for part in self.parts}
             if len(values) > 1:
@@ -351,7 +354,7 @@ class TrainingSpec(Spec):
     """The conditions that all trained methods share."""
 
     max_steps: PositiveInt | None = None
-    num_train_epochs: PositiveFloat | None = None
+    num_train_epochs: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
     per_device_train_batch_size: PositiveInt = 16
     per_device_eval_batch_size: PositiveInt = 32
     gradient_accumulation_steps: PositiveInt = 1
@@ -385,7 +388,8 @@ def _checked_range(value: tuple[float, float, str]) -> tuple[float, float, str]:
     low, high, scale = value
     if not (low < high and (scale == "linear" or low > 0)):
         raise ValueError(
-            f"`low < high` must hold, and `0 < low` on a log scale, but got [{low}, {high}, {scale}]"
+            f"`low < high` must hold, and `0 < low` on a log scale, but got [{shown(low)}, {shown(high)}, "
+            f"{scale}]"
         )
     return value
 
@@ -440,14 +444,16 @@ class StudySpec(Spec):
     @classmethod
     def _no_repeats(cls, values: tuple[TrainSize, ...]) -> tuple[TrainSize, ...]:
         if len(set(values)) < len(values):
-            raise ValueError(f"values must not repeat, but got {list(values)}")
+            raise ValueError(f"values must not repeat, but got {shown(list(values))}")
         return values
 
     @model_validator(mode="after")
     def _search_is_apart(self) -> Self:
         shared = sorted(set(self.seeds) & set(self.search.seeds if self.search else ()))
         if shared:
-            raise ValueError(f"a search uses seeds that the study does not use, but both have {shared}")
+            raise ValueError(
+                f"a search uses seeds that the study does not use, but both have {shown(shared)}"
+            )
         return self
 
     @model_validator(mode="after")
