@@ -66,9 +66,10 @@ def attach(
     """LoRA on the targets, A random and B zero, in float32.
 
     Raises:
-        StudyError: a target names no linear layer of the model.
+        StudyError: a target names no linear layer of the model, or the rank is above that of any target.
     """
     targets = spec.targets if spec.targets == "all-linear" else _named(model, spec.targets)
+    _check_rank(model, targets, spec.rank)
     config = LoraConfig(
         r=spec.rank,
         lora_alpha=spec.alpha,
@@ -99,6 +100,19 @@ def _named(model: nn.Module, targets: tuple[str, ...]) -> list[str]:
             )
         found.extend(named)
     return found
+
+
+def _check_rank(model: nn.Module, targets: list[str] | str, rank: int) -> None:
+    highest = max(
+        min(module.weight.shape)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and (targets == "all-linear" or name in targets)
+    )
+    if rank > highest:
+        raise StudyError(
+            f"a LoRA rank must not exceed the smaller side of every matrix that it changes, {highest:,} in "
+            f"this model, but got rank={rank}; lower it, or use kind: full"
+        )
 
 
 def _is_named(module: str, target: str) -> bool:

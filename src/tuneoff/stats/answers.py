@@ -9,6 +9,7 @@ import pyarrow
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from tuneoff.errors import StoreError
 from tuneoff.spec import RunRecord
 from tuneoff.spec.results import PREDICTIONS_FILE, RUNS, SCORE_COLUMNS, reading
 from tuneoff.stats.intervals import Floats
@@ -105,7 +106,7 @@ def read_answers(path: Path, metric: str) -> Answers:
     """The answers in a file of predictions, without likelihoods of labels.
 
     Raises:
-        StoreError: the file is missing or damaged, or lacks the metric's column.
+        StoreError: the file is missing, damaged or empty, or lacks the metric's column.
     """
     with reading(path, pyarrow.ArrowException, KeyError):
         file = pyarrow.parquet.ParquetFile(
@@ -114,6 +115,11 @@ def read_answers(path: Path, metric: str) -> Answers:
         columns = [name for name in file.schema_arrow.names if not name.startswith(_NOT_JUDGED)]
         table = file.read(columns, use_threads=False)
         table.schema.field(row_metric(metric))
+        if not table.num_rows:
+            raise StoreError(
+                f"predictions hold a row for each test example, but {path} holds none; move the folder "
+                "it is in elsewhere, and run the study again"
+            )
         return Answers.of_table(table)
 
 

@@ -5,10 +5,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple, TypeVar
 
+from tuneoff.errors import StudyError, shown
 from tuneoff.methods import footprint
 from tuneoff.spec import Footprint, NoneSpec, RunSpec
 from tuneoff.training import Encoded, Prepared, generator, prepare, total_steps, train_count, windows
 from tuneoff.training.loop import Optimise
+from tuneoff.training.run import is_out_of_memory
 
 Result = TypeVar("Result")
 _PROBES = 3
@@ -59,7 +61,7 @@ def estimate(runs: Sequence[RunSpec]) -> list[Estimate]:
     Times are those of a run alone with all threads. Early stopping is not foreseen.
 
     Raises:
-        InputError: the model, the data or a method cannot be used.
+        InputError: the model, the data or a method cannot be used, or not in the memory of this machine.
     """
     costs: dict[tuple[str, str], Cost] = {}
     tested: dict[str, int] = {}
@@ -67,7 +69,14 @@ def estimate(runs: Sequence[RunSpec]) -> list[Estimate]:
     for run in runs:
         key = (run.task_name, run.method_name)
         if key not in costs:
-            costs[key], tested[run.task_name] = _measure(run)
+            try:
+                costs[key], tested[run.task_name] = _measure(run)
+            except (MemoryError, OverflowError, RuntimeError) as error:
+                reason = "it does not fit into memory" if is_out_of_memory(error) else shown(str(error))
+                raise StudyError(
+                    f"a run must be possible, but method '{run.method_name}' on task '{run.task_name}' is "
+                    f"not: {reason}; lower its size, the batch sizes, the beams or the lengths in tokens"
+                ) from error
         cost, trained = costs[key], 0 if isinstance(run.method, NoneSpec) else train_count(run)
         seconds, trial = cost.seconds(run, trained), cost.trial_seconds(run, trained)
         estimates.append(Estimate(run, cost.footprint, seconds, trial, tested[run.task_name]))
