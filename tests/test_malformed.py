@@ -5,7 +5,7 @@ import os
 import string
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import pytest
@@ -237,16 +237,6 @@ def test_what_is_accepted_can_be_read_back_with_all_its_defaults(tmp_path: Path)
     _check_written(study, "study.yaml")
     with pytest.raises(StudyError, match=r"with its defaults a study may hold at most 100,000 values"):
         _check_written(study.model_copy(update={"methods": methods}), "study.yaml")
-
-
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_a_report_is_told_in_any_encoding(finished: Path, encoding: str) -> None:
-    raw = io.BytesIO()
-    out = io.TextIOWrapper(raw, encoding=encoding, write_through=True)
-    with redirect_stdout(out), pytest.raises(SystemExit) as end:
-        main(["report", str(finished)])
-    assert end.value.code == 0
-    assert "report: " in raw.getvalue().decode(encoding)
 
 
 def test_an_error_is_told_in_any_encoding() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from command_line import Outcome, tuneoff
+from tuneoff.cli import main
 from tuneoff.errors import visible
 from tuneoff.progress import Progress
 from tuneoff.report.document import Document, Figure, Link, Section, Statement, Table
@@ -76,7 +77,7 @@ _TEXTS = st.text(st.characters(exclude_categories=["Cs"])) | st.text(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(text=_TEXTS.filter(lambda text: text.split()))
 @example("# a")
 @example("1. a")
@@ -165,6 +166,19 @@ def test_a_report_of_hostile_names_is_whole(hostile: tuple[Path, Outcome]) -> No
     pictures = sorted((place / "plots").iterdir())
     assert len(pictures) == 2 + 1 + len(HOSTILE)  # a curve for each variant, even for the one that failed
     assert all(path.read_bytes().startswith(b"\x89PNG") and len(path.name) < 200 for path in pictures)
+
+
+def test_a_report_is_told_in_an_encoding_that_lacks_its_signs(tmp_path: Path) -> None:
+    methods = {"prompt": made.METHODS["prompt"] | {"init": "text", "init_text": "x"}}
+    ablations = {"a": {"of": "prompt", "vary": {"init_text": ["\u043c"]}}}
+    made.write_folder(tmp_path, made.a_study(methods=methods, ablations=ablations, seeds=[0, 1]))
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="ascii", write_through=True)
+    with redirect_stdout(out), pytest.raises(SystemExit) as end:
+        main(["report", str(tmp_path)])
+    assert not end.value.code
+    assert b" +/- 0.00" in raw.getvalue()
+    assert b"init_text=\\u043c" in raw.getvalue()
 
 
 def test_the_progress_of_a_run_shows_texts_as_they_are() -> None:

@@ -70,7 +70,7 @@ def rendered(
     }
     named = named_apart(chain.from_iterable(planned.values()))
     drawn = [
-        picture and Figure(one.stem, one.caption, picture)
+        Figure(one.stem, one.caption, picture) if picture else None
         for one, picture in zip(named, pictures([one.chart for one in named]), strict=True)
     ]
     warnings = _undrawn(drawn)

@@ -28,6 +28,8 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Size = Annotated[int, Field(gt=0, le=2**40)]
 """A dimension of trained tensors; torch cannot count the elements of much larger ones."""
+_LONGEST_TEXT = 100_000
+"""Pieces of the vocabulary that a prompt or prefix starts from, which the model reads as a text."""
 SplitName = Literal["train", "validation", "test"]
 Site = Literal["encoder", "decoder", "cross"]
 Scheduler = Literal["linear", "cosine", "constant"]
@@ -266,6 +268,8 @@ class PrefixSpec(TunedSpec):
                 "init: vocabulary sets keys and values, which a projection cannot start from, "
                 f"but got projection={self.projection}; use projection: null"
             )
+        if self.init == "vocabulary" and self.length > _LONGEST_TEXT:
+            raise ValueError(f"init: vocabulary reads at most {_LONGEST_TEXT:,} words, but got {self.length}")
         return self
 
 
@@ -274,7 +278,7 @@ class PromptSpec(TunedSpec):
 
     kind: Literal["prompt"]
     learning_rate: PositiveFloat = 0.3
-    length: Size = 20
+    length: Annotated[int, Field(gt=0, le=_LONGEST_TEXT)] = 20
     init: Literal["random", "vocabulary", "text"] = "vocabulary"
     """Random numbers, the embeddings of frequent pieces, or those of `init_text`."""
     init_text: str | None = None

@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from tuneoff.errors import StudyError, shown
+from tuneoff.errors import DivergedError, StudyError, shown
 from tuneoff.methods import footprint
 from tuneoff.spec import Footprint, NoneSpec, RunSpec
 from tuneoff.training import Encoded, Prepared, generator, prepare, total_steps, train_count, windows
-from tuneoff.training.loop import Optimise
+from tuneoff.training.loop import Optimise, Window
 from tuneoff.training.run import is_out_of_memory
 
 Result = TypeVar("Result")
@@ -107,8 +108,14 @@ def _step_seconds(run: Prepared) -> float:
     optimise = Optimise(run.adapted, training, dtype=run.dtype, steps=_PROBES, pad_token_id=pad_token_id)
     order = generator(run.spec.seed, "order")
     steps = windows(run.train_rows(), training, order=order, steps=_PROBES)
-    times = [_timed(partial(optimise, window, step))[0] for step, window in enumerate(steps)]
+
+    times = [_timed(partial(_step, optimise, window, step))[0] for step, window in enumerate(steps)]
     return sorted(times)[len(times) // 2]
+
+
+def _step(optimise: Optimise, window: Window, step: int) -> None:
+    with suppress(DivergedError):  # it takes its time all the same
+        optimise(window, step)
 
 
 def _evaluation_seconds(run: Prepared, rows: list[Encoded]) -> float:
