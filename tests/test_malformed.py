@@ -116,6 +116,8 @@ OVERRIDES = {
     "a long label": f"tasks.films.positive={HUGE}",
     "long labels twice": f"tasks.films.labels={{0: {HUGE}, 1: {HUGE}}}",
     "a long value": f"training.max_steps={HUGE}",
+    "a long file name": f"tasks.films.source.files.train={LONG}.csv",
+    "a long model folder": f"model.id=./{LONG}",
     "a long path": f"{'a.' * 5000}b=1",
     "a path of dots": "." * 5000 + "=1",
     "a long override": HUGE,
@@ -266,3 +268,22 @@ def test_an_output_that_is_full_is_one_message() -> None:
     assert done.returncode != 0
     assert "No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("methods.lora.rank=97", "must not exceed the smaller side of every matrix that it changes, 96"),
+        # 115 TB of keys and values
+        (
+            "methods.lora={kind: prefix, length: 50000000000}",
+            "method 'lora' on task 'films' is not: it does not",
+        ),
+        ("methods.lora={kind: prompt, length: 100001}", "less than or equal to 100000"),
+        ("methods.lora={kind: prefix, init: vocabulary, length: 100001}", "at most 100,000 words"),
+    ],
+)
+def test_a_plan_with_a_run_that_cannot_be_is_one_error(tmp_path: Path, override: str, told: str) -> None:
+    outcome = tuneoff("plan", small.study(tmp_path), "--set", "ablations={}", "--set", override)
+    _refused(outcome)
+    assert told in outcome.err

@@ -1,6 +1,7 @@
 """The command line. Heavy imports are inside the commands, so that --help answers at once."""
 
 import atexit
+import errno
 import gc
 import io
 import math
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 _PLAN_WIDTH = 132
-_LONGEST_NAME = 100
+_LONGEST_NAME, _LONGEST_LINE = 100, 5000
 _USAGE_ERROR: Any = typer.BadParameter.__base__  # typer gives it no name of its own
 
 app = typer.Typer(
@@ -92,8 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _print_error(str(error))
         code = BAD_INPUT if isinstance(error, InputError) else FAILED
     except OSError as error:
-        _print_error(f"the operating system refuses: {error}")
-        code = FAILED
+        place = f": {shown(error.filename)}" if error.filename else ""
+        _print_error(f"the operating system refuses: {error.strerror or error}{place}")
+        code = BAD_INPUT if error.errno == errno.ENAMETOOLONG else FAILED
     except MemoryError:
         _print_error("there is not enough memory")
         code = FAILED
@@ -101,7 +103,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _print_error(message: str) -> None:
-    _Terminal(stderr=True, soft_wrap=True).print(f"error: {message}")
+    lines = (
+        line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}..." for line in message.split("\n")
+    )
+    _Terminal(stderr=True, soft_wrap=True).print("error: " + "\n".join(lines))
 
 
 @app.command()
