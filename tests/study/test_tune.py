@@ -1,15 +1,19 @@
 """The search: equal trials, on validation only, with seeds of its own, and resumable."""
 
+import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from math import log10
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import small
+from killing import killed_in_trial
 from listening import Told
-from tuneoff.errors import StoppedError, StudyError
+from tuneoff.errors import StoppedError, StoreError, StudyError, TuneoffError
 from tuneoff.spec import (
     CurvePoint,
     LoraSpec,
@@ -22,8 +26,9 @@ from tuneoff.spec import (
     read_searches,
     searches,
 )
-from tuneoff.study import InlineExecutor, run_study, tune
-from tuneoff.study.tune import SearchJob, even_points, search_job, stretches
+from tuneoff.spec.results import TRIALS_FILE
+from tuneoff.study import InlineExecutor, Lost, ProcessExecutor, run_study, tune
+from tuneoff.study.tune import SearchJob, end_trial, even_points, search_job, stretches
 from tuneoff.training import try_run
 
 SEARCH = (
@@ -111,23 +116,183 @@ def test_a_diverged_trial_counts_and_is_not_chosen(tmp_path: Path) -> None:
     assert result.best.state == "complete"
 
 
-def test_a_hopeless_trial_is_ended_early_where_the_study_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scores = iter([0.9, 0.8, 0.7, 0.1])
+SCORES = (0.9, 0.5, 0.7, 0.1, 0.8, 0.85, 0.95)
+"""The score of each trial at its only step; the fourth is worse than the median and pruned."""
 
-    def scripted(spec: RunSpec, folder: Path, *, on_point: Callable[[CurvePoint], None]) -> RunRecord:
-        found = {"eval_accuracy": next(scores), "eval_loss": 1.0}
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Makes every trial of a search end with its score of `SCORES`; the trials that were done so far."""
+    done: list[str] = []
+
+    def result(spec: RunSpec, folder: Path, *, on_point: Callable[[CurvePoint], None]) -> RunRecord:
+        done.append(folder.name)
+        scores = {"eval_accuracy": SCORES[int(folder.name.partition(".")[0])], "eval_loss": 1 / 3}
         try:
-            on_point(CurvePoint(step=1, scores=found))
+            on_point(CurvePoint(step=1, scores=scores))
         except StoppedError:
             return RunRecord(run_id=spec.run_id, spec=spec, state="cancelled")
-        return RunRecord(run_id=spec.run_id, spec=spec, state="complete", validation=found)
+        return RunRecord(run_id=spec.run_id, spec=spec, state="complete", validation=scores)
 
-    monkeypatch.setattr(tune, "try_run", scripted)
-    pruned = small.spec(tmp_path, [*SEARCH, "search.pruner=median", "methods={full: {kind: full}}"])
-    result = search_job(SearchJob(searches(pruned)[0], tmp_path / "search", 1.0))
-    assert [trial.state for trial in result.trials] == ["complete", "complete", "complete", "pruned"]
+    monkeypatch.setattr(tune, "try_run", result)
+    return done
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> SearchJob:
+    """A search of seven trials, the last two of which the sampler places."""
+    overrides = [*SEARCH, "search.pruner=median", "search.trials=7", "methods={full: {kind: full}}"]
+    (search,) = searches(small.spec(tmp_path, overrides))
+    return SearchJob(search, tmp_path / "search", steps=2, origin={"train": "0a"})
+
+
+def test_a_hopeless_trial_is_ended_early_where_the_study_says_so(job: SearchJob, scripted: list[str]) -> None:
+    states = [trial.state for trial in search_job(job).trials]
+    assert states == ["complete", "complete", "complete", "pruned", "complete", "complete", "complete"]
+
+
+def _damaged(content: bytes) -> Iterator[tuple[bytes, int]]:
+    """What a file of trials may hold after a crash, and how many trials of it are to be believed."""
+    lines = content.splitlines(keepends=True)
+    whole = len(lines)
+    last_two = len(b"".join(lines[:-2]))
+    for size in (*range(last_two, len(content), 7), *range(len(content) - 3, len(content))):
+        # the last line may lack its end, and be whole
+        yield content[:size], content[:size].count(b"\n") + (size == len(content) - 1)
+    second = len(lines[0])
+    yield content[:second] + b"\x00" + content[second + 1 :], 1
+    yield content.replace(b'"score":0.5', b'"score":0.4'), 1
+    yield b"".join([lines[0], *lines[2:]]), 1
+    yield b"".join([lines[1], lines[0], *lines[2:]]), 0
+    yield b"".join([lines[0], *lines]), 1
+    yield content + b"\n\xff", whole
+    yield b"", 0
+
+
+def test_a_search_whose_file_was_cut_or_damaged_ends_as_if_it_had_not_been(
+    job: SearchJob, scripted: list[str]
+) -> None:
+    undisturbed, path = search_job(job), job.folder / TRIALS_FILE
+    content = path.read_bytes()
+    assert content.count(b"\n") == 7
+    believed = set()
+    for damaged, left in _damaged(content):
+        path.write_bytes(damaged)
+        scripted.clear()
+        assert search_job(job) == undisturbed
+        assert scripted == [f"{number}.s7" for number in range(left, 7)], damaged[-80:]
+        assert path.read_bytes() == content or left == 7
+        believed.add(left)
+    assert believed == {0, 1, 5, 6, 7}
+
+
+def test_a_search_that_was_killed_as_it_wrote_leaves_nothing_to_wait_for(
+    job: SearchJob, scripted: list[str]
+) -> None:
+    undisturbed = search_job(job)
+    content = (job.folder / TRIALS_FILE).read_bytes()
+    (job.folder / f".{TRIALS_FILE}.new").write_bytes(content[:-100])
+    # what was left by an earlier version
+    (job.folder / "journal.log").write_bytes(b'{"op_code": 0, "wor')
+    (job.folder / "journal.log.lock").symlink_to("journal.log")
+    assert search_job(job) == undisturbed
+
+
+def test_trials_of_other_data_or_another_length_are_done_again(job: SearchJob, scripted: list[str]) -> None:
+    search_job(job)
+    for other in (job._replace(origin={"train": "0b"}), job._replace(steps=3)):
+        scripted.clear()
+        assert search_job(other).steps == other.steps
+        assert len(scripted) == 7
+
+
+def test_a_file_of_trials_that_cannot_be_read_is_named(job: SearchJob, scripted: list[str]) -> None:
+    (job.folder / TRIALS_FILE).mkdir(parents=True)
+    with pytest.raises(StoreError, match=TRIALS_FILE):
+        search_job(job)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full device")
+def test_a_full_disk_is_named_and_the_search_goes_on_later(job: SearchJob, scripted: list[str]) -> None:
+    undisturbed = search_job(job)
+    lines = (job.folder / TRIALS_FILE).read_bytes().splitlines(keepends=True)
+    (job.folder / TRIALS_FILE).write_bytes(b"".join(lines[:3]))
+    (job.folder / f".{TRIALS_FILE}.new").symlink_to("/dev/full")
+    with pytest.raises(StoreError, match=rf"{TRIALS_FILE}' must be writable, but: No space left"):
+        search_job(job)
+    assert (job.folder / TRIALS_FILE).read_bytes() == b"".join(lines[:3])
+    scripted.clear()
+    assert search_job(job) == undisturbed
+    assert scripted == [f"{number}.s7" for number in range(3, 7)]
+
+
+def test_a_trial_that_ended_its_worker_counts_without_a_score(job: SearchJob, scripted: list[str]) -> None:
+    undisturbed = search_job(job)
+    lines = (job.folder / TRIALS_FILE).read_text().splitlines(keepends=True)
+    (job.folder / TRIALS_FILE).write_text("".join(lines[:2]))
+    assert end_trial(job, "out_of_memory")
+    scripted.clear()
+    result = search_job(job)
+    assert scripted == [f"{number}.s7" for number in range(3, 7)]
+    lost = undisturbed.trials[2].model_copy(
+        update={"state": "out_of_memory", "score": None, "eval_loss": None}
+    )
+    assert result.trials[:3] == (*undisturbed.trials[:2], lost)
+    assert len(result.trials) == 7
+    assert not end_trial(job, "out_of_memory")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
+def test_a_search_goes_on_without_the_trials_that_kill_their_worker(tmp_path: Path, searched: Path) -> None:
+    class Killing:
+        """Worker processes that some trials kill."""
+
+        in_process = False
+
+        def __init__(self) -> None:
+            self._workers = ProcessExecutor(workers=2)
+            self.prepare, self.close = self._workers.prepare, self._workers.close
+
+        def map(self, work: Any, jobs: Sequence[Any]) -> Any:
+            return self._workers.map(partial(killed_in_trial, ("1.s7", "3.s7"), work), jobs)
+
+    study = load_study(str(searched / "study.yaml"), overrides=[*SEARCH, "methods={full: {kind: full}}"])
+    listener = Told()
+    run_study(study, tmp_path / "out", executor=Killing(), listener=listener)
+    (result,) = listener.found
+    undisturbed = next(one for one in read_searches(searched / "out") if one.search_id == result.search_id)
+    assert [trial.state for trial in result.trials] == [
+        "complete",
+        "out_of_memory",
+        "complete",
+        "out_of_memory",
+    ]
+    assert [result.trials[n] for n in (0, 2)] == [undisturbed.trials[n] for n in (0, 2)]
+    assert [record.state for record in listener.ended] == ["complete"]
+
+
+def test_a_search_whose_workers_end_outside_of_trials_is_an_error(tmp_path: Path) -> None:
+    class Losing:
+        """Worker processes that end with every job."""
+
+        in_process = False
+        asked = 0
+
+        def prepare(self, setup: object) -> None:
+            pass
+
+        def map(self, work: object, jobs: Sequence[Any]) -> Iterator[Any]:
+            self.asked += 1
+            yield from (Lost(job, -9) for job in jobs)
+
+        def close(self) -> None:
+            pass
+
+    executor = Losing()
+    study = small.spec(tmp_path, [*SEARCH, "methods={full: {kind: full}}"])
+    with pytest.raises(TuneoffError, match=r"search films.full.n8-\w+ cannot end: its worker process was"):
+        run_study(study, tmp_path / "out", executor=executor, listener=Told())
+    assert executor.asked == 4 + 1
 
 
 def test_a_stopped_trial_ends_as_cancelled(tmp_path: Path) -> None:

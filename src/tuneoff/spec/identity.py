@@ -28,6 +28,10 @@ class Inputs(Spec):
     places: str
     """`places_of` the study when the contents were read."""
 
+    def of_task(self, name: str) -> dict[str, str | None]:
+        """Return what identifies the model and a task's data."""
+        return {"commit": self.model.commit, "digest": self.model.digest, **self.data[name]}
+
 
 def places_of(study: StudySpec) -> str:
     """Return a digest of where a study's model and data are, by which an edited study is noticed."""

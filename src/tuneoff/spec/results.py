@@ -3,7 +3,7 @@
 DIR/study.yaml                 format number, identity of model and data, and the resolved study
 DIR/runs/<run_id>/record.json  written last: a run without it has not ended
                   curve.jsonl  predictions.parquet  adapter/
-DIR/search/<search_id>/        result.json, written last; the trials' journal, and a folder for each trial
+DIR/search/<search_id>/        result.json, written last; trials.jsonl, and a folder for each trial
 DIR/baselines/<task>.n<size>/  <name>.json, written last, and <name>.parquet as predictions
 DIR/damaged/                   runs whose files were not as they had been written; they were done again
 DIR/report/                    made from the above; health.json has the findings about each run
@@ -37,7 +37,8 @@ BASELINES = "baselines"
 DAMAGED = "damaged"
 REPORT = "report"
 RESULT_FILE = "result.json"
-JOURNAL_FILE = "journal.log"
+TRIALS_FILE = "trials.jsonl"
+"""A line for each trial of a search that has ended."""
 RECORD_FILE = "record.json"
 CURVE_FILE = "curve.jsonl"
 HEALTH_FILE = "health.json"

@@ -1,7 +1,7 @@
 """The doing of a whole study: plan, executors, store and resume."""
 
 from tuneoff.study.estimate import Cost, Estimate, estimate
-from tuneoff.study.executor import Executor, InlineExecutor, Job, ProcessExecutor, Work
+from tuneoff.study.executor import Executor, InlineExecutor, Job, Lost, ProcessExecutor, Work
 from tuneoff.study.runner import Listener, check, do_job, run_study
 from tuneoff.study.store import RunStore
 
@@ -12,6 +12,7 @@ __all__ = [
     "InlineExecutor",
     "Job",
     "Listener",
+    "Lost",
     "ProcessExecutor",
     "RunStore",
     "Work",

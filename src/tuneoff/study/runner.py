@@ -1,6 +1,6 @@
 """A study from its plan to its last record."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Protocol
 
 import torch
 
+from tuneoff.errors import TuneoffError
 from tuneoff.methods import attach
 from tuneoff.spec import (
     CurvePoint,
@@ -15,6 +16,7 @@ from tuneoff.spec import (
     RunFailure,
     RunRecord,
     RunSpec,
+    RunState,
     Search,
     SearchResult,
     StudySpec,
@@ -23,12 +25,14 @@ from tuneoff.spec import (
 )
 from tuneoff.spec.identity import Inputs, places_of
 from tuneoff.study.baselines import add_baselines
-from tuneoff.study.executor import Executor, Job
+from tuneoff.study.executor import Executor, Job, Lost
 from tuneoff.study.store import RunStore, fresh_folder
-from tuneoff.study.tune import SearchJob, search_job, stretches
+from tuneoff.study.tune import SearchJob, end_trial, search_job, trial_steps
 from tuneoff.training import load_backbone, train_run
 from tuneoff.training.data import know, known_for, run_data
 from tuneoff.training.run import is_out_of_memory
+
+_INTERRUPTED = "interrupted; the same command does the run again"
 
 
 class Listener(Protocol):
@@ -66,35 +70,63 @@ def run_study(study: StudySpec, folder: Path, *, executor: Executor, listener: L
     executor.prepare(partial(know, known_for([*runs, *trials])))
     with RunStore(folder, study, inputs) as store, closing(executor):
         add_baselines(study, store)
-        runs = expand(study, _searched(study, store, executor, listener))
+        runs = expand(study, _searched(study, store, executor, listener, inputs))
         pending = store.pending(runs)
         listener.planned(pending, len(runs))
         jobs = [Job(run, store.run_folder(run.run_id)) for run in _in_order(pending, executor)]
         work = partial(do_job, listener=listener) if executor.in_process else do_job
         try:
-            with closing(executor.map(work, jobs)) as records:
-                for record in records:
-                    store.write(record)
-                    listener.finished(record)
+            with closing(executor.map(work, jobs)) as results:
+                for result in results:
+                    listener.finished(_kept(store, result))
         except KeyboardInterrupt:
-            _cancel(store, pending)
+            failure = RunFailure(kind="KeyboardInterrupt", message=_INTERRUPTED)
+            for run in store.begun(pending):
+                _end(store, run, "cancelled", failure)
             raise
 
 
 def _searched(
-    study: StudySpec, store: RunStore, executor: Executor, listener: Listener
+    study: StudySpec,
+    store: RunStore,
+    executor: Executor,
+    listener: Listener,
+    inputs: Inputs,
 ) -> tuple[SearchResult, ...]:
     """The results of the study's searches, done as far as they are missing."""
     wanted, found = searches(study), store.contents().searches
     pending = [search for search in wanted if not any(map(search.is_answered_by, found))]
     if pending:
         listener.searching(pending, len(wanted))
-        stretch = stretches(wanted)
-        jobs = [SearchJob(one, store.search_folder(one.search_id), stretch[one.search_id]) for one in pending]
-        with closing(executor.map(search_job, jobs)) as results:
-            for result in results:
-                listener.searched(store.write_search(result))
+        steps = trial_steps(wanted)
+        jobs = [
+            SearchJob(
+                one,
+                store.search_folder(one.search_id),
+                steps=steps[one.search_id],
+                origin=inputs.of_task(one.run.task_name),
+            )
+            for one in pending
+        ]
+        while jobs:
+            jobs = _search(jobs, store, executor, listener)
     return store.contents().searches
+
+
+def _search(
+    jobs: Sequence[SearchJob], store: RunStore, executor: Executor, listener: Listener
+) -> list[SearchJob]:
+    """Does searches; those that lost a worker in a trial go on without it, and are given back."""
+    again = []
+    with closing(executor.map(search_job, jobs)) as results:
+        for result in results:
+            if isinstance(result, SearchResult):
+                listener.searched(store.write_search(result))
+            elif end_trial(result.job, result.state):
+                again.append(result.job)
+            else:
+                raise TuneoffError(f"the search {result.job.search.search_id} cannot end: {result.message}")
+    return again
 
 
 def check(study: StudySpec, runs: Sequence[RunSpec]) -> Inputs:
@@ -135,7 +167,18 @@ def _in_order(runs: Sequence[RunSpec], executor: Executor) -> list[RunSpec]:
     return sorted(runs, key=lambda run: not executor.in_process and isinstance(run.method, NoneSpec))
 
 
-def _cancel(store: RunStore, runs: Iterable[RunSpec]) -> None:
-    failure = RunFailure(kind="KeyboardInterrupt", message="interrupted; the same command does the run again")
-    for run in store.begun(runs):
-        store.write(RunRecord(run_id=run.run_id, spec=run, state="cancelled", failure=failure))
+def _kept(store: RunStore, result: RunRecord | Lost[Job]) -> RunRecord:
+    """The record of a run, once it is in the folder."""
+    if isinstance(result, Lost):
+        failure = RunFailure(kind="WorkerLost", message=result.message)
+        return _end(store, result.job.spec, result.state, failure)
+    store.write(result)
+    return result
+
+
+def _end(store: RunStore, run: RunSpec, state: RunState, failure: RunFailure) -> RunRecord:
+    """Ends a run that was stopped in the midst of its work, and leaves none of its files: they may be cut."""
+    record = RunRecord(run_id=run.run_id, spec=run, state=state, failure=failure)
+    fresh_folder(store.run_folder(run.run_id))
+    store.write(record)
+    return record

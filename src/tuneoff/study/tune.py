@@ -1,59 +1,69 @@
 """The search for a method's settings: Optuna chooses, on validation only, with seeds of its own."""
 
+import hashlib
+import json
 import logging
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.pruners import BasePruner, MedianPruner, NopPruner
 from optuna.samplers import TPESampler
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from pydantic import ValidationError
 from scipy.stats import qmc
 from torch.utils.flop_counter import FlopCounterMode
 
-from tuneoff.errors import StoppedError
+from tuneoff.errors import StoppedError, writing
 from tuneoff.spec import CurvePoint, Range, RunSpec, Search, SearchResult, Trial
-from tuneoff.spec.results import JOURNAL_FILE
+from tuneoff.spec.results import TRIALS_FILE, reading
 from tuneoff.spec.search import Values
-from tuneoff.study.store import fresh_folder
+from tuneoff.spec.study import Spec
+from tuneoff.study.store import fresh_folder, write_atomically
 from tuneoff.training import prepare, stream_seed, total_steps, train_count, try_run
 
 _REFINED_SHARE = 3
 """One trial in so many is put where the earlier ones promise most; the others cover the space evenly."""
 _UNPRUNED_TRIALS = 3
-_OUTCOME = "outcome"
-"""Set on a trial that has ended: its state and scores as in `Trial`."""
 
 
 class SearchJob(NamedTuple):
-    """A search to do, the folder to leave things in, and how much longer than said its trials are."""
+    """A search to do, and the folder to leave things in."""
 
     search: Search
     folder: Path
-    stretch: float
+    steps: int
+    """Optimizer steps of each trial."""
+    origin: Mapping[str, str | None]
+    """What identifies the model and the task's data."""
+
+
+class _Ended(Spec):
+    """A line of trials.jsonl."""
+
+    trial: Trial
+    reported: dict[int, float]
+    """The first seed's main metric on validation by step, from which later trials are pruned."""
+    digest: str
+    """SHA-256 of what the search stands on, the lines before and this one."""
 
 
 def search_job(job: SearchJob) -> SearchResult:
-    """The result of a search; trials that its journal holds already are not done again.
+    """The result of a search; trials that its folder holds already are not done again.
 
     Raises:
         InputError: the model, the data or the folder cannot be used.
     """
-    job.folder.mkdir(parents=True, exist_ok=True)
-    search = job.search
-    steps = max(1, round(total_steps(search.run.training, train_count(search.run)) * job.stretch))
-    with _quiet():
-        study = _study(job)
-        for number in range(len(_ended(study)), search.trials):
-            _try_next(job, study, number, steps)
+    search, ended = job.search, _ended(job)
+    while len(ended) < search.trials:
+        with _quiet():
+            _keep(job, ended, *_tried(job, ended))
     return SearchResult(
         search_id=search.search_id,
         task_name=search.run.task_name,
@@ -62,12 +72,39 @@ def search_job(job: SearchJob) -> SearchResult:
         metric=search.run.task.main_metric,
         space=search.space,
         seeds=search.seeds,
-        steps=steps,
-        trials=tuple(
-            Trial(number=number, values=trial.params, **trial.user_attrs[_OUTCOME])
-            for number, trial in enumerate(_ended(study))
-        ),
+        steps=job.steps,
+        trials=tuple(one.trial for one in ended),
     )
+
+
+def end_trial(job: SearchJob, state: Literal["out_of_memory", "failed"]) -> bool:
+    """Ends the trial that is under way, without a score; whether there was one to be done.
+
+    Raises:
+        StoreError: the folder cannot be used.
+    """
+    ended = _ended(job)
+    if len(ended) == job.search.trials:
+        return False
+    with _quiet():
+        values = _next(job.search, ended).params
+    _keep(job, ended, Trial(number=len(ended), values=values, state=state), {})
+    return True
+
+
+def trial_steps(searches: Sequence[Search]) -> dict[str, int]:
+    """The optimizer steps of each search's trials, by id.
+
+    Raises:
+        InputError: the model or the data cannot be used.
+    """
+    longer = stretches(searches)
+    return {
+        one.search_id: max(
+            1, round(total_steps(one.run.training, train_count(one.run)) * longer[one.search_id])
+        )
+        for one in searches
+    }
 
 
 def stretches(searches: Sequence[Search]) -> dict[str, float]:
@@ -118,81 +155,105 @@ def _whole(ends: Range) -> bool:
     return isinstance(ends[0], int) and isinstance(ends[1], int)
 
 
-def _study(job: SearchJob) -> optuna.Study:
+def _ended(job: SearchJob) -> list[_Ended]:
+    """The trials that have ended, as far as they are whole and were done as they would be now.
+
+    What follows a line that is damaged is done again, and comes out the same.
+    """
+    path, ended = job.folder / TRIALS_FILE, list[_Ended]()
+    with reading(path):
+        lines = path.read_bytes().splitlines() if path.exists() else []
+    for line in lines:
+        try:
+            one = _Ended.model_validate_json(line)
+        except ValidationError:
+            break
+        if one.digest != _digest(job, ended, one.trial, one.reported):
+            break
+        ended.append(one)
+    return ended
+
+
+def _keep(job: SearchJob, ended: list[_Ended], trial: Trial, reported: dict[int, float]) -> None:
+    """Adds a trial to those that have ended, in the folder too."""
+    digest = _digest(job, ended, trial, reported)
+    ended.append(_Ended(trial=trial, reported=reported, digest=digest))
+    text = "".join(one.model_dump_json() + "\n" for one in ended)
+    with writing(job.folder):
+        job.folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(job.folder / TRIALS_FILE, text)
+
+
+def _digest(job: SearchJob, before: Sequence[_Ended], trial: Trial, reported: dict[int, float]) -> str:
+    basis = before[-1].digest if before else [job.search.search_id, job.steps, dict(job.origin)]
+    content = json.dumps([basis, trial.model_dump(), reported], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _next(search: Search, ended: Sequence[_Ended]) -> optuna.Trial:
+    """The next trial. What it tries depends on its number and the earlier trials alone."""
+    number, space = len(ended), {field: _distribution(ends) for field, ends in search.space.items()}
     study = optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(job.folder / JOURNAL_FILE))),
-        study_name=job.search.search_id,
         direction="maximize",
-        pruner=_pruner(job.search),
-        load_if_exists=True,
+        pruner=_pruner(search),
+        sampler=TPESampler(n_startup_trials=0, multivariate=True, seed=stream_seed(number, "init")),
     )
-    for trial in study.get_trials(states=(TrialState.RUNNING, TrialState.WAITING)):
-        # left behind when the search was interrupted
-        study.tell(trial.number, state=TrialState.FAIL)
-    return study
+    study.add_trials([_frozen(one, space) for one in ended])
+    even = even_points(search.space, search.trials - search.trials // _REFINED_SHARE)
+    if number < len(even):
+        study.enqueue_trial(even[number])
+    return study.ask(space)
 
 
 def _pruner(search: Search) -> BasePruner:
     return MedianPruner(n_startup_trials=_UNPRUNED_TRIALS) if search.pruner == "median" else NopPruner()
 
 
-def _ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    return [trial for trial in study.get_trials(deepcopy=False) if _OUTCOME in trial.user_attrs]
-
-
-def _try_next(job: SearchJob, study: optuna.Study, number: int, steps: int) -> None:
-    """One more trial. What it tries depends on its number and the earlier trials alone."""
-    space, trials = job.search.space, job.search.trials
-    even = even_points(space, trials - trials // _REFINED_SHARE)
-    # a sampler of its own for each trial, so that an interrupted search goes on as if it had not been
-    seed = stream_seed(number, "init")
-    study.sampler = TPESampler(n_startup_trials=0, multivariate=True, seed=seed)
-    if number < len(even):
-        study.enqueue_trial(even[number])
-    trial = study.ask({field: _distribution(ends) for field, ends in space.items()})
-    outcome = _outcome(job, trial, number, steps)
-    # one entry of the journal says all, so that a crash before the next one loses nothing
-    trial.set_user_attr(_OUTCOME, outcome.model_dump(include={"state", "score", "eval_loss"}))
-    if outcome.score is not None:
-        study.tell(trial, outcome.score)
-    elif outcome.state == "diverged":
-        study.tell(trial, 0.0)  # the lowest score there is, so that the sampler keeps away
-    else:
-        study.tell(trial, state=TrialState.PRUNED if outcome.state == "pruned" else TrialState.FAIL)
-
-
-def _outcome(job: SearchJob, trial: optuna.Trial, number: int, steps: int) -> Trial:
-    """What comes of a trial's values: means over the search's seeds, or the first seed's failure."""
-    scores: list[dict[str, float]] = []
-    for seed in job.search.seeds:
-        spec = job.search.trial(trial.params, seed=seed, steps=steps)
-        folder = fresh_folder(job.folder / "trials" / f"{number}.s{seed}")
-        record = try_run(spec, folder, on_point=_Pruning(trial, spec, first=not scores))
-        if record.state != "complete":
-            state = "pruned" if record.state == "cancelled" else record.state
-            return Trial(number=number, values=trial.params, state=state)
-        scores.append(record.validation)
-    return Trial(
-        number=number,
-        values=trial.params,
-        state="complete",
-        score=fmean(one[job.search.run.task.main_metric] for one in scores),
-        eval_loss=fmean(one["eval_loss"] for one in scores),
+def _frozen(one: _Ended, space: dict[str, BaseDistribution]) -> FrozenTrial:
+    """A trial that has ended, as Optuna is to see it."""
+    states = {"complete": TrialState.COMPLETE, "diverged": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
+    # the lowest score there is, so that the sampler keeps away
+    value = 0.0 if one.trial.state == "diverged" else one.trial.score
+    return create_trial(
+        state=states.get(one.trial.state, TrialState.FAIL),
+        value=value,
+        params=one.trial.values,
+        distributions=space,
+        intermediate_values=one.reported,
     )
 
 
-class _Pruning:
-    """Watches a trial's first seed, and stops it where the pruner says so."""
+def _tried(job: SearchJob, ended: Sequence[_Ended]) -> tuple[Trial, dict[int, float]]:
+    """What comes of the next trial: means over the search's seeds, or the first failure; and its points."""
+    number, search = len(ended), job.search
+    trial, metric = _next(search, ended), search.run.task.main_metric
+    scores: list[dict[str, float]] = []
+    reported: dict[int, float] = {}
 
-    def __init__(self, trial: optuna.Trial, spec: RunSpec, *, first: bool) -> None:
-        self._trial, self._metric, self._watching = trial, spec.task.main_metric, first
-
-    def __call__(self, point: CurvePoint) -> None:
-        if not self._watching or point.scores is None:
-            return
-        self._trial.report(point.scores[self._metric], point.step)
-        if self._trial.should_prune():
+    def watch(point: CurvePoint) -> None:
+        if scores or point.scores is None:
+            return  # the first seed decides
+        reported[point.step] = point.scores[metric]
+        trial.report(point.scores[metric], point.step)
+        if trial.should_prune():
             raise StoppedError(f"pruned at step {point.step}")
+
+    for seed in search.seeds:
+        spec = search.trial(trial.params, seed=seed, steps=job.steps)
+        folder = fresh_folder(job.folder / "trials" / f"{number}.s{seed}")
+        record = try_run(spec, folder, on_point=watch)
+        if record.state != "complete":
+            state = "pruned" if record.state == "cancelled" else record.state
+            return Trial(number=number, values=trial.params, state=state), reported
+        scores.append(record.validation)
+    done = Trial(
+        number=number,
+        values=trial.params,
+        state="complete",
+        score=fmean(one[metric] for one in scores),
+        eval_loss=fmean(one["eval_loss"] for one in scores),
+    )
+    return done, reported
 
 
 def _distribution(ends: Range) -> BaseDistribution:

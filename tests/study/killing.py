@@ -1,0 +1,106 @@
+"""Work that ends its own worker process, as the system does where memory runs out."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeVar
+
+from tuneoff.spec import RunRecord, RunSpec
+from tuneoff.study import Job, tune
+
+J = TypeVar("J")
+R = TypeVar("R")
+HELD = "held"
+"""A file that says that the driver reads no results."""
+
+
+class Attempt(NamedTuple):
+    """A job for `attempt`."""
+
+    name: str
+    folder: Path
+    """Where each attempt leaves a file."""
+    ends: tuple[Literal["killed", "exit", "killed while sending", "interrupt"], ...] = ()
+    """How the first attempts end; later ones succeed."""
+
+    @property
+    def times(self) -> int:
+        """How often it was begun."""
+        return len(list(self.folder.glob(f"{self.name}.*")))
+
+
+def attempt(job: Attempt) -> str | bytes:
+    """The name of a job, where it does not end otherwise."""
+    number = job.times
+    (job.folder / f"{job.name}.{number}").touch(exist_ok=False)
+    match job.ends[number : number + 1]:
+        case ("killed",):
+            kill_oneself()
+        case ("exit",):
+            os._exit(9)
+        case ("killed while sending",):
+            while not (job.folder / HELD).exists():
+                time.sleep(0.02)
+            threading.Timer(0.3, kill_oneself).start()
+            return bytes(10_000_000)  # more than a connection holds while nobody reads
+        case ("interrupt",):
+            driver = multiprocessing.parent_process()
+            assert driver is not None
+            assert driver.pid is not None
+            os.kill(driver.pid, signal.SIGINT)
+            threading.Event().wait()
+    return job.name
+
+
+def kill_oneself() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def refuse_to_start() -> None:
+    raise ValueError("no room")
+
+
+def killed_at_first(folder: Path, times: int) -> None:
+    """A preparation that ends its worker the first times."""
+    number = len(list(folder.iterdir()))
+    (folder / f"{number}.{os.getpid()}").touch()
+    if number < times:
+        kill_oneself()
+
+
+class Unportable(Exception):
+    """An exception that another process cannot put together again."""
+
+    def __init__(self, one: object, other: object) -> None:
+        super().__init__(f"{one} and {other}")
+
+
+def raise_unportable(job: object) -> None:
+    raise Unportable(job, "more")
+
+
+def killed_in_run(fatal: str, work: Callable[[J], R], job: J) -> R:
+    """Does a job, unless it is a run whose id begins so."""
+    if isinstance(job, Job) and job.spec.run_id.startswith(fatal):
+        kill_oneself()
+    return work(job)
+
+
+def killed_in_trial(fatal: tuple[str, ...], work: Callable[[J], R], job: J) -> R:
+    """Does a job, unless it is a search that comes to a trial whose folder is named so."""
+    try_run = tune.try_run
+
+    def or_die(spec: RunSpec, folder: Path, **options: Any) -> RunRecord:
+        if folder.name in fatal:
+            kill_oneself()
+        return try_run(spec, folder, **options)
+
+    tune.try_run = or_die
+    try:
+        return work(job)
+    finally:
+        tune.try_run = try_run
