@@ -273,6 +273,10 @@ def test_a_damaged_curve_is_named_by_the_report(folder: Path) -> None:
     ("arguments", "told"),
     [
         (["run", "quickstart", "--workers", "0"], "--workers"),
+        (
+            ["run", "quickstart", "--workers", "8"],
+            "error: --workers 8 has no effect without --executor process",
+        ),
         (["run", "quickstart", "--executor", "cloud"], "--executor"),
         (["run"], "STUDY"),
         (["rnu", "quickstart"], "rnu"),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 _PLAN_WIDTH = 132
+_WORKERS = 2
 _LONGEST_NAME, _LONGEST_LINE = 100, 5000
 _USAGE_ERROR: Any = typer.BadParameter.__base__  # typer gives it no name of its own
 
@@ -120,9 +121,16 @@ def run(
     executor: Annotated[
         ExecutorName, typer.Option(help="One run at a time here, or several worker processes.")
     ] = ExecutorName.inline,
-    workers: Annotated[int, typer.Option(min=1, help="Worker processes; their threads share the cores.")] = 2,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help=f"Worker processes; their threads share the cores [default: {_WORKERS}]."),
+    ] = None,
 ) -> None:
     """Train and test what has not been done yet, and write the report."""
+    if workers is not None and executor is ExecutorName.inline:
+        raise InputError(
+            f"--workers {workers} has no effect without --executor process; add that, or leave it out"
+        )
     console = _Terminal()
     try:
         with interrupts_kept():
@@ -135,7 +143,8 @@ def run(
                 from tuneoff.progress import Progress
                 from tuneoff.study import InlineExecutor, ProcessExecutor, run_study
 
-            chosen = InlineExecutor() if executor is ExecutorName.inline else ProcessExecutor(workers)
+            inline = executor is ExecutorName.inline
+            chosen = InlineExecutor() if inline else ProcessExecutor(workers or _WORKERS)
             with Progress(console) as progress:
                 run_study(spec, folder, executor=chosen, listener=progress)
     except KeyboardInterrupt:

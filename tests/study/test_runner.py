@@ -1,8 +1,11 @@
 """A whole study: equal results, resume, the states of a run, and bad input before any work."""
 
 import csv
+import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,7 +13,8 @@ import pyarrow.parquet
 import pytest
 
 import small
-from command_line import contents
+from command_line import contents, tuneoff
+from killing import Killing, killed_in_run
 from listening import Told
 from tuneoff.errors import DataError, InputError, StudyError
 from tuneoff.spec import (
@@ -124,6 +128,39 @@ def test_an_interrupted_study_is_completed_by_the_same_call(finished: Path, tmp_
     assert len(again.pending) == 4
     assert _timeless(records) == _timeless(read_records(finished))
     assert _results(folder) == _results(finished)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
+def test_runs_that_kill_their_workers_are_recorded_and_the_others_and_the_report_done(
+    finished: Path, tmp_path: Path
+) -> None:
+    listener, folder = Told(), tmp_path / "out"
+    study = load_study(str(finished.parent / "study.yaml"))
+    run_study(study, folder, executor=Killing(partial(killed_in_run, "films.lora.n")), listener=listener)
+    states = Counter(record.state for record in read_records(folder))
+    assert states == Counter(complete=3, out_of_memory=2) == Counter(one.state for one in listener.ended)
+    outcome = tuneoff("report", folder)
+    assert (outcome.code, outcome.err) == (1, "")
+    assert outcome.out.count("out_of_memory: its worker process was killed by SIGKILL twice") == 2
+    assert (folder / "report" / "report.md").is_file()
+    again = Told()
+    records = _run(finished.parent / "study.yaml", folder, again)
+    assert [run.partition(".s0")[0] for run in again.begun] == ["films.lora.n8", "films.lora.nfull"]
+    assert [record.scores for record in records] == [record.scores for record in read_records(finished)]
+
+
+def test_a_run_that_is_interrupted_as_it_writes_leaves_nothing_cut(finished: Path, tmp_path: Path) -> None:
+    def interrupt(run: RunSpec, point: CurvePoint) -> None:
+        if run.method_name == "lora":
+            curve = folder / "runs" / run.run_id / "curve.jsonl"
+            curve.write_text('{"step": ', encoding="utf-8")
+            raise KeyboardInterrupt
+
+    folder = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        _run(finished.parent / "study.yaml", folder, Told(interrupt))
+    assert tuneoff("report", folder).err == ""
+    assert tuneoff("report", folder).code == 1
 
 
 def test_predictions_of_every_test_example_are_kept(finished: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import small
-from killing import killed_in_trial
+from killing import Killing, killed_in_trial
 from listening import Told
 from tuneoff.errors import StoppedError, StoreError, StudyError, TuneoffError
 from tuneoff.spec import (
@@ -27,7 +27,7 @@ from tuneoff.spec import (
     searches,
 )
 from tuneoff.spec.results import TRIALS_FILE
-from tuneoff.study import InlineExecutor, Lost, ProcessExecutor, run_study, tune
+from tuneoff.study import InlineExecutor, Lost, run_study, tune
 from tuneoff.study.tune import SearchJob, end_trial, even_points, search_job, stretches
 from tuneoff.training import try_run
 
@@ -244,21 +244,14 @@ def test_a_trial_that_ended_its_worker_counts_without_a_score(job: SearchJob, sc
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
 def test_a_search_goes_on_without_the_trials_that_kill_their_worker(tmp_path: Path, searched: Path) -> None:
-    class Killing:
-        """Worker processes that some trials kill."""
-
-        in_process = False
-
-        def __init__(self) -> None:
-            self._workers = ProcessExecutor(workers=2)
-            self.prepare, self.close = self._workers.prepare, self._workers.close
-
-        def map(self, work: Any, jobs: Sequence[Any]) -> Any:
-            return self._workers.map(partial(killed_in_trial, ("1.s7", "3.s7"), work), jobs)
-
     study = load_study(str(searched / "study.yaml"), overrides=[*SEARCH, "methods={full: {kind: full}}"])
     listener = Told()
-    run_study(study, tmp_path / "out", executor=Killing(), listener=listener)
+    run_study(
+        study,
+        tmp_path / "out",
+        executor=Killing(partial(killed_in_trial, ("1.s7", "3.s7"))),
+        listener=listener,
+    )
     (result,) = listener.found
     undisturbed = next(one for one in read_searches(searched / "out") if one.search_id == result.search_id)
     assert [trial.state for trial in result.trials] == [

@@ -81,7 +81,10 @@ class Executor(Protocol):
         """What other processes than the caller's own are to do before their first job."""
 
     def map(self, work: Callable[[J], R], jobs: Sequence[J]) -> Generator[R | Lost[J]]:
-        """What `work` makes of each job; its exception ends the iteration, closing ends the work."""
+        """Yield what `work` makes of each job; its exception ends the iteration, closing ends the work.
+
+        A job that cannot be done, because the process that does it ends, gives a `Lost`.
+        """
         ...
 
     def close(self) -> None:
@@ -127,7 +130,7 @@ class ProcessExecutor:
         self._setup = setup
 
     def map(self, work: Callable[[J], R], jobs: Sequence[J]) -> Generator[R | Lost[J]]:
-        """What `work` makes of each job, as they end; `work` must be importable by the workers.
+        """Yield what `work` makes of each job, as they end; `work` must be importable by the workers.
 
         A job whose worker ends is done once more, alone and after all others: memory that is too small for
         several may do for one.
@@ -160,7 +163,7 @@ class ProcessExecutor:
             worker.end()
 
     def _once(self, work: Callable[[J], R], jobs: Sequence[J], workers: int) -> Generator[R | Lost[J]]:
-        """What comes of each job, tried once by one of so many workers."""
+        """Yield what comes of each job, tried once by one of so many workers."""
         waiting, unready = deque(jobs), 0
         self._pool = [worker for worker in self._pool if worker.process.is_alive()]
         while True:
@@ -198,7 +201,7 @@ class ProcessExecutor:
                     worker.ready, unready = True, 0
 
     def _hand_out(self, work: Callable[[J], R], waiting: deque[J], workers: int) -> None:
-        """Gives jobs to idle workers, and to new ones while there are fewer than so many."""
+        """Give jobs to idle workers, and to new ones while there are fewer than so many."""
         idle = [worker for worker in self._pool if not worker.busy]
         while waiting and (idle or len(self._pool) < workers):
             if not idle:
@@ -221,16 +224,16 @@ class _Worker:
             self.process.start()
 
     def hand_out(self, work: Callable[[J], R], job: J) -> None:
-        """Gives a job to an idle worker."""
+        """Give a job to the worker, which must be idle."""
         self.busy, self.job = True, job
         with suppress(OSError):  # it has ended, and its reply says so
             self.connection.send((work, job))
 
     def reply(self) -> Any:
-        """What the job gave; the first reply, which is nothing, says that the worker is ready.
+        """Return what the job gave; the first reply is None, and says that the worker is ready.
 
         Raises:
-            EOFError: the process has ended, if need be in the midst of a reply.
+            EOFError: the process has ended, perhaps in the midst of its reply.
             Exception: what the job raised.
         """
         try:
@@ -244,7 +247,7 @@ class _Worker:
         raise TuneoffError(f"a worker process cannot start: {error}") from error
 
     def end(self) -> int | None:
-        """Waits for the process to end, and gives its exit code if there is one."""
+        """Wait for the process to end, and return its exit code; None if it was never started."""
         self.connection.close()
         if self.process.pid is None:
             return None
@@ -276,7 +279,7 @@ def _start_server() -> None:
 
 
 def _serve(driver: Connection, threads: int, setup: Callable[[], None] | None) -> None:
-    """The life of a worker: a reply once it is ready, then one for each job until there are no more."""
+    """Send a reply once this worker is ready, then one for each job until the connection is closed."""
     # for systems without signal masks
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
@@ -289,7 +292,7 @@ def _serve(driver: Connection, threads: int, setup: Callable[[], None] | None) -
 
 
 def _reply(work: Callable[[], object]) -> bytes:
-    """A pair, pickled: what the work gives, or what it raises."""
+    """Return a pickled pair: what the work gives, and what it raises."""
     try:
         return pickle.dumps((work(), None))
     except Exception as error:

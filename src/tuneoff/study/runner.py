@@ -116,7 +116,7 @@ def _searched(
 def _search(
     jobs: Sequence[SearchJob], store: RunStore, executor: Executor, listener: Listener
 ) -> list[SearchJob]:
-    """Does searches; those that lost a worker in a trial go on without it, and are given back."""
+    """Do searches, and return those that are to go on without a trial that ended its worker."""
     again = []
     with closing(executor.map(search_job, jobs)) as results:
         for result in results:
@@ -168,7 +168,7 @@ def _in_order(runs: Sequence[RunSpec], executor: Executor) -> list[RunSpec]:
 
 
 def _kept(store: RunStore, result: RunRecord | Lost[Job]) -> RunRecord:
-    """The record of a run, once it is in the folder."""
+    """Put the record of a run into the folder, and return it."""
     if isinstance(result, Lost):
         failure = RunFailure(kind="WorkerLost", message=result.message)
         return _end(store, result.job.spec, result.state, failure)
@@ -177,7 +177,7 @@ def _kept(store: RunStore, result: RunRecord | Lost[Job]) -> RunRecord:
 
 
 def _end(store: RunStore, run: RunSpec, state: RunState, failure: RunFailure) -> RunRecord:
-    """Ends a run that was stopped in the midst of its work, and leaves none of its files: they may be cut."""
+    """End a run that was stopped in the midst of its work; its other files go, as they may be cut."""
     record = RunRecord(run_id=run.run_id, spec=run, state=state, failure=failure)
     fresh_folder(store.run_folder(run.run_id))
     store.write(record)

@@ -55,7 +55,7 @@ class _Ended(Spec):
 
 
 def search_job(job: SearchJob) -> SearchResult:
-    """The result of a search; trials that its folder holds already are not done again.
+    """Do a search and return its result; trials that its folder holds already are not done again.
 
     Raises:
         InputError: the model, the data or the folder cannot be used.
@@ -78,7 +78,7 @@ def search_job(job: SearchJob) -> SearchResult:
 
 
 def end_trial(job: SearchJob, state: Literal["out_of_memory", "failed"]) -> bool:
-    """Ends the trial that is under way, without a score; whether there was one to be done.
+    """End the trial that is under way, without a score; return whether there was one.
 
     Raises:
         StoreError: the folder cannot be used.
@@ -93,7 +93,7 @@ def end_trial(job: SearchJob, state: Literal["out_of_memory", "failed"]) -> bool
 
 
 def trial_steps(searches: Sequence[Search]) -> dict[str, int]:
-    """The optimizer steps of each search's trials, by id.
+    """Return the optimizer steps of each search's trials, by id.
 
     Raises:
         InputError: the model or the data cannot be used.
@@ -156,7 +156,7 @@ def _whole(ends: Range) -> bool:
 
 
 def _ended(job: SearchJob) -> list[_Ended]:
-    """The trials that have ended, as far as they are whole and were done as they would be now.
+    """Return the trials that have ended, as far as they are whole and were done as they would be now.
 
     What follows a line that is damaged is done again, and comes out the same.
     """
@@ -175,7 +175,7 @@ def _ended(job: SearchJob) -> list[_Ended]:
 
 
 def _keep(job: SearchJob, ended: list[_Ended], trial: Trial, reported: dict[int, float]) -> None:
-    """Adds a trial to those that have ended, in the folder too."""
+    """Add a trial to those that have ended, in the folder too."""
     digest = _digest(job, ended, trial, reported)
     ended.append(_Ended(trial=trial, reported=reported, digest=digest))
     text = "".join(one.model_dump_json() + "\n" for one in ended)
@@ -191,7 +191,7 @@ def _digest(job: SearchJob, before: Sequence[_Ended], trial: Trial, reported: di
 
 
 def _next(search: Search, ended: Sequence[_Ended]) -> optuna.Trial:
-    """The next trial. What it tries depends on its number and the earlier trials alone."""
+    """Return the next trial. What it tries depends on its number and the earlier trials alone."""
     number, space = len(ended), {field: _distribution(ends) for field, ends in search.space.items()}
     study = optuna.create_study(
         direction="maximize",
@@ -210,7 +210,7 @@ def _pruner(search: Search) -> BasePruner:
 
 
 def _frozen(one: _Ended, space: dict[str, BaseDistribution]) -> FrozenTrial:
-    """A trial that has ended, as Optuna is to see it."""
+    """Return a trial that has ended, as Optuna is to see it."""
     states = {"complete": TrialState.COMPLETE, "diverged": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
     # the lowest score there is, so that the sampler keeps away
     value = 0.0 if one.trial.state == "diverged" else one.trial.score
@@ -224,7 +224,7 @@ def _frozen(one: _Ended, space: dict[str, BaseDistribution]) -> FrozenTrial:
 
 
 def _tried(job: SearchJob, ended: Sequence[_Ended]) -> tuple[Trial, dict[int, float]]:
-    """What comes of the next trial: means over the search's seeds, or the first failure; and its points."""
+    """Do the next trial: return means over the search's seeds or the first failure, and what was reported."""
     number, search = len(ended), job.search
     trial, metric = _next(search, ended), search.run.task.main_metric
     scores: list[dict[str, float]] = []
