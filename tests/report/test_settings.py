@@ -1,12 +1,12 @@
-"""The configuration that a report shows is that of the runs behind its scores."""
+"""The tables of circumstances: the configuration is that of the runs, absent counts are absent."""
 
 from pathlib import Path
 
 import fabricated as made
 
 from tuneoff.report.data import gather
-from tuneoff.report.settings import methods_table
-from tuneoff.spec import Search, SearchResult, StudySpec, Trial, expand, searches
+from tuneoff.report.settings import data_table, methods_table
+from tuneoff.spec import RunRecord, Search, SearchResult, SplitReport, StudySpec, Trial, expand, searches
 from tuneoff.spec.results import RESULT_FILE, SEARCH
 
 
@@ -71,3 +71,27 @@ def test_searches_that_agree_share_a_row(tmp_path: Path) -> None:
         ("zero_shot", "none"),
         ("lora", "lora"),
     ]
+
+
+def recorded(run: object, near_overlap: int | None) -> RunRecord:
+    record = made.a_record(run)
+    assert record.data is not None
+    test = record.data.test.model_copy(update={"near_overlap": near_overlap})
+    return record.model_copy(update={"data": record.data.model_copy(update={"test": test})})
+
+
+def test_a_record_from_before_rows_were_counted_so_is_read_and_its_counts_are_absent(tmp_path: Path) -> None:
+    old = {name: 0 for name in SplitReport.model_fields if name not in ("near_overlap", "repeated_inputs")}
+    old.pop("validation_overlap")
+    assert SplitReport.model_validate(old).near_overlap is None
+    study = made.a_study(methods={"full": {"kind": "full"}})
+    for name, counts, shown in (
+        ("old", (None,) * 3, "-"),
+        ("new", (2, 7, 4), "2 to 7"),
+        ("both", (None, 3, 3), "3"),
+    ):
+        records = [recorded(run, near) for run, near in zip(expand(study), counts, strict=True)]
+        folder = made.write_folder(tmp_path / name, study, records=records)
+        table = data_table(gather(folder))
+        (row,) = [row for row in table.rows if row[1] == "test"]
+        assert row[table.columns.index("near overlap")] == shown

@@ -14,7 +14,7 @@ from tuneoff.spec import ClassificationSpec, NoneSpec, PrefixSpec, PromptSpec, S
 from tuneoff.tasks import Example
 from tuneoff.training import Decoder, encode, likelihood
 from tuneoff.training.artifacts import scores_of, write_predictions
-from tuneoff.training.decode import check_labels
+from tuneoff.training.decode import Answer, check_labels
 
 SOURCE = {"builtin": "reviews"}
 LABELS = {"a": "w5", "b": "w6 w7 w8", "c": "w9 w5"}
@@ -238,6 +238,16 @@ def test_predictions_tell_which_texts_are_cut_where_text_was_generated(task, has
     assert ("cut" in table.column_names) == has_column
     if has_column:
         assert table["cut"].to_pylist() == [answer.cut for answer in answers]
+
+
+def test_predictions_tell_which_summaries_are_taken_from_the_input(tmp_path):
+    source = "the first sentence of a longer text and then a second one"
+    rows = [Example(row, source, source, "something else", None) for row in range(2)]
+    given = ["The first sentence of a longer text", "the text has two sentences in it"]
+    answers = [Answer(text, text, 1.0, {}, cut=False) for text in given]
+    write_predictions(tmp_path, summarization(), rows, encoded(rows), answers)
+    table = pyarrow.parquet.read_table(tmp_path / "predictions.parquet")
+    assert table["copied"].to_pylist() == [True, False]
 
 
 def test_evaluation_leaves_training_of_the_model_possible():

@@ -11,7 +11,7 @@ from tuneoff.spec import DataReport, Environment, Method, RunRecord, Spec, Split
 
 SPLITS = ("train", "validation", "test")
 _COUNTS = tuple(SplitReport.model_fields)
-_COUNT_TITLES = {"dropped_overlap": "overlap dropped"}
+_COUNT_TITLES = {"dropped_overlap": "overlap dropped", "validation_overlap": "also in validation"}
 
 
 def model_table(data: ReportData) -> Table:

@@ -56,6 +56,13 @@ class SplitReport(Spec):
     """Tokens of the used inputs and targets but for ends of sequence; a text without any counts as one."""
     unknown_pieces: int | None = None
     """Those of them that stand for text that the tokenizer has no piece for."""
+    near_overlap: int | None = None
+    """Further rows whose input occurs in train but for case, spaces and punctuation (0 for train itself);
+    None, here and below, in records that were written before this was counted."""
+    repeated_inputs: int | None = None
+    """Rows whose input, but for the same, is that of an earlier row of this split (kept)."""
+    validation_overlap: int | None = None
+    """Rows of test whose input, but for the same, also occurs in validation (0 for the other splits)."""
 
 
 class DataReport(Spec):

@@ -5,6 +5,7 @@ from tuneoff.tasks.classification import match_label
 from tuneoff.tasks.examples import Example, RowCounts, TaskData, train_subset
 from tuneoff.tasks.load import load_task
 from tuneoff.tasks.metrics import score, score_rows, scoring, tokenizer_versions
+from tuneoff.tasks.similar import copied
 
 __all__ = [
     "BaselineResult",
@@ -12,6 +13,7 @@ __all__ = [
     "RowCounts",
     "TaskData",
     "baseline_names",
+    "copied",
     "load_task",
     "match_label",
     "run_baseline",

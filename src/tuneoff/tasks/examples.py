@@ -47,6 +47,12 @@ class RowCounts:
     """Rows whose input also occurs in train (0 for train itself)."""
     dropped_overlap: int
     """Rows of those left out by `drop_overlap`."""
+    near_overlap: int = 0
+    """Further rows whose input occurs in train but for case, spaces and punctuation."""
+    repeated_inputs: int = 0
+    """Rows whose input, but for the same, is that of an earlier row of this split; they are kept."""
+    validation_overlap: int = 0
+    """Rows of test whose input, but for the same, also occurs in validation (0 for the other splits)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from tuneoff.spec import ClassificationSpec, SplitName, Task, prompt_columns, pr
 from tuneoff.tasks.classification import label_of
 from tuneoff.tasks.examples import Example, RowCounts, TaskData
 from tuneoff.tasks.leaks import check_columns, check_prompt
+from tuneoff.tasks.similar import similar_inputs
 from tuneoff.tasks.sources import check_answers, read_source
 from tuneoff.tasks.table import Row
 
@@ -53,6 +55,8 @@ def load_task(spec: Task) -> TaskData:
         examples[split], reports[split] = _checked(spec, rows, fill, others)
         if not examples[split]:
             raise DataError(_nothing_left(names[split], reports[split]))
+    for split, counts in similar_inputs(examples, seen).items():
+        reports[split] = replace(reports[split], **counts._asdict())
     return TaskData(
         spec=spec,
         train=examples["train"],

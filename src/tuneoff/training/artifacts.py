@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from tuneoff.errors import writing
-from tuneoff.spec import CurvePoint, Task
+from tuneoff.spec import CurvePoint, SummarizationSpec, Task
 from tuneoff.spec.results import CURVE_FILE, PREDICTIONS_FILE
-from tuneoff.tasks import Example, score, score_rows
+from tuneoff.tasks import Example, copied, score, score_rows
 from tuneoff.training.batches import Encoded
 from tuneoff.training.decode import Answer
 
@@ -34,7 +34,8 @@ def write_predictions(
 ) -> None:
     """Writes a row for each example: what was wanted, what was answered, its loss and its own scores.
 
-    Where text was generated, `cut` tells whether it reached the limit of tokens without an end.
+    Where text was generated, `cut` tells whether it reached the limit of tokens without an end; for a
+    summarization, `copied` tells whether it is taken from the input word for word while the reference is not.
 
     Raises:
         StoreError: the folder cannot be written.
@@ -48,6 +49,7 @@ def write_predictions(
             "text": answer.text,
             "loss": answer.loss / len(tokens.labels),
             **({} if answer.cut is None else {"cut": answer.cut}),
+            **({"copied": copied(example, answer.text)} if isinstance(task, SummarizationSpec) else {}),
             **{f"log_likelihood.{label}": value for label, value in answer.log_likelihoods.items()},
             **scores,
         }

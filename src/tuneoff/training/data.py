@@ -156,4 +156,7 @@ def _split_report(
         # a text of which nothing is left counts as one unknown piece
         pieces=sum(max(1, count) for count in pieces),
         unknown_pieces=sum(sum(map(ids.count, unknown)) for ids in texts) + pieces.count(0),
+        near_overlap=counts.near_overlap,
+        repeated_inputs=counts.repeated_inputs,
+        validation_overlap=counts.validation_overlap,
     )
