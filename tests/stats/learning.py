@@ -128,3 +128,65 @@ def _scored(logits: Values, labels: Values) -> tuple[Values, Values]:
     """Whether each row is right, and its loss in nats."""
     signs = 2 * labels - 1
     return (logits * signs > 0).astype(float), np.logaddexp(0, -logits * signs)
+
+
+class Finished(NamedTuple):
+    """A trained classifier of a known quality, by formula: what it leaves after seven evaluations."""
+
+    rows: int
+    """Of test; validation has 300."""
+    commonest: float
+    """Share of the commonest of two labels."""
+    accuracy: float
+
+    def evidence(self, seed: int) -> RunEvidence:
+        """A run whose errors fall equally on both labels, so that answers are as frequent as labels.
+
+        The curve saturates; a third of its rows waver between evaluations.
+        """
+        rng = np.random.default_rng(seed)
+        test, test_right = self._answered(rng, self.rows)
+        shares = 1 - np.exp(-np.arange(7) / 1.2)
+        hard = rng.random(VALIDATION)
+        start, curve = max(0.5, self.commonest - 0.05), []
+        for step, share in enumerate(shares):
+            wavering = hard + rng.normal(0, 0.04, VALIDATION)
+            accuracy = float((wavering < start + (self.accuracy - start) * share).mean())
+            loss = 0.7 - 0.35 * share + rng.normal(0, 0.01)
+            curve.append(CurvePoint(step=100 * step, scores={"eval_loss": loss, "eval_accuracy": accuracy}))
+            curve.append(CurvePoint(step=100 * step + 50, loss=loss + rng.normal(0, 0.05)))
+        best = max(curve[2::2], key=lambda point: point.scores["eval_accuracy"])
+        predictions = pd.DataFrame(
+            {
+                "row": range(self.rows),
+                "reference": test.astype(str),
+                "prediction": np.where(test_right, test, 1 - test).astype(str),
+                "text": None,
+                "loss": np.where(test_right, 0.2, 1.2) * rng.uniform(0.5, 1.5, self.rows),
+                "correct": test_right.astype(float),
+            }
+        )
+        record = a_record(
+            splits={"test": {"read": self.rows, "used": self.rows}},
+            validation=dict(best.scores),
+            scores={
+                "eval_accuracy": float(test_right.mean()),
+                "eval_loss": float(predictions["loss"].mean()),
+            },
+            best_step=best.step,
+        )
+        return judged(record, curve, predictions)
+
+    def _answered(self, rng: np.random.Generator, rows: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        labels = (rng.random(rows) < self.commonest).astype(int)
+        errors = (1 - self.accuracy) / 2
+        wrong = np.where(labels == 1, errors / self.commonest, errors / (1 - self.commonest))
+        return labels, rng.random(rows) >= wrong
+
+
+class Guessing(Finished):
+    """One that answers with the labels' frequencies, without reading."""
+
+    def _answered(self, rng: np.random.Generator, rows: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        labels, answers = (rng.random((2, rows)) < self.commonest).astype(int)
+        return labels, labels == answers

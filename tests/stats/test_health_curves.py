@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from health_evidence import (
@@ -9,6 +10,8 @@ from health_evidence import (
     LABELS,
     LORA,
     TEXTS,
+    UNTOUCHED,
+    WEAK,
     a_curve,
     a_record,
     evidence_of,
@@ -18,7 +21,7 @@ from health_evidence import (
     waves,
     written,
 )
-from tuneoff.spec import RunFailure
+from tuneoff.spec import CurvePoint, RunFailure
 from tuneoff.stats.health import Finding, diagnose
 
 
@@ -84,11 +87,11 @@ class TestContradictory:
 
     def test_a_loss_that_hardly_falls_is_none(self) -> None:
         still = a_curve([1.0, 0.99, 0.985, 0.98], [0.8, 0.7, 0.65, 0.6])
-        assert verdicts(judged(a_record(), still)) == []
+        assert verdicts(judged(a_record(), still)) == ["worsened"]
 
     def test_a_score_that_rises_with_the_falling_loss_and_drops_at_the_end_is_none(self) -> None:
         late = a_curve([1.0, 0.9, 0.8, 0.7, 0.65], [0.7, 0.8, 0.85, 0.9, 0.5])
-        assert verdicts(judged(a_record(), late)) == []
+        assert verdicts(judged(a_record(), late)) == ["worsened"]
 
     def test_a_fall_beside_a_rising_loss_is_no_contradiction(self) -> None:
         worse = a_curve([1.0, 1.1, 1.3, 1.6], [0.8, 0.7, 0.65, 0.6])
@@ -139,3 +142,93 @@ class TestOverfitted:
         small = a_record(splits={"validation": {"used": 20}})
         assert verdicts(judged(small, past, GOOD)) == []
         assert verdicts(judged(a_record(), past, GOOD)) == ["overfitted"]
+
+
+class TestUnmoved:
+    def test_a_rate_that_learns_nothing_even_where_a_random_prefix_answers_otherwise(self) -> None:
+        still = a_curve([2.3] * 5, [0.4] * 5, training=[2.31, 2.28, 2.33, 2.3])
+        record = a_record(method={"kind": "prefix", "learning_rate": 1e-30})
+        found = judged(record, still, GOOD, untouched=WEAK)
+        assert verdicts(found) == ["no effect"]
+        assert "within 0.00% of 2.300 at step 0" in evidence_of("no effect", found)
+        assert "learning rate: 1e-30" in evidence_of("no effect", found)
+
+    def test_a_change_of_half_a_percent_is_none(self) -> None:
+        crawling = a_curve([2.3, 2.299, 2.295, 2.29], [0.4, 0.4, 0.403, 0.403])
+        assert verdicts(judged(a_record(), crawling)) == ["no effect"]
+
+    @pytest.mark.parametrize(
+        "curve",
+        [
+            a_curve([2.3, 2.25, 2.24, 2.24], [0.4] * 4),
+            a_curve([0.2, 0.199, 0.199], [0.8, 0.85, 0.87], every=500),
+            a_curve([2.3] * 4, [0.4] * 4, training=[2.3, 1.1, 0.5]),
+        ],
+        ids=["the loss falls", "the metric rises", "the rows are known by heart"],
+    )
+    def test_what_moves_anything_has_an_effect(self, curve: tuple[CurvePoint, ...]) -> None:
+        assert "no effect" not in verdicts(judged(a_record(), curve))
+
+    def test_the_untouched_model_and_a_single_evaluation_are_not_judged(self) -> None:
+        assert verdicts(judged(a_record(method=UNTOUCHED), a_curve([2.3] * 3, [0.4] * 3))) == []
+        assert verdicts(judged(a_record(), a_curve([2.3], [0.4]))) == []
+
+
+class TestWorsened:
+    def test_a_metric_that_falls_after_the_first_evaluation_with_a_flat_loss(self) -> None:
+        falling = a_curve([0.9, 0.4, 0.4, 0.4, 0.4], [0.5, 0.9, 0.87, 0.84, 0.8])
+        found = judged(a_record(best_step=100), falling)
+        assert verdicts(found) == ["worsened"]
+        told = evidence_of("worsened", found)
+        assert "from 0.900 at step 100 to 0.800 at step 400" in told
+        assert told.endswith("the weights kept are those of step 100")
+
+    def test_a_fall_from_the_start_counts_as_well(self) -> None:
+        falling = a_curve([0.9, 0.88, 0.89, 0.92], [0.9, 0.8, 0.81, 0.8])
+        assert verdicts(judged(a_record(), falling)) == ["worsened"]
+
+    def test_a_fall_within_the_noise_is_none(self) -> None:
+        wavering = a_curve([0.9, 0.4, 0.4, 0.4, 0.4], [0.5, 0.86, 0.87, 0.85, 0.83])
+        assert verdicts(judged(a_record(), wavering)) == []
+        falling = a_curve([0.9, 0.4, 0.4, 0.4, 0.4], [0.5, 0.9, 0.87, 0.84, 0.8])
+        assert verdicts(judged(a_record(splits={"validation": {"used": 60}}), falling)) == []
+
+    def test_a_contradiction_is_told_once(self) -> None:
+        assert verdicts(judged(a_record(TEXTS), falling_together())) == ["contradictory"]
+
+
+class TestValidationGap:
+    @pytest.mark.parametrize("validation", [0.95, 0.35])
+    def test_scores_that_are_further_apart_than_their_rows_explain(self, validation: float) -> None:
+        weak = WEAK[:300]
+        record = a_record(validation={"eval_accuracy": validation}, splits={"test": {"used": 300}})
+        found = judged(record, (), weak)
+        assert verdicts(found) == ["validation gap"]
+        told = evidence_of("validation gap", found)
+        assert f"{validation:.3f} on 300 validation rows and 0.667 on 300 test rows" in told
+
+    def test_the_distance_is_in_standard_errors_of_two_samples(self) -> None:
+        test = float(WEAK["correct"].mean())
+        found = judged(a_record(validation={"eval_accuracy": 0.9}), (), WEAK)
+        error = (test * (1 - test) * (1 / 1000 + 1 / 300)) ** 0.5
+        assert f"{(0.9 - test) / error:.1f} standard errors" in evidence_of("validation gap", found)
+
+    @pytest.mark.parametrize(
+        ("validation", "rows"), [(0.75, 300), (0.95, 20)], ids=["the best of many", "few validation rows"]
+    )
+    def test_what_chance_and_choice_explain_is_none(self, validation: float, rows: int) -> None:
+        record = a_record(validation={"eval_accuracy": validation}, splits={"validation": {"used": rows}})
+        assert verdicts(judged(record, (), WEAK)) == []
+
+    def test_many_rows_do_not_make_a_small_difference_one(self) -> None:
+        record = a_record(TEXTS, validation={"eval_rougeL": 0.34}, splits={"validation": {"used": 10_000}})
+        texts = [f"text {row}" for row in range(10_000)]
+        assert verdicts(judged(record, (), written(texts, waves(10_000, 0.3)))) == []
+
+    def test_texts_are_judged_by_how_their_scores_vary(self) -> None:
+        record = a_record(TEXTS, validation={"eval_rougeL": 0.4})
+        texts = [f"text {row}" for row in range(300)]
+        assert verdicts(judged(record, (), written(texts, waves(300, 0.3)))) == ["validation gap"]
+        broad = np.random.default_rng(0).uniform(0, 0.6, 300).tolist()
+        wide = record.model_copy(update={"validation": {"eval_rougeL": 0.35}})
+        assert verdicts(judged(wide, (), written(texts, broad))) == []

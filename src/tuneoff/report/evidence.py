@@ -55,7 +55,7 @@ def health_table(data: ReportData) -> Table:
         for run_id, findings in data.judgement.findings.items()
         for finding in findings
     ]
-    rows += [("all runs", one.verdict, one.evidence, "ill") for one in data.judgement.study_findings]
+    rows += [("all runs", one.verdict, one.evidence, one.severity) for one in data.judgement.study_findings]
     graver_first = sorted(rows, key=lambda row: str(row[3]))
     return Table(("Run", "Verdict", "Evidence", "Severity"), tuple(graver_first), left=4)
 

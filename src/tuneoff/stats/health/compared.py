@@ -1,6 +1,9 @@
-"""A run against the untouched model and the best baseline, example by example."""
+"""A run against the untouched model, the best baseline and its own record, example by example."""
 
-from tuneoff.stats.answers import Answers
+import math
+
+from tuneoff.stats.answers import Answers, row_metric
+from tuneoff.stats.health.curves import unmoved
 from tuneoff.stats.health.finding import Finding, RunEvidence, Verdict
 from tuneoff.stats.health.pairs import Difference, paired, paired_difference
 from tuneoff.stats.intervals import Interval
@@ -13,6 +16,8 @@ ENOUGH_ROWS = 50
 """With fewer, equal answers may be chance (with 50, less than 6 % of them would change, at 95 %)."""
 UNCHANGED_LOSS = 0.01
 """Relative change of the mean loss up to which even few equal answers are no chance."""
+ROUNDING = 1e-6
+"""How far a score may lie from the mean of its own rows."""
 
 
 def worse_than_untouched(run: RunEvidence) -> Finding | None:
@@ -45,9 +50,31 @@ def _told(mean: Interval) -> str:
     return f"{mean.mean:+.3f} (95% interval {mean.low:+.3f} to {mean.high:+.3f})"
 
 
+def scores_disagree(run: RunEvidence) -> Finding | None:
+    """A score in the record is not the mean of the run's own predictions."""
+    if run.answers is None:
+        return None
+    for metric, score in run.record.scores.items():
+        # a row's loss is per token of that row, a record's per token of the split
+        if metric == "eval_loss" or row_metric(metric) not in run.answers:
+            continue
+        mean = float(run.answers.scores(metric).mean())
+        if not math.isclose(score, mean, rel_tol=0, abs_tol=ROUNDING):
+            return Finding(
+                "scores disagree",
+                f"the record has {metric} {score:.4f}, the {len(run.answers):,} rows of predictions have "
+                f"{mean:.4f}",
+            )
+    return None
+
+
 def no_effect(run: RunEvidence) -> Finding | None:
-    """The trained model answers as the untouched one does, and no better or worse."""
-    if run.answers is None or run.untouched is None or not run.trained:
+    """The trained model answers as the untouched one does, or training moves nothing on validation."""
+    return (_as_untouched(run) or unmoved(run)) if run.trained else None
+
+
+def _as_untouched(run: RunEvidence) -> Finding | None:
+    if run.answers is None or run.untouched is None:
         return None
     difference = run.against_untouched
     if difference is None or _differs(difference):

@@ -4,6 +4,7 @@ import math
 
 from scipy.stats import spearmanr
 
+from tuneoff.spec import tuned_parts
 from tuneoff.stats.answers import row_metric
 from tuneoff.stats.health.causes import likely_cause
 from tuneoff.stats.health.finding import Finding, RunEvidence
@@ -23,6 +24,19 @@ FALLEN_LOSS = 0.05
 """Relative fall of the validation loss that counts as one."""
 FEWEST_EVALUATIONS = 3
 """Two points always rank alike or opposite."""
+UNMOVED_LOSS = 0.01
+"""Relative change of the validation loss at which training has moved nothing: a rate that learns anything
+changes it by several percent."""
+LEARNED_BY_HEART = 0.5
+"""Share of its start to which a training loss that has fallen shows learning, whatever validation says."""
+FALLEN_METRIC = 3.0
+"""Standard errors by which the metric must end below its best: the best of ten evaluations that waver by .75
+of one lies 1.6 above the last on average, and 3 above once in a hundred times."""
+GAP = 4.0
+"""Standard errors between validation and test: the weights kept are the best of many on validation, and
+settings are the best of many trials, which is worth one or two."""
+LEAST_GAP = 0.05
+"""Difference between validation and test that matters, whatever the number of rows."""
 RANK_CORRELATION = 0.5
 """Loss and metric should move against each other (towards -1); from here on they move together."""
 
@@ -106,6 +120,70 @@ def overfitted(run: RunEvidence) -> Finding | None:
         "overfitted",
         f"the validation loss has risen from {lowest.loss:.3f} at step {lowest.step:,} to {last.loss:.3f} at "
         f"step {last.step:,}; the weights kept are those of step {run.record.best_step}",
+    )
+
+
+def unmoved(run: RunEvidence) -> Finding | None:
+    """Neither loss nor metric on validation have moved from their start: the rate is far too low."""
+    evaluations, noise = run.evaluations, metric_noise(run)
+    if noise is None or len(evaluations) < 2:
+        return None
+    start = evaluations[0]
+    if start.loss <= 0:
+        return None
+    loss = max(abs(one.loss - start.loss) for one in evaluations)
+    metric = max(abs(one.metric - start.metric) for one in evaluations)
+    if loss > UNMOVED_LOSS * start.loss or metric > NOISE * noise or _learned_by_heart(run):
+        return None
+    rates = " and ".join(f"{part.learning_rate:g}" for part in tuned_parts(run.record.spec.method))
+    return Finding(
+        "no effect",
+        f"over {len(evaluations)} evaluations the validation loss stays within {loss / start.loss:.2%} of "
+        f"{start.loss:.3f} at step {start.step:,}, and {run.metric} within {metric:.3f} of "
+        f"{start.metric:.3f} (learning rate: {rates})",
+    )
+
+
+def _learned_by_heart(run: RunEvidence) -> bool:
+    losses = run.training_losses
+    return len(losses) > 1 and losses[-1] < LEARNED_BY_HEART * losses[0]
+
+
+def worsened(run: RunEvidence) -> Finding | None:
+    """The metric on validation ends far below its best, and the loss does not say why."""
+    evaluations, noise = run.evaluations, metric_noise(run)
+    if not run.trained or noise is None or len(evaluations) < FEWEST_EVALUATIONS or contradictory(run):
+        return None
+    best, last = max(evaluations, key=lambda one: one.metric), evaluations[-1]
+    if best.metric - last.metric <= FALLEN_METRIC * noise:
+        return None
+    return Finding(
+        "worsened",
+        f"{run.metric} on validation falls from {best.metric:.3f} at step {best.step:,} to {last.metric:.3f} "
+        f"at step {last.step:,}, beyond the noise of {_rows(run):,} rows ({FALLEN_METRIC * noise:.3f}); the "
+        f"weights kept are those of step {run.record.best_step}",
+    )
+
+
+def validation_gap(run: RunEvidence) -> Finding | None:
+    """Validation and test scores of the same weights are further apart than their rows explain."""
+    validation = run.record.validation.get(run.metric)
+    if validation is None or run.answers is None or not (_rows(run) and len(run.answers)):
+        return None
+    scores = run.answers.scores(run.metric)
+    test, rows = float(scores.mean()), len(scores)
+    variance = float(scores.var())
+    if run.metric == "eval_accuracy":
+        # of right and wrong answers, the mean tells the variance: that of the split that has more
+        variance = max(mean * (1 - mean) for mean in (validation, test))
+    error = math.sqrt(max(variance, 1 / rows) * (1 / rows + 1 / _rows(run)))
+    if abs(validation - test) <= max(GAP * error, LEAST_GAP):
+        return None
+    return Finding(
+        "validation gap",
+        f"{run.metric} is {validation:.3f} on {_rows(run):,} validation rows and {test:.3f} on {rows:,} test "
+        f"rows, {abs(validation - test) / error:.1f} standard errors apart: what is best on validation need "
+        "not be so on test",
     )
 
 

@@ -2,11 +2,26 @@
 
 from collections.abc import Callable
 
-from tuneoff.stats.health.compared import no_effect, worse_than_baseline, worse_than_untouched
-from tuneoff.stats.health.curves import contradictory, diverged, overfitted, undertrained
-from tuneoff.stats.health.exposure import cut_off, leaked, seen_before, unknown_pieces
+from tuneoff.stats.health.compared import (
+    no_effect,
+    scores_disagree,
+    worse_than_baseline,
+    worse_than_untouched,
+)
+from tuneoff.stats.health.curves import (
+    contradictory,
+    diverged,
+    overfitted,
+    undertrained,
+    validation_gap,
+    worsened,
+)
+from tuneoff.stats.health.exposure import cut_off, seen_before, unknown_pieces
 from tuneoff.stats.health.finding import Finding, RunEvidence
-from tuneoff.stats.health.spread import accuracy_is_majority_share, collapsed
+from tuneoff.stats.health.labels import against_labels, too_few_to_tell, unrelated_to_labels
+from tuneoff.stats.health.splits import contaminated, few_training_rows, repeated_rows, splits_overlap
+from tuneoff.stats.health.spread import collapsed
+from tuneoff.stats.health.texts import copied_input, empty_texts, looping, too_good
 
 RULES: tuple[Callable[[RunEvidence], Finding | None], ...] = (
     diverged,
@@ -15,13 +30,25 @@ RULES: tuple[Callable[[RunEvidence], Finding | None], ...] = (
     worse_than_untouched,
     worse_than_baseline,
     contradictory,
-    accuracy_is_majority_share,
+    unrelated_to_labels,
+    against_labels,
+    splits_overlap,
+    scores_disagree,
     undertrained,
     overfitted,
+    worsened,
+    validation_gap,
     cut_off,
     unknown_pieces,
-    leaked,
+    looping,
+    empty_texts,
+    copied_input,
+    too_good,
+    contaminated,
     seen_before,
+    repeated_rows,
+    few_training_rows,
+    too_few_to_tell,
 )
 
 

@@ -89,21 +89,6 @@ def unknown_pieces(run: RunEvidence) -> Finding | None:
     )
 
 
-def leaked(run: RunEvidence) -> Finding | None:
-    """Test rows whose input also occurs in train, for a method that trains."""
-    if run.record.data is None or not run.trained:
-        return None
-    test = run.record.data.test
-    shared, left = test.overlap - test.dropped_overlap, test.read - test.empty - test.dropped_overlap
-    if shared <= 0:
-        return None
-    return Finding(
-        "contaminated",
-        f"{shared:,} of {left:,} test rows ({shared / left:.2%}) have an input that also occurs in train; "
-        "drop_overlap leaves them out",
-    )
-
-
 class _Seen(NamedTuple):
     model: str
     """Pattern of the last part of a model's id."""

@@ -1,4 +1,4 @@
-"""Scores that say nothing of their own, seen over all runs of a study."""
+"""Scores and runs that say nothing of their own, seen over all runs of a study."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -8,6 +8,7 @@ import pandas as pd
 
 from tuneoff.spec import RunRecord
 from tuneoff.stats.answers import Answers
+from tuneoff.stats.health.alike import alike
 from tuneoff.stats.health.finding import Finding
 from tuneoff.stats.health.pairs import paired
 from tuneoff.words import sentences
@@ -43,7 +44,7 @@ _RELATIONS = (
 def diagnose_study(
     records: Iterable[RunRecord], answers_by_run: Mapping[str, Answers]
 ) -> tuple[Finding, ...]:
-    """What is wrong with the metrics of a study, task by task; answers are by run id.
+    """What is wrong with the metrics and the runs of a study together, task by task; answers are by run id.
 
     Runs that are not complete do not count.
     """
@@ -51,11 +52,12 @@ def diagnose_study(
     for record in sorted(records, key=lambda record: record.run_id):
         if record.state == "complete" and record.scores:
             tasks.setdefault(record.spec.task_name, []).append(record)
-    return tuple(
-        Finding("metric broken", f"{task}: {told}")
-        for task, runs in tasks.items()
-        for told in (*_dependent(runs, answers_by_run), *_constant(runs, answers_by_run))
-    )
+    found: list[Finding] = []
+    for task, runs in tasks.items():
+        told = (*_dependent(runs, answers_by_run), *_constant(runs, answers_by_run))
+        found += [Finding("metric broken", f"{task}: {one}") for one in told]
+        found += alike(task, runs, answers_by_run)
+    return tuple(found)
 
 
 def _dependent(runs: list[RunRecord], answers: Mapping[str, Answers]) -> Iterator[str]:
