@@ -10,8 +10,9 @@ First table: each repetition is a study of six trained methods and an untrained 
 often the 95 % intervals hold the truth (of a mean, of a difference between trained methods, and between a
 trained one and the untrained); how many of the studies make a false claim when five methods are compared with
 the sixth, with Holm's adjustment; and how many would by Student's t with the degrees of freedom of Hillis
-(2007). Second table: how often a true difference is found, beside what `power` foretells, and how often two
-methods are called equivalent within 0.02 if they are equal and if they differ by just that.
+(2007). Second table: how often a true difference is found, by itself and as the first of nine comparisons,
+beside what `power` foretells, and how often two methods are called equivalent within 0.02 if they are equal
+and if they differ by just that. `calibration_limits.py` has what happens where few answers differ.
 """
 
 import argparse
@@ -27,8 +28,8 @@ from scipy.special import ndtr, ndtri, stdtr
 from scipy.stats import norm
 from tabulate import tabulate
 
-from tuneoff.stats.compare import holm
-from tuneoff.stats.intervals import ALPHA, Spread, spread, tail
+from tuneoff.stats.compare import holm, p_at_least, p_no_difference
+from tuneoff.stats.intervals import ALPHA, Spread, interval, spread, tail
 from tuneoff.stats.power import Components, components, power
 
 Floats = NDArray[np.float64]
@@ -36,6 +37,8 @@ METHODS = 6
 SEED_SDS = (0.0, 0.005, 0.015)
 DIFFERENCES = (0.01, 0.02, 0.05)
 MARGIN = 0.02
+FAMILY = 9
+"""Comparisons of six methods, one of them untrained, with two of them."""
 CHUNK = 2_000_000
 """Scores that are in memory at once."""
 
@@ -120,9 +123,30 @@ def normal(random: np.random.Generator, variance: float, shape: tuple[int, ...])
     return np.sqrt(variance) * random.standard_normal(shape, dtype=np.float32)
 
 
-def p_values(distance: Floats, parts: Spread, design: Design) -> Floats:
-    """Two-sided, of an error as large as this."""
+def p_values(differences: Floats, design: Design) -> Floats:
+    """Of no difference, two-sided, for many tables [..., R, N].
+
+    The crossed test is the quick one of two: where it finds nothing, the larger p-value does not either, and
+    is not computed.
+    """
+    p = crossed(differences.mean((-2, -1)), spread(differences), design)
+    for place in zip(*np.nonzero(p < ALPHA), strict=True):
+        p[place] = p_no_difference(differences[place])
+    return p
+
+
+def crossed(distance: Floats, parts: Spread, design: Design) -> Floats:
+    """Two-sided p-values of errors as large as this, by the crossed test alone."""
     return 2 * tail(np.abs(distance), parts, seeds=design.seeds, examples=design.examples)
+
+
+def held(scores: Floats, mean: float, design: Design) -> Floats:
+    """Whether intervals of scores [..., R, N] hold their true mean."""
+    found = crossed(scores.mean((-2, -1)) - mean, spread(scores), design) >= ALPHA
+    for place in zip(*np.nonzero(~found), strict=True):
+        one = interval(scores[place])
+        found[place] = one.low <= mean <= one.high
+    return found
 
 
 def hillis(distance: Floats, parts: Spread, design: Design) -> Floats:
@@ -139,13 +163,13 @@ def calibration(random: np.random.Generator, repetitions: int, case: Case) -> li
     false: list[list[bool]] = [[], []]
     for trained, untrained in studies(random, repetitions, case, [case.metric.mean] * METHODS):
         differences = trained[:, 1:] - trained[:, :1]
-        errors = (trained - case.metric.mean, differences, trained - untrained)
-        for shares, values in zip(covered, errors, strict=True):
-            p = p_values(values.mean((-2, -1)), spread(values), case.design)
-            shares.append((p >= ALPHA).mean(-1))
-        parts, mean = spread(differences), differences.mean((-2, -1))
-        for claims, test in zip(false, (p_values, hillis), strict=True):
-            claims += [min(holm(family.tolist())) < ALPHA for family in test(mean, parts, case.design)]
+        families = p_values(differences, case.design)
+        covered[0].append(held(trained, case.metric.mean, case.design).mean(-1))
+        covered[1].append((families >= ALPHA).mean(-1))
+        covered[2].append((p_values(trained - untrained, case.design) >= ALPHA).mean(-1))
+        by_hillis = hillis(differences.mean((-2, -1)), spread(differences), case.design)
+        for claims, test in zip(false, (families, by_hillis), strict=True):
+            claims += [min(holm(family.tolist())) < ALPHA for family in test]
     shares = [np.concatenate(kind).mean() for kind in covered] + [np.mean(claims) for claims in false]
     return [f"{share:.3f}" for share in shares]
 
@@ -153,38 +177,55 @@ def calibration(random: np.random.Generator, repetitions: int, case: Case) -> li
 class Found(NamedTuple):
     """What becomes of one true difference over many studies."""
 
-    significant: float
+    alone: float
+    among_many: float
+    """As the first of FAMILY comparisons."""
     equivalent: float
     components: Components
 
 
 def found(random: np.random.Generator, repetitions: int, case: Case, difference: float) -> Found:
     """How often a true difference is found, and how often called equivalent within MARGIN."""
-    significant: list[bool] = []
+    p: list[float] = []
     equivalent: list[bool] = []
     estimates: list[Components] = []
     for trained, _ in studies(random, repetitions, case, [case.metric.mean, case.metric.mean - difference]):
         differences = trained[:, 0] - trained[:, 1]
-        parts, mean = spread(differences), differences.mean((-2, -1))
-        within = tail(MARGIN - np.abs(mean), parts, seeds=case.design.seeds, examples=case.design.examples)
-        significant += (p_values(mean, parts, case.design) < ALPHA).tolist()
-        equivalent += (within < ALPHA).tolist()
+        p += p_values(differences, case.design).tolist()
+        within = tail(
+            MARGIN - np.abs(differences.mean((-2, -1))), spread(differences), **case.design._asdict()
+        )
+        equivalent += [
+            first < ALPHA and max(p_at_least(one, MARGIN), p_at_least(-one, MARGIN)) < ALPHA
+            for one, first in zip(differences, within, strict=True)
+        ]
         estimates += map(components, differences)
     typical = Components(*np.sqrt(np.mean(np.square(estimates), axis=0)).tolist())
-    return Found(fmean(significant), fmean(equivalent), typical)
+    significant = np.array(p)
+    return Found(
+        float((significant < ALPHA).mean()),
+        float((significant < ALPHA / FAMILY).mean()),
+        fmean(equivalent),
+        typical,
+    )
 
 
 def powers(random: np.random.Generator, repetitions: int, case: Case) -> list[str]:
     """Shares of studies that find each difference, with the planned power, and that call it equivalent."""
-    seeds, examples = case.design
     outcomes = {difference: found(random, repetitions, case, difference) for difference in (0, *DIFFERENCES)}
-    planned = {
-        difference: power(difference, seeds=seeds, examples=examples, components=outcome.components)
+    cells = [
+        f"{outcome.alone:.2f} ({planned(case, difference, outcome.components, ALPHA):.2f}); "
+        f"{outcome.among_many:.2f} ({planned(case, difference, outcome.components, ALPHA / FAMILY):.2f})"
         for difference, outcome in outcomes.items()
-    }
-    return [f"{outcomes[one].significant:.2f} ({planned[one]:.2f})" for one in DIFFERENCES] + [
-        f"{outcomes[one].equivalent:.3f}" for one in (0, MARGIN)
+        if difference
     ]
+    return cells + [f"{outcomes[one].equivalent:.3f}" for one in (0, MARGIN)]
+
+
+def planned(case: Case, difference: float, typical: Components, alpha: float) -> float:
+    """The power that `plan` foretells."""
+    seeds, examples = case.design
+    return power(difference, seeds=seeds, examples=examples, components=typical, alpha=alpha)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import fabricated as made
+import numpy as np
 import pandas as pd
 import pytest
 from answers import write_all, write_answers, write_baseline
@@ -18,6 +19,7 @@ from tuneoff.report import write_report
 from tuneoff.report.conclusions import conclusions
 from tuneoff.report.data import ReportData, gather
 from tuneoff.spec import expand, read_records
+from tuneoff.stats import interval
 
 ACCURACIES = {"zero_shot": 0.70, "full": 0.85, "lora": 0.848, "prefix": 0.60, "prompt": 0.74}
 
@@ -46,16 +48,27 @@ def data(folder: Path) -> ReportData:
 
 
 def test_the_method_with_the_highest_mean_is_named_with_its_interval(data: ReportData) -> None:
-    first, best = conclusions(data)[0], data.judgement.intervals["sst2", "full", "full"]
-    assert best.mean == max(one.mean for one in data.judgement.intervals.values())
+    first, alone = conclusions(data)[0], data.judgement.intervals["sst2", "full", "full"]
+    assert alone.mean == pytest.approx(max(one.mean for one in data.judgement.intervals.values()))
     assert first.text.startswith("sst2: full has the highest eval_accuracy of the trained methods")
-    assert f"{best.mean:.3f} (95 % interval {best.low:.3f} to {best.high:.3f}; 3 seeds" in first.text
+    assert f"methods, {alone.mean:.3f} (95% interval" in first.text
+    said = re.search(r"the choice among 4 methods: ([.\d]+) to ([.\d]+); 3 seeds", first.text)
+    assert said is not None
+    assert float(said[1]) < alone.low < alone.high < float(said[2])
+
+
+def test_the_interval_of_the_best_method_is_that_of_an_adjusted_level(data: ReportData, folder: Path) -> None:
+    best = data.judgement.best["sst2", "full"]
+    runs = [record for record in data.records if record.spec.method_name == best.method]
+    tables = [pd.read_parquet(folder / "runs" / run.run_id / "predictions.parquet") for run in runs]
+    expected = interval(np.stack([table["correct"] for table in tables]), alpha=0.05 / 4)
+    assert (best.interval.low, best.interval.high) == pytest.approx((expected.low, expected.high))
 
 
 def test_every_comparison_is_told_with_its_verdict_and_none_else(data: ReportData) -> None:
     told = "\n".join(one.text for one in conclusions(data))
     for one in data.judgement.comparisons:
-        (line,) = re.findall(rf"^sst2, against {one.reference}: (.+)\.$", told, re.MULTILINE)
+        (line,) = re.findall(rf"^sst2, against {one.reference}(?: \(.+?\))?: (.+)\.$", told, re.MULTILINE)
         groups = dict(part.split(": ", 1) for part in line.split("; "))
         places = [verdict for verdict, names in groups.items() if f"{one.method} (" in names]
         assert places == [one.verdict]
@@ -76,7 +89,7 @@ def test_planted_differences_get_their_verdicts(data: ReportData) -> None:
 
 def test_the_cheapest_method_that_is_shown_to_be_level_is_told_with_what_it_costs(tmp_path: Path) -> None:
     (line,) = [one for one in _told(_study_folder(tmp_path, comparison={"margin": 0.05})) if "fewest" in one]
-    assert "level with full or better, lora trains the fewest parameters, 344,064 (0.447 %" in line
+    assert "level with full or better, lora trains the fewest parameters, 344,064 (0.447% of" in line
     assert "2 min 31 s a run (full: 2 min 31 s)" in line
 
 
@@ -84,13 +97,13 @@ def test_no_method_is_called_level_where_nothing_shows_it(data: ReportData) -> N
     told = [one.text for one in conclusions(data) if "shown to be level" in one.text]
     assert len(told) == 1
     assert told[0].startswith(
-        "sst2: no method is shown to be level with full or better (equivalence is tested"
+        "sst2: no method is shown to be level with full or better (a level one is looked for if"
     )
 
 
 def test_methods_below_the_strongest_baseline_are_marked(folder: Path, data: ReportData) -> None:
     (line,) = [one for one in _told(folder) if "strongest simple baseline" in one]
-    assert re.findall(r"(\w+) \([-+.\d]+ against tfidf\)", line) == ["prefix", "prompt"]
+    assert re.findall(r"(\w+) \([-+.\d]+ against tfidf", line) == ["prefix", "prompt"]
     write_report(folder)
     report = (folder / "report/report.md").read_text(encoding="utf-8")
     results = report.partition("## Results")[2].partition("## Intervals")[0]
@@ -180,6 +193,94 @@ def test_where_two_methods_are_level_is_told_with_its_interval(tmp_path: Path) -
     assert 100 < low < rows < high < 1000
     write_report(tmp_path)
     assert "## Crossovers" in (tmp_path / "report/report.md").read_text(encoding="utf-8")
+
+
+def test_an_order_that_is_not_shown_to_change_is_no_crossover(tmp_path: Path) -> None:
+    study = made.a_study(
+        methods={name: made.METHODS[name] for name in ("full", "prompt")}, train_sizes=[100, 1000]
+    )
+    made.write_folder(tmp_path, study)
+    accuracies = {("full", 100): 0.70, ("full", 1000): 0.75, ("prompt", 100): 0.71, ("prompt", 1000): 0.74}
+    for record in read_records(tmp_path):
+        write_answers(tmp_path, record, accuracies[record.spec.method_name, record.spec.train_size])
+    means = {cell: one.mean for cell, one in gather(tmp_path).judgement.intervals.items()}
+    assert means["sst2", "prompt", 100] > means["sst2", "full", 100]
+    assert means["sst2", "prompt", 1000] < means["sst2", "full", 1000]
+    assert not [line for line in _told(tmp_path) if "level at about" in line]
+
+
+def _broken_folder(folder: Path, **changes: Any) -> Path:
+    """A study in which lora answers as the untrained model does, so that a check rejects its runs."""
+    accuracies = {"zero_shot": 0.80, "full": 0.85, "lora": 0.80, "prompt": 0.849}
+    study = made.a_study(methods={name: made.METHODS[name] for name in accuracies}, **changes)
+    made.write_folder(folder, study)
+    write_all(folder, read_records(folder), accuracies)
+    (untrained,) = folder.glob("runs/*zero_shot*/predictions.parquet")
+    for run in folder.glob("runs/*lora*/predictions.parquet"):
+        run.write_bytes(untrained.read_bytes())
+    return folder
+
+
+def test_a_method_whose_runs_a_check_rejects_is_marked_wherever_it_is_named(tmp_path: Path) -> None:
+    folder = _broken_folder(tmp_path)
+    named = [line for line in _told(folder) if "lora" in line]
+    assert len(named) >= 3
+    assert all(re.search(r"lora \([^)]*no effect", line) for line in named)
+    write_report(folder)
+    report = (folder / "report/report.md").read_text(encoding="utf-8")
+    for section in ("Intervals", "Comparisons with references"):
+        table = report.partition(f"## {section}\n")[2].partition("\n## ")[0]
+        rows = [line for line in table.splitlines() if line.startswith("| lora ")]
+        assert rows
+        assert all("lora: no effect" in row for row in rows)
+
+
+def test_more_seeds_are_never_advised_for_a_method_whose_runs_a_check_rejects(tmp_path: Path) -> None:
+    steps = [line for line in _told(_broken_folder(tmp_path)) if line.startswith("Next: ")]
+    (seeds,) = [line for line in steps if "more seeds or test examples" in line]
+    assert "lora" not in seeds
+    assert "prompt and full on sst2" in seeds
+    (mend,) = [line for line in steps if line.startswith("Next: mend the runs of ")]
+    assert "lora (no effect) on sst2" in mend
+
+
+def test_a_rejected_method_is_never_called_level(tmp_path: Path) -> None:
+    told = _told(_broken_folder(tmp_path, comparison={"margin": 0.5}))
+    (line,) = [one for one in told if "fewest parameters" in one]
+    assert "full or better, prompt trains" in line
+    study = _broken_folder(tmp_path / "reference", comparison={"margin": 0.5, "references": ["lora"]})
+    assert "sst2: no method is called level with lora (no effect)." in _told(study)
+
+
+def test_a_small_certain_loss_is_told_as_worse_but_within_the_margin(tmp_path: Path) -> None:
+    accuracies = ACCURACIES | {"lora": 0.82}
+    told = _told(_study_folder(tmp_path, accuracies, comparison={"margin": 0.2}))
+    (line,) = [one for one in told if one.startswith("sst2, against full:")]
+    assert re.search(r"worse, but within the margin: .*lora \(", line)
+    assert any("level with full or better, " in one for one in told)
+
+
+def test_the_rate_of_collapse_that_few_seeds_leave_open_is_told(folder: Path) -> None:
+    write_report(folder)
+    report = (folder / "report/report.md").read_text(encoding="utf-8")
+    note = report.partition("## Intervals\n")[2].partition("\n|")[0]
+    possible = 1 - 0.05 ** (1 / 3)
+    assert "0 of 3 seeds collapsed or diverged for every trained method" in note
+    assert f"a rate of up to {possible:.0%} is possible" in note
+
+
+def test_an_ablation_variant_is_not_the_best_method_but_a_higher_one_is_told(tmp_path: Path) -> None:
+    study = made.a_study(
+        methods={name: made.METHODS[name] for name in ("full", "lora")},
+        ablations={"rank": {"of": "lora", "vary": {"rank": [16]}}},
+    )
+    made.write_folder(tmp_path, study)
+    accuracies = {"full": 0.80, "lora": 0.75, "lora-rank=16": 0.85}
+    write_all(tmp_path, read_records(tmp_path), accuracies)
+    first = _told(tmp_path)[0]
+    assert first.startswith("sst2: full has the highest")
+    assert "the choice among 2 methods" in first
+    assert re.search(r"of the ablation variants, lora-rank=16 \(0\.8\d\d\) scored higher\.$", first)
 
 
 def test_several_ill_verdicts_on_the_best_method_are_told_as_a_list(tmp_path: Path) -> None:

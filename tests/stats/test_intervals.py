@@ -12,7 +12,7 @@ from scipy import integrate, stats
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
-from tuneoff.stats.intervals import Spread, critical, interval, spread, tail
+from tuneoff.stats.intervals import Spread, critical, interval, rate_bound, spread, tail
 
 Floats = NDArray[np.float64]
 TABLE = np.array([[0.2, 0.9, 0.4, 0.7], [0.3, 0.8, 0.1, 0.9], [0.6, 0.9, 0.5, 0.4]])
@@ -150,33 +150,79 @@ def test_the_order_of_seeds_and_examples_does_not_matter(values: Floats, random:
 def test_another_scale_of_scores_moves_the_interval_with_it(
     values: Floats, shift: float, scale: float
 ) -> None:
-    moved, found = interval(shift + scale * values), interval(values)
+    moved = interval(shift + scale * values, beside=(shift, shift + scale))
+    found = interval(values, beside=(0, 1))
     assert (moved.low, moved.high) == pytest.approx(
         (shift + scale * found.low, shift + scale * found.high), abs=1e-6, rel=1e-6
     )
 
 
 @given(TABLES)
-def test_the_interval_holds_the_mean_and_is_as_wide_as_its_tail_says(values: Floats) -> None:
+def test_the_interval_holds_the_mean_and_lies_between_the_bounds(values: Floats) -> None:
     found = interval(values)
-    assert found.low <= found.mean <= found.high
+    assert 0 <= found.low <= found.mean <= found.high <= 1
+    assert found.low < found.high
     assert found.seed_error is not None
     assert found.std_error >= found.seed_error
+
+
+@given(TABLES)
+def test_without_bounds_the_interval_is_as_wide_as_the_tail_says(values: Floats) -> None:
+    found = interval(10 + values)
     if found.std_error > 1e-9:
-        assert found.tail(found.high - found.mean) == pytest.approx(0.025, rel=1e-6)
+        seeds, examples = values.shape
+        beyond = tail(found.high - found.mean, spread(10 + values), seeds=seeds, examples=examples)
+        assert beyond == pytest.approx(0.025, rel=1e-6)
 
 
-def test_scores_that_never_vary_give_an_interval_of_one_point() -> None:
-    found = interval(np.full((3, 4), 0.5))
-    assert (found.low, found.mean, found.high, found.std_error) == (0.5, 0.5, 0.5, 0)
-    assert (found.tail(0.1), found.tail(0), found.tail(-0.1)) == (0, 0.5, 1)
+def test_scores_without_bounds_that_never_vary_give_an_interval_of_one_point() -> None:
+    found = interval(np.full((3, 4), 5.1))
+    assert (found.low, found.mean, found.high, found.std_error) == pytest.approx((5.1, 5.1, 5.1, 0))
+    nothing = variances(0, 0)
+    assert [float(tail(distance, nothing, seeds=3, examples=4)) for distance in (0.1, 0, -0.1)] == (
+        pytest.approx([0, 0.5, 1])
+    )
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("examples", [20, 300])
+def test_if_all_answers_are_right_the_interval_is_the_exact_binomial_one(seeds: int, examples: int) -> None:
+    found = interval(np.ones((seeds, examples)))
+    exact = stats.binomtest(examples, examples).proportion_ci(0.95)
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [1, 3, 40])
+def test_one_models_right_and_wrong_answers_have_the_exact_binomial_interval(wrong: int) -> None:
+    found = interval((np.arange(60) >= wrong).astype(float)[None])
+    exact = stats.binomtest(60 - wrong, 60).proportion_ci(0.95)
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=1e-5)
+
+
+@pytest.mark.parametrize(("seeds", "mean", "examples"), [(1, 0.95, 20), (3, 0.98, 20), (5, 0.98, 60)])
+def test_intervals_of_accuracies_near_one_hold_the_truth(seeds: int, mean: float, examples: int) -> None:
+    """Without the exact test .64, .5 and .7 to .8 of them did."""
+    random = np.random.default_rng(0)
+    held = 0
+    for _ in range(150):
+        shared = np.sqrt(0.85) * random.standard_normal(examples)
+        noise = np.sqrt(0.15) * random.standard_normal((seeds, examples))
+        found = interval((shared + noise < stats.norm.ppf(mean)).astype(float))
+        held += found.low <= mean <= found.high
+    assert held / 150 > 0.95 - 3 * math.sqrt(0.05 * 0.95 / 150)
+
+
+@pytest.mark.parametrize(("count", "of", "rate"), [(0, 5, 0.4507), (0, 3, 0.6316), (1, 5, 0.6574), (5, 5, 1)])
+def test_the_bound_of_a_rate_is_the_exact_binomial_one(count: int, of: int, rate: float) -> None:
+    assert rate_bound(count, of) == pytest.approx(rate, abs=1e-4)
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_one_example_says_nothing_of_others(seeds: int) -> None:
-    found = interval(random_table(seeds, 1))
+    values = 10 + random_table(seeds, 1)
+    found = interval(values)
     assert (found.low, found.high) == (-math.inf, math.inf)
-    assert found.tail(1.0) == pytest.approx(0.5)
+    assert tail(1.0, spread(values), seeds=seeds, examples=1) == pytest.approx(0.5)
 
 
 def test_many_tables_at_once_have_the_spread_of_each() -> None:

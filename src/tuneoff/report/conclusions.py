@@ -1,13 +1,13 @@
 """What a study found, in sentences made by rule from its comparisons, and never beyond them."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from tuneoff.report.data import CellKey, ReportData
+from tuneoff.report.data import ReportData
 from tuneoff.report.document import Link, Statement
-from tuneoff.report.evidence import crossover_interval
+from tuneoff.report.evidence import crossover_interval, rejections
 from tuneoff.report.html import anchor
 from tuneoff.report.numerals import count, decimal, duration, percent, signed
 from tuneoff.report.tables import written_state
@@ -19,8 +19,11 @@ HEALTH, SEARCH, FAILURES = "Run health", "Search", "Runs that are not complete"
 """Titles of the sections that hold the evidence."""
 _VERBS = {
     "better": "better",
+    "better within the margin": "better, but within the margin",
     "worse": "worse",
+    "worse within the margin": "worse, but within the margin",
     "equivalent": "equivalent within the margin",
+    "not inferior": "not inferior (any loss is within the margin)",
     "not distinguishable": "not distinguishable",
     "one seed": "of one seed only, so nothing is said of the method",
 }
@@ -39,23 +42,30 @@ def conclusions(data: ReportData) -> tuple[Statement, ...]:
 
 
 def _best(data: ReportData, task: str, size: TrainSize) -> Iterator[Statement]:
-    found = {
-        cell: one
-        for cell, one in data.judgement.intervals.items()
-        if cell[0] == task and cell[2] == size and cell[1] not in data.untrained
-    }
-    if not found:
+    best = data.judgement.best.get((task, size))
+    if best is None:
         return
-    cell = max(found, key=lambda cell: found[cell].mean)
-    one = found[cell]
+    one = best.interval
+    chosen = f" that allows for the choice among {best.of} methods" if best.of > 1 else ""
     seeds = f"{one.seeds} seed{'s' * (one.seeds > 1)}"
+    metric = data.study.tasks[task].main_metric
     yield _statement(
-        f"{_place(data, task, size)}: {cell[1]} has the highest {data.study.tasks[task].main_metric} of the "
-        f"trained methods, {decimal(one.mean)} (95 % interval {decimal(one.low)} to "
-        f"{decimal(one.high)}; {seeds}, "
-        f"{count(one.examples)} test examples){_ill_note(data, cell)}.",
+        f"{_place(data, task, size)}: {best.method} has the highest {metric} of the trained methods, "
+        f"{decimal(one.mean)} (95% interval{chosen}: {decimal(one.low)} to {decimal(one.high)}; {seeds}, "
+        f"{count(one.examples)} test examples){_but(data, task, best.method, [size])}"
+        f"{_higher_variants(data, task, size, one.mean)}.",
         INTERVALS,
     )
+
+
+def _higher_variants(data: ReportData, task: str, size: TrainSize, mean: float) -> str:
+    """The ablation variants with a higher mean than the best method."""
+    higher = [
+        f"{name} ({decimal(one.mean)}{_but(data, task, name, [size])})"
+        for (where, name, rows), one in data.judgement.intervals.items()
+        if (where, rows) == (task, size) and name not in data.study.methods and one.mean > mean
+    ]
+    return f"; of the ablation variants, {', '.join(higher)} scored higher" if higher else ""
 
 
 def _against(data: ReportData, task: str, size: TrainSize, reference: str) -> Iterator[Statement]:
@@ -64,9 +74,11 @@ def _against(data: ReportData, task: str, size: TrainSize, reference: str) -> It
         return
     groups: dict[str, list[str]] = {}
     for one in own:
-        groups.setdefault(_VERBS[one.verdict], []).append(f"{one.method} ({_gap(one)})")
+        name = f"{one.method} ({_gap(one)}{_but(data, task, one.method, [size])})"
+        groups.setdefault(_VERBS[one.verdict], []).append(name)
     told = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in groups.items())
-    yield _statement(f"{_place(data, task, size)}, against {reference}: {told}.", COMPARISONS)
+    marked = _marked(data, task, reference, [size])
+    yield _statement(f"{_place(data, task, size)}, against {marked}: {told}.", COMPARISONS)
 
 
 def _cheapest(data: ReportData, task: str, size: TrainSize) -> Iterator[Statement]:
@@ -75,24 +87,30 @@ def _cheapest(data: ReportData, task: str, size: TrainSize) -> Iterator[Statemen
     own = [one for one in _compared(data, task, size) if one.reference == full]
     if full is None or not own:
         return
+    place = _place(data, task, size)
+    if _is_rejected(data, task, full, size):
+        marked = _marked(data, task, full, [size])
+        yield _statement(f"{place}: no method is called level with {marked}.", HEALTH)
+        return
     rows = {str(row["method"]): row for row in _summary(data, task, size)}
-    level = [one.method for one in own if one.verdict in ("better", "equivalent") and one.method in rows]
+    level = [
+        one.method
+        for one in own
+        if one.level_or_better and one.method in rows and not _is_rejected(data, task, one.method, size)
+    ]
     if not level:
         need = (
             ""
             if data.study.comparison.margin
-            else " (equivalence is tested where comparison.margin is given)"
+            else " (a level one is looked for if comparison.margin is given)"
         )
-        yield _statement(
-            f"{_place(data, task, size)}: no method is shown to be level with {full} or better{need}.",
-            COMPARISONS,
-        )
+        yield _statement(f"{place}: no method is shown to be level with {full} or better{need}.", COMPARISONS)
         return
     cheap = min(level, key=lambda name: rows[name]["trainable"])
     yield _statement(
-        f"{_place(data, task, size)}: of the methods shown to be level with {full} or better, {cheap} trains "
+        f"{place}: of the methods shown to be level with {full} or better, {cheap} trains "
         f"the fewest parameters, {count(int(rows[cheap]['trainable']))} "
-        f"({percent(rows[cheap]['trainable_percent'])} % of the model), stores "
+        f"({percent(rows[cheap]['trainable_percent'])}% of the model), stores "
         f"{count(int(rows[cheap]['stored']))} and took {duration(_seconds(data, task, cheap, size))} a run "
         f"({full}: {duration(_seconds(data, task, full, size))}).",
         "Results",
@@ -101,7 +119,8 @@ def _cheapest(data: ReportData, task: str, size: TrainSize) -> Iterator[Statemen
 
 def _baseline(data: ReportData, task: str, size: TrainSize) -> Iterator[Statement]:
     failing = [
-        f"{cell[1]} ({signed(one.contrast.difference.mean)} against {one.baseline})"
+        f"{cell[1]} ({signed(one.contrast.difference.mean)} against {one.baseline}"
+        f"{_but(data, task, cell[1], [size])})"
         for cell, one in data.judgement.against_baseline.items()
         if cell[0] == task and cell[2] == size and cell[1] not in data.untrained and not one.beaten
     ]
@@ -113,11 +132,13 @@ def _baseline(data: ReportData, task: str, size: TrainSize) -> Iterator[Statemen
 
 
 def _crossovers(data: ReportData) -> Iterator[Statement]:
+    sizes = data.study.train_sizes
     for one in data.judgement.crossovers:
         other = one.reference if one.ahead == one.method else one.method
+        few, many = (_marked(data, one.task, name, sizes) for name in (other, one.ahead))
         yield _statement(
-            f"{one.task}: {other} scores higher with few training rows, {one.ahead} with many; they are "
-            f"level at about {count(round(one.rows))} rows (95 % interval {crossover_interval(one)}).",
+            f"{one.task}: {few} scores higher with few training rows, {many} with many; they are "
+            f"level at about {count(round(one.rows))} rows (95% interval {crossover_interval(one)}).",
             CROSSOVERS,
         )
 
@@ -149,12 +170,22 @@ def _broken(data: ReportData) -> Iterator[Statement]:
 
 
 def _next(data: ReportData) -> Iterator[Statement]:
-    unclear = [
-        one for one in data.judgement.comparisons if one.verdict in ("not distinguishable", "one seed")
-    ]
+    unclear, broken = [], dict[str, None]()
+    for one in data.judgement.comparisons:
+        if one.verdict in ("not distinguishable", "one seed"):
+            sides = one.method, one.reference
+            rejected = [name for name in sides if _is_rejected(data, one.task, name, one.train_size)]
+            marks = (_marked(data, one.task, name, [one.train_size]) for name in rejected)
+            broken.update(dict.fromkeys(f"{mark} on {one.task}" for mark in marks))
+            if not rejected:
+                unclear.append(f"{one.method} and {one.reference} on {one.task}")
     if unclear:
-        pairs = ", ".join(dict.fromkeys(f"{one.method} and {one.reference} on {one.task}" for one in unclear))
+        pairs = ", ".join(dict.fromkeys(unclear))
         yield _statement(f"Next: more seeds or test examples, to tell apart {pairs}.", COMPARISONS)
+    if broken:
+        yield _statement(
+            f"Next: mend the runs of {', '.join(broken)}; more seeds of them would tell nothing.", HEALTH
+        )
     if edges := [one for one in data.searches if one.edges]:
         names = ", ".join(f"{one.method_name} on {one.task_name} ({_edges(one.edges)})" for one in edges)
         yield _statement(f"Next: a wider search, as the best value lies at the edge for {names}.", SEARCH)
@@ -176,14 +207,21 @@ def _cells_with(data: ReportData, verdict: str) -> str:
     return ", ".join(found)
 
 
-def _ill_note(data: ReportData, cell: CellKey) -> str:
-    verdicts = {
-        finding.verdict
-        for record in data.of_cell(cell)
-        for finding in data.judgement.findings.get(record.run_id, ())
-        if finding.severity == "ill"
-    }
-    return f", but {' and '.join(sorted(verdicts))}" if verdicts else ""
+def _but(data: ReportData, task: str, method: str, sizes: Iterable[TrainSize]) -> str:
+    """What health checks found against a method's runs, as an addition to what is said of it."""
+    found = rejections(data, task, method, sizes)
+    return f", but {' and '.join(found)}" if found else ""
+
+
+def _marked(data: ReportData, task: str, method: str, sizes: Iterable[TrainSize]) -> str:
+    """The method's name, with what health checks found against its runs."""
+    found = rejections(data, task, method, sizes)
+    return f"{method} ({' and '.join(found)})" if found else method
+
+
+def _is_rejected(data: ReportData, task: str, method: str, size: TrainSize) -> bool:
+    """Whether a health check rejects a trained method's runs; an untrained one has no training to mend."""
+    return method not in data.untrained and bool(rejections(data, task, method, [size]))
 
 
 def _compared(data: ReportData, task: str, size: TrainSize) -> list[Comparison]:

@@ -1,27 +1,78 @@
 """The tables behind what is said: intervals, comparisons, run health."""
 
+from collections import Counter
+from collections.abc import Iterable
+
 from tuneoff.report.data import CellKey, ReportData
 from tuneoff.report.document import Cell, Table
-from tuneoff.report.numerals import count, decimal, signed
-from tuneoff.report.tables import record_link, train_size
-from tuneoff.stats import Comparison, Crossover, Interval
+from tuneoff.report.numerals import ABSENT, count, decimal, signed
+from tuneoff.report.tables import HEALTH, record_link, train_size
+from tuneoff.spec import TrainSize
+from tuneoff.stats import Comparison, Crossover, Interval, rate_bound
+
+_LOST = frozenset({"collapsed", "diverged"})
+"""Verdicts on a seed that gave no usable model."""
 
 
 def intervals_table(data: ReportData) -> Table:
     """A row per task, method and train size: mean, 95 % interval, and where it comes from."""
     known = data.judgement.intervals
     rows = tuple(_interval_row(data, cell, known[cell]) for cell in data.cells if cell in known)
-    columns = ("Method", "Task", "Train size", "Metric", "Mean", "95 % interval", "Error by seeds")
-    return Table((*columns, "Error by test set", "Seeds", "Examples"), rows, left=4)
+    columns = ("Method", "Task", "Train size", "Metric", "Mean", "95% interval", "Error by seeds")
+    return Table(
+        (*columns, "Error by test set", "Seeds", "Examples", HEALTH), rows, left=4, ends_in_text=True
+    )
+
+
+def lost_seeds(data: ReportData) -> str:
+    """Return how many seeds collapsed or diverged, and which rate of such seeds is still possible."""
+    groups: dict[tuple[int, int], list[str]] = {}
+    for cell in data.cells:
+        runs = [one for one in data.of_cell(cell) if one.state in ("complete", "diverged")]
+        if runs and cell[1] not in data.untrained:
+            found = [data.judgement.findings.get(one.run_id, ()) for one in runs]
+            lost = sum(any(finding.verdict in _LOST for finding in findings) for findings in found)
+            name = " ".join(map(str, cell if data.several_sizes else cell[:2]))
+            groups.setdefault((lost, len(runs)), []).append(name)
+    parts = []
+    for (lost, seeds), names in sorted(groups.items()):
+        whose = f"({', '.join(names)})" if len(groups) > 1 else "for every trained method"
+        parts.append(
+            f"{lost} of {seeds} seeds collapsed or diverged {whose}: "
+            f"a rate of up to {rate_bound(lost, seeds):.0%} is possible"
+        )
+    if not parts:
+        return ""
+    return f"{'; '.join(parts)} (exact 95% bound). No interval knows of what no seed has shown."
+
+
+def rejections(data: ReportData, task: str, method: str, sizes: Iterable[TrainSize]) -> list[str]:
+    """Return the verdicts by which health checks reject runs of a method, with their number if not all."""
+    runs = [run for size in dict.fromkeys(sizes) for run in data.of_cell((task, method, size))]
+    runs = runs or list(data.of_cell((task, method, "full")) if method in data.untrained else ())
+    verdicts = Counter(
+        verdict
+        for run in runs
+        for verdict in {
+            finding.verdict
+            for finding in data.judgement.findings.get(run.run_id, ())
+            if finding.severity == "ill"
+        }
+    )
+    return [
+        verdict if number == len(runs) else f"{verdict} in {number} of {len(runs)} runs"
+        for verdict, number in sorted(verdicts.items())
+    ]
 
 
 def comparisons_table(data: ReportData) -> Table:
     """A row per method and reference: the difference, how sure it is, and the verdict."""
     sides = ("Method", "Reference", "Task", "Train size", "Verdict")
-    margin = ("p equivalent (Holm)",) if data.study.comparison.margin else ()
-    tests = ("Difference", "95 % interval", "p (Holm)", *margin)
+    margin = ("p not inferior (Holm)", "p equivalent (Holm)") if data.study.comparison.margin else ()
+    tests = ("Difference", "95% interval", "p (Holm)", *margin)
     rows = tuple(_comparison_row(data, one) for one in data.judgement.comparisons)
-    return Table((*sides, *tests, "Effect size", "Sign-flip p", "Seeds", "Examples"), rows, left=5)
+    columns = (*sides, *tests, "Effect size", "Sign-flip p", "Seeds", "Examples", HEALTH)
+    return Table(columns, rows, left=5, ends_in_text=True)
 
 
 def crossovers_table(data: ReportData) -> Table:
@@ -34,18 +85,17 @@ def crossovers_table(data: ReportData) -> Table:
             one.ahead,
             count(round(one.rows)),
             crossover_interval(one),
+            _health(data, one.task, [one.method, one.reference], data.study.train_sizes),
         )
         for one in data.judgement.crossovers
     )
-    columns = ("Method", "Reference", "Task", "Ahead with more rows", "Equal at rows", "95 % interval")
-    return Table(columns, rows, left=4)
+    columns = ("Method", "Reference", "Task", "Ahead with more rows", "Equal at rows", "95% interval", HEALTH)
+    return Table(columns, rows, left=4, ends_in_text=True)
 
 
 def crossover_interval(one: Crossover) -> str:
-    """The interval in rows; an open end lies beyond the study's train sizes."""
-    low = count(round(one.low)) if one.low is not None else "below the smallest size"
-    high = count(round(one.high)) if one.high is not None else "above the largest size"
-    return f"{low} to {high}"
+    """The interval in rows."""
+    return f"{count(round(one.low))} to {count(round(one.high))}"
 
 
 def health_table(data: ReportData) -> Table:
@@ -61,7 +111,7 @@ def health_table(data: ReportData) -> Table:
 
 
 def _interval_row(data: ReportData, cell: CellKey, one: Interval) -> tuple[str, ...]:
-    task, method, _ = cell
+    task, method, size = cell
     return (
         method,
         task,
@@ -73,12 +123,20 @@ def _interval_row(data: ReportData, cell: CellKey, one: Interval) -> tuple[str, 
         decimal(one.test_error, places=4),
         str(one.seeds),
         count(one.examples),
+        _health(data, task, [method], [size]),
     )
+
+
+def _health(data: ReportData, task: str, methods: list[str], sizes: Iterable[TrainSize]) -> str:
+    """What health checks found against the runs of methods."""
+    found = {name: " and ".join(rejections(data, task, name, sizes)) for name in methods}
+    return "; ".join(f"{name}: {verdicts}" for name, verdicts in found.items() if verdicts) or ABSENT
 
 
 def _comparison_row(data: ReportData, one: Comparison) -> tuple[str, ...]:
     gap = one.difference
-    margin = (decimal(one.p_equivalence_adjusted, places=4),) if data.study.comparison.margin else ()
+    tests = (one.p_noninferiority_adjusted, one.p_equivalence_adjusted)
+    margin = [decimal(p, places=4) for p in tests] if data.study.comparison.margin else []
     flip = decimal(one.sign_flip_p, places=4)
     return (
         one.method,
@@ -94,4 +152,5 @@ def _comparison_row(data: ReportData, one: Comparison) -> tuple[str, ...]:
         flip if one.sign_flip_floor is None else f"{flip} (least {one.sign_flip_floor:.3g})",
         str(gap.seeds),
         count(gap.examples),
+        _health(data, one.task, [one.method, one.reference], [one.train_size]),
     )

@@ -21,18 +21,20 @@ CONFIGURATION_NOTE = (
 )
 SEARCHED_NOTE = "Searched settings have the values that their search chose, once it has ended."
 INTERVALS_NOTE = (
-    "The mean of the main metric with its 95 % interval over other seeds and other test examples. The two "
+    "The mean of the main metric with its 95% interval over other seeds and other test examples. The two "
     "standard errors say how much of it is due to the seeds alone and to the finite test set alone; with one "
     "seed the interval holds for that model only."
 )
 COMPARISONS_NOTE = (
-    "Method minus reference on the same seeds and the same test examples, with the 95 % interval. p is "
-    "Holm's, over all rows here. The sign-flip test looks at the seeds alone and cannot go below the value "
-    "behind it. Effect size is Cohen's d_z over test examples. docs/statistics.md explains every column."
+    "Method minus reference on the same seeds and the same test examples, with the 95% interval. p is "
+    "Holm's, over the methods' rows of one task and train size; ablation variants are a family of their own, "
+    "and rows of one seed are in none. The sign-flip test looks at the seeds alone and cannot go below the "
+    "value behind it. Effect size is Cohen's d_z over test examples. docs/statistics.md explains all columns."
 )
 CROSSOVERS_NOTE = (
     "Training rows at which two methods score alike, on a straight line over log rows between two train "
-    "sizes, with a bootstrap interval over seeds and test examples."
+    "sizes. Only pairs are listed of which each is shown to be ahead at some size, with Holm's "
+    "adjustment over all pairs and sizes. The interval holds every place at which no difference is shown."
 )
 HEALTH_NOTE = (
     "What was found about single runs. ill: the number is no result of the method. note: read it with care. "
@@ -68,7 +70,7 @@ def document(
     sections = (
         Section("What the study found", statements=found),
         Section(RESULTS, (SCORES_NOTE,), tables=(tables.summary_table(data),)),
-        Section(INTERVALS, (INTERVALS_NOTE,), tables=(evidence.intervals_table(data),)),
+        Section(INTERVALS, _intervals_note(data), tables=(evidence.intervals_table(data),)),
         Section(COMPARISONS, (COMPARISONS_NOTE,), tables=(evidence.comparisons_table(data),)),
         Section(CROSSOVERS, (CROSSOVERS_NOTE,), tables=(evidence.crossovers_table(data),)),
         Section(HEALTH, (HEALTH_NOTE,), tables=(evidence.health_table(data),)),
@@ -130,6 +132,11 @@ def _curves_note(data: ReportData, drawn: int) -> tuple[str, ...]:
 
 def _configuration_notes(data: ReportData) -> tuple[str, ...]:
     return (CONFIGURATION_NOTE, SEARCHED_NOTE) if data.study.search else (CONFIGURATION_NOTE,)
+
+
+def _intervals_note(data: ReportData) -> tuple[str, ...]:
+    lost = evidence.lost_seeds(data)
+    return (INTERVALS_NOTE, lost) if lost else (INTERVALS_NOTE,)
 
 
 def _configuration(data: ReportData) -> tuple[Table, ...]:

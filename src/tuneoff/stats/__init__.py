@@ -5,8 +5,8 @@ from tuneoff.stats.crossover import Crossover
 from tuneoff.stats.examples import Scores
 from tuneoff.stats.frame import CELL, COUNTS, SCORES, SPEEDS, frame, measures, summary
 from tuneoff.stats.health import SEVERITY, Finding
-from tuneoff.stats.intervals import Interval, interval
-from tuneoff.stats.judge import AgainstBaseline, Judgement, judge
+from tuneoff.stats.intervals import Interval, interval, rate_bound
+from tuneoff.stats.judge import AgainstBaseline, Best, Judgement, judge
 
 __all__ = [
     "CELL",
@@ -15,6 +15,7 @@ __all__ = [
     "SEVERITY",
     "SPEEDS",
     "AgainstBaseline",
+    "Best",
     "Comparison",
     "Contrast",
     "Crossover",
@@ -28,5 +29,6 @@ __all__ = [
     "interval",
     "judge",
     "measures",
+    "rate_bound",
     "summary",
 ]

@@ -14,12 +14,22 @@ from scipy.stats import permutation_test
 from statsmodels.stats.multitest import multipletests
 
 from tuneoff.spec import TrainSize
+from tuneoff.stats import bounded
 from tuneoff.stats.examples import Scores
-from tuneoff.stats.intervals import ALPHA, Floats, Interval, interval
+from tuneoff.stats.intervals import ALPHA, Floats, Interval, interval, spread, tail
 
 CellKey = tuple[str, str, TrainSize]
 """Task, method and train size."""
-Verdict = Literal["better", "worse", "equivalent", "not distinguishable", "one seed"]
+Verdict = Literal[
+    "better",
+    "better within the margin",
+    "worse",
+    "worse within the margin",
+    "equivalent",
+    "not inferior",
+    "not distinguishable",
+    "one seed",
+]
 UNTRAINED_SIZE: TrainSize = "full"
 """The train size that an untrained method's only cell bears."""
 FLIPS = 2**15
@@ -35,13 +45,15 @@ class Contrast(NamedTuple):
     difference: Interval
     """Method minus reference."""
     p_value: float
-    """Of no difference, two-sided, by the distribution that the interval has."""
+    """Of no difference, two-sided."""
     effect_size: float | None
     """Cohen's d_z over examples: the mean of their seed-averaged differences by the standard deviation of
     these; None where they do not vary."""
     sign_flip_p: float | None
     """Of no difference on these very examples, by flipping the signs of the seeds' differences; None with one
     seed."""
+    p_noninferiority: float | None
+    """Of a method that is lower by at least the margin; None without a margin."""
     p_equivalence: float | None
     """Of a difference of at least the margin, the larger of two one-sided tests; None without a margin."""
 
@@ -58,14 +70,23 @@ class Comparison:
     difference: Interval
     """Method minus reference, on the same seeds and examples."""
     p_value: float
-    p_adjusted: float
-    """Holm's, over all comparisons made together."""
+    p_adjusted: float | None
+    """Holm's, over the family: the comparisons of methods, or those of ablation variants, on one task and
+    train size. None with one seed, which takes no part."""
     effect_size: float | None
     sign_flip_p: float | None
+    p_noninferiority: float | None
+    p_noninferiority_adjusted: float | None
+    """Holm's, over the family's tests of non-inferiority."""
     p_equivalence: float | None
     p_equivalence_adjusted: float | None
-    """Holm's, over the equivalence tests of all comparisons made together."""
+    """Holm's, over the family's tests of equivalence."""
     verdict: Verdict
+
+    @property
+    def level_or_better(self) -> bool:
+        """Whether the method is shown to be better, or lower by less than the margin at most."""
+        return _is_shown(self.p_noninferiority_adjusted) or self.verdict == "better"
 
     @property
     def sign_flip_floor(self) -> float | None:
@@ -89,14 +110,52 @@ def compare(
     that both are untrained.
     """
     differences = method - reference
-    gap = interval(differences, seeded=seeded)
+    size = _size(differences)
+    inferior = superior = None
+    if margin is not None:
+        inferior = p_at_least(-differences, margin, seeded=seeded)
+        superior = p_at_least(differences, margin, seeded=seeded)
+    gap = interval(differences, seeded=seeded, beside=None if size is None else (-size, size))
     return Contrast(
         difference=gap,
-        p_value=min(1.0, 2 * gap.tail(abs(gap.mean))),
+        p_value=p_no_difference(differences, seeded=seeded),
         effect_size=_effect_size(differences.mean(0)),
         sign_flip_p=_sign_flip(differences.mean(1)) if gap.seeds > 1 else None,
-        p_equivalence=None if margin is None else _p_equivalence(gap, differences, margin),
+        p_noninferiority=inferior,
+        p_equivalence=None if inferior is None or superior is None else max(inferior, superior),
     )
+
+
+def p_no_difference(differences: Floats, *, seeded: bool = True) -> float:
+    """Return the two-sided p-value of no true difference, from differences [R, N]."""
+    return min(1.0, 2 * min(p_at_least(turned, 0.0, seeded=seeded) for turned in (differences, -differences)))
+
+
+def p_at_least(differences: Floats, value: float, *, seeded: bool = True) -> float:
+    """Return the p-value of a true difference of at least a value, from differences [R, N].
+
+    It is the larger one of two tests: the crossed one takes the examples' variance from those that differ,
+    the exact one holds however few these are. For one model the exact one is enough.
+    """
+    seeds, examples = differences.shape
+    parts = spread(differences, seeded=seeded)
+    crossed = float(tail(value - differences.mean(), parts, seeds=seeds, examples=examples))
+    size = _size(differences)
+    if size is None:
+        return crossed
+    extra = float(parts.beyond_examples)
+    exact = bounded.p_at_least(differences.mean(0), value, beside=size, extra=extra)
+    return max(crossed, exact) if seeded and seeds > 1 else exact
+
+
+def _size(differences: Floats) -> float | None:
+    """By how much answers differ where they do; None for differences beyond -1..1.
+
+    The mean absolute difference, weighted by its square, as the larger ones decide how skewed a mean is. One
+    full difference is counted with them. So it is 1 for right-or-wrong answers, and near 1 where few differ.
+    """
+    sizes = np.abs(differences)
+    return None if sizes.max() > 1 else float((1 + (sizes**3).sum()) / (1 + (sizes**2).sum()))
 
 
 def comparisons(
@@ -106,39 +165,68 @@ def comparisons(
     untrained: frozenset[str],
     margin: float | None,
     metrics: Mapping[str, str],
+    ablated: frozenset[str] = frozenset(),
 ) -> tuple[Comparison, ...]:
     """Every method against every reference, by task, train size and method in the order of the cells.
 
     An untrained method's cell stands against all train sizes. Two references meet once: an untrained one, or
     else the one named first, is then the reference. A pair without a seed or an example in common is left
-    out. `metrics` has the name of each task's metric.
+    out. `metrics` has the name of each task's metric, `ablated` the names of ablation variants.
     """
     contrasts = {
         pair: compare(*sides, seeded=_trained(pair, untrained), margin=margin)
         for pair in _pairs(cells, references, untrained)
         if (sides := _sides(cells, pair, untrained)) is not None
     }
-    adjusted = holm([contrast.p_value for contrast in contrasts.values()])
-    equivalences = [contrast.p_equivalence for contrast in contrasts.values()]
-    adjusted_equivalences = holm([p for p in equivalences if p is not None]) or equivalences
+    families: dict[tuple[str, TrainSize, bool], dict[_Pair, Contrast]] = {}
+    for pair, contrast in contrasts.items():
+        if contrast.difference.seeds > 1 or not _trained(pair, untrained):
+            family = families.setdefault((pair.task, pair.train_size, pair.method in ablated), {})
+            family[pair] = contrast
+    adjusted = {pair: p for family in families.values() for pair, p in _adjusted(family).items()}
     return tuple(
         Comparison(
             **pair._asdict(),
             **contrast._asdict(),
+            **(p_values := adjusted.get(pair, _Adjusted(None, None, None)))._asdict(),
             metric=metrics[pair.task],
-            p_adjusted=p,
-            p_equivalence_adjusted=p_equivalence,
-            verdict=_verdict(contrast, p, p_equivalence, trained=_trained(pair, untrained)),
+            verdict=_verdict(contrast.difference.mean, p_values),
         )
-        for (pair, contrast), p, p_equivalence in zip(
-            contrasts.items(), adjusted, adjusted_equivalences, strict=True
-        )
+        for pair, contrast in contrasts.items()
     )
+
+
+def family_size(methods: Collection[str], references: Sequence[str], untrained: frozenset[str]) -> int:
+    """Return how many comparisons of methods with references a task and train size has."""
+    cells: list[CellKey] = [("", method, UNTRAINED_SIZE) for method in methods]
+    return len(list(_pairs(cells, references, untrained)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """P-values that may each be held against the level that the whole family is to have (Holm 1979)."""
     return multipletests(p_values, method="holm")[1].tolist() if p_values else []
+
+
+class _Adjusted(NamedTuple):
+    """P-values with Holm's adjustment; None where there is no test."""
+
+    p_adjusted: float | None
+    p_noninferiority_adjusted: float | None
+    p_equivalence_adjusted: float | None
+
+
+def _adjusted(family: Mapping[_Pair, Contrast]) -> dict[_Pair, _Adjusted]:
+    """The adjusted p-values of comparisons that are made together, each test among its kind."""
+    kinds = [
+        [one.p_value for one in family.values()],
+        [one.p_noninferiority for one in family.values()],
+        [one.p_equivalence for one in family.values()],
+    ]
+    # with a margin all comparisons have a test, without one none has
+    columns = [[None] * len(kind) if None in kind else holm(kind) for kind in kinds]
+    return {
+        pair: _Adjusted(*p_values) for pair, p_values in zip(family, zip(*columns, strict=True), strict=True)
+    }
 
 
 def _pairs(
@@ -187,27 +275,23 @@ def _common(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(one for one in first if one in others)
 
 
-def _verdict(contrast: Contrast, p: float, p_equivalence: float | None, *, trained: bool) -> Verdict:
-    """What may be said, given both p-values with Holm's adjustment."""
-    if trained and contrast.difference.seeds == 1:
+def _verdict(mean: float, p_values: _Adjusted) -> Verdict:
+    """What may be said of a difference with such a mean."""
+    if p_values.p_adjusted is None:
         return "one seed"
-    if p < ALPHA:
-        return "better" if contrast.difference.mean > 0 else "worse"
-    if p_equivalence is not None and p_equivalence < ALPHA:
+    equivalent = _is_shown(p_values.p_equivalence_adjusted)
+    not_inferior = _is_shown(p_values.p_noninferiority_adjusted)
+    if _is_shown(p_values.p_adjusted):
+        if mean > 0:
+            return "better within the margin" if equivalent else "better"
+        return "worse within the margin" if not_inferior else "worse"
+    if equivalent:
         return "equivalent"
-    return "not distinguishable"
+    return "not inferior" if not_inferior else "not distinguishable"
 
 
-def _p_equivalence(gap: Interval, differences: Floats, margin: float) -> float:
-    """Of a difference of at least the margin.
-
-    Where no example tells two models apart, nothing is known of how examples vary. But if scores in 0..1
-    differ by the margin on average, they differ on that share of the examples at least, and all N agree with
-    probability (1 - margin)^N at most (the reasoning of Hanley & Lippman-Hand 1983).
-    """
-    if not differences.any():
-        return float((1 - margin) ** differences.shape[1])
-    return gap.tail(margin - abs(gap.mean))
+def _is_shown(p: float | None) -> bool:
+    return p is not None and p < ALPHA
 
 
 def _effect_size(differences: Floats) -> float | None:

@@ -8,18 +8,21 @@ squares of the two-way table without replication (Obuchowski & Rockette 1995, Hi
 
 The first part is known from R - 1 degrees of freedom, the second from N - 1, and the error of the mean has
 the Behrens-Fisher distribution of the two. `docs/statistics.md` says why not Student's, and has the measured
-coverage.
+coverage. An estimated variance is no guide where few examples differ, so scores within known bounds get no
+end nearer to the mean than the exact test of `bounded.py` allows.
 """
 
 import math
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import elementwise
 from scipy.special import chdtri, expit, log_expit, softmax, stdtr, stdtrit
+
+from tuneoff.stats import bounded
 
 Floats = NDArray[np.float64]
 ALPHA = 0.05
@@ -47,6 +50,11 @@ class Spread(NamedTuple):
         return np.maximum(self.examples - self.residual, 0)
 
     @property
+    def beyond_examples(self) -> Floats:
+        """What other seeds add to the examples' part."""
+        return np.maximum(self.seeds - np.minimum(self.residual, self.examples), 0)
+
+    @property
     def total(self) -> Floats:
         """Of other seeds on other examples."""
         return self.seeds + self.beyond_seeds
@@ -58,7 +66,7 @@ class Interval:
 
     mean: float
     low: float
-    """Lower end of the 95 % interval; minus infinity where one example says nothing of others."""
+    """Lower end of the interval; without bounds, minus infinity where one example says nothing of others."""
     high: float
     std_error: float
     """Standard error of the mean over other seeds and other examples."""
@@ -71,26 +79,25 @@ class Interval:
     seeds: int
     examples: int
 
-    def tail(self, distance: float) -> float:
-        """The probability that the mean is too high by more than a distance, or too low by more."""
-        of_seeds = (self.seed_error or 0.0) ** 2
-        rest = max(self.std_error**2 - of_seeds, 0.0)
-        parts = Spread(np.array(of_seeds), np.array(rest), np.array(0.0))
-        return float(tail(distance, parts, seeds=self.seeds, examples=self.examples))
 
+def interval(
+    values: Floats, *, seeded: bool = True, alpha: float = ALPHA, beside: tuple[float, float] | None = None
+) -> Interval:
+    """Return the interval of the mean of values [R, N], for other seeds and other examples.
 
-def interval(values: Floats, *, seeded: bool = True) -> Interval:
-    """The 95 % interval of the mean of values [R, N], for other seeds and other examples.
-
-    With one seed, or where seeds do not matter (`seeded=False`), it is Student's over the examples and holds
-    for this one model. `docs/statistics.md` has its coverage.
+    It leaves out the truth with probability `alpha`. With one seed, or where seeds do not matter
+    (`seeded=False`), it holds for this one model. Its ends are never nearer to the mean than the exact test
+    of `bounded.py` allows, and for one model they are that test's. `beside` has the lowest and the highest
+    value that this test takes one more example to have, by default 0 and 1, which the ends then stay between.
+    For values outside of 0..1 there is no such test without it, and for one model the interval is Student's
+    over the examples. `docs/statistics.md` has the coverage.
     """
     seeds, examples = values.shape
     parts = spread(values, seeded=seeded)
     alone = seeds == 1 or not seeded
     mean, std_error = float(values.mean()), math.sqrt(parts.total)
-    half = std_error * float(critical(_seeds_share(parts), seeds=seeds, examples=examples))
-    return Interval(
+    half = std_error * float(critical(_seeds_share(parts), seeds=seeds, examples=examples, alpha=alpha))
+    found = Interval(
         mean=mean,
         low=mean - half,
         high=mean + half,
@@ -101,6 +108,21 @@ def interval(values: Floats, *, seeded: bool = True) -> Interval:
         seeds=seeds,
         examples=examples,
     )
+    least, most = beside or (0.0, 1.0)
+    if beside is None and not (values.min() >= least and values.max() <= most):
+        return found
+    of_examples, extra = values.mean(0), float(parts.beyond_examples)
+    exact = partial(bounded.highest, alpha=alpha / 2, extra=extra)
+    low = -exact(-of_examples, beside=-least, at_least=None if alone else -found.low)
+    high = exact(of_examples, beside=most, at_least=None if alone else found.high)
+    if beside is None:
+        low, high = max(low, least), min(high, most)
+    return replace(found, low=low, high=high)
+
+
+def rate_bound(count: int, of: int) -> float:
+    """Return the highest rate of something that was seen so many times, by the exact one-sided 95% bound."""
+    return bounded.highest((np.arange(of) < count).astype(float), beside=1.0, alpha=ALPHA)
 
 
 def spread(values: Floats, *, seeded: bool = True) -> Spread:

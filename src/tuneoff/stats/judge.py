@@ -13,7 +13,7 @@ from tuneoff.stats.compare import CellKey, Comparison, Contrast, compare, compar
 from tuneoff.stats.crossover import Crossover, crossovers
 from tuneoff.stats.examples import RunScores, Scores, joint_scores
 from tuneoff.stats.health import Finding, RunEvidence, diagnose, diagnose_study
-from tuneoff.stats.intervals import Floats, Interval, interval
+from tuneoff.stats.intervals import ALPHA, Floats, Interval, interval
 
 COMPARED_RUNS = 40
 """Of each task, whose answers are held side by side: all of them would not fit into memory."""
@@ -33,12 +33,25 @@ class AgainstBaseline(NamedTuple):
         return self.contrast.difference.low > 0
 
 
+class Best(NamedTuple):
+    """The trained method with the highest mean on one task and train size."""
+
+    method: str
+    interval: Interval
+    """Wide enough to hold the truth 95% of the time although the method was chosen for its mean: each of the
+    methods has one that holds it with Bonferroni's level."""
+    of: int
+    """How many methods it was chosen from."""
+
+
 @dataclass(frozen=True)
 class Judgement:
     """What may be said of a study's results."""
 
     intervals: Mapping[CellKey, Interval] = field(default_factory=dict)
     """Of each cell's main metric."""
+    best: Mapping[DataKey, Best] = field(default_factory=dict)
+    """Of each task and train size, among trained methods without ablation variants."""
     comparisons: tuple[Comparison, ...] = ()
     against_baseline: Mapping[CellKey, AgainstBaseline] = field(default_factory=dict)
     crossovers: tuple[Crossover, ...] = ()
@@ -74,16 +87,20 @@ def judge(
         for cell, scores in cells.items()
         if (key := (cell[0], cell[2])) in strongest and (sides := _aligned(scores, baseline_scores[key]))
     }
+    ablated = frozenset(name for name, _ in variants(study) if name not in study.methods)
+    main = {cell: one for cell, one in cells.items() if cell[1] not in ablated | untrained}
     return Judgement(
         intervals={
             cell: interval(scores.values, seeded=cell[1] not in untrained) for cell, scores in cells.items()
         },
+        best=best_methods(main),
         comparisons=comparisons(
             cells,
             references=study.references,
             untrained=untrained,
             margin=study.comparison.margin,
             metrics=metrics,
+            ablated=ablated,
         ),
         against_baseline=against,
         crossovers=crossovers(
@@ -91,10 +108,24 @@ def judge(
             rows=train_rows(records),
             references=[name for name in study.references if name not in untrained],
             untrained=untrained,
+            ablated=ablated,
         ),
         findings=runs.findings,
         study_findings=diagnose_study(records, runs.compared),
     )
+
+
+def best_methods(cells: Mapping[CellKey, Scores]) -> dict[DataKey, Best]:
+    """Return the method with the highest mean of each task and train size, among trained ones."""
+    choices: dict[DataKey, dict[str, Scores]] = {}
+    for (task, method, size), scores in cells.items():
+        choices.setdefault((task, size), {})[method] = scores
+    best = {}
+    for key, methods in choices.items():
+        name = max(methods, key=lambda one: methods[one].values.mean())
+        found = interval(methods[name].values, alpha=ALPHA / len(methods))
+        best[key] = Best(name, found, len(methods))
+    return best
 
 
 def train_rows(records: Iterable[RunRecord]) -> dict[DataKey, int]:

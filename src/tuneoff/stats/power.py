@@ -133,7 +133,7 @@ class _Plan(NamedTuple):
 
     def power(self, difference: float) -> float:
         if self.std_error == 0:
-            return float(difference != 0)
+            return float((abs(difference) > self.bounds).mean())
         above = norm.sf((self.bounds - difference) / self.std_error)
         below = norm.cdf((-self.bounds - difference) / self.std_error)
         return float((above + below).mean())
@@ -146,7 +146,11 @@ def _plan(seeds: int, examples: int, components: Components, alpha: float) -> _P
     total = estimates + of_examples
     share = np.divide(estimates, total, out=np.zeros_like(total), where=total > 0)
     factors = critical(share, seeds=seeds, examples=examples, alpha=alpha)
-    return _Plan(np.sqrt(of_seeds + of_examples), factors * np.sqrt(total))
+    # the exact test adds an example that speaks against the difference, about as strongly as others speak
+    deviation = np.hypot(components.example, components.residual)
+    against = min(1.0, 2 * deviation) / examples
+    exact = against + norm.isf(alpha / 2) * np.sqrt(total + against**2)
+    return _Plan(np.sqrt(of_seeds + of_examples), np.maximum(factors * np.sqrt(total), exact))
 
 
 def _smallest(most: int, finds: Callable[[int], float]) -> int | None:
