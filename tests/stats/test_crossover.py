@@ -60,14 +60,14 @@ def test_methods_that_never_cross_are_rarely_said_to(lead: float) -> None:
     """Where only means were looked at, nine of ten such studies stated a crossover."""
     random, stated = np.random.default_rng(4), 0
     rows = {("t", size): size for size in SIZES}
-    for _ in range(40):
+    for _ in range(25):
         cells = {}
         for method, size in itertools.product(range(5), SIZES):
             effects = random.normal(0, 0.01, (3, 1)) + random.normal(0, 0.1, (1, 100))
             answers = np.clip(0.5 + lead * (method == 0) + effects + random.normal(0, 0.1, (3, 100)), 0, 1)
             cells["t", str(method), size] = Scores((0, 1, 2), tuple(range(100)), answers)
         stated += bool(crossovers(cells, rows=rows, references=["0"], untrained=frozenset()))
-    assert stated <= 5
+    assert stated <= 4
 
 
 def test_methods_whose_order_stays_have_none() -> None:
@@ -83,7 +83,7 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says(seeds: int) -> N
     """Studies with seed and example effects; the true crossover is at the middle size."""
     random, held, stated = np.random.default_rng(3), 0, 0
     rows = {("t", size): size for size in SIZES}
-    for _ in range(30):
+    for _ in range(20):
         cells = {}
         for gap, size in zip((0.2, 0.0, -0.2), SIZES, strict=True):
             effects = random.normal(0, 0.02, (seeds, 1)) + random.normal(0, 0.2, (1, 100))
@@ -93,5 +93,5 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says(seeds: int) -> N
         for one in crossovers(cells, rows=rows, references=["full"], untrained=frozenset()):
             stated += 1
             held += one.low <= 400 <= one.high
-    assert stated >= 15
+    assert stated >= 10
     assert held >= 0.9 * stated

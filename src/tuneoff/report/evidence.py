@@ -15,7 +15,7 @@ _LOST = frozenset({"collapsed", "diverged"})
 
 
 def intervals_table(data: ReportData) -> Table:
-    """A row per task, method and train size: mean, 95 % interval, and where it comes from."""
+    """A row per task, method and train size: mean, 95% interval, and where it comes from."""
     known = data.judgement.intervals
     rows = tuple(_interval_row(data, cell, known[cell]) for cell in data.cells if cell in known)
     columns = ("Method", "Task", "Train size", "Metric", "Mean", "95% interval", "Error by seeds")

@@ -217,16 +217,16 @@ class _Adjusted(NamedTuple):
 
 def _adjusted(family: Mapping[_Pair, Contrast]) -> dict[_Pair, _Adjusted]:
     """The adjusted p-values of comparisons that are made together, each test among its kind."""
-    kinds = [
-        [one.p_value for one in family.values()],
-        [one.p_noninferiority for one in family.values()],
-        [one.p_equivalence for one in family.values()],
-    ]
-    # with a margin all comparisons have a test, without one none has
-    columns = [[None] * len(kind) if None in kind else holm(kind) for kind in kinds]
-    return {
-        pair: _Adjusted(*p_values) for pair, p_values in zip(family, zip(*columns, strict=True), strict=True)
-    }
+    p_adjusted = holm([one.p_value for one in family.values()])
+    inferior = _holm_of_all([one.p_noninferiority for one in family.values()])
+    different = _holm_of_all([one.p_equivalence for one in family.values()])
+    return dict(zip(family, map(_Adjusted, p_adjusted, inferior, different), strict=True))
+
+
+def _holm_of_all(p_values: Sequence[float | None]) -> Sequence[float | None]:
+    """Holm's adjustment; none without a margin, where no comparison has the test."""
+    tests = [p for p in p_values if p is not None]
+    return holm(tests) if tests else p_values
 
 
 def _pairs(
