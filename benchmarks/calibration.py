@@ -7,7 +7,7 @@ difficulty for all methods and for this one, and noise. Accuracy is whether the 
 ROUGE-like score its normal distribution function, so the true means are known exactly.
 
 First table: each repetition is a study of six trained methods and an untrained one, all of one true mean. How
-often the 95 % intervals hold the truth (of a mean, of a difference between trained methods, and between a
+often the 95% intervals hold the truth (of a mean, of a difference between trained methods, and between a
 trained one and the untrained); how many of the studies make a false claim when five methods are compared with
 the sixth, with Holm's adjustment; and how many would by Student's t with the degrees of freedom of Hillis
 (2007). Second table: how often a true difference is found, by itself and as the first of nine comparisons,
