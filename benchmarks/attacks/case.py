@@ -3,6 +3,7 @@
 import copy
 import csv
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,8 +68,10 @@ def rows(split: str, count: int) -> list[list[str]]:
 
 
 def write_study(folder: Path, study: Mapping[str, Any]) -> None:
-    """Writes a study as JSON, which YAML reads."""
-    (folder / "study.yaml").write_text(json.dumps(study, indent=1, ensure_ascii=False), encoding="utf-8")
+    """Writes a study as JSON, which YAML reads; half surrogates stand escaped, as UTF-8 has none."""
+    text = json.dumps(study, indent=1, ensure_ascii=False)
+    escaped = re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
+    (folder / "study.yaml").write_text(escaped, encoding="utf-8")
 
 
 def with_value(path: tuple[str, ...], value: object, study: Mapping[str, Any] = STUDY) -> Change:

@@ -2,7 +2,7 @@
 
 A child costs tens of milliseconds where a fresh process would import for seconds, so that hundreds of cases
 take minutes. Each child has a folder of its own as working directory, a limit of processor time, of wall time
-and of memory, and its output in files. `y` stands on its standard input, for whoever asks.
+and of memory, and its output in pipes. `y` stands on its standard input, for whoever asks.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import ctypes
 import io
 import os
 import resource
+import select
 import signal
 import sys
 import tempfile
@@ -85,18 +86,18 @@ def tuneoff(
     seconds: float = SECONDS,
 ) -> Outcome:
     """The outcome of a command in a folder; `setup` is called in the child first."""
-    with tempfile.TemporaryDirectory() as place:
-        words = tuple(map(str, arguments))
-        started = time.monotonic()
-        child = start(
-            words, folder=folder, output=Path(place), setup=setup, encoding=encoding, seconds=seconds
-        )
-        status = _waited(child, started + 4 * seconds)
-        taken = time.monotonic() - started
-        out, err = (
-            Path(place, name).read_text(encoding=encoding, errors="backslashreplace")
-            for name in ("out", "err")
-        )
+    words = tuple(map(str, arguments))
+    started = time.monotonic()
+    # pipes, because files would come under a limit of their size
+    pipes = [os.pipe() for _ in range(2)]
+    written = [end for _, end in pipes]
+    child = start(words, folder=folder, output=written, setup=setup, encoding=encoding, seconds=seconds)
+    for end in written:
+        os.close(end)
+    said = [bytearray(), bytearray()]
+    status = _waited(child, started + 4 * seconds, [begin for begin, _ in pipes], said)
+    taken = time.monotonic() - started
+    out, err = (text.decode(encoding, "backslashreplace") for text in said)
     if status is None or (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU):
         return Outcome(words, None, _OVER_TIME, out, err, taken)
     if os.WIFSIGNALED(status):
@@ -108,12 +109,15 @@ def start(
     arguments: Sequence[str],
     *,
     folder: Path,
-    output: Path,
+    output: Sequence[int],
     setup: Setup = lambda: None,
     encoding: str = "utf-8",
     seconds: float = SECONDS,
 ) -> int:
-    """The id of a child at work on a command; it leads a process group of its own."""
+    """The id of a child at work on a command; it leads a process group of its own.
+
+    `output` are the file descriptors of its standard output and error.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     child = os.fork()
@@ -152,12 +156,13 @@ def _exit_code(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else int(code is not None)
 
 
-def _redirect(output: Path, encoding: str) -> None:
-    yes = output / "in"
-    yes.write_text("y\n" * 50, encoding="utf-8")
-    os.dup2(os.open(yes, os.O_RDONLY), 0)
-    for number, name in enumerate(("out", "err"), start=1):
-        os.dup2(os.open(output / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), number)
+def _redirect(output: Sequence[int], encoding: str) -> None:
+    with tempfile.TemporaryFile() as answers:
+        answers.write(b"y\n" * 50)
+        answers.seek(0)
+        os.dup2(answers.fileno(), 0)
+    for number, end in enumerate(output, start=1):
+        os.dup2(end, number)
     sys.stdin = io.TextIOWrapper(io.FileIO(0), encoding="utf-8")
     # as Python opens them: standard error escapes what it cannot encode
     sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w")), encoding=encoding, errors="strict")
@@ -169,19 +174,35 @@ def _redirect(output: Path, encoding: str) -> None:
     )
 
 
-def _waited(child: int, deadline: float) -> int | None:
-    """The child's wait status; None if it had to be killed. What it left running is killed with it."""
-    pause = 0.005
-    while time.monotonic() < deadline:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            kill_group(child)
-            return status
-        time.sleep(pause)
-        pause = min(0.1, pause * 1.3)
+def _waited(child: int, deadline: float, ends: Sequence[int], said: Sequence[bytearray]) -> int | None:
+    """The child's wait status; None if it had to be killed. What it left running is killed with it.
+
+    What it says is read from the ends of pipes, which are closed.
+    """
+    for end in ends:
+        os.set_blocking(end, False)
+    status = None
+    while status is None and time.monotonic() < deadline:
+        select.select(ends, (), (), 0.02)
+        ended, state = os.waitpid(child, os.WNOHANG)
+        _read(ends, said)
+        status = state if ended else None
+        if not ended:
+            time.sleep(0.005)
     kill_group(child)
-    os.waitpid(child, 0)
-    return None
+    if status is None:
+        os.waitpid(child, 0)
+    for end in ends:
+        os.close(end)
+    return status
+
+
+def _read(ends: Sequence[int], said: Sequence[bytearray]) -> None:
+    """Reads what lies in pipes."""
+    for end, text in zip(ends, said, strict=True):
+        with contextlib.suppress(BlockingIOError):
+            while piece := os.read(end, 1 << 16):
+                text += piece
 
 
 def kill_group(leader: int) -> None:

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import random
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 
-from case import STUDY, Case, Change, both, rows, with_text, with_value
+from case import Case, Change, both, rows, with_text, with_value
+from children import bound_by_permissions
 
 MUTATIONS_PER_FORMAT = 22
 TRAIN = rows("train", 24)
@@ -490,9 +492,12 @@ def cases() -> Iterator[Case]:
         yield Case(kind="data file", name=name, change=_train(ending, content), want=want, rows=counts)
     yield from _mutations()
     for name, place in PLACES.items():
-        bound = {} if name != "no permission" else {"setup": _bound}
         yield Case(
-            kind="data place", name=name, change=both(_odd_places, _named(place)), want=_wants(name), **bound
+            kind="data place",
+            name=name,
+            change=both(_odd_places, _named(place)),
+            want="fine" if name == "markup" else "refused",
+            setup=bound_by_permissions,
         )
     for name, (prompt, want) in PROMPTS.items():
         yield Case(
@@ -511,16 +516,6 @@ def cases() -> Iterator[Case]:
         )
     for name, labels, values, want in LABELS_AS_YAML:
         yield Case(kind="labels", name=name, change=_labelled(labels, values), want=want, rows=SPLITS)
-
-
-def _bound() -> None:
-    from children import bound_by_permissions
-
-    bound_by_permissions()
-
-
-def _wants(place: str) -> Any:
-    return {"markup": "fine"}.get(place, "refused")
 
 
 def _train(ending: str, content: str | bytes) -> Change:
@@ -543,8 +538,6 @@ def _named(place: str) -> Change:
 
 
 def _odd_places(folder: Path) -> None:
-    import os
-
     (folder / "folder.csv").mkdir()
     (folder / "loop.csv").symlink_to("loop.csv")
     (folder / "dangling.csv").symlink_to("nowhere.csv")
@@ -569,12 +562,9 @@ def _labelled(labels: str, values: tuple[str, str]) -> Change:
     """Labels as someone writes them in YAML, and rows that hold those values."""
 
     def change(folder: Path) -> None:
-        text = (folder / "study.yaml").read_text(encoding="utf-8")
-        old = json.dumps(STUDY["tasks"]["films"]["labels"], indent=1)
-        lines = [line.strip() for line in old.splitlines()]
-        start, end = text.index('"labels": {') + len('"labels": '), text.index('"max_target_length"')
-        assert lines and start < end
-        (folder / "study.yaml").write_text(f"{text[:start]}{labels},\n{text[end:]}", encoding="utf-8")
+        with_value(("tasks", "films", "labels"), "LABELS")(folder)
+        study = folder / "study.yaml"
+        study.write_text(study.read_text(encoding="utf-8").replace('"LABELS"', labels), encoding="utf-8")
         for path in folder.glob("*.csv"):
             head, *rest = path.read_text(encoding="utf-8").splitlines()
             replaced = [f"{line[:-1]}{values[int(line[-1])]}" for line in rest if line]

@@ -357,9 +357,11 @@ PLACES: Mapping[str, str] = {
 def _sound() -> Path:
     """A folder with a T5 of one layer, made once."""
     from transformers import T5Config, T5ForConditionalGeneration
+    from transformers.utils import logging
 
     from tuneoff.training.random_t5 import random_tokenizer
 
+    logging.disable_progress_bar()
     folder = Path(tempfile.mkdtemp())
     tokenizer = random_tokenizer()
     torch.manual_seed(0)
@@ -367,6 +369,7 @@ def _sound() -> Path:
     ids = {"decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 1}
     T5ForConditionalGeneration(T5Config(vocab_size=len(tokenizer), **sizes, **ids)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    logging.enable_progress_bar()
     return folder
 
 

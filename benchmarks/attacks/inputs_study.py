@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from case import PLAN, RUN, STUDY, Case, with_text, with_value
+from case import STUDY, Case, Change, with_text, with_value, write_study
 
 WRONG_VALUES: tuple[object, ...] = (
     None,
@@ -39,24 +39,24 @@ OF_METHODS: Mapping[str, Mapping[str, object]] = {
     "stack": {"kind": "stack", "parts": [{"kind": "lora", "rank": 2}, {"kind": "prompt", "length": 2}]},
 }
 EVERY_KEY = """
-name | model | model.id | model.revision | tasks | tasks.films | tasks.films.kind | tasks.films.source
-tasks.films.source.files | tasks.films.source.files.train | tasks.films.source.files.validation
-tasks.films.source.hub | tasks.films.source.builtin | tasks.films.prompt | tasks.films.target
-tasks.films.labels | tasks.films.labels.0 | tasks.films.positive | tasks.films.scoring
-tasks.films.max_source_length | tasks.films.max_target_length | tasks.films.max_eval_samples | tasks.films.max_predict_samples
-tasks.films.drop_overlap | tasks.films.training | tasks.films.training.max_steps | methods | methods.lora
-methods.lora.kind | methods.lora.learning_rate | methods.lora.optim | methods.lora.scale_parameter
-methods.lora.weight_decay | methods.lora.lr_scheduler_type | methods.lora.rank | methods.lora.alpha
-methods.lora.dropout | methods.lora.targets | methods.prefix.length | methods.prefix.sites
-methods.prefix.projection | methods.prefix.init | methods.prefix.relative_positions | methods.prompt.length
-methods.prompt.init | methods.prompt.init_text | methods.stack.parts | ablations | ablations.a
-ablations.a.of | ablations.a.vary | ablations.a.vary.rank | train_sizes | seeds | training
-training.max_steps | training.num_train_epochs | training.per_device_train_batch_size | training.per_device_eval_batch_size
-training.gradient_accumulation_steps | training.group_by_length | training.eval_steps | training.logging_steps
-training.early_stopping_patience | training.lr_scheduler_type | training.warmup_ratio | training.weight_decay
-training.max_grad_norm | training.dropout | training.dropout.encoder | training.dtype | training.save_strategy
-search | search.trials | search.space | search.space.learning_rate | search.spaces | search.seeds
-search.max_steps | search.budget | search.pruner | comparison | comparison.references | comparison.margin
+name model model.id model.revision tasks tasks.films tasks.films.kind tasks.films.source
+tasks.films.source.files tasks.films.source.files.train tasks.films.source.files.validation
+tasks.films.source.hub tasks.films.source.builtin tasks.films.prompt tasks.films.target tasks.films.labels
+tasks.films.labels.0 tasks.films.positive tasks.films.scoring tasks.films.max_source_length
+tasks.films.max_target_length tasks.films.max_eval_samples tasks.films.max_predict_samples
+tasks.films.drop_overlap tasks.films.training tasks.films.training.max_steps methods methods.lora
+methods.lora.kind methods.lora.learning_rate methods.lora.optim methods.lora.scale_parameter
+methods.lora.weight_decay methods.lora.lr_scheduler_type methods.lora.rank methods.lora.alpha
+methods.lora.dropout methods.lora.targets methods.prefix.length methods.prefix.sites
+methods.prefix.projection methods.prefix.init methods.prefix.relative_positions methods.prompt.length
+methods.prompt.init methods.prompt.init_text methods.stack.parts ablations ablations.a ablations.a.of
+ablations.a.vary ablations.a.vary.rank train_sizes seeds training training.max_steps
+training.num_train_epochs training.per_device_train_batch_size training.per_device_eval_batch_size
+training.gradient_accumulation_steps training.group_by_length training.eval_steps training.logging_steps
+training.early_stopping_patience training.lr_scheduler_type training.warmup_ratio training.weight_decay
+training.max_grad_norm training.dropout training.dropout.encoder training.dtype training.save_strategy
+search search.trials search.space search.space.learning_rate search.spaces search.seeds search.max_steps
+search.budget search.pruner comparison comparison.references comparison.margin
 """
 STRUCTURES: Mapping[str, Mapping[str, Any]] = {
     "no name": {"name": ...},
@@ -383,23 +383,29 @@ def cases() -> Iterator[Case]:
 
 
 def _wrong_values() -> Iterator[Case]:
-    keys = [key.strip() for line in EVERY_KEY.split("\n") for key in line.split("|") if key.strip()]
-    pairs = [(key, value) for key in keys for value in WRONG_VALUES]
+    pairs = [(key, value) for key in EVERY_KEY.split() for value in WRONG_VALUES]
     for key, value in random.Random(1).sample(pairs, WRONG_VALUE_CASES):
         path = tuple(key.split("."))
-        study = json.loads(json.dumps(STUDY))
-        if path[:2] == ("methods", path[1] if len(path) > 1 else "") and path[1:2] and path[1] in OF_METHODS:
-            study["methods"][path[1]] = OF_METHODS[path[1]]
-        if path[0] == "ablations":
-            study["ablations"] = {"a": {"of": "lora", "vary": {"rank": [1, 2]}}}
-        if path[0] == "search":
-            study["search"] = {"trials": 1}
-        yield Case(kind="value", name=f"{key}: {str(value)[:40]}", change=with_value(path, value, study))
+        change = with_value(path, value, _with_what_leads_to(path))
+        yield Case(kind="value", name=f"{key}: {str(value)[:40]}", change=change)
 
 
-def _with_keys(keys: Mapping[str, Any]) -> Any:
+def _with_what_leads_to(path: tuple[str, ...]) -> Mapping[str, Any]:
+    """The sound study, with the optional part of it that a path leads through."""
+    match path:
+        case ("methods", name, *_) if name in OF_METHODS:
+            return {**STUDY, "methods": {**STUDY["methods"], name: OF_METHODS[name]}}
+        case ("ablations", *_):
+            return {**STUDY, "ablations": {"a": {"of": "lora", "vary": {"rank": [1, 2]}}}}
+        case ("search", *_):
+            return {**STUDY, "search": {"trials": 1}}
+        case _:
+            return STUDY
+
+
+def _with_keys(keys: Mapping[str, Any]) -> Change:
     study = {key: value for key, value in {**STUDY, **keys}.items() if value is not ...}
-    return with_text(json.dumps(study))
+    return lambda folder: write_study(folder, study)
 
 
 def _names() -> Iterator[Case]:
@@ -410,7 +416,7 @@ def _names() -> Iterator[Case]:
         yield Case(kind="name", name=f"{thing}: {name}", change=_named(thing, text))
 
 
-def _named(thing: str, name: str) -> Any:
+def _named(thing: str, name: str) -> Change:
     study = json.loads(json.dumps(STUDY))
     films = study["tasks"]["films"]
     match thing:
@@ -431,7 +437,7 @@ def _named(thing: str, name: str) -> Any:
             films["target"] = name
 
     def change(folder: Path) -> None:
-        (folder / "study.yaml").write_text(json.dumps(study), encoding="utf-8")
+        write_study(folder, study)
         if thing == "column":
             for path in folder.glob("*.csv"):
                 header, _, rest = path.read_text(encoding="utf-8").partition("\n")
@@ -440,6 +446,3 @@ def _named(thing: str, name: str) -> Any:
                 path.write_bytes(text.encode("utf-8", "surrogatepass"))
 
     return change
-
-
-__all__ = ["PLAN", "RUN", "cases"]

@@ -187,7 +187,6 @@ def touches(command: Sequence[str], folder: Path) -> list[Touch]:
 def dying(folder: Path, number: int, room: int) -> Callable[[], None]:
     """A setup in which the process dies of the touch of this number: of a write after `room` more bytes."""
     counter = itertools.count()
-    silence = os.open(os.devnull, os.O_WRONLY)
 
     def act(touch: Touch) -> None:
         if next(counter) != number:
@@ -199,15 +198,7 @@ def dying(folder: Path, number: int, room: int) -> Callable[[], None]:
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
-    watch = watching(folder, act)
-
-    def setup() -> None:
-        # what is printed goes into files too, and is not what it shall die of
-        os.dup2(silence, 1)
-        os.dup2(silence, 2)
-        watch()
-
-    return setup
+    return watching(folder, act)
 
 
 class Undisturbed(NamedTuple):
@@ -309,16 +300,17 @@ def _killed(
         return bool(outcome.death), f"{touch.event} of {touch.path}: {outcome.death or outcome.code}", ()
     seconds = sound.seconds["inline" if kill.executor == "inline" else "process"]
     moment = seconds * draw.uniform(0.05, 0.95)
-    with tempfile.TemporaryDirectory() as output:
-        child = start(command(kill.executor), folder=work, output=Path(output), seconds=PATIENCE)
-        time.sleep(moment)
-        if kill.executor == "worker":
-            dead = _kill_worker(child, draw)
-            _, status = os.waitpid(child, 0)
-            return dead, f"a worker after {moment:.1f} s", (child,)
-        # the driver alone: its workers must notice by themselves, while the next call is at work already
-        os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
+    silence = os.open(os.devnull, os.O_WRONLY)
+    child = start(command(kill.executor), folder=work, output=(silence, silence), seconds=PATIENCE)
+    os.close(silence)
+    time.sleep(moment)
+    if kill.executor == "worker":
+        dead = _kill_worker(child, draw)
+        os.waitpid(child, 0)
+        return dead, "a worker", (child,)
+    # the driver alone: its workers must notice by themselves, while the next call is at work already
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
     return os.WIFSIGNALED(status), f"after {moment:.1f} s", (child,)
 
 
