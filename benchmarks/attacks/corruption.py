@@ -66,6 +66,8 @@ DAMAGE = re.compile(
     re.IGNORECASE,
 )
 """A line that says of something that it is damaged."""
+_FRAME = re.compile(r"#+ .*|\|[^0-9]*")
+"""A heading, or the head of a table."""
 
 
 class Seen(NamedTuple):
@@ -210,7 +212,14 @@ def _fate(
             return "traceback", (f"{command}: {outcome.death or outcome.last_line[:200]}",)
         if outcome.code == 2 and not corruption.whole and corruption.kind != "report":
             return "blocked", (f"{command} refuses all for one: {outcome.last_line[:200]}",)
-    if any(outcome.code == 2 for outcome in outcomes):
+    signs = (*_ids(study, corruption), *corruption.signs)
+    refusals = [outcome for outcome in outcomes if outcome.code == 2]
+    for outcome in refusals:
+        if not any(sign in outcome.err for sign in (*signs, "study.yaml")):
+            return "blocked", (
+                f"{outcome.arguments[0]} does not say what is wrong: {outcome.last_line[:200]}",
+            )
+    if refusals:
         return "named", ()
     now = _seen(study.work, outcomes[0])
     if now.summary == study.seen.summary and _unexplained(now, study.seen) == []:
@@ -220,7 +229,6 @@ def _fate(
     whole = study.seen if now.summary == study.seen.summary else reference
     if strange := _unexplained(now, whole):
         return "SILENT", (f"report.md: {strange[0][:200]}",)
-    signs = (*_ids(study, corruption), *corruption.signs)
     new = [line for line in (*now.report, *outcomes[1].text.splitlines()) if line not in study.seen.report]
     if not any(DAMAGE.search(line) and any(sign in line for sign in signs) for line in new):
         return "SILENT", ("left out, and the report does not name it",)
@@ -235,7 +243,11 @@ def _ids(study: Finished, corruption: Corruption) -> tuple[str, ...]:
 
 def _unexplained(now: Seen, sound: Seen) -> list[str]:
     """Lines of a report that are neither in that of a sound folder nor say that something is damaged."""
-    return [line for line in now.report if line not in sound.report and not DAMAGE.search(line)]
+    return [
+        line
+        for line in now.report
+        if line not in sound.report and not DAMAGE.search(line) and not _FRAME.fullmatch(line)
+    ]
 
 
 def _difference(now: Sequence[Sequence[str]], before: Sequence[Sequence[str]]) -> str:

@@ -40,7 +40,7 @@ SEARCHED_RUN = "films.lora.nfull.s0"
 
 def place(folder: Path, run: str = RUN) -> Path:
     """The folder of a run, by the beginning of its id."""
-    return next(iter(sorted((folder / "out" / "runs").glob(f"{run}-*"))))
+    return min((folder / "out" / "runs").glob(f"{run}-*"))
 
 
 def edited(path: Path, change: Callable[[Any], object]) -> None:
@@ -350,14 +350,16 @@ SEARCH_RESULT: Mapping[str, Damage] = {
     "no permission": forbidden,
     **flips(3),
 }
-JOURNAL: Mapping[str, Damage] = {
+TRIALS: Mapping[str, Damage] = {
+    "a score edited": json_line(0, setting("trial", "score", to=0.999)),
+    "a line removed": lines(lambda old: old[1:]),
     "half of the last line": lambda path: cut(path, 0.97),
     "half": cut,
     "empty": empty,
     "gone": gone,
-    "no JSON in the midst": lines(lambda old: [*old[:3], "{", *old[3:]]),
-    "a lock left behind": lambda path: path.with_name("journal.log.lock").symlink_to(path),
-    "a relative lock left behind": lambda path: path.with_name("journal.log.lock").symlink_to("journal.log"),
+    "no JSON in the midst": lines(lambda old: [old[0], "{", *old[1:]]),
+    "a lock left behind": lambda path: path.with_name(f"{path.name}.lock").symlink_to(path),
+    **flips(2),
 }
 
 
@@ -378,7 +380,6 @@ def corruptions() -> Iterator[Corruption]:
     yield from _of_run(
         "adapter", "adapter/adapter.json", {"gone": gone, "edited": replaced(b'{"kind": "full"}')}
     )
-    yield from _of_run("health", "health.json", {"empty": empty, "gone": gone, "edited": replaced(b"[]")})
     yield from _summaries()
     yield from _exchanges()
     yield from _folders()
@@ -389,7 +390,7 @@ def corruptions() -> Iterator[Corruption]:
             yield Corruption(
                 kind="baseline", name=f"{file}: {name}", study="plain", damage=at, signs=("tfidf",)
             )
-    for file, damages in (("result.json", SEARCH_RESULT), ("journal.log", JOURNAL)):
+    for file, damages in (("result.json", SEARCH_RESULT), ("trials.jsonl", TRIALS)):
         for name, damage in damages.items():
             yield Corruption(
                 kind="search",
@@ -402,7 +403,8 @@ def corruptions() -> Iterator[Corruption]:
 
 
 def _at(pattern: str, damage: Damage) -> Damage:
-    return lambda folder: damage(next(iter(sorted(folder.glob(pattern)))))
+    """A damage of the first path that a pattern matches."""
+    return lambda folder: damage(min(folder.glob(pattern)))
 
 
 def _of_run(kind: str, file: str, damages: Mapping[str, Damage]) -> Iterator[Corruption]:
@@ -542,6 +544,7 @@ def _studies() -> Iterator[Corruption]:
         ("gone", gone),
         ("a file", lambda path: (shutil.rmtree(path), path.touch())),
         ("report.md edited", lambda path: (path / "report.md").write_text("# mine\n", encoding="utf-8")),
+        ("health.json edited", lambda path: (path / "health.json").write_bytes(b"{}")),
         ("no permission", forbidden),
     ):
         yield Corruption(

@@ -10,11 +10,11 @@ what it left is compared with the undisturbed study and with what lay there at t
 """
 
 import argparse
-import fnmatch
 import itertools
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -50,6 +50,28 @@ STUDIES: dict[str, dict[str, Any]] = {
         "search": {"trials": TRIALS, "max_steps": 6},
     },
 }
+FILES = (
+    r"study\.yaml",
+    r"record\.json",
+    r"curve\.jsonl",
+    r"predictions\.parquet",
+    r"adapter\.safetensors",
+    r"adapter\.json",
+    r"tfidf\.json",
+    r"tfidf\.parquet",
+    r"report\.md",
+    r"summary\.csv",
+    r"\.png",
+    r"report$",
+)
+"""Patterns of the files in whose writes a plain study is killed."""
+FILES_OF_SEARCH = (
+    r"search/[^/]+/[^/]*trials\.jsonl",
+    r"search/[^/]+/[^/]*result\.json",
+    r"trials/",
+    r"record\.json",
+)
+"""The same for a study with a search."""
 WORKERS = ("--executor", "process", "--workers", "2")
 RESUMES = 3
 """Calls after which a study must be complete; one should be enough."""
@@ -66,7 +88,7 @@ class Kill(NamedTuple):
     executor: str
     """`inline`, `process` or `worker` (a worker is killed, and not the driver)."""
     inside: str
-    """A pattern of the file in whose write it comes; empty for a random moment."""
+    """A regular expression of the file in whose write it comes; empty for a random moment."""
     seed: int
 
     @property
@@ -106,20 +128,8 @@ def kills() -> list[Kill]:
     every += [Kill("searched", "inline", "", seed) for seed in range(7)]
     every += [Kill(study, "process", "", seed) for study in ("plain", "searched") for seed in range(3)]
     every += [Kill("plain", "worker", "", seed) for seed in range(2)]
-    of_plain = ("study.yaml", "record.json", "curve.jsonl", "predictions.parquet", "adapter.safetensors")
-    of_plain += (
-        "adapter.json",
-        "tfidf.json",
-        "tfidf.parquet",
-        "report.md",
-        "summary.csv",
-        "*.png",
-        "health.json",
-    )
-    of_searched = ("journal.log", "result.json", "journal.log*lock*", "record.json")
-    every += [Kill("plain", "inline", f"*{name}*", seed) for name in of_plain for seed in range(1)]
-    every += [Kill("searched", "inline", f"*{name}*", seed) for name in of_searched for seed in range(2)]
-    every += [Kill("searched", "inline", "*journal.log", seed) for seed in range(2, 6)]
+    every += [Kill("plain", "inline", pattern, 0) for pattern in FILES]
+    every += [Kill("searched", "inline", pattern, seed) for pattern in FILES_OF_SEARCH for seed in range(3)]
     return every
 
 
@@ -273,14 +283,14 @@ def done(kill: Kill, sound: Undisturbed, work: Path) -> Verdict:
     now = left(work) if ended else {}
     lost = sum(not path.exists() for path in kept)
     twice = sum(path.exists() and path.read_bytes() != content for path, content in kept.items())
-    twice += ended and sum(_trials(path) > TRIALS for path in work.glob("out/search/*/journal.log"))
+    twice += ended and sum(_trials(path) > TRIALS for path in work.glob("out/search/*/trials.jsonl"))
     different = sum(now.get(name) != value for name, value in sound.results.items()) if ended else 0
     return Verdict(killed, bool(kill.inside) and killed, len(kept), lost, twice, different, not ended, story)
 
 
-def _trials(journal: Path) -> int:
-    """How many trials have ended, by the journal."""
-    return journal.read_text(encoding="utf-8").count('"outcome"')
+def _trials(path: Path) -> int:
+    """How many trials have ended."""
+    return len(path.read_text(encoding="utf-8").splitlines())
 
 
 def _killed(
@@ -289,7 +299,7 @@ def _killed(
     """Whether the study was killed, how, and who may still be at work."""
     fresh(kill.study, work)
     if kill.inside:
-        numbers = [n for n, touch in enumerate(sound.touches) if fnmatch.fnmatch(touch.path, kill.inside)]
+        numbers = [n for n, touch in enumerate(sound.touches) if re.search(kill.inside, touch.path)]
         if not numbers:
             return False, f"nothing like {kill.inside} is written", ()
         number, room = draw.choice(numbers), draw.randrange(1, 60)
