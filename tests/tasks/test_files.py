@@ -384,10 +384,10 @@ def test_what_unpacks_to_more_than_the_limit_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "cause"),
     [
-        ("data.csv", gzip.compress(b"text,label\n"), "is gzip data; add .gz to its name"),
+        ("data.csv", gzip.compress(b"text,label\n", mtime=0), "is gzip data; add .gz to its name"),
         ("data.csv", b"PK\x03\x04\x14\0\x06\0", "is a zip archive or an Excel sheet"),
         ("data.csv.gz", b"text,label\n", "must be whole"),
-        ("data.csv.gz", gzip.compress(b"text,label\na,1\n")[:-4], "must be whole"),
+        ("data.csv.gz", gzip.compress(b"text,label\na,1\n", mtime=0)[:-4], "must be whole"),
         ("data.jsonl.zst", b"", "is compressed otherwise; unpack it"),
         ("data.csv", "txt;lab\na;1\n", "seem to be separated by ';', not by ','"),
         ("data.tsv", "txt,lab\na,1\n", "seem to be separated by ',', not by tabs"),
