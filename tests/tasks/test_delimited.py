@@ -79,20 +79,38 @@ def test_what_pandas_writes_without_quotes_is_read_back(rows: list[list[str]], s
     _tables(PLAIN),
     SEPARATORS,
     st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
-    st.lists(st.integers(0, 10_000), min_size=1, max_size=4),
+    st.data(),
 )
 def test_stray_quotes_lose_no_row_in_silence(
-    rows: list[list[str]], separator: str, quoting: int, places: list[int]
+    rows: list[list[str]], separator: str, quoting: int, data: st.DataObject
 ) -> None:
     text = _written(rows, separator, quoting, "\n")
-    for place in places:
-        at = place % (len(text) + 1)
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(text)))
         text = f'{text[:at]}"{text[at:]}'
     try:
         read = _read(text, separator, len(rows[0]))
     except DataError:
         return
     assert len(read) == len(rows)
+
+
+@given(_tables(PLAIN), SEPARATORS, st.data())
+def test_a_quote_before_one_cell_and_one_after_a_later_one_lose_no_row_in_silence(
+    rows: list[list[str]], separator: str, data: st.DataObject
+) -> None:
+    cells = [[*row] for row in rows]
+    first, last = sorted(data.draw(st.tuples(*[st.integers(0, len(rows) - 1)] * 2)))
+    column = data.draw(st.integers(0, len(rows[0]) - 1))
+    cells[first][column] = f'"{cells[first][column]}'
+    cells[last][column] = f'{cells[last][column]}"'
+    text = "\n".join(map(separator.join, [_header(rows), *cells]))
+    try:
+        read = _read(text, separator, len(rows[0]))
+    except DataError:
+        assert first < last
+    else:
+        assert len(read) == len(rows)
 
 
 @given(st.lists(st.text("ab\"' ", max_size=6).filter(str.strip), min_size=1, max_size=6))

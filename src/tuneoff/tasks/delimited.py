@@ -229,7 +229,7 @@ class _Shape:
         inner = {_end(line) for line in row.lines[:-1]}
         if not inner or self.width == 1 or (self.line_end not in inner and _end(row.lines[-1]) not in inner):
             return
-        lines = [line for line in row.lines if line.strip() not in ("", '"')]
+        lines = [line for line in row.lines if line.strip(" \r\n") not in ("", '"')]
         found = sum(map(self._is_row, lines))
         if len(lines) < 2 or found < _ROW_LINES_SHARE * len(lines):
             return
@@ -270,7 +270,7 @@ class _Shape:
         return frozenset(column for column, count in soft.items() if count >= _LOOSE_SHARE * total)
 
 
-_SOFT = re.compile(r"\s|$|-?\)")
+_SOFT = re.compile(r"[ \t\u00a0\u3000]|$|-?\)")
 
 
 def _end(line: str) -> str:
