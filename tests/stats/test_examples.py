@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tuneoff.errors import StoreError
+from tuneoff.errors import DamagedError, StoreError
 from tuneoff.spec import RunRecord, StudySpec, expand
 from tuneoff.stats import judge
 from tuneoff.stats.answers import answers_of, read_answers
@@ -84,11 +84,11 @@ def test_a_run_that_left_no_predictions_has_none(tmp_path: Path) -> None:
     assert answers_of(tmp_path, record) is None
 
 
-def test_damaged_predictions_are_named_with_what_to_do(tmp_path: Path) -> None:
+def test_damaged_predictions_are_named_with_the_reason(tmp_path: Path) -> None:
     (record,) = runs(seeds=[0])
     path = write(tmp_path, record, row=[0], correct=[1.0])
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(StoreError, match=f"{record.run_id}.*delete the folder it is in"):
+    with pytest.raises(DamagedError, match=f"{record.run_id}.* cannot be read: Parquet"):
         answers_of(tmp_path, record)
 
 

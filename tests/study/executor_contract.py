@@ -54,7 +54,8 @@ def small_jobs(folder: Path) -> list[Job]:
     """Two tuned runs, the first of which fails, and two zero-shot ones."""
     task = (
         "tasks.beams={kind: summarization, source: {files: {train: train.csv, test: test.csv}}, "
-        f"prompt: '{{text}}', target: text, max_new_tokens: 2, num_beams: {_BEAMS}}}"
+        "prompt: '{text}', target: text, allow_target_in_prompt: true, "
+        f"max_new_tokens: 2, num_beams: {_BEAMS}}}"
     )
     study = small.spec(folder, [task, "train_sizes=[8]", "ablations={}"])
     jobs = [Job(run, folder / run.run_id) for run in expand(study)]

@@ -179,7 +179,7 @@ def _generating(beams: int) -> str:
     source = "{files: {train: train.csv, test: test.csv}}"
     return (
         f"tasks={{films: {{kind: summarization, source: {source}, prompt: '{{text}}', target: text, "
-        f"max_new_tokens: 2, num_beams: {beams}}}}}"
+        f"allow_target_in_prompt: true, max_new_tokens: 2, num_beams: {beams}}}}}"
     )
 
 
