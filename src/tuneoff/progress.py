@@ -7,7 +7,7 @@ import rich.progress
 from rich.console import Console
 
 from tuneoff.errors import visible
-from tuneoff.spec import CurvePoint, RunRecord, RunSpec, Search, SearchResult
+from tuneoff.spec import CurvePoint, LeftOut, RunRecord, RunSpec, Search, SearchResult
 
 
 class Progress:
@@ -35,6 +35,11 @@ class Progress:
     def __exit__(self, *exception: object) -> None:
         self._bars.update(self._steps, visible=False)
         self._bars.stop()
+
+    def moved(self, damaged: Sequence[LeftOut]) -> None:
+        """Name the damaged results that are made again."""
+        for one in damaged:
+            self._line(f"{one.name} is made again: {one.reason}")
 
     def searching(self, pending: Sequence[Search], total: int) -> None:
         """Says how many searches there are to do."""

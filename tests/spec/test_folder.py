@@ -165,6 +165,16 @@ def test_a_damaged_baseline_is_named_and_made_again(folder: Path, finished: Path
     )
 
 
+def test_a_flipped_bit_in_the_weights_is_found_by_run(folder: Path, finished: Path) -> None:
+    run = _run_folder(folder, LORA)
+    whole = (run / "adapter/adapter.safetensors").read_bytes()
+    _flip(run / "adapter/adapter.safetensors", -1)
+    outcome = tuneoff("run", finished.parent / "study.yaml", "--out", folder)
+    assert outcome.out.startswith(f"{run.name} is made again: ")
+    assert "adapter.safetensors was changed after it was written" in outcome.out.splitlines()[0]
+    assert (run / "adapter/adapter.safetensors").read_bytes() == whole
+
+
 def test_a_study_edited_to_another_model_has_no_results(folder: Path) -> None:
     path = folder / "study.yaml"
     path.write_text(path.read_text(encoding="utf-8").replace("id: builtin:random", "id: builtin:tiny"))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from tuneoff.spec import CurvePoint, RunRecord, RunSpec, Search, SearchResult
+from tuneoff.spec import CurvePoint, LeftOut, RunRecord, RunSpec, Search, SearchResult
 
 
 class Told:
@@ -16,6 +16,10 @@ class Told:
         self.searches: list[str] = []
         self.found: list[SearchResult] = []
         self.ended: list[RunRecord] = []
+        self.repaired: list[str] = []
+
+    def moved(self, damaged: Sequence[LeftOut]) -> None:
+        self.repaired = [one.name for one in damaged]
 
     def searching(self, pending: Sequence[Search], total: int) -> None:
         self.searches = [search.search_id for search in pending]

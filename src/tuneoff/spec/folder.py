@@ -7,6 +7,7 @@ left out and named.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -96,16 +97,17 @@ def read_folder(folder: Path) -> Contents:
     return contents(folder, read_study(folder), read_inputs(folder))
 
 
-def contents(folder: Path, study: StudySpec, inputs: Inputs | None) -> Contents:
+def contents(folder: Path, study: StudySpec, inputs: Inputs | None, *, weights: bool = False) -> Contents:
     """Return what an output folder holds of a study that is made from the given inputs.
 
-    Without inputs, which older versions did not record, models and data are not compared.
+    Without inputs, which older versions did not record, models and data are not compared. Saved weights are
+    read only where it is asked for, as there can be gigabytes of them; else their size is looked at.
     """
     found = _Reader(study, inputs)
     results = found.intact(SearchResult, search_files(folder), lambda path, result: None)
     chosen = tuple(_own_searches(study, results, found))
     plan = expand(study, chosen)
-    records = found.intact(RunRecord, record_files(folder), check_run)
+    records = found.intact(RunRecord, record_files(folder), partial(_check_run, weights=weights))
     baselines = found.intact(BaselineRecord, baseline_files(folder), _check_baseline)
     return Contents(
         study=study,
@@ -171,7 +173,7 @@ class _Reader:
         return None
 
 
-def check_run(path: Path, record: RunRecord) -> None:
+def _check_run(path: Path, record: RunRecord, *, weights: bool) -> None:
     """Compare a record with its folder.
 
     Raises:
@@ -182,15 +184,14 @@ def check_run(path: Path, record: RunRecord) -> None:
         raise DamagedError(f"{path} is the record of another run, {record.run_id}")
     if record.files:
         for name, sealed in record.files.items():
-            _check_file(folder / name, sealed)
+            _check_file(folder / name, sealed, read=weights or not name.startswith(f"{ADAPTER}/"))
     elif record.state == "complete":
         _check_unsealed(folder, record)
 
 
-def _check_file(path: Path, sealed: FileSeal) -> None:
+def _check_file(path: Path, sealed: FileSeal, *, read: bool = True) -> None:
     with reading(path):
-        # weights are too large to be read each time; they are compared when they are loaded
-        same = path.stat().st_size == sealed.bytes and (path.parent.name == ADAPTER or seal(path) == sealed)
+        same = path.stat().st_size == sealed.bytes and (not read or seal(path) == sealed)
     if not same:
         raise DamagedError(f"{path} was changed after it was written")
 

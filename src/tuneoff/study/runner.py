@@ -12,6 +12,7 @@ from tuneoff.errors import TuneoffError
 from tuneoff.methods import attach
 from tuneoff.spec import (
     CurvePoint,
+    LeftOut,
     NoneSpec,
     RunFailure,
     RunRecord,
@@ -37,6 +38,9 @@ _INTERRUPTED = "interrupted; the same command does the run again"
 
 class Listener(Protocol):
     """Is told how a study goes on."""
+
+    def moved(self, damaged: Sequence[LeftOut]) -> None:
+        """Damaged results were moved aside, to be made again."""
 
     def searching(self, pending: Sequence[Search], total: int) -> None:
         """The searches to do, out of so many."""
@@ -69,6 +73,7 @@ def run_study(study: StudySpec, folder: Path, *, executor: Executor, listener: L
     trials = [one.run.model_copy(update={"seed": seed}) for one in searches(study) for seed in one.seeds]
     executor.prepare(partial(know, known_for([*runs, *trials])))
     with RunStore(folder, study, inputs) as store, closing(executor):
+        listener.moved(store.moved)
         add_baselines(study, store)
         runs = expand(study, _searched(study, store, executor, listener, inputs))
         pending = store.pending(runs)

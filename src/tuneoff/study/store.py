@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from tuneoff.errors import DamagedError, StoreError, writing
 from tuneoff.spec import FINISHED, BaselineRecord, RunRecord, RunSpec, SearchResult, StudySpec, read_study
-from tuneoff.spec.folder import Contents, contents
+from tuneoff.spec.folder import Contents, LeftOut, contents
 from tuneoff.spec.identity import Inputs
 from tuneoff.spec.results import (
     DAMAGED,
@@ -39,6 +39,8 @@ class RunStore:
         self._study = study
         self._inputs = inputs
         self._lock = FileLock(folder / ".lock")
+        self.moved: tuple[LeftOut, ...] = ()
+        """Damaged results that were in the folder when it was taken, and are now in `damaged/`."""
 
     def __enter__(self) -> Self:
         """Take the folder, and move runs aside whose files are damaged.
@@ -58,9 +60,9 @@ class RunStore:
                 ) from error
         try:
             self._check_study()
-            found = self.contents()
+            found = contents(self.folder, self._study, self._inputs, weights=True)
             self._check_inputs(found)
-            self._move_aside(found)
+            self._move_aside(found.damaged)
             write_atomically(self.folder / STUDY_FILE, folder_study(self._study, self._inputs))
         except BaseException:
             self._lock.release()
@@ -99,9 +101,10 @@ class RunStore:
                 f"{reason}; give another --out, or bring back what was there"
             )
 
-    def _move_aside(self, found: Contents) -> None:
+    def _move_aside(self, damaged: tuple[LeftOut, ...]) -> None:
         """Make room for results whose files are damaged, and keep what is left of them."""
-        for path, _ in found.damaged:
+        self.moved = damaged
+        for path, _ in damaged:
             whole = path if path.parent.parent.name != RUNS else path.parent
             target = self.folder / DAMAGED / whole.relative_to(self.folder)
             with writing(target):
