@@ -66,6 +66,8 @@ DAMAGE = re.compile(
     re.IGNORECASE,
 )
 """A line that says of something that it is damaged."""
+UNDONE = "not run yet"
+"""So a report counts runs without a record: it is the record that says that a run has ended."""
 _FRAME = re.compile(r"#+ .*|\|[^0-9]*")
 """A heading, or the head of a table."""
 
@@ -168,9 +170,13 @@ def results(folder: Path) -> dict[str, Any]:
 
 def without(study: Finished, corruption: Corruption) -> Seen:
     """What is seen of the study without what the corruption damages."""
-    key = (corruption.kind, *corruption.runs, *corruption.signs)
+    edit = corruption.name if corruption.kind == "study.yaml" else ""
+    key = (corruption.kind, edit, *corruption.runs, *corruption.signs)
     if key not in study.without:
         out = study.fresh() / "out"
+        if corruption.runs and corruption.kind == "study.yaml":
+            corruption.damage(study.work)
+            shutil.rmtree(out / "baselines")
         for path in (out / "runs").glob("*") if corruption.runs else ():
             if path.name.startswith(corruption.runs):
                 shutil.rmtree(path)
@@ -224,13 +230,14 @@ def _fate(
     now = _seen(study.work, outcomes[0])
     if now.summary == study.seen.summary and _unexplained(now, study.seen) == []:
         return "named" if now.report != study.seen.report else "no consequence", ()
-    if now.summary not in (study.seen.summary, reference.summary):
+    alike = [sound for sound in (study.seen, reference) if sound.summary == now.summary]
+    if not alike:
         return "SILENT", (f"summary.csv: {_difference(now.summary, study.seen.summary)}",)
-    whole = study.seen if now.summary == study.seen.summary else reference
-    if strange := _unexplained(now, whole):
+    if strange := min((_unexplained(now, sound) for sound in alike), key=len):
         return "SILENT", (f"report.md: {strange[0][:200]}",)
     new = [line for line in (*now.report, *outcomes[1].text.splitlines()) if line not in study.seen.report]
-    if not any(DAMAGE.search(line) and any(sign in line for sign in signs) for line in new):
+    named = (line for line in new if DAMAGE.search(line) and any(sign in line for sign in signs))
+    if not any(named) and not any(UNDONE in line for line in new):
         return "SILENT", ("left out, and the report does not name it",)
     if now.status == study.seen.status:
         return "SILENT", ("left out, and status does not tell",)
@@ -263,11 +270,11 @@ def _not_restored(corruption: Corruption, study: Finished, outcome: Outcome) -> 
     """What is wrong after the study was run again."""
     if "Traceback (most recent call last)" in outcome.text or outcome.death:
         yield f"run: {outcome.death or outcome.last_line[:200]}"
-    elif outcome.code == 2 and not (corruption.whole or corruption.kind in ("report",)):
+    elif outcome.code == 2 and not (corruption.whole or corruption.newer or corruption.kind == "report"):
         yield f"run refuses all for one: {outcome.last_line[:200]}"
     elif outcome.code not in (0, 2):
         yield f"run: exit code {outcome.code}: {outcome.last_line[:200]}"
-    elif outcome.code == 0 and corruption.kind not in ("data",):
+    elif outcome.code == 0 and corruption.kind != "data":
         now = _readable(study.work)
         for run, before in study.results.items():
             if run not in now:

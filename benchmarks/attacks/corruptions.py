@@ -32,6 +32,11 @@ class Corruption:
     whole: bool = False
     """It concerns the study as a whole, which commands may refuse."""
 
+    @property
+    def newer(self) -> bool:
+        """Whether a newer version could have written this: `run` may refuse, rather than do it again."""
+        return "future" in self.name
+
 
 RUN, OTHER = "films.lora.nfull.s0", "films.lora.nfull.s1"
 SUMMARY_RUN = "notes.lora.nfull.s1"
@@ -111,7 +116,14 @@ def forbidden(path: Path) -> None:
 
 
 def linked(path: Path) -> None:
-    """Moves the content away and leaves a link to it: nothing else, and the same content."""
+    """Moves the content to a place outside the folder, and leaves a link to it."""
+    kept = path.parents[2 if path.is_dir() else 3] / f"{path.name}.kept"
+    path.rename(kept)
+    path.symlink_to(kept)
+
+
+def linked_to_neighbor(path: Path) -> None:
+    """Moves the content to a place beside it, and leaves a link to it."""
     kept = path.with_name(f"{path.name}.kept")
     path.rename(kept)
     path.symlink_to(kept.name)
@@ -119,7 +131,7 @@ def linked(path: Path) -> None:
 
 def link_to_nothing(path: Path) -> None:
     """Leaves a link that leads nowhere."""
-    path.unlink()
+    gone(path)
     path.symlink_to("nowhere")
 
 
@@ -252,7 +264,7 @@ RECORD: Mapping[str, Damage] = {
     "gone": gone,
     "a folder": as_folder,
     "no permission": forbidden,
-    "a link to itself with the same content": linked,
+    "a link to the same content": linked,
     "a link to nothing": link_to_nothing,
     **flips(10),
 }
@@ -420,7 +432,7 @@ def _summaries() -> Iterator[Corruption]:
     for name, file, damage in (
         ("a rougeL edited", "record.json", score),
         ("one answer changed", "predictions.parquet", cell("prediction", lambda old: "another text")),
-        ("one rougeL changed", "predictions.parquet", cell("rougeL", lambda old: 0.9)),
+        ("one rougeL changed", "predictions.parquet", cell("eval_rougeL", lambda old: 0.9)),
     ):
         at = _at(f"out/runs/{SUMMARY_RUN}-*/{file}", damage)
         yield Corruption(kind="generated", name=name, study="plain", damage=at, runs=(SUMMARY_RUN,))
@@ -475,6 +487,8 @@ def _folders() -> Iterator[Corruption]:
         ("gone", gone),
         ("no permission", forbidden),
         ("a link to the same content", linked),
+        ("a link to the same content beside it", linked_to_neighbor),
+        ("a link to nothing", link_to_nothing),
         ("a file more", lambda path: (path / "note.txt").touch()),
         ("half a record beside the record", lambda path: (path / ".record.json.new").write_bytes(b"{")),
     ):
@@ -508,7 +522,7 @@ def _studies() -> Iterator[Corruption]:
             name=name,
             study="plain",
             damage=_at("out/study.yaml", damage),
-            runs=("films.",) if "file" in name else ("",),
+            runs=("",),
             whole=True,
         )
     for name, damage in (
