@@ -150,6 +150,14 @@ def test_a_damaged_study_is_named_and_written_anew_from_the_study_s_own_file(
     assert (folder / "study.yaml").read_bytes() == whole
 
 
+def test_a_baseline_under_the_name_of_another_is_named_and_left_out(folder: Path) -> None:
+    place = folder / "baselines/films.n8"
+    shutil.copy(place / "majority.json", place / "tfidf.json")
+    found = read_folder(folder)
+    assert [one.name for one in found.damaged] == ["films.n8/tfidf"]
+    assert [one.name for one in found.baselines if one.train_size == 8] == ["majority"]
+
+
 @pytest.mark.parametrize("name", ["majority.json", "tfidf.parquet"])
 def test_a_damaged_baseline_is_named_and_made_again(folder: Path, finished: Path, name: str) -> None:
     path = folder / "baselines/films.n8" / name

@@ -27,6 +27,7 @@ from tuneoff.spec.results import (
     RESULT_FILE,
     SCORE_COLUMNS,
     baseline_files,
+    baseline_stem,
     read_curve,
     read_inputs,
     read_json,
@@ -216,6 +217,9 @@ def _check_unsealed(folder: Path, record: RunRecord) -> None:
 
 
 def _check_baseline(path: Path, record: BaselineRecord) -> None:
+    stem = baseline_stem(record.task_name, record.train_size, record.name)
+    if path.with_suffix("").parts[-3:] != Path(stem).parts:
+        raise DamagedError(f"{path} is the record of another baseline, {stem}")
     for name, sealed in record.files.items():
         _check_file(path.parent / name, sealed)
 
