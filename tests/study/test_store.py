@@ -27,7 +27,7 @@ from tuneoff.spec import (
 )
 from tuneoff.spec.results import read_inputs
 from tuneoff.study import RunStore
-from tuneoff.study.store import write_atomically
+from tuneoff.study.store import fresh_folder, write_atomically
 
 resource = pytest.importorskip("resource", reason="needs POSIX limits")
 
@@ -198,6 +198,26 @@ def test_a_model_that_changes_while_its_study_runs_ends_the_study(folder: Path) 
     ):
         store.write(record.model_copy(update={"model": changed}))
     assert contents(folder) == before
+
+
+@pytest.mark.parametrize("in_the_way", ["nothing", "file", "folder", "link to a folder", "link to nothing"])
+def test_a_fresh_folder_is_made_whatever_was_in_its_place(tmp_path: Path, in_the_way: str) -> None:
+    place, elsewhere = tmp_path / "place", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kept").touch()
+    match in_the_way:
+        case "file":
+            place.touch()
+        case "folder":
+            shutil.copytree(elsewhere, place)
+        case "link to a folder":
+            place.symlink_to(elsewhere)
+        case "link to nothing":
+            place.symlink_to(tmp_path / "gone")
+    assert fresh_folder(place) == place
+    assert list(place.iterdir()) == []
+    assert not place.is_symlink()
+    assert [path.name for path in elsewhere.iterdir()] == ["kept"]
 
 
 _LIMITED = """

@@ -179,6 +179,8 @@ def fresh_folder(folder: Path) -> Path:
         StoreError: it cannot be written.
     """
     with writing(folder):
+        if folder.is_symlink() or folder.is_file():
+            folder.unlink()
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
     return folder
