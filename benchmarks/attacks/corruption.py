@@ -212,36 +212,41 @@ def _fate(
     corruption: Corruption, study: Finished, reference: Seen, outcomes: Sequence[Outcome]
 ) -> tuple[str, tuple[str, ...]]:
     """What status and report made of a corruption, and what is wrong with it."""
+    signs = (*_ids(study, corruption), *corruption.signs, *(["study.yaml"] if corruption.whole else []))
     for outcome in outcomes:
         command = outcome.arguments[0]
         if "Traceback (most recent call last)" in outcome.text or outcome.death:
             return "traceback", (f"{command}: {outcome.death or outcome.last_line[:200]}",)
         if outcome.code == 2 and not corruption.whole and corruption.kind != "report":
             return "blocked", (f"{command} refuses all for one: {outcome.last_line[:200]}",)
-    signs = (*_ids(study, corruption), *corruption.signs)
-    refusals = [outcome for outcome in outcomes if outcome.code == 2]
-    for outcome in refusals:
-        if not any(sign in outcome.err for sign in (*signs, "study.yaml")):
-            return "blocked", (
-                f"{outcome.arguments[0]} does not say what is wrong: {outcome.last_line[:200]}",
-            )
-    if refusals:
+        if outcome.code == 2 and not any(sign in outcome.err for sign in signs):
+            return "blocked", (f"{command} does not name what is wrong: {outcome.last_line[:200]}",)
+    if any(outcome.code == 2 for outcome in outcomes):
         return "named", ()
     now = _seen(study.work, outcomes[0])
-    if now.summary == study.seen.summary and _unexplained(now, study.seen) == []:
-        return "named" if now.report != study.seen.report else "no consequence", ()
-    alike = [sound for sound in (study.seen, reference) if sound.summary == now.summary]
+    if now == study.seen:
+        return "no consequence", ()
+    said = (*now.report, *outcomes[1].text.splitlines())
+    wrong = next(_silences(now, study.seen, reference, said, signs), None)
+    return ("named", ()) if wrong is None else ("SILENT", (wrong,))
+
+
+def _silences(
+    now: Seen, before: Seen, reference: Seen, said: Sequence[str], signs: Sequence[str]
+) -> Iterator[str]:
+    """What has changed in a report and is neither named nor explained by what is named."""
+    alike = [sound for sound in (before, reference) if sound.summary == now.summary]
     if not alike:
-        return "SILENT", (f"summary.csv: {_difference(now.summary, study.seen.summary)}",)
+        yield f"summary.csv: {_difference(now.summary, before.summary)}"
+        return
     if strange := min((_unexplained(now, sound) for sound in alike), key=len):
-        return "SILENT", (f"report.md: {strange[0][:200]}",)
-    new = [line for line in (*now.report, *outcomes[1].text.splitlines()) if line not in study.seen.report]
+        yield f"report.md: {strange[0][:200]}"
+    new = [line for line in said if line not in before.report]
     named = (line for line in new if DAMAGE.search(line) and any(sign in line for sign in signs))
     if not any(named) and not any(UNDONE in line for line in new):
-        return "SILENT", ("left out, and the report does not name it",)
-    if now.status == study.seen.status:
-        return "SILENT", ("left out, and status does not tell",)
-    return "named", ()
+        yield "left out, and the report does not name it"
+    if now.status == before.status:
+        yield "left out, and status does not tell"
 
 
 def _ids(study: Finished, corruption: Corruption) -> tuple[str, ...]:
@@ -270,7 +275,7 @@ def _not_restored(corruption: Corruption, study: Finished, outcome: Outcome) -> 
     """What is wrong after the study was run again."""
     if "Traceback (most recent call last)" in outcome.text or outcome.death:
         yield f"run: {outcome.death or outcome.last_line[:200]}"
-    elif outcome.code == 2 and not (corruption.whole or corruption.newer or corruption.kind == "report"):
+    elif outcome.code == 2 and not (corruption.whole or corruption.refusable or corruption.kind == "report"):
         yield f"run refuses all for one: {outcome.last_line[:200]}"
     elif outcome.code not in (0, 2):
         yield f"run: exit code {outcome.code}: {outcome.last_line[:200]}"

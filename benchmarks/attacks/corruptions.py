@@ -33,9 +33,9 @@ class Corruption:
     """It concerns the study as a whole, which commands may refuse."""
 
     @property
-    def newer(self) -> bool:
-        """Whether a newer version could have written this: `run` may refuse, rather than do it again."""
-        return "future" in self.name
+    def refusable(self) -> bool:
+        """Whether `run` may refuse: what a newer version could have written, and what cannot be moved aside."""
+        return "future" in self.name or (self.kind == "run folder" and "no permission" in self.name)
 
 
 RUN, OTHER = "films.lora.nfull.s0", "films.lora.nfull.s1"

@@ -10,6 +10,7 @@ what it left is compared with the undisturbed study and with what lay there at t
 """
 
 import argparse
+import contextlib
 import itertools
 import json
 import os
@@ -75,8 +76,8 @@ FILES_OF_SEARCH = (
 WORKERS = ("--executor", "process", "--workers", "2")
 RESUMES = 3
 """Calls after which a study must be complete; one should be enough."""
-PATIENCE = 120
-"""Seconds by the clock that a resumed study may take."""
+PATIENCE = 30
+"""Seconds of processor time that a call may take; four times as many by the clock."""
 _CHANGES = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.symlink", "os.link")
 _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_APPEND
 
@@ -110,8 +111,6 @@ class Verdict(NamedTuple):
     """What came of a kill."""
 
     killed: bool
-    inside: bool
-    """It died in a write, or right before a file was renamed, made or removed."""
     finished: int
     """Runs and searches that were finished at that moment."""
     lost: int
@@ -261,31 +260,37 @@ def finished(work: Path) -> dict[Path, bytes]:
     kept = {}
     for path in [*work.glob("out/runs/*/record.json"), *work.glob("out/search/*/result.json")]:
         content = path.read_bytes()
-        if path.name == "result.json" or json.loads(content)["state"] == "complete":
-            kept[path] = content
+        with contextlib.suppress(ValueError):  # half of a record is no finished run
+            if json.loads(content).get("state", "complete") == "complete":
+                kept[path] = content
     return kept
 
 
 def done(kill: Kill, sound: Undisturbed, work: Path) -> Verdict:
     """The verdict on a kill."""
     draw = random.Random(f"{kill.study} {kill.executor} {kill.inside} {kill.seed}")
-    killed, story, children = _killed(kill, sound, work, draw)
+    fresh(kill.study, work)
+    left_over = None
+    if kill.inside:
+        killed, story = _killed_inside(kill, sound, work, draw)
+    else:
+        killed, story, left_over = _killed_somewhen(kill, sound, work, draw)
     kept = finished(work)
     calls, ended = 0, False
     while not ended and calls < RESUMES:
-        outcome = tuneoff(*command(kill.executor), folder=work, seconds=PATIENCE // 4)
+        outcome = tuneoff(*command(kill.executor), folder=work, seconds=PATIENCE)
         calls += 1
         ended = outcome.code == 0
         if not ended:
             story += f"; call {calls}: {outcome.death or outcome.code}: {outcome.last_line[:150]}"
-    for child in children:
-        kill_group(child)
+    if left_over is not None:
+        kill_group(left_over)
     now = left(work) if ended else {}
     lost = sum(not path.exists() for path in kept)
     twice = sum(path.exists() and path.read_bytes() != content for path, content in kept.items())
     twice += ended and sum(_trials(path) > TRIALS for path in work.glob("out/search/*/trials.jsonl"))
     different = sum(now.get(name) != value for name, value in sound.results.items()) if ended else 0
-    return Verdict(killed, bool(kill.inside) and killed, len(kept), lost, twice, different, not ended, story)
+    return Verdict(killed, len(kept), lost, twice, different, not ended, story)
 
 
 def _trials(path: Path) -> int:
@@ -293,23 +298,23 @@ def _trials(path: Path) -> int:
     return len(path.read_text(encoding="utf-8").splitlines())
 
 
-def _killed(
+def _killed_inside(kill: Kill, sound: Undisturbed, work: Path, draw: random.Random) -> tuple[bool, str]:
+    """Whether the study died in a write, or right before a file was renamed, made or removed; and how."""
+    numbers = [n for n, touch in enumerate(sound.touches) if re.search(kill.inside, touch.path)]
+    if not numbers:
+        return False, f"nothing like {kill.inside} is written"
+    number, room = draw.choice(numbers), draw.randrange(1, 60)
+    death = dying(work / "out", number, room)
+    outcome = tuneoff(*command("inline"), folder=work, setup=death, seconds=PATIENCE)
+    touch = sound.touches[number]
+    return bool(outcome.death), f"{touch.event} of {touch.path}: {outcome.death or outcome.code}"
+
+
+def _killed_somewhen(
     kill: Kill, sound: Undisturbed, work: Path, draw: random.Random
-) -> tuple[bool, str, tuple[int, ...]]:
-    """Whether the study was killed, how, and who may still be at work."""
-    fresh(kill.study, work)
-    if kill.inside:
-        numbers = [n for n, touch in enumerate(sound.touches) if re.search(kill.inside, touch.path)]
-        if not numbers:
-            return False, f"nothing like {kill.inside} is written", ()
-        number, room = draw.choice(numbers), draw.randrange(1, 60)
-        touch = sound.touches[number]
-        outcome = tuneoff(
-            *command("inline"), folder=work, setup=dying(work / "out", number, room), seconds=PATIENCE
-        )
-        return bool(outcome.death), f"{touch.event} of {touch.path}: {outcome.death or outcome.code}", ()
-    seconds = sound.seconds["inline" if kill.executor == "inline" else "process"]
-    moment = seconds * draw.uniform(0.05, 0.95)
+) -> tuple[bool, str, int]:
+    """Whether the study was killed at a random moment, how, and the group that may still be at work."""
+    moment = sound.seconds["inline" if kill.executor == "inline" else "process"] * draw.uniform(0.05, 0.95)
     silence = os.open(os.devnull, os.O_WRONLY)
     child = start(command(kill.executor), folder=work, output=(silence, silence), seconds=PATIENCE)
     os.close(silence)
@@ -317,11 +322,11 @@ def _killed(
     if kill.executor == "worker":
         dead = _kill_worker(child, draw)
         os.waitpid(child, 0)
-        return dead, "a worker", (child,)
+        return dead, "a worker", child
     # the driver alone: its workers must notice by themselves, while the next call is at work already
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status), f"after {moment:.1f} s", (child,)
+    return os.WIFSIGNALED(status), f"after {moment:.1f} s", child
 
 
 def _kill_worker(driver: int, draw: random.Random) -> bool:
