@@ -34,7 +34,7 @@ class Corruption:
 
     @property
     def refusable(self) -> bool:
-        """Whether `run` may refuse: what a newer version could have written, and what cannot be moved aside."""
+        """Whether `run` may refuse: what a newer version may have written, and what cannot be moved."""
         return "future" in self.name or (self.kind == "run folder" and "no permission" in self.name)
 
 
