@@ -225,8 +225,10 @@ def status(folder: Folder) -> None:
             typer.echo(f"{count} {state.replace('_', ' ')}")
     for one in found.left_out:
         typer.echo(f"left out: {one.name}: {one.reason}")
-    if found.left_out:
+    if found.damaged:
         typer.echo("`tuneoff run` does again what is damaged")
+    if found.foreign:
+        typer.echo(f"{len(found.foreign)} further results are of no run of this study")
 
 
 @app.command()

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tuneoff.spec import BaselineRecord, RunRecord, StudySpec
-from tuneoff.spec.results import sealed_json
+from tuneoff.spec.results import seal, sealed_json
 
 ROWS = 800
 
@@ -30,6 +30,7 @@ def write_answers(folder: Path, record: RunRecord, accuracy: float, *, seed: int
     changes = {
         "scores": record.scores | {"eval_accuracy": float(right.mean())},
         "data": record.data.model_copy(update={"test": tested}),
+        "files": {name: seal(place / name) for name in ("curve.jsonl", "predictions.parquet")},
     }
     (place / "record.json").write_text(sealed_json(record.model_copy(update=changes)), encoding="utf-8")
 

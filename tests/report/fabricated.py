@@ -23,7 +23,7 @@ from tuneoff.spec import (
     expand,
 )
 from tuneoff.spec.identity import places_of
-from tuneoff.spec.results import folder_study, sealed_json
+from tuneoff.spec.results import folder_study, seal, sealed_json
 
 BASE = 76_961_152
 DIGESTS = {"train": "ab" * 32, "validation": "cd" * 32, "test": "ef" * 32}
@@ -194,9 +194,10 @@ def write_folder(
     for record in map(a_record, expand(study)) if records is None else records:
         place = folder / "runs" / record.run_id
         place.mkdir(parents=True)
-        (place / "record.json").write_text(sealed_json(record), encoding="utf-8")
         lines = "".join(f"{point.model_dump_json()}\n" for point in curve(record.spec))
         (place / "curve.jsonl").write_text(lines, encoding="utf-8")
+        sealed = record.model_copy(update={"files": {"curve.jsonl": seal(place / "curve.jsonl")}})
+        (place / "record.json").write_text(sealed_json(sealed), encoding="utf-8")
     return folder
 
 

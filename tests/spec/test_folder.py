@@ -1,6 +1,7 @@
 """Which results in an output folder count."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from tuneoff.spec import (
     searches,
 )
 from tuneoff.spec.load import FORMAT
+from tuneoff.spec.run import digest_of
 from tuneoff.spec.study import DropoutSpec, TrainingSpec
 
 ZERO_SHOT = "films.zero_shot.nfull"
@@ -103,6 +105,66 @@ def test_a_damaged_run_is_named_and_left_out_and_the_rest_stays(folder: Path, da
     assert left_out.reason
     assert len(found.records) == 4
     assert not any(record.run_id.startswith(LORA) for record in found.records)
+
+
+def test_a_complete_run_of_an_older_version_without_predictions_is_damaged(folder: Path) -> None:
+    run = _run_folder(folder, LORA)
+    _as_older_version(run / "record.json")
+    assert read_folder(folder).remarks == ("1 of the runs are of an older version, which left no checksums",)
+    (run / "predictions.parquet").unlink()
+    (left_out,) = read_folder(folder).damaged
+    assert re.search(r"predictions\.parquet cannot be read: .*No such file", left_out.reason)
+
+
+@pytest.mark.parametrize("number", [0, -1, True, 1.5, "2", None])
+def test_a_format_that_no_version_wrote_is_damage(folder: Path, number: object) -> None:
+    _edit(_run_folder(folder, LORA) / "record.json", lambda record: record.update(format=number))
+    assert [one.name[: len(LORA)] for one in read_folder(folder).damaged] == [LORA]
+
+
+def test_a_study_that_does_not_say_what_its_runs_are_of_is_damaged(folder: Path) -> None:
+    path = folder / "study.yaml"
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    del content["inputs"]
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    outcome = tuneoff("report", folder)
+    assert outcome.code == 2
+    assert "it does not say which model and data it is of" in outcome.err
+
+
+def test_an_older_study_edited_to_another_model_has_no_results(folder: Path) -> None:
+    study = read_folder(folder).study
+    edited = study.model_copy(update={"model": study.model.model_copy(update={"id": "builtin:tiny"})})
+    (folder / "study.yaml").write_text(dump_study(edited), encoding="utf-8")
+    assert read_folder(folder).records == ()
+
+
+def test_what_is_not_trained_is_known_without_a_seed_or_training_settings(finished: Path) -> None:
+    study = load_study(
+        str(finished.parent / "study.yaml"), overrides=["seeds=[1, 0]", "training.max_steps=9"]
+    )
+    untrained, lora = expand(study)[:2]
+    found = {record.spec.method_name: record for record in read_folder(finished).records}
+    assert untrained.seed == 1
+    assert untrained.key == found["zero_shot"].spec.key
+    assert lora.key not in {record.spec.key for record in found.values()}
+
+
+def test_results_of_other_data_beside_the_study_s_own_change_nothing(folder: Path, finished: Path) -> None:
+    run = _run_folder(folder, LORA)
+    copy = run.with_name(f"{run.name[:-8]}00000000")
+    shutil.copytree(run, copy)
+
+    def foreign(record: dict[str, Any]) -> None:
+        record["run_id"] = copy.name
+        record["data"]["digests"]["test"] = "0" * 64
+
+    _edit(copy / "record.json", lambda record: _sealed_again(record, foreign))
+    found = read_folder(folder)
+    assert len(found.records) == 5
+    assert [one.name for one in found.foreign] == [copy.name]
+    outcome = tuneoff("run", finished.parent / "study.yaml", "--out", folder)
+    assert outcome.out.startswith("5 of 5 runs are done already")
 
 
 @pytest.mark.parametrize("damage", ["all answers right", "predictions cut to three rows"])
@@ -225,16 +287,16 @@ def test_a_moved_study_keeps_its_results(folder: Path, finished: Path, tmp_path:
     assert len(list((folder / "runs").iterdir())) == 5
 
 
+def _sealed_again(content: dict[str, Any], change: Callable[[dict[str, Any]], object]) -> None:
+    """Change a record as a program does that knows of the checksum."""
+    del content["checksum"]
+    change(content)
+    content["checksum"] = digest_of(content)
+
+
 def _left_out_by_format(folder: Path, change: Callable[[dict[str, Any]], object]) -> Contents:
     """The folder after a version has written a record that this one does not know in every respect."""
-    from tuneoff.spec.run import digest_of
-
-    def sealed(content: dict[str, Any]) -> None:
-        del content["checksum"]
-        change(content)
-        content["checksum"] = digest_of(content)
-
-    _edit(_run_folder(folder, LORA) / "record.json", sealed)
+    _edit(_run_folder(folder, LORA) / "record.json", lambda record: _sealed_again(record, change))
     return read_folder(folder)
 
 
@@ -254,7 +316,7 @@ def test_an_unknown_field_is_named_and_the_record_read(folder: Path) -> None:
     assert len(found.records) == 5
     (remark,) = found.remarks
     assert remark.startswith(LORA)
-    assert remark.endswith("has fields that this version does not know: timings.energy")
+    assert remark.endswith("has fields that this version does not know: timings.energy, which are ignored")
 
 
 def test_a_record_with_an_unknown_setting_is_of_no_run_of_the_study(folder: Path) -> None:
@@ -343,7 +405,7 @@ def test_ids_stay_what_they_are_from_version_to_version(tmp_path: Path) -> None:
     path.write_text(STUDY, encoding="utf-8")
     study = load_study(str(path))
     assert [run.run_id for run in expand(study)] == [
-        "reviews.zero_shot.nfull.s0-33278878",
+        "reviews.zero_shot.nfull.s0-eae73160",
         "reviews.prefix.nfull.s0-1985ddfa",
     ]
     assert [search.search_id for search in searches(study)] == ["reviews.prefix.nfull-f4010961"]

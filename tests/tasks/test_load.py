@@ -239,6 +239,12 @@ def test_two_labels_are_never_taken_for_one(tmp_path: Path, cell: str, values: l
         _labels_read(tmp_path, [cell], dict(zip(values, ("one", "two"), strict=True)))
 
 
+@pytest.mark.parametrize("value", ["", " ", "\u3000"])
+def test_a_label_that_no_row_can_have_is_refused(value: str) -> None:
+    with pytest.raises(DataError, match="a label's value must not be empty"):
+        load_task(classification(labels={value: "none", "x": "some"}))
+
+
 def test_a_prompt_with_the_target_column_is_refused(tmp_path: Path) -> None:
     source = files(tmp_path, train=_many("a", 4), validation=_many("b", 2), test=_many("c", 2))
     told = r"but '\{text\} \{label\}' contains the target column 'label'; take it out, or say allow_target_in"

@@ -116,7 +116,7 @@ def _lead(data: ReportData) -> tuple[str, ...]:
     if data.foreign:
         ids = ", ".join(one.name for one in data.foreign)
         lead.append(f"Records in this folder that belong to no run of this study are left out: {ids}.")
-    return (*lead, *(f"{remark}; they are ignored." for remark in data.remarks))
+    return (*lead, *(f"{remark}." for remark in data.remarks))
 
 
 def _curves_note(data: ReportData, drawn: int) -> tuple[str, ...]:

@@ -68,9 +68,9 @@ def task_tables(data: ReportData) -> tuple[Table, ...]:
 def runs_table(data: ReportData) -> Table:
     """A row per planned run: a link to its record, its state and its scores."""
     names = [name for name in _ordered(data.summary) if name not in SPEEDS and data.runs[name].notna().any()]
-    known = {(_key(record.spec), record.spec.seed): record for record in data.records}
+    known = {record.spec.key: record for record in data.records}
     plan = sorted(data.plan, key=lambda run: data.cells.index(_key(run)))
-    rows = tuple(_run_row(run, known.get((_key(run), run.seed)), names) for run in plan)
+    rows = tuple(_run_row(run, known.get(run.key), names) for run in plan)
     return Table(("Run", "State", *names, "Kept step", "Steps done"), rows, left=2)
 
 

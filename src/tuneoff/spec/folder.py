@@ -81,7 +81,7 @@ class Contents:
     foreign: tuple[LeftOut, ...] = ()
     """They are of no planned run."""
     remarks: tuple[str, ...] = ()
-    """Records of which fields were ignored that this version does not know."""
+    """What is to be known of results that count: fields that were ignored, checksums that are not there."""
 
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
@@ -110,6 +110,9 @@ def contents(folder: Path, study: StudySpec, inputs: Inputs | None, *, weights: 
     plan = expand(study, chosen)
     records = found.intact(RunRecord, record_files(folder), partial(_check_run, weights=weights))
     baselines = found.intact(BaselineRecord, baseline_files(folder), _check_baseline)
+    unsealed = sum(record.state == "complete" and not record.files for _, record in records)
+    if unsealed:
+        found.remarks.append(f"{unsealed} of the runs are of an older version, which left no checksums")
     return Contents(
         study=study,
         plan=plan,
@@ -155,9 +158,20 @@ class _Reader:
                     self.foreign.append(LeftOut(path, f"its settings have {named}"))
                     continue
                 if unknown:
-                    self.remarks.append(f"{path.parent.name} has {named}")
+                    self.remarks.append(f"{path.parent.name} has {named}, which are ignored")
                 results.append((path, result))
         return results
+
+    def record_problem(self, record: RunRecord) -> str | None:
+        """Return why a run's record is of other inputs than the study."""
+        task = self.study.tasks[record.spec.task_name]
+        if self.inputs is None and (record.spec.model, record.spec.task.source) != (
+            self.study.model,
+            task.source,
+        ):
+            return "study.yaml names another model or source of data than it was made with"
+        digests = record.data.digests if record.data else {}
+        return self.origin_problem(record.spec.task_name, record.model, digests)
 
     def origin_problem(
         self, task_name: str, model: ModelIdentity | None, digests: Mapping[str, str]
@@ -201,8 +215,6 @@ def _check_unsealed(folder: Path, record: RunRecord) -> None:
     """Compare scores with predictions, where an older version has left no checksums."""
     read_curve(folder.parent.parent, record.run_id)
     path = folder / PREDICTIONS_FILE
-    if not path.is_file():
-        return
     with reading(path, pyarrow.ArrowException):
         file = pyarrow.parquet.ParquetFile(path)
         columns = {SCORE_COLUMNS.get(name, name): score for name, score in record.scores.items()}
@@ -231,16 +243,19 @@ def _own_records(
     planned = {run.run_id for run in plan}
     keys = {run.key for run in plan}
     own: dict[str, RunRecord] = {}
+    others: list[tuple[str, LeftOut]] = []
     for path, record in sorted(records, key=lambda one: one[1].run_id not in planned):
-        key, digests = record.spec.key, record.data.digests if record.data else {}
+        key = record.spec.key
         if key not in keys:
             found.foreign.append(LeftOut(path, "it is no run of this study"))
-        elif problem := found.origin_problem(record.spec.task_name, record.model, digests):
-            found.other_inputs.append(LeftOut(path, problem))
+        elif problem := found.record_problem(record):
+            others.append((key, LeftOut(path, problem)))
         elif key in own:
             found.foreign.append(LeftOut(path, f"{own[key].run_id} is of the same run"))
         else:
             own[key] = record
+    for key, other in others:
+        (found.foreign if key in own else found.other_inputs).append(other)
     return tuple(own[run.key] for run in plan if run.key in own)
 
 

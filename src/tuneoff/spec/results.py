@@ -84,8 +84,11 @@ def read_inputs(folder: Path) -> Inputs | None:
     path = _study_file(folder)
     with reading(path, ValueError):
         data = parse_yaml(path.read_text(encoding="utf-8"))
-        inputs = data.get("inputs") if isinstance(data, dict) else None
-        return None if inputs is None else Inputs.model_validate_json(json.dumps(inputs))
+        if not isinstance(data, dict) or not {"format", "inputs"} & data.keys():
+            return None
+        if "inputs" not in data:
+            raise ValueError("it does not say which model and data it is of; `tuneoff run` writes it anew")
+        return Inputs.model_validate_json(json.dumps(data["inputs"]))
 
 
 def _study_file(folder: Path) -> Path:
@@ -179,7 +182,7 @@ def read_json(kind: type[S], path: Path) -> tuple[S, tuple[str, ...]]:
         if not isinstance(content, dict):
             raise ValueError("no JSON object")
         number = content.get("format", 1)
-        if not isinstance(number, int):
+        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
             raise ValueError(f"format is {shown(number)}")
         if number > FORMAT:
             raise NewerFormatError(

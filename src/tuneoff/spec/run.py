@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from tuneoff.spec.study import Method, ModelSpec, Name, Spec, Task, TrainingSpec, TrainSize
+from tuneoff.spec.study import Method, ModelSpec, Name, NoneSpec, Spec, Task, TrainingSpec, TrainSize
 
 S = TypeVar("S", bound=Spec)
 
@@ -49,7 +49,7 @@ class RunSpec(Spec):
         These may have moved, or something else may lie in their place, so their contents are compared
         (`tuneoff.spec.folder`).
         """
-        return _canonical(self.model_dump(mode="json", exclude_defaults=True, exclude=_NOT_IN_KEY))
+        return _canonical(self._settings(_NOT_IN_KEY))
 
     def decisive(self) -> dict[str, Any]:
         """Return all settings that decide the result and are not at their defaults.
@@ -57,7 +57,15 @@ class RunSpec(Spec):
         So a run keeps its id when a later version brings a new setting, as long as the default of the new
         setting does what was done before.
         """
-        return self.model_dump(mode="json", exclude_defaults=True, exclude=_WITHOUT_EFFECT)
+        return self._settings(_WITHOUT_EFFECT)
+
+    def _settings(self, left_out: dict[str, Any]) -> dict[str, Any]:
+        settings = self.model_dump(mode="json", exclude_defaults=True, exclude=left_out)
+        if isinstance(self.method, NoneSpec):
+            # what is not trained has neither a seed nor training settings, but for the precision
+            del settings["seed"]
+            settings["training"] = {"dtype": self.training.dtype}
+        return settings
 
 
 def short_hash(content: Mapping[str, Any]) -> str:

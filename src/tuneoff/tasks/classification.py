@@ -14,6 +14,19 @@ from tuneoff.tasks.table import Row
 _INVALID = -1
 
 
+def check_label_values(spec: ClassificationSpec) -> None:
+    """Refuse a label that no row can have, since rows with an empty target are left out.
+
+    Raises:
+        DataError: a label's value is empty.
+    """
+    if not all(value.strip() for value in spec.labels):
+        raise DataError(
+            f"a label's value must not be empty, as rows without an answer are left out, but got "
+            f"{shown(list(spec.labels))}; write a word into the data where the answer is missing"
+        )
+
+
 def label_of(spec: ClassificationSpec, row: Row) -> str:
     """The value of a row's label: the one of the spec that is written as in the row, else spelled alike.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tuneoff.errors import DataError
 from tuneoff.spec import ClassificationSpec, SplitName, Task, prompt_columns, prompt_pieces
-from tuneoff.tasks.classification import label_of
+from tuneoff.tasks.classification import check_label_values, label_of
 from tuneoff.tasks.examples import Example, RowCounts, TaskData
 from tuneoff.tasks.leaks import check_columns, check_prompt
 from tuneoff.tasks.similar import similar_inputs
@@ -36,6 +36,8 @@ def load_task(spec: Task) -> TaskData:
             the target.
     """
     check_prompt(spec)
+    if isinstance(spec, ClassificationSpec):
+        check_label_values(spec)
     columns = tuple(dict.fromkeys((*prompt_columns(spec.prompt), spec.target)))
     read = read_source(spec.source, columns)
     check_answers(spec, read)
