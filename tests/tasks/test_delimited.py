@@ -152,6 +152,81 @@ def test_rows_between_stray_quotes_are_seen_in_csv_as_people_write_it(lines: lis
         _read("\n".join(["c0,c1", *lines]), CSV)
 
 
+@pytest.mark.parametrize(
+    ("separator", "lines"),
+    [
+        (TSV, ["\t1\t'a", "\t0\tb", "\t1\tc'", "\t0\td"]),
+        (TSV, ["\t'a\t1", *[f"\trow {row}\t0" for row in range(197)], "\tb'\t0", "\tc\t1"]),
+        (TSV, ["x\t1\t'a", "\t0\tb", "\t1\tc'", "y\t0\td"]),
+        (TSV, ["a\t'x\t", "\t\t", "\t\t", "b\ty'\t"]),
+        (TSV, ["'\tx\t0", "\ty\t1", "'\tz\t0"]),
+        (CSV, ["'a,0,x", "b,0,", "c,1,", "d',1,no"]),
+        (CSV, ["'a,0,", "b,0,", "c',1,no"]),
+    ],
+)
+def test_rows_between_stray_quotes_are_seen_where_cells_are_empty(separator: str, lines: list[str]) -> None:
+    text = "\n".join([separator.join(["c0", "c1", "c2"]), *lines]).replace("'", '"')
+    with pytest.raises(DataError, match="must not look like rows"):
+        _read(text, separator, 3)
+
+
+@pytest.mark.parametrize(
+    ("separator", "lines"),
+    [(CSV, ["'a,", "b,", "c',x"]), (CSV, ["'a, x", "b, y", "c',z"]), (TSV, ["x\t'a", "\tb", "\tc'"])],
+)
+def test_the_only_cell_of_several_lines_may_not_look_like_rows_at_all(
+    separator: str, lines: list[str]
+) -> None:
+    text = "\n".join([f"c0{separator}c1", *lines]).replace("'", '"')
+    with pytest.raises(DataError, match="must not look like rows"):
+        _read(text, separator)
+
+
+@given(st.data(), st.integers(2, 4), st.integers(3, 8), SEPARATORS)
+def test_a_pair_of_stray_quotes_loses_no_row_in_silence_where_cells_are_empty(
+    data: st.DataObject, width: int, count: int, separator: str
+) -> None:
+    cell = st.sampled_from(["", "", "a", "b c"])
+    rows = data.draw(st.lists(st.lists(cell, min_size=width, max_size=width), min_size=count, max_size=count))
+    for row in rows:
+        row[-2] = row[-2] or "x"
+    first, last = sorted(data.draw(st.sets(st.integers(0, count - 1), min_size=2, max_size=2)))
+    column = data.draw(st.integers(0, width - 1))
+    text = _written_plainly(rows, separator, (first, last), column)
+    with pytest.raises(DataError):
+        _read(text, separator, width)
+
+
+def _written_plainly(rows: list[list[str]], separator: str, quoted: tuple[int, int], column: int) -> str:
+    """Without any quoting, but with a quote before a cell of one row and one after it in a later row."""
+    cells = [[*row] for row in rows]
+    cells[quoted[0]][column] = f'"{cells[quoted[0]][column]}'
+    cells[quoted[1]][column] += '"'
+    return "\n".join(map(separator.join, [_header(rows), *cells]))
+
+
+@pytest.mark.parametrize(("separator", "line"), [(";", "sep=;"), ("\t", "sep=\t"), ("|", '"sep=|"')])
+def test_a_first_line_that_names_the_separator_is_read_past(separator: str, line: str) -> None:
+    text = f"{line}\r\n" + 'c0,c1\r\n"a, b,c",1\r\nd,0\r\n'.replace(",", separator)
+    columns = ["c0", "c1"]
+    table = read_delimited(Path("data.csv"), text, columns, separator=CSV)
+    cell = "a, b,c".replace(",", separator)
+    assert table.columns == ("c0", "c1")
+    assert [(record.place, record.cells) for record in table.records] == [
+        ("line 3", {"c0": cell, "c1": "1"}),
+        ("line 4", {"c0": "d", "c1": "0"}),
+    ]
+
+
+@pytest.mark.parametrize("separator", [CSV, TSV])
+def test_row_names_without_a_column_name_are_named_as_the_cause(separator: str) -> None:
+    lines = ['"c0","c1"', '"1","a",0', '"2","b",1']
+    with pytest.raises(DataError, match=r"3 instead of 2 at line 2; .* row name .* col\.names=NA"):
+        _read("\n".join(lines).replace(",", separator), separator)
+    with pytest.raises(DataError, match=r"3 instead of 2 at line 3; quote cells that hold the separator"):
+        _read("\n".join(["c0,c1", "a,0", "b, c,1"]).replace(",", separator), separator)
+
+
 def test_a_literal_quote_elsewhere_shows_that_the_quotes_of_a_tsv_file_are_literal() -> None:
     text = 'c0\tc1\n"a\t1\nb\t0\nc"\t1\nsaid "d"\t0\n'
     assert _read(text, TSV) == [['"a', "1"], ["b", "0"], ['c"', "1"], ['said "d"', "0"]]

@@ -5,12 +5,15 @@ itself. TSV is often written without any quoting, so a quote that starts a cell 
 unless the next single quote stands at the end of a cell.
 
 Two stray quotes look like one quoted cell that holds the rows between them. A cell whose lines would be
-rows by themselves is therefore refused. In TSV there is a further sign: no program that quotes cells
-leaves a quote inside an unquoted one. Where one is found, the quotes around such lines are literal.
+rows by themselves is therefore refused. Commas and tabs that a text may well hold count for this where
+each line has as many as a row, or where the file has cells that are empty there. In TSV there is a further
+sign: no program that quotes cells leaves a quote inside an unquoted one. Where one is found, the quotes
+around such lines are literal.
 """
 
 import csv
 import functools
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +28,7 @@ _LONGEST_CELL = 2**31 - 1
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 _LINE_END = re.compile(r"\r\n|\r|\n|\Z")
 _SEPARATORS = {",": "','", ";": "';'", "\t": "tabs", "|": "'|'"}
+_SEPARATOR_LINE = re.compile(r"(\"?)sep=(?P<separator>[,;\t|])\1(?=[\r\n])", re.IGNORECASE)
 _ROW_LINES_SHARE = 0.75
 _LOOSE_SHARE = 0.1
 _CELLS_SHOWN = 5
@@ -44,13 +48,16 @@ def read_delimited(path: Path, text: str, columns: Sequence[str], *, separator: 
     """The rows of a table in text, with the wanted columns that it has.
 
     Another separator than the expected one is taken where the header is one cell without it and has
-    all wanted columns with the other.
+    all wanted columns with the other, and where a first line such as `sep=;` names it, as Excel writes it.
 
     Raises:
         DataError: quotes do not match, a row has another number of cells than the header, or a quoted cell
             looks like swallowed rows.
     """
-    separator = _separator(text, columns, separator)
+    named = _SEPARATOR_LINE.match(text)
+    if named:
+        text = text[named.end() :]  # its line end stays, so that the lines keep their numbers
+    separator = named["separator"] if named else _separator(text, columns, separator)
     if separator != "\t":
         return _table(path, lambda: _csv_rows(path, text, separator), columns, separator)
     try:
@@ -177,7 +184,7 @@ def _table(path: Path, rows: Callable[[], Iterator[_Row]], columns: Sequence[str
         if len(row.cells) != len(names):
             raise DataError(
                 f"every row must have as many cells as the header, but '{path}' has {len(row.cells)} "
-                f"instead of {len(names)} at {_place(row)}; quote cells that hold the separator"
+                f"instead of {len(names)} at {_place(row)}; {_remedy(rows, len(names))}"
             )
         cells = {column: row.cells[index] for column, index in wanted.items()}
         records.append(Record(f"line {row.first}", cells))
@@ -189,6 +196,15 @@ def _place(row: _Row) -> str:
     if last == row.first:
         return f"line {row.first}"
     return f"line {row.first} (a quoted cell runs on to line {last})"
+
+
+def _remedy(rows: Callable[[], Iterator[_Row]], width: int) -> str:
+    if all(len(row.cells) == width + 1 for row in itertools.islice(rows(), 1, None)):
+        return (
+            "every row has one more, so the first may be a row name as R's write.table writes it: "
+            "write the table with row.names=FALSE, or with col.names=NA to name that column, too"
+        )
+    return "quote cells that hold the separator"
 
 
 def _remark(header: _Row, columns: Sequence[str], separator: str) -> str:
@@ -230,8 +246,7 @@ class _Shape:
         if not inner or self.width == 1 or (self.line_end not in inner and _end(row.lines[-1]) not in inner):
             return
         lines = [line for line in row.lines if line.strip(" \r\n") not in ("", '"')]
-        found = sum(map(self._is_row, lines))
-        if len(lines) < 2 or found < _ROW_LINES_SHARE * len(lines):
+        if len(lines) < 2 or not (self._mostly_rows(lines) or self._all_may_be_rows(row, lines)):
             return
         last = row.first + len(row.lines) - 1
         example = shown(lines[0].strip("\r\n"))
@@ -243,34 +258,66 @@ class _Shape:
             ".jsonl"
         )
 
-    def _is_row(self, line: str) -> bool:
-        """Whether a line has the separators of a row.
+    def _mostly_rows(self, lines: Sequence[str]) -> bool:
+        """Whether most lines have the separators of a row.
 
-        Tabs that indent a line do not count, nor does a comma that a blank or the line's end follows (as
-        in prose) or a semicolon that is a smiley, except in a column whose cells begin so elsewhere in the
-        file.
+        Soft ones (see `_soft`) do not count, except in a column whose cells are so elsewhere in the file.
+        """
+        return sum(map(self._is_row, lines)) >= _ROW_LINES_SHARE * len(lines)
+
+    def _is_row(self, line: str) -> bool:
+        soft = self._soft(line)
+        if soft.count(False) == self.width - 1:
+            return True
+        if len(soft) != self.width - 1:
+            return False
+        # a soft tab shows an empty cell before it, another soft separator a cell after it
+        shift = 0 if self.separator == "\t" else 1
+        return all(column in self._loose_columns for column, one in enumerate(soft, shift) if one)
+
+    def _all_may_be_rows(self, row: _Row, lines: Sequence[str]) -> bool:
+        """Whether every line has exactly the separators of a row, and they are not just those of a text.
+
+        In a text all separators are soft. Where they are, its lines are taken for rows only if no other
+        cell of the file runs over several lines: a program that wrote such texts has mostly written more.
+        """
+        soft = [self._soft(line) for line in lines]
+        if any(len(line) != self.width - 1 for line in soft):
+            return False
+        column = next((index for index, cell in enumerate(row.cells) if _BREAK.search(cell)), 0)
+        within = [*soft[0][column:], *(one for line in soft[1:-1] for one in line), *soft[-1][:column]]
+        return not all(within) or self._long_rows == 1
+
+    def _soft(self, line: str) -> list[bool]:
+        """For each separator outside of quoted cells, whether a text may well hold it.
+
+        So it may a tab that indents a line, a comma that a blank or the line's end follows, and a semicolon
+        that is part of a smiley.
         """
         mark = re.escape(self.separator)
         bare = re.sub(rf'(?:^|(?<={mark}))"(?:[^"]|"")*"(?={mark}|$)', "Q", line.strip("\r\n"))
         if self.separator == "\t":
-            return bare.lstrip("\t").count("\t") == self.width - 1
-        found = [match.start() for match in re.finditer(mark, bare)]
-        soft = {column for column, at in enumerate(found, start=1) if _SOFT.match(bare, at + 1)}
-        if len(found) - len(soft) == self.width - 1:
-            return True
-        return len(found) == self.width - 1 and soft <= self._loose_columns
+            indent = len(bare) - len(bare.lstrip("\t"))
+            return [index < indent for index in range(bare.count("\t"))]
+        return [_SOFT.match(bare, match.end()) is not None for match in re.finditer(mark, bare)]
 
     @functools.cached_property
     def _loose_columns(self) -> frozenset[int]:
-        """Columns after the first of which a tenth of the cells or more are empty or begin with a blank."""
+        """Columns of which a tenth of the cells or more are empty or begin with a blank."""
         soft, total = Counter[int](), 0
         for row in self.rows():
             total += 1
-            soft.update(column for column, cell in enumerate(row.cells) if column and not cell[:1].strip())
+            soft.update(column for column, cell in enumerate(row.cells) if not cell[:1].strip())
         return frozenset(column for column, count in soft.items() if count >= _LOOSE_SHARE * total)
+
+    @functools.cached_property
+    def _long_rows(self) -> int:
+        """Number of rows of several lines."""
+        return sum(len(row.lines) > 1 for row in self.rows())
 
 
 _SOFT = re.compile(r"[ \t\u00a0\u3000]|$|-?\)")
+_BREAK = re.compile(r"[\r\n]")
 
 
 def _end(line: str) -> str:
