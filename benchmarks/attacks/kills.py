@@ -63,7 +63,7 @@ FILES = (
     r"report\.md",
     r"summary\.csv",
     r"\.png",
-    r"report$",
+    r"/new$",
 )
 """Patterns of the files in whose writes a plain study is killed."""
 FILES_OF_SEARCH = (
@@ -76,6 +76,8 @@ FILES_OF_SEARCH = (
 WORKERS = ("--executor", "process", "--workers", "2")
 RESUMES = 3
 """Calls after which a study must be complete; one should be enough."""
+ATTEMPTS = 4
+"""Of a kill that the study's end may outrun."""
 PATIENCE = 30
 """Seconds of processor time that a call may take; four times as many by the clock."""
 _CHANGES = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.symlink", "os.link")
@@ -269,12 +271,14 @@ def finished(work: Path) -> dict[Path, bytes]:
 def done(kill: Kill, sound: Undisturbed, work: Path) -> Verdict:
     """The verdict on a kill."""
     draw = random.Random(f"{kill.study} {kill.executor} {kill.inside} {kill.seed}")
-    fresh(kill.study, work)
-    left_over = None
-    if kill.inside:
-        killed, story = _killed_inside(kill, sound, work, draw)
-    else:
-        killed, story, left_over = _killed_somewhen(kill, sound, work, draw)
+    killed, left_over, attempt = False, None, 0
+    while not killed and attempt < ATTEMPTS:
+        fresh(kill.study, work)
+        if kill.inside:
+            killed, story = _killed_inside(kill, sound, work, draw)
+        else:
+            killed, story, left_over = _killed_somewhen(kill, sound, work, draw, attempt)
+        attempt += 1
     kept = finished(work)
     calls, ended = 0, False
     while not ended and calls < RESUMES:
@@ -311,10 +315,15 @@ def _killed_inside(kill: Kill, sound: Undisturbed, work: Path, draw: random.Rand
 
 
 def _killed_somewhen(
-    kill: Kill, sound: Undisturbed, work: Path, draw: random.Random
+    kill: Kill, sound: Undisturbed, work: Path, draw: random.Random, attempt: int
 ) -> tuple[bool, str, int]:
-    """Whether the study was killed at a random moment, how, and the group that may still be at work."""
-    moment = sound.seconds["inline" if kill.executor == "inline" else "process"] * draw.uniform(0.05, 0.95)
+    """Whether the study was killed at a random moment, how, and the group that may still be at work.
+
+    Each attempt comes earlier than the one before, which the study's end had outrun.
+    """
+    # with workers, half of the time goes by before the first run
+    share = draw.uniform(0.05, 0.95) if kill.executor == "inline" else draw.uniform(0.5, 0.95)
+    moment = sound.seconds["inline" if kill.executor == "inline" else "process"] * share * 0.7**attempt
     silence = os.open(os.devnull, os.O_WRONLY)
     child = start(command(kill.executor), folder=work, output=(silence, silence), seconds=PATIENCE)
     os.close(silence)
