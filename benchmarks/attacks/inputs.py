@@ -56,7 +56,7 @@ def judged(case: Case, folder: Path) -> Verdict:
     case.change(folder)
     outcomes = []
     for command in case.commands:
-        options = case.options if command[0] in ("plan", "run") else ()
+        options = case.options if command[:1] in (("plan",), ("run",)) else ()
         outcomes.append(tuneoff(*command, *options, folder=folder, setup=case.setup, encoding=case.encoding))
     faults = [fault for outcome in outcomes for fault in faults_of(outcome, folder)]
     faults += contradictions(case, outcomes, folder)
