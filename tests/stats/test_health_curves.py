@@ -9,6 +9,7 @@ from health_evidence import (
     GOOD,
     LABELS,
     LORA,
+    REFERENCES,
     TEXTS,
     UNTOUCHED,
     WEAK,
@@ -17,6 +18,7 @@ from health_evidence import (
     evidence_of,
     falling_together,
     judged,
+    labelled,
     verdicts,
     waves,
     written,
@@ -232,3 +234,49 @@ class TestValidationGap:
         broad = np.random.default_rng(0).uniform(0, 0.6, 300).tolist()
         wide = record.model_copy(update={"validation": {"eval_rougeL": 0.35}})
         assert verdicts(judged(wide, (), written(texts, broad))) == []
+
+
+class TestNoise:
+    """Test predictions that are all right, wrong or the same do not make validation scores certain."""
+
+    SMALL = a_record(splits={"validation": {"used": 20}})
+    ALL_RIGHT = labelled(REFERENCES, REFERENCES)
+
+    def test_two_of_twenty_answers_are_no_contradiction_where_all_test_answers_are_right(self) -> None:
+        losses = [0.9, 0.8, 0.75, 0.7]
+        found = judged(self.SMALL, a_curve(losses, [0.5, 0.45, 0.45, 0.4]), self.ALL_RIGHT)
+        assert verdicts(found) == []
+        # a standard error of .112 at .5, and .067 at .1
+        sure = judged(self.SMALL, a_curve(losses, [0.5, 0.4, 0.2, 0.1]), self.ALL_RIGHT)
+        assert verdicts(sure) == ["contradictory"]
+
+    @pytest.mark.parametrize("test", ["all right", "all wrong", "half"])
+    def test_the_test_scores_of_labels_do_not_decide_whether_validation_rises_or_falls(
+        self, test: str
+    ) -> None:
+        wrong = {"all right": 0, "all wrong": 1000, "half": 500}[test]
+        given = [1 - value if row < wrong else value for row, value in enumerate(REFERENCES)]
+        answers = labelled(REFERENCES, given)
+        risen = a_curve([0.9, 0.88, 0.87, 0.86, 0.85], [0.5, 0.5, 0.5, 0.55, 0.6])
+        fallen = a_curve([0.9, 0.91, 0.9, 0.91], [0.6, 0.55, 0.5, 0.45])
+        for curve in (risen, fallen):
+            assert not {"undertrained", "worsened"} & {*verdicts(judged(self.SMALL, curve, answers))}
+        steep = a_curve([0.9, 0.88, 0.87, 0.86, 0.85], [0.5, 0.5, 0.5, 0.6, 0.85])
+        assert "undertrained" in verdicts(judged(self.SMALL, steep, answers))
+
+    @pytest.mark.parametrize("rouge", [[0.0] * 50, [0.3] * 50, [0.3, 0.301]], ids=["none", "one", "two rows"])
+    def test_scores_of_texts_that_are_all_the_same_say_nothing_of_their_deviation(
+        self, rouge: list[float]
+    ) -> None:
+        record = a_record(TEXTS, splits={"validation": {"used": 20}})
+        fallen = a_curve([2, 1.8, 1.7, 1.6], [0.4, 0.36, 0.33, 0.3], metric="eval_rougeL")
+        texts = written([f"text {row}" for row in range(len(rouge))], rouge)
+        assert "contradictory" not in verdicts(judged(record, fallen, texts))
+
+    def test_losses_that_are_all_the_same_do_not_tell_overfitting(self) -> None:
+        past = a_curve([0.9, 0.4, 0.35, 0.36, 0.40], [0.5, 0.8, 0.85, 0.85, 0.85])
+        assert verdicts(judged(self.SMALL, past, GOOD.assign(loss=0.3))) == []
+
+    def test_test_rows_that_are_far_easier_than_validation_do_not_tell_overfitting(self) -> None:
+        past = a_curve([0.9, 0.4, 0.35, 0.36, 0.40], [0.5, 0.8, 0.85, 0.85, 0.85])
+        assert verdicts(judged(self.SMALL, past, GOOD.assign(loss=GOOD["loss"] / 100))) == []

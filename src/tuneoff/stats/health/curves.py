@@ -37,6 +37,10 @@ GAP = 4.0
 settings are the best of many trials, which is worth one or two."""
 LEAST_GAP = 0.05
 """Difference between validation and test that matters, whatever the number of rows."""
+FEWEST_SCORES = 10
+"""Test scores from which on their deviation is known to within a quarter."""
+SAME = 1e-6
+"""Deviation of test scores, or of losses beside their mean, up to which they are all the same."""
 RANK_CORRELATION = 0.5
 """Loss and metric should move against each other (towards -1); from here on they move together."""
 
@@ -67,12 +71,13 @@ def _exploded(run: RunEvidence) -> bool:
 
 def contradictory(run: RunEvidence) -> Finding | None:
     """The validation loss falls, and the validation metric falls with it."""
-    evaluations, noise = run.evaluations, metric_noise(run)
-    if not run.trained or noise is None or len(evaluations) < FEWEST_EVALUATIONS:
+    evaluations = run.evaluations
+    if not run.trained or len(evaluations) < FEWEST_EVALUATIONS:
         return None
     first, last = evaluations[0], evaluations[-1]
+    noise = metric_noise(run, first.metric, last.metric)
     loss_fell = last.loss < (1 - FALLEN_LOSS) * first.loss
-    if not (loss_fell and first.metric - last.metric > NOISE * noise):
+    if noise is None or not (loss_fell and first.metric - last.metric > NOISE * noise):
         return None
     _, losses, metrics = zip(*evaluations, strict=True)
     correlation = float(spearmanr(losses, metrics).statistic)
@@ -89,15 +94,16 @@ def contradictory(run: RunEvidence) -> Finding | None:
 
 def undertrained(run: RunEvidence) -> Finding | None:
     """The last quarter of the steps has raised the metric by more than the noise of the validation split."""
-    evaluations, noise = run.evaluations, metric_noise(run)
+    evaluations = run.evaluations
     tuned = [one for one in evaluations if one.step > 0]
-    if not run.trained or noise is None or len(tuned) < 2:
+    if not run.trained or len(tuned) < 2:
         return None
     last = tuned[-1]
     until = max((1 - LATE) * last.step, tuned[0].step)
     earlier = [one for one in evaluations if one.step <= until]
     before = max(one.metric for one in earlier)
-    if last.metric - before <= NOISE * noise:
+    noise = metric_noise(run, before, last.metric)
+    if noise is None or last.metric - before <= NOISE * noise:
         return None
     return Finding(
         "undertrained",
@@ -109,12 +115,13 @@ def undertrained(run: RunEvidence) -> Finding | None:
 
 def overfitted(run: RunEvidence) -> Finding | None:
     """The validation loss has risen well past its minimum."""
-    evaluations, noise = run.evaluations, loss_noise(run)
-    if not run.trained or noise is None or len(evaluations) < 2 or _exploded(run):
+    evaluations = run.evaluations
+    if not run.trained or len(evaluations) < 2 or _exploded(run):
         return None
     lowest, last = min(evaluations, key=lambda one: one.loss), evaluations[-1]
+    noise = loss_noise(run, lowest.loss)
     rise = last.loss - lowest.loss
-    if rise <= PAST_MINIMUM * lowest.loss or rise <= NOISE * noise:
+    if noise is None or rise <= PAST_MINIMUM * lowest.loss or rise <= NOISE * noise:
         return None
     return Finding(
         "overfitted",
@@ -125,11 +132,12 @@ def overfitted(run: RunEvidence) -> Finding | None:
 
 def unmoved(run: RunEvidence) -> Finding | None:
     """Neither loss nor metric on validation have moved from their start: the rate is far too low."""
-    evaluations, noise = run.evaluations, metric_noise(run)
-    if noise is None or len(evaluations) < 2:
+    evaluations = run.evaluations
+    if len(evaluations) < 2:
         return None
     start = evaluations[0]
-    if start.loss <= 0:
+    noise = metric_noise(run, start.metric)
+    if noise is None or start.loss <= 0:
         return None
     loss = max(abs(one.loss - start.loss) for one in evaluations)
     metric = max(abs(one.metric - start.metric) for one in evaluations)
@@ -151,11 +159,12 @@ def _learned_by_heart(run: RunEvidence) -> bool:
 
 def worsened(run: RunEvidence) -> Finding | None:
     """The metric on validation ends far below its best, and the loss does not say why."""
-    evaluations, noise = run.evaluations, metric_noise(run)
-    if not run.trained or noise is None or len(evaluations) < FEWEST_EVALUATIONS or contradictory(run):
+    evaluations = run.evaluations
+    if not run.trained or len(evaluations) < FEWEST_EVALUATIONS or contradictory(run):
         return None
     best, last = max(evaluations, key=lambda one: one.metric), evaluations[-1]
-    if best.metric - last.metric <= FALLEN_METRIC * noise:
+    noise = metric_noise(run, best.metric, last.metric)
+    if noise is None or best.metric - last.metric <= FALLEN_METRIC * noise:
         return None
     return Finding(
         "worsened",
@@ -187,24 +196,45 @@ def validation_gap(run: RunEvidence) -> Finding | None:
     )
 
 
-def metric_noise(run: RunEvidence) -> float | None:
+def metric_noise(run: RunEvidence, *means: float) -> float | None:
     """The standard error of the main metric on the validation split, at least what one row weighs.
 
-    The deviation of an example's score is taken from the test predictions; without them it is the largest
-    that values in 0..1 of this mean can have.
+    `means` are values of the metric on it; of right and wrong answers a mean tells the deviation. Scores of
+    texts vary less, by a share that the test predictions tell; without them, or where they say nothing, it is
+    all that values in 0..1 of this mean can have. The largest one counts.
     """
-    if not (run.evaluations and _rows(run)):
+    if not (means and _rows(run)):
         return None
-    mean = run.evaluations[-1].metric
-    deviation = _deviation(run, row_metric(run.metric))
-    largest = math.sqrt(max(0.0, mean * (1 - mean)))
-    return max((largest if deviation is None else deviation) / math.sqrt(_rows(run)), 1 / _rows(run))
+    largest = max(_largest_deviation(mean) for mean in means)
+    return max(_share_of_largest(run) * largest / math.sqrt(_rows(run)), 1 / _rows(run))
 
 
-def loss_noise(run: RunEvidence) -> float | None:
-    """The standard error of the validation loss, from the deviation of the test examples' losses."""
+def loss_noise(run: RunEvidence, loss: float) -> float | None:
+    """The standard error of a validation loss, from how the test examples' losses vary around their mean.
+
+    None where they are too few or all the same: their deviation then says nothing of other examples.
+    """
     deviation = _deviation(run, "loss")
-    return None if deviation is None or not _rows(run) else deviation / math.sqrt(_rows(run))
+    if run.answers is None or deviation is None or not _rows(run):
+        return None
+    mean = float(run.answers.numbers("loss").mean())
+    if not deviation > SAME * abs(mean):
+        return None
+    # losses of several times the size vary by several times as much
+    return deviation * max(1.0, loss / mean) / math.sqrt(_rows(run))
+
+
+def _share_of_largest(run: RunEvidence) -> float:
+    """The deviation of test scores as a share of the largest that values in 0..1 of their mean can have."""
+    deviation = _deviation(run, row_metric(run.metric))
+    if run.answers is None or deviation is None or len(run.answers) < FEWEST_SCORES:
+        return 1.0
+    largest = _largest_deviation(float(run.answers.scores(run.metric).mean()))
+    return min(1.0, deviation / largest) if deviation > SAME and largest > 0 else 1.0
+
+
+def _largest_deviation(mean: float) -> float:
+    return math.sqrt(max(0.0, mean * (1 - mean)))
 
 
 def _deviation(run: RunEvidence, column: str) -> float | None:
