@@ -19,7 +19,8 @@ def test_almost_all_is_not_shown_as_all() -> None:
 
 def test_small_numbers_are_not_shown_as_zero() -> None:
     assert decimal(0.0002) == "0.0002"
-    assert decimal(0.0) == "0.000"
+    assert decimal(0.0) == decimal(-0.0) == "0.000"
+    assert percent(-0.0) == "0"
     assert decimal(math.nan) == decimal(None) == "-"
 
 

@@ -12,6 +12,7 @@ from scipy import integrate, stats
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
+from tuneoff.stats.compare import compare
 from tuneoff.stats.intervals import Spread, critical, interval, rate_bound, spread, tail
 
 Floats = NDArray[np.float64]
@@ -230,3 +231,12 @@ def test_many_tables_at_once_have_the_spread_of_each() -> None:
     together = spread(tables)
     for place in itertools.product(range(2), range(3)):
         assert [part[place] for part in together] == pytest.approx(list(spread(tables[place])))
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_one_example_has_no_error_by_test_set_and_differences_stay_between_minus_one_and_one(
+    seeds: int,
+) -> None:
+    assert interval(np.full((seeds, 1), 1.0)).test_error is None
+    gap = compare(np.full((seeds, 1), 1.0), np.full((seeds, 1), 0.5)).difference
+    assert -1 <= gap.low <= 0.5 <= gap.high <= 1

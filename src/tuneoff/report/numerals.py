@@ -11,7 +11,7 @@ def decimal(value: float | None, *, places: int = 3) -> str:
         return ABSENT
     if 0 < abs(value) < 0.5 * 10**-places:
         return f"{value:.2g}"
-    return f"{value:.{places}f}"
+    return f"{value + 0.0:.{places}f}"  # -0.0 + 0.0 has no sign
 
 
 def mean_and_spread(mean: float, std: float, *, places: int = 3) -> str:
@@ -26,7 +26,7 @@ def percent(value: float) -> str:
     if math.isnan(value):
         return ABSENT
     if value in (0, 100):
-        return f"{value:.0f}"
+        return f"{value + 0.0:.0f}"
     places = max(0, 2 - math.floor(math.log10(abs(value))))
     while (text := f"{value:.{places}f}").startswith("100") and value < 100:
         places += 1

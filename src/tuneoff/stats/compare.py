@@ -16,7 +16,7 @@ from statsmodels.stats.multitest import multipletests
 from tuneoff.spec import TrainSize
 from tuneoff.stats import bounded
 from tuneoff.stats.examples import Scores
-from tuneoff.stats.intervals import ALPHA, Floats, Interval, interval, spread, tail
+from tuneoff.stats.intervals import ALPHA, Floats, Interval, interval, spread, tail, within
 
 CellKey = tuple[str, str, TrainSize]
 """Task, method and train size."""
@@ -116,6 +116,8 @@ def compare(
         inferior = p_at_least(-differences, margin, seeded=seeded)
         superior = p_at_least(differences, margin, seeded=seeded)
     gap = interval(differences, seeded=seeded, beside=None if size is None else (-size, size))
+    if size is not None:
+        gap = within(gap, -1, 1)
     return Contrast(
         difference=gap,
         p_value=p_no_difference(differences, seeded=seeded),

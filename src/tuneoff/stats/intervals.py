@@ -74,8 +74,8 @@ class Interval:
     """Degrees of freedom of the seeds' part of the error, or with one seed, of all of it."""
     seed_error: float | None
     """Standard error due to the seeds alone, on these very examples; None where all is from one seed."""
-    test_error: float
-    """Standard error due to the finite test set alone, with these very seeds."""
+    test_error: float | None
+    """Standard error due to the finite test set alone, with these very seeds; None with one example."""
     seeds: int
     examples: int
 
@@ -104,7 +104,7 @@ def interval(
         std_error=std_error,
         df=examples - 1 if alone else seeds - 1,
         seed_error=None if alone else math.sqrt(parts.seeds),
-        test_error=math.sqrt(parts.examples),
+        test_error=math.sqrt(parts.examples) if examples > 1 else None,
         seeds=seeds,
         examples=examples,
     )
@@ -118,6 +118,11 @@ def interval(
     if beside is None:
         low, high = max(low, least), min(high, most)
     return replace(found, low=low, high=high)
+
+
+def within(found: Interval, least: float, most: float) -> Interval:
+    """Return the interval without what is below the least or above the highest value that can be."""
+    return replace(found, low=max(found.low, least), high=min(found.high, most))
 
 
 def rate_bound(count: int, of: int) -> float:

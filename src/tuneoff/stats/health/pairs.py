@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tuneoff.stats.answers import Answers
-from tuneoff.stats.intervals import Interval, interval
+from tuneoff.stats.intervals import Interval, interval, within
 
 
 class Difference(NamedTuple):
@@ -30,4 +30,7 @@ def paired_difference(ours: Answers, theirs: Answers, metric: str) -> Difference
     if not len(one):
         return None
     differences = one.scores(metric) - other.scores(metric)
-    return Difference(interval(differences[None]), int((differences != 0).sum()))
+    found = interval(differences[None])
+    if np.abs(differences).max() <= 1:
+        found = within(found, -1, 1)
+    return Difference(found, int((differences != 0).sum()))
