@@ -79,7 +79,7 @@ class TestUnrelated:
         assert verdicts(answered(references, references)) == []
 
     def test_test_rows_of_a_single_label_cannot_tell(self) -> None:
-        assert verdicts(answered([1] * 200, [1] * 200)) == ["few rows"]
+        assert verdicts(answered([1] * 200, [1] * 200)) == ["one label"]
 
 
 class TestAgainst:
@@ -150,3 +150,11 @@ def test_how_surely_a_working_model_passes_is_what_drawing_it_shows(rows: int, c
 
 def test_a_weak_classifier_that_reads_is_not_accused() -> None:
     assert verdicts(judged(a_record(), (), WEAK)) == []
+
+
+def test_test_rows_of_one_label_get_a_note_of_their_own_whatever_is_answered() -> None:
+    for given in ([1] * 288, [row % 2 for row in range(288)]):
+        found = answered([1] * 288, given)
+        assert verdicts(found) == ["one label"]
+        assert evidence_of("one label", found).startswith("all 288 test rows have the label 'good'")
+    assert "one label" not in verdicts(answered([0] + [1] * 287, [1] * 288))

@@ -18,7 +18,7 @@ from tuneoff.stats.health.curves import (
 )
 from tuneoff.stats.health.exposure import cut_off, seen_before, unknown_pieces
 from tuneoff.stats.health.finding import Finding, RunEvidence
-from tuneoff.stats.health.labels import against_labels, too_few_to_tell, unrelated_to_labels
+from tuneoff.stats.health.labels import against_labels, one_label, too_few_to_tell, unrelated_to_labels
 from tuneoff.stats.health.splits import contaminated, few_training_rows, repeated_rows, splits_overlap
 from tuneoff.stats.health.spread import collapsed
 from tuneoff.stats.health.texts import copied_input, empty_texts, looping, too_good
@@ -49,6 +49,7 @@ RULES: tuple[Callable[[RunEvidence], Finding | None], ...] = (
     repeated_rows,
     few_training_rows,
     too_few_to_tell,
+    one_label,
 )
 
 

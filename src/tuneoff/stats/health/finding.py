@@ -35,6 +35,7 @@ Verdict = Literal[
     "contaminated",
     "repeated rows",
     "few rows",
+    "one label",
     "same answers",
 ]
 Severity = Literal["ill", "note"]
@@ -64,6 +65,7 @@ SEVERITY: Mapping[Verdict, Severity] = {
     "contaminated": "note",
     "repeated rows": "note",
     "few rows": "note",
+    "one label": "note",
     "same answers": "note",
 }
 """`ill`: the number must not be used as a result of the method. `note`: it is read with care."""

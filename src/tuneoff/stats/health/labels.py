@@ -56,10 +56,28 @@ def too_few_to_tell(run: RunEvidence) -> Finding | None:
     found = _agreement(run)
     if found is None or found.p_as_many < ALPHA or found.p_as_few <= AGAINST or found.tells:
         return None
+    if one_label(run):
+        return None
     return Finding(
         "few rows",
         f"{_told(found)}; with these test rows a model that works may not be told from chance either (it is "
         f"in {found.power:.0%} of test sets)",
+    )
+
+
+def one_label(run: RunEvidence) -> Finding | None:
+    """All test rows have one label, so a model that reads nothing can be right on each."""
+    task = run.record.spec.task
+    if run.answers is None or not isinstance(task, ClassificationSpec):
+        return None
+    wanted = run.answers.wanted
+    if len(wanted) < 2 or len({*wanted}) > 1:
+        return None
+    label = task.labels.get(wanted[0], wanted[0])
+    return Finding(
+        "one label",
+        f"all {len(wanted):,} test rows have the label '{label}', so {run.metric} does not tell a model that "
+        "reads them from one that always gives this label",
     )
 
 
