@@ -96,3 +96,13 @@ def test_short_answers_and_stock_ones_may_be_right(references: list[str]) -> Non
 def test_labels_are_no_texts() -> None:
     right = labelled([0, 1] * 200, [0, 1] * 200)
     assert verdicts(judged(a_record(LABELS), (), right)) == []
+
+
+def test_references_without_a_word_are_noted() -> None:
+    texts = written([f"text {row}" for row in range(300)], waves(300, 0.3))
+    some = texts.assign(reference=["\U0001f600!" if row % 10 == 0 else f"so {row}" for row in range(300)])
+    found = judged(a_record(TEXTS), (), some)
+    assert verdicts(found) == ["references without words"]
+    assert "30 of 300 test references (10.0%)" in evidence_of("references without words", found)
+    few = texts.assign(reference=["!" if row % 25 == 0 else f"\u732b {row}" for row in range(300)])
+    assert verdicts(judged(a_record(TEXTS), (), few)) == []

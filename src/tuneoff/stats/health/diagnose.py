@@ -21,7 +21,7 @@ from tuneoff.stats.health.finding import Finding, RunEvidence
 from tuneoff.stats.health.labels import against_labels, one_label, too_few_to_tell, unrelated_to_labels
 from tuneoff.stats.health.splits import contaminated, few_training_rows, repeated_rows, splits_overlap
 from tuneoff.stats.health.spread import collapsed
-from tuneoff.stats.health.texts import copied_input, empty_texts, looping, too_good
+from tuneoff.stats.health.texts import copied_input, empty_texts, looping, too_good, wordless_references
 
 RULES: tuple[Callable[[RunEvidence], Finding | None], ...] = (
     diverged,
@@ -42,6 +42,7 @@ RULES: tuple[Callable[[RunEvidence], Finding | None], ...] = (
     unknown_pieces,
     looping,
     empty_texts,
+    wordless_references,
     copied_input,
     too_good,
     contaminated,

@@ -8,9 +8,12 @@ from tuneoff.spec import ClassificationSpec
 from tuneoff.stats.answers import Answers
 from tuneoff.stats.health.finding import Finding, RunEvidence
 from tuneoff.stats.health.spread import quoted
+from tuneoff.words import words
 
 EMPTY_SHARE = 0.05
 """Share of empty texts from which on they are worth a word; no reference is empty."""
+WORDLESS_SHARE = 0.05
+"""Share of references without a word from which on they are worth a word: each scores 0 in any ROUGE."""
 LOOPING_SHARE = 0.05
 """Share of looping texts beyond the references' from which on they are worth a word."""
 SHORTEST_LOOP = 10
@@ -41,6 +44,21 @@ def empty_texts(run: RunEvidence) -> Finding | None:
     if share <= EMPTY_SHARE:
         return None
     return Finding("empty texts", f"{share:.1%} of {len(answers):,} test answers are empty")
+
+
+def wordless_references(run: RunEvidence) -> Finding | None:
+    """More than a few references have no word that ROUGE counts, so no answer to them scores above 0."""
+    answers = _texts(run)
+    if answers is None:
+        return None
+    wordless = [text for text in answers.wanted if not words(text)]
+    if len(wordless) <= WORDLESS_SHARE * len(answers):
+        return None
+    return Finding(
+        "references without words",
+        f"{len(wordless):,} of {len(answers):,} test references ({len(wordless) / len(answers):.1%}) have no "
+        f"word, such as {quoted(wordless[0])}: whatever is answered, ROUGE is 0 there",
+    )
 
 
 def looping(run: RunEvidence) -> Finding | None:
@@ -93,8 +111,8 @@ def too_good(run: RunEvidence) -> Finding | None:
 
 def loops(text: str) -> bool:
     """Whether a text says the same again and again, at its end or anywhere."""
-    words = text.casefold().split()
-    units: Sequence[str] = words if len(words) >= FEW_WORDS else "".join(words)
+    parts = text.casefold().split()
+    units: Sequence[str] = parts if len(parts) >= FEW_WORDS else "".join(parts)
     count = len(units) - 2
     # few different units are a condition, and far cheaper to see
     if count < SHORTEST_LOOP or len(set(units)) > REPEATED * (count + 2):
