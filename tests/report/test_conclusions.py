@@ -285,6 +285,15 @@ def test_an_ablation_variant_is_not_the_best_method_but_a_higher_one_is_told(tmp
     assert re.search(r"of the ablation variants, lora-rank=16 \(0\.8\d\d\) scored higher\.$", first)
 
 
+def test_methods_of_the_same_mean_are_not_ranked(tmp_path: Path) -> None:
+    folder = _study_folder(tmp_path)
+    for record in read_records(folder):
+        if record.spec.method_name in ("full", "lora"):
+            write_answers(folder, record, 0.85, seed=record.spec.seed)
+    first = _told(folder)[0]
+    assert first.startswith("sst2: full and lora have the same eval_accuracy, the highest of the trained ")
+
+
 def test_several_ill_verdicts_on_the_best_method_are_told_as_a_list(tmp_path: Path) -> None:
     methods = {name: made.METHODS[name] for name in ("zero_shot", "prefix")}
     best = _told(_study_folder(tmp_path, methods=methods))[0]

@@ -17,6 +17,8 @@ from tuneoff.stats import Comparison
 INTERVALS, COMPARISONS, CROSSOVERS = "Intervals", "Comparisons with references", "Crossovers"
 HEALTH, SEARCH, FAILURES = "Run health", "Search", "Runs that are not complete"
 """Titles of the sections that hold the evidence."""
+EQUAL = 1e-12
+"""How far two means may lie apart that are the same but for rounding."""
 _VERBS = {
     "better": "better",
     "better within the margin": "better, but within the margin",
@@ -49,8 +51,20 @@ def _best(data: ReportData, task: str, size: TrainSize) -> Iterator[Statement]:
     chosen = f" that allows for the choice among {best.of} methods" if best.of > 1 else ""
     seeds = f"{one.seeds} seed{'s' * (one.seeds > 1)}"
     metric = data.study.tasks[task].main_metric
+    equal = [
+        name
+        for name in data.study.methods
+        if name not in data.untrained
+        and (other := data.judgement.intervals.get((task, name, size)))
+        and abs(other.mean - one.mean) <= EQUAL
+    ]
+    told = f"{best.method} has the highest {metric} of the trained methods"
+    if len(equal) > 1:
+        names = f"{', '.join(equal[:-1])} and {equal[-1]}"
+        told = f"{names} have the same {metric}, the highest of the trained methods"
+        chosen = f" of {best.method}{chosen}"
     yield _statement(
-        f"{_place(data, task, size)}: {best.method} has the highest {metric} of the trained methods, "
+        f"{_place(data, task, size)}: {told}, "
         f"{decimal(one.mean)} (95% interval{chosen}: {decimal(one.low)} to {decimal(one.high)}; {seeds}, "
         f"{count(one.examples)} test examples){_but(data, task, best.method, [size])}"
         f"{_higher_variants(data, task, size, one.mean)}.",
