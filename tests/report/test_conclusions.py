@@ -131,7 +131,7 @@ def test_runs_without_a_result_are_counted_by_their_state(tmp_path: Path) -> Non
     made.write_folder(tmp_path / "some", study, records=records)
     told = _told(tmp_path / "some")
     assert "2 runs ended without a result: 1 cancelled, 1 failed." in told
-    assert "None of the 1 runs that have ended with a result is ill." in told
+    assert "The one run that has ended with a result is not ill." in told
     made.write_folder(tmp_path / "none", study, records=records[:1])
     assert _told(tmp_path / "none") == ["1 run ended without a result: 1 failed."]
 
@@ -230,11 +230,11 @@ def test_a_method_whose_runs_a_check_rejects_is_marked_wherever_it_is_named(tmp_
     assert all(re.search(r"lora \([^)]*no effect", line) for line in named)
     write_report(folder)
     report = (folder / "report/report.md").read_text(encoding="utf-8")
-    for section in ("Intervals", "Comparisons with references"):
+    for section, named in (("Intervals", "| no effect"), ("Comparisons with references", "lora: no effect")):
         table = report.partition(f"## {section}\n")[2].partition("\n## ")[0]
         rows = [line for line in table.splitlines() if line.startswith("| lora ")]
         assert rows
-        assert all("lora: no effect" in row for row in rows)
+        assert all(named in row for row in rows)
 
 
 def test_more_seeds_are_never_advised_for_a_method_whose_runs_a_check_rejects(tmp_path: Path) -> None:
@@ -292,6 +292,12 @@ def test_methods_of_the_same_mean_are_not_ranked(tmp_path: Path) -> None:
             write_answers(folder, record, 0.85, seed=record.spec.seed)
     first = _told(folder)[0]
     assert first.startswith("sst2: full and lora have the same eval_accuracy, the highest of the trained ")
+
+
+def test_the_train_size_of_runs_to_mend_is_told_where_there_are_several(tmp_path: Path) -> None:
+    told = _told(_broken_folder(tmp_path, train_sizes=[100, "full"]))
+    (mend,) = [line for line in told if line.startswith("Next: mend the runs of ")]
+    assert "lora (no effect) on sst2 with full training rows" in mend
 
 
 def test_several_ill_verdicts_on_the_best_method_are_told_as_a_list(tmp_path: Path) -> None:

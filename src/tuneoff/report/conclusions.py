@@ -168,9 +168,14 @@ def _ill(data: ReportData) -> Iterator[Statement]:
     runs = sum(bool(verdicts) for verdicts in ill.values())
     told = ", ".join(f"{verdict} ({number})" for verdict, number in counts.most_common())
     if runs:
-        yield _statement(f"{runs} of {len(ill)} runs are ill: {told}.", HEALTH)
+        yield _statement(
+            f"{runs} of {len(ill)} run{'s' * (len(ill) > 1)} {'is' if runs == 1 else 'are'} ill: {told}.",
+            HEALTH,
+        )
     elif ill:
-        yield _statement(f"None of the {len(ill)} runs that have ended with a result is ill.", HEALTH)
+        whose = f"None of the {len(ill)} runs that have" if len(ill) > 1 else "The one run that has"
+        is_ill = "is ill" if len(ill) > 1 else "is not ill"
+        yield _statement(f"{whose} ended with a result {is_ill}.", HEALTH)
     states = Counter(record.state for record in data.records if record.state not in FINISHED)
     if states:
         ended = ", ".join(f"{number} {written_state(state)}" for state, number in sorted(states.items()))
@@ -190,9 +195,10 @@ def _next(data: ReportData) -> Iterator[Statement]:
             sides = one.method, one.reference
             rejected = [name for name in sides if _is_rejected(data, one.task, name, one.train_size)]
             marks = (_marked(data, one.task, name, [one.train_size]) for name in rejected)
-            broken.update(dict.fromkeys(f"{mark} on {one.task}" for mark in marks))
+            place = _place(data, one.task, one.train_size)
+            broken.update(dict.fromkeys(f"{mark} on {place}" for mark in marks))
             if not rejected:
-                unclear.append(f"{one.method} and {one.reference} on {one.task}")
+                unclear.append(f"{one.method} and {one.reference} on {place}")
     if unclear:
         pairs = ", ".join(dict.fromkeys(unclear))
         yield _statement(f"Next: more seeds or test examples, to tell apart {pairs}.", COMPARISONS)
@@ -201,7 +207,10 @@ def _next(data: ReportData) -> Iterator[Statement]:
             f"Next: mend the runs of {', '.join(broken)}; more seeds of them would tell nothing.", HEALTH
         )
     if edges := [one for one in data.searches if one.edges]:
-        names = ", ".join(f"{one.method_name} on {one.task_name} ({_edges(one.edges)})" for one in edges)
+        names = ", ".join(
+            f"{one.method_name} on {_place(data, one.task_name, one.train_size)} ({_edges(one.edges)})"
+            for one in edges
+        )
         yield _statement(f"Next: a wider search, as the best value lies at the edge for {names}.", SEARCH)
     if short := _cells_with(data, "undertrained"):
         yield _statement(f"Next: more steps, as validation still rose at the end for {short}.", HEALTH)
@@ -214,7 +223,7 @@ def _edges(edges: Mapping[str, str]) -> str:
 def _cells_with(data: ReportData, verdict: str) -> str:
     specs = {record.run_id: record.spec for record in data.records}
     found = dict.fromkeys(
-        f"{specs[run_id].method_name} on {specs[run_id].task_name}"
+        f"{specs[run_id].method_name} on {_place(data, specs[run_id].task_name, specs[run_id].train_size)}"
         for run_id, findings in data.judgement.findings.items()
         if any(finding.verdict == verdict for finding in findings)
     )

@@ -123,7 +123,7 @@ def _interval_row(data: ReportData, cell: CellKey, one: Interval) -> tuple[str, 
         decimal(one.test_error, places=4),
         str(one.seeds),
         count(one.examples),
-        _health(data, task, [method], [size]),
+        " and ".join(rejections(data, task, method, [size])) or ABSENT,
     )
 
 
