@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from math import log10
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -313,6 +313,35 @@ def test_even_points_lie_in_the_middle_of_equal_parts_of_each_range() -> None:
     )
     assert sorted(point["rank"] for point in points) == [2, 3, 5, 7, 8]
     assert all(isinstance(point["rank"], int) for point in points)
+
+
+@pytest.mark.parametrize(
+    ("ends", "middle"),
+    [
+        ((1e-300, 1e300, "log"), 1.0),
+        ((-1.5e308, 1.5e308, "linear"), 0.0),
+        ((0.1, 0.10000000000000002, "log"), 0.1),
+        ((0.1, 0.10000000000000002, "linear"), 0.1),
+    ],
+)
+def test_even_points_of_the_widest_and_narrowest_ranges_lie_inside(
+    ends: tuple[float, float, Literal["log", "linear"]], middle: float
+) -> None:
+    values = [point["x"] for point in even_points({"x": ends}, 5)]
+    assert all(ends[0] <= value <= ends[1] for value in values)
+    assert sorted(values)[2] == pytest.approx(middle)
+
+
+@pytest.mark.parametrize(
+    "ends", [(1e-300, 1e300, "log"), (0.1, 0.10000000000000002, "log"), (3.0, 3.5, "log")]
+)
+def test_what_a_search_tries_lies_in_its_range(
+    job: SearchJob, scripted: list[str], ends: tuple[float, float, Literal["log", "linear"]]
+) -> None:
+    search = job.search.model_copy(update={"space": {"learning_rate": ends}})
+    trials = search_job(job._replace(search=search)).trials
+    assert len(trials) == 7
+    assert all(ends[0] <= trial.values["learning_rate"] <= ends[1] for trial in trials)
 
 
 def test_the_best_value_at_an_end_of_those_tried_is_told() -> None:

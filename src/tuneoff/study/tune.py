@@ -7,10 +7,12 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import exp, isfinite, log
 from pathlib import Path
 from statistics import fmean
 from typing import Literal, NamedTuple
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.pruners import BasePruner, MedianPruner, NopPruner
@@ -87,7 +89,7 @@ def end_trial(job: SearchJob, state: Literal["out_of_memory", "failed"]) -> bool
     if len(ended) == job.search.trials:
         return False
     with _quiet():
-        values = _next(job.search, ended).params
+        values = _values(job.search, _next(job.search, ended))
     _keep(job, ended, Trial(number=len(ended), values=values, state=state), {})
     return True
 
@@ -147,8 +149,19 @@ def even_points(space: dict[str, Range], count: int) -> list[Values]:
 
 def _at(ends: Range, share: float) -> int | float:
     low, high, scale = ends
-    value = low * (high / low) ** share if scale == "log" else low + (high - low) * share
-    return round(value) if _whole(ends) else float(value)
+    span = high / low if scale == "log" else high - low
+    if scale == "log":
+        value = low * span**share if isfinite(span) else exp(log(low) + share * (log(high) - log(low)))
+    else:
+        value = low + span * share if isfinite(span) else low * (1 - share) + high * share
+    return _within(ends, round(value) if _whole(ends) else value)
+
+
+def _within(ends: Range, value: int | float) -> int | float:
+    """Return a value in its range, which rounding may have left by the last digit."""
+    low, high, _ = ends
+    inside = min(max(value, low), high)
+    return inside if _whole(ends) else float(inside)
 
 
 def _whole(ends: Range) -> bool:
@@ -202,7 +215,16 @@ def _next(search: Search, ended: Sequence[_Ended]) -> optuna.Trial:
     even = even_points(search.space, search.trials - search.trials // _REFINED_SHARE)
     if number < len(even):
         study.enqueue_trial(even[number])
-    return study.ask(space)
+    try:
+        with np.errstate(all="ignore"):
+            return study.ask(space)
+    except ValueError:  # between ends that are but a few floats apart, the sampler's numbers are NaN
+        study.enqueue_trial(even_points(search.space, 1)[0])
+        return study.ask(space)
+
+
+def _values(search: Search, trial: optuna.Trial) -> Values:
+    return {field: _within(search.space[field], value) for field, value in trial.params.items()}
 
 
 def _pruner(search: Search) -> BasePruner:
@@ -227,6 +249,7 @@ def _tried(job: SearchJob, ended: Sequence[_Ended]) -> tuple[Trial, dict[int, fl
     """Do the next trial: return means over the search's seeds or the first failure, and what was reported."""
     number, search = len(ended), job.search
     trial, metric = _next(search, ended), search.run.task.main_metric
+    values = _values(search, trial)
     scores: list[dict[str, float]] = []
     reported: dict[int, float] = {}
 
@@ -239,16 +262,16 @@ def _tried(job: SearchJob, ended: Sequence[_Ended]) -> tuple[Trial, dict[int, fl
             raise StoppedError(f"pruned at step {point.step}")
 
     for seed in search.seeds:
-        spec = search.trial(trial.params, seed=seed, steps=job.steps)
+        spec = search.trial(values, seed=seed, steps=job.steps)
         folder = fresh_folder(job.folder / "trials" / f"{number}.s{seed}")
         record = try_run(spec, folder, on_point=watch)
         if record.state != "complete":
             state = "pruned" if record.state == "cancelled" else record.state
-            return Trial(number=number, values=trial.params, state=state), reported
+            return Trial(number=number, values=values, state=state), reported
         scores.append(record.validation)
     done = Trial(
         number=number,
-        values=trial.params,
+        values=values,
         state="complete",
         score=fmean(one[metric] for one in scores),
         eval_loss=fmean(one["eval_loss"] for one in scores),
