@@ -54,7 +54,9 @@ class Progress:
             values = ", ".join(f"{name} {value:.3g}" for name, value in best.values.items())
             told = f"{values}  {result.metric} {best.score:.3f} on validation"
         name = result.search_id.rpartition("-")[0]
-        self._line(f"{name}  {told}")
+        lost = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in result.lost.items())
+        note = f"  of {len(result.trials)} trials {lost}" if lost else ""
+        self._line(f"{name}  {told}{note}")
 
     def planned(self, pending: Sequence[RunSpec], total: int) -> None:
         """Shows how many runs there are and how many are done already."""

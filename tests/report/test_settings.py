@@ -1,11 +1,16 @@
 """The tables of circumstances: the configuration is that of the runs, absent counts are absent."""
 
+import io
 from pathlib import Path
+from typing import Literal
 
 import fabricated as made
+from rich.console import Console
 
+from tuneoff.progress import Progress
 from tuneoff.report.data import gather
 from tuneoff.report.settings import data_table, methods_table
+from tuneoff.report.tables import search_table
 from tuneoff.spec import RunRecord, Search, SearchResult, SplitReport, StudySpec, Trial, expand, searches
 from tuneoff.spec.results import RESULT_FILE, SEARCH
 
@@ -39,6 +44,14 @@ def _result(search: Search, rate: float) -> SearchResult:
     )
 
 
+LOST: tuple[Literal["failed", "pruned", "out_of_memory"], ...] = (
+    "failed",
+    "pruned",
+    "out_of_memory",
+    "failed",
+)
+
+
 def _study(**changes: object) -> StudySpec:
     methods = {"zero_shot": made.METHODS["zero_shot"], "lora": {"kind": "lora", "learning_rate": 0.003}}
     return made.a_study(methods=methods, seeds=[0], search={"trials": 2}, **changes)
@@ -51,6 +64,24 @@ def test_the_configuration_shows_what_a_search_chose(tmp_path: Path) -> None:
     shown = {row[0]: str(row[-1]) for row in table.rows}
     assert shown["lora"].startswith("learning_rate=0.077, ")
     assert shown["zero_shot"] == "-"
+
+
+def test_trials_without_a_score_are_counted_by_state(tmp_path: Path) -> None:
+    study = _study()
+    _searched(tmp_path, study, {"full": 0.077})
+    (search,) = searches(study)
+    result = _result(search, 0.077)
+    values = {"learning_rate": 0.1}
+    lost = tuple(Trial(number=2 + n, values=values, state=state) for n, state in enumerate(LOST))
+    result = result.model_copy(update={"trials": (*result.trials, *lost)})
+    place = tmp_path / SEARCH / result.search_id / RESULT_FILE
+    place.write_text(result.model_dump_json(), encoding="utf-8")
+    (row,) = search_table(gather(tmp_path)).rows
+    assert row[-2] == "6 (2 failed, 1 out of memory)"
+    out = io.StringIO()
+    with Progress(Console(file=out)) as progress:
+        progress.searched(result)
+    assert out.getvalue().rstrip().endswith("on validation  of 6 trials 2 failed, 1 out of memory")
 
 
 def test_searches_that_chose_different_values_have_a_row_each(tmp_path: Path) -> None:

@@ -41,8 +41,9 @@ HEALTH_NOTE = (
     "Runs without a row have nothing against them. docs/health.md has the rules."
 )
 SEARCH_NOTE = (
-    "Every method got the same number of trials of the same length; scores are on validation, with seeds "
-    "that no result uses. At the edge: no value beyond the best one was tried, so a better one may lie there."
+    "Every method was given as many trials, each of the steps shown; those that failed, diverged or ran out "
+    "of memory count among them, without a score. Scores are on validation, with seeds that no result uses. "
+    "At the edge: no value beyond the best one was tried, so a better one may lie there."
 )
 SEEDS_NOTE = "A run's seed gives one seed to each random stream, the same for every method."
 DATA_NOTE = (

@@ -86,6 +86,7 @@ def search_table(data: ReportData) -> Table:
 def _search_row(result: SearchResult) -> tuple[Cell, ...]:
     best = result.best
     chosen = ", ".join(f"{field} {value:.3g}" for field, value in best.values.items()) if best else ABSENT
+    lost = ", ".join(f"{number} {written_state(state)}" for state, number in result.lost.items())
     edges = "; ".join(f"{field} at the {end} edge" for field, end in result.edges.items())
     return (
         result.method_name,
@@ -94,7 +95,7 @@ def _search_row(result: SearchResult) -> tuple[Cell, ...]:
         chosen,
         edges if best else "no trial has a score: the study's own values were used",
         decimal(best.score if best else None),
-        str(len(result.trials)),
+        f"{len(result.trials)} ({lost})" if lost else str(len(result.trials)),
         count(result.steps),
     )
 

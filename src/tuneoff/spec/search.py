@@ -85,6 +85,12 @@ class SearchResult(Spec):
         return max(scored, key=lambda trial: (trial.score, -(trial.eval_loss or 0.0)), default=None)
 
     @property
+    def lost(self) -> dict[str, int]:
+        """How many trials ended in each state that is neither complete nor pruned."""
+        states = [trial.state for trial in self.trials if trial.state not in ("complete", "pruned")]
+        return {state: states.count(state) for state in sorted(set(states))}
+
+    @property
     def edges(self) -> dict[str, Literal["low", "high"]]:
         """Searched fields whose best value is the lowest or highest of all that were tried."""
         if self.best is None:
