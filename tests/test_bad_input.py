@@ -56,6 +56,11 @@ def _refusals(study: Path | str, *overrides: str) -> tuple[str, str]:
             r"one of \['yes', 'no'\], but column 'label' holds '0'",
         ),
         ("tasks.films.max_target_length=1", "must fit into max_target_length=1 tokens"),
+        (
+            "tasks.films.max_source_length=1000001",
+            "max_source_length: Input should be less than or equal to 1",
+        ),
+        ("tasks.films.max_target_length=9223372036854775807", "max_target_length: Input should be less than"),
         ("tasks.films.source={builtin: review}", "did you mean 'reviews'"),
         ("tasks.films.source.files.train=absent.csv", "there is no '.*absent.csv'"),
         ("tasks.films.source.files.train=train.xlsx", r"\.xlsx"),

@@ -28,6 +28,8 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Size = Annotated[int, Field(gt=0, le=2**40)]
 """A dimension of trained tensors; torch cannot count the elements of much larger ones."""
+Length = Annotated[int, Field(gt=0, le=1_000_000)]
+"""A number of tokens."""
 _LONGEST_TEXT = 100_000
 """Pieces of the vocabulary that a prompt or prefix starts from, which the model reads as a text."""
 SplitName = Literal["train", "validation", "test"]
@@ -116,9 +118,9 @@ class TaskSpec(Spec):
     the column's name as it is; literal braces are doubled."""
     target: str
     """The column that holds the wanted answer."""
-    max_source_length: PositiveInt = 512
+    max_source_length: Length = 512
     """Longest input in tokens; longer ones are cut at the end and counted."""
-    max_target_length: PositiveInt = 128
+    max_target_length: Length = 128
     """Longest target in tokens, end-of-sequence included; longer ones are cut and counted."""
     max_eval_samples: PositiveInt | None = None
     """At most so many validation rows are scored at each evaluation (the first ones)."""
@@ -183,7 +185,7 @@ class SummarizationSpec(TaskSpec):
     """Write a short text for a long one."""
 
     kind: Literal["summarization"]
-    max_new_tokens: PositiveInt = 64
+    max_new_tokens: Length = 64
     """Longest generated text in tokens, on validation and test alike."""
     num_beams: PositiveInt = 1
     """1 is greedy search; more is beam search."""

@@ -72,7 +72,7 @@ def estimate(runs: Sequence[RunSpec]) -> list[Estimate]:
         if key not in costs:
             try:
                 costs[key], tested[run.task_name] = _measure(run)
-            except (MemoryError, OverflowError, RuntimeError) as error:
+            except (ArithmeticError, MemoryError, RuntimeError, TypeError, ValueError) as error:
                 reason = "it does not fit into memory" if is_out_of_memory(error) else shown(str(error))
                 raise StudyError(
                     f"a run must be possible, but method '{run.method_name}' on task '{run.task_name}' is "
