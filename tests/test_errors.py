@@ -1,4 +1,4 @@
-from tuneoff.errors import LONGEST_VALUE, shown
+from tuneoff.errors import LONGEST_VALUE, first_line, shown
 
 
 def test_a_value_is_shown_as_its_repr() -> None:
@@ -18,3 +18,10 @@ def test_what_does_not_print_is_escaped() -> None:
 
 def test_an_integer_of_too_many_digits_has_no_traceback() -> None:
     assert shown(10**5000) == "int too large to show"
+
+
+def test_an_error_of_another_library_is_its_first_line_cut() -> None:
+    assert first_line(RuntimeError("\n  sizes differ\nframe #0: at::add\nframe #1: run")) == "sizes differ"
+    assert first_line(KeyError()) == "KeyError"
+    assert first_line(ValueError("x" * 5000)) == "x" * LONGEST_VALUE + "... (5,000 characters)"
+    assert first_line(ValueError("x" * 501), longest=500).startswith("x" * 500 + "... ")

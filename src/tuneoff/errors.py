@@ -16,7 +16,7 @@ Each message gives the rule, the value and the remedy.
 
 import difflib
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -76,6 +76,15 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}... ({len(text):,} characters)"
 
 
+def first_line(error: Exception, *, longest: int = LONGEST_VALUE) -> str:
+    """Return the first line of an error's message that is not blank, cut to so many characters.
+
+    Errors of other libraries hold whole stacks and quote values in full.
+    """
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return line if len(line) <= longest else f"{line[:longest]}... ({len(line):,} characters)"
+
+
 def visible(text: str) -> str:
     """Return a text with an escape in place of each character that would change how others are shown.
 
@@ -92,11 +101,16 @@ def _visible(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
 
+def near_names(name: str, names: Sequence[str]) -> list[str]:
+    """Return up to three names that are written much like another; none of more than 1,000."""
+    # to compare long texts takes long, and no name is one
+    return difflib.get_close_matches(name[:LONGEST_VALUE], names, n=3) if len(names) <= 1000 else []
+
+
 def unknown_name(name: str, known: Iterable[str]) -> str:
     """A phrase that names what is unknown, its near matches, and what is known where that is short."""
     names = sorted(known)
-    # to compare long texts takes long, and no name is one
-    near = difflib.get_close_matches(name[:LONGEST_VALUE], names, n=3) if len(names) <= 1000 else []
+    near = near_names(name, names)
     hint = f"; did you mean {' or '.join(map(shown, near))}?" if near else ""
     short = len(names) <= 20 and sum(map(len, names)) <= 2 * LONGEST_VALUE
     told = ", ".join(one if one.isprintable() else shown(one) for one in names)

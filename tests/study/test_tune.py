@@ -297,6 +297,18 @@ def test_a_stopped_trial_ends_as_cancelled(tmp_path: Path) -> None:
     assert try_run(search.run, tmp_path / "trial", on_point=stop).state == "cancelled"
 
 
+def test_the_failure_of_a_trial_is_the_first_line_of_its_error(tmp_path: Path) -> None:
+    def fail(point: CurvePoint) -> None:
+        raise RuntimeError("x" * 600 + "\nframe #0: at::add")
+
+    (search, _) = searches(small.spec(tmp_path, SEARCH))
+    (tmp_path / "trial").mkdir()
+    record = try_run(search.run, tmp_path / "trial", on_point=fail)
+    assert record.failure is not None
+    assert record.failure.message == "x" * 500 + "... (600 characters)"
+    assert "frame #0" in (tmp_path / "trial/error.log").read_text(encoding="utf-8")
+
+
 def test_equal_operations_give_cheap_methods_more_steps(tmp_path: Path) -> None:
     study = small.spec(tmp_path, [*SEARCH, "search.budget=flops"])
     found = {

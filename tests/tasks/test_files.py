@@ -404,6 +404,12 @@ def test_the_likely_cause_is_named(tmp_path: Path, name: str, content: str | byt
     assert cause in _refusal(tmp_path, name, content)
 
 
+def test_a_header_with_near_matches_is_not_taken_for_a_row(tmp_path: Path) -> None:
+    refusal = _refusal(tmp_path, "data.csv", "Text,Label\na,1\n")
+    assert "did you mean 'Text'?" in refusal
+    assert "first line" not in refusal
+
+
 @pytest.mark.parametrize(("name", "separator"), [("data.csv", ";"), ("data.csv", "\t"), ("data.tsv", ",")])
 def test_another_separator_is_taken_if_the_header_shows_it(tmp_path: Path, name: str, separator: str) -> None:
     path = tmp_path / name

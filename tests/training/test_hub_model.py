@@ -18,7 +18,9 @@ from safetensors.torch import load_file, save_file
 
 import small
 from loopback_hub import LoopbackHub
-from tuneoff.spec import read_records
+from tuneoff.errors import ModelError
+from tuneoff.spec import ModelSpec, read_records
+from tuneoff.training import load_backbone
 
 _LOAD = """
 import json, sys
@@ -108,3 +110,9 @@ def test_a_study_of_hub_model_and_hub_data_runs_and_records_both_commits(
         assert record.environment.model_revision == hub.commit("org/tiny")
         assert record.data.revision == hub.commit("org/films")
         assert record.data.test.read == small.ROWS["test"]
+
+
+def test_a_long_id_is_quoted_in_part() -> None:
+    with pytest.raises(ModelError, match="must be a folder or a reachable hub id") as refused:
+        load_backbone(ModelSpec(id="x" * 5000))
+    assert len(str(refused.value)) < 1000

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tuneoff.errors import DataError, shown
+from tuneoff.errors import DataError, near_names, shown
 from tuneoff.tasks.table import Record, Table
 
 _LONGEST_CELL = 2**31 - 1
@@ -218,6 +218,8 @@ def _remark(header: _Row, columns: Sequence[str], separator: str) -> str:
             f". Its columns seem to be separated by {_SEPARATORS[other]}, not by {_SEPARATORS[separator]}: "
             "save it with the right separator, and correct prompt and target if they name other columns"
         )
+    if any(near_names(column, header.cells) for column in columns):
+        return ""  # the error names the column that is meant
     told = ", ".join(shown(cell) for cell in header.cells[:_CELLS_SHOWN])
     more = ", ..." if len(header.cells) > _CELLS_SHOWN else ""
     return (

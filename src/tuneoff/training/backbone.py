@@ -12,7 +12,7 @@ from huggingface_hub import HfApi, snapshot_download
 from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
 
 import tuneoff
-from tuneoff.errors import ModelError, shown, unknown_name
+from tuneoff.errors import ModelError, first_line, shown, unknown_name
 from tuneoff.kernels import quicken
 from tuneoff.spec import BUILTIN, ModelIdentity, ModelSpec
 from tuneoff.training.model_config import read_config
@@ -121,7 +121,7 @@ def _hub_folder(spec: ModelSpec) -> Path:
             )
         raise ModelError(
             f"a model must be a folder or a reachable hub id with config.json, but {shown(spec.id)} "
-            f"is not: {_first_line(error)}; {_WAY_OUT}"
+            f"is not: {first_line(error)}; {_WAY_OUT}"
         ) from error
 
 
@@ -138,7 +138,3 @@ def _quiet() -> Iterator[None]:
         transformers.logging.set_verbosity(level)
         if bars:
             transformers.logging.enable_progress_bar()
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from accelerate import PartialState
 
-from tuneoff.errors import DivergedError, InputError, StoppedError, writing
+from tuneoff.errors import DivergedError, InputError, StoppedError, first_line, writing
 from tuneoff.kernels import keep_freed_memory
 from tuneoff.methods import AdaptedModel, attach, footprint, save
 from tuneoff.spec import CurvePoint, Environment, RunFailure, RunRecord, RunSpec, RunState, SplitName, Timings
@@ -74,7 +74,7 @@ def _recorded(
     except Exception as error:
         with writing(folder):
             (folder / ERROR_LOG).write_text(traceback.format_exc(), encoding="utf-8")
-        failure = RunFailure(kind=type(error).__name__, message=str(error))
+        failure = RunFailure(kind=type(error).__name__, message=first_line(error, longest=500))
         return RunRecord(run_id=spec.run_id, spec=spec, state=_state_of(error), failure=failure)
 
 
