@@ -55,7 +55,7 @@ class Progress:
             told = f"{values}  {result.metric} {best.score:.3f} on validation"
         name = result.search_id.rpartition("-")[0]
         lost = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in result.lost.items())
-        note = f"  of {len(result.trials)} trials {lost}" if lost else ""
+        note = f"  (of {len(result.trials)} trials: {lost})" if lost else ""
         self._line(f"{name}  {told}{note}")
 
     def planned(self, pending: Sequence[RunSpec], total: int) -> None:

@@ -81,7 +81,7 @@ def test_trials_without_a_score_are_counted_by_state(tmp_path: Path) -> None:
     out = io.StringIO()
     with Progress(Console(file=out)) as progress:
         progress.searched(result)
-    assert out.getvalue().rstrip().endswith("on validation  of 6 trials 2 failed, 1 out of memory")
+    assert out.getvalue().rstrip().endswith("on validation  (of 6 trials: 2 failed, 1 out of memory)")
 
 
 def test_searches_that_chose_different_values_have_a_row_each(tmp_path: Path) -> None:
