@@ -47,6 +47,11 @@ def _refusals(study: Path | str, *overrides: str) -> tuple[str, str]:
         ("methods.s={kind: stack, parts: [{kind: full}, {kind: lora}]}", "unknown name 'full'"),
         ("methods.p={kind: prefix, init: vocabulary, projection: 8}", "use projection: null"),
         ("methods.lora.targets=[query]", "a LoRA target must be .* none that ends in 'query'"),
+        (
+            "search={spaces: {lora: {rank: [1, 1000, linear]}}}",
+            "search, method lora, rank: a LoRA rank must not exceed .* but got rank=1000",
+        ),
+        ("model.revision=main", "only a hub model has revisions, but 'builtin:random' has revision='main'"),
         ("ablations.lora_rank.of=lara", "ablations.lora_rank.of: .*did you mean 'lora'"),
         ("train_sizes=[25]", "25"),
         ("tasks.films.prompt='{review}'", "unknown name 'review'"),

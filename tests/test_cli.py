@@ -109,6 +109,28 @@ def test_help_and_lists_come_without_heavy_imports(arguments: list[str], told: s
     assert told in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["rn"], "No such command 'rn'. Did you mean 'run'? See `tuneoff --help`."),
+        (["run"], "Missing argument 'STUDY'. See `tuneoff run --help`."),
+        (["run", "quickstart", "--out"], "Option '--out' requires an argument. See `tuneoff --help`."),
+    ],
+)
+def test_a_command_that_cannot_be_understood_ends_in_one_message(arguments: list[str], message: str) -> None:
+    assert tuneoff(*arguments) == (2, "", f"error: {message}\n")
+
+
+def test_an_interrupted_plan_says_so_and_returns_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tuneoff.spec.load_study", interrupt)
+    outcome = tuneoff("plan", "quickstart")
+    assert (outcome.code, outcome.err) == (130, "")
+    assert outcome.out.startswith("\ninterrupted")
+
+
 def test_the_module_is_the_command() -> None:
     command = [sys.executable, "-m", "tuneoff", "studies"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -197,16 +219,12 @@ def _running(
 
 @pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX")
 @pytest.mark.parametrize(
-    ("options", "when", "outcomes"),
+    ("options", "when", "complete"),
     [
-        ([], _in_training, [{"zero_shot": "complete", "lora": "cancelled"}]),
-        (["--executor", "process"], _starting_server, [{}]),
-        # forked from the server, workers may have begun their runs by then
-        (
-            ["--executor", "process"],
-            _starting_workers,
-            [{}, {"lora": "cancelled"}, {"lora": "cancelled", "zero_shot": "cancelled"}],
-        ),
+        ([], _in_training, {"zero_shot"}),
+        (["--executor", "process"], _starting_server, set()),
+        # how many runs the workers have begun by then depends on the machine
+        (["--executor", "process"], _starting_workers, set()),
     ],
     ids=["inline, in training", "processes, before they start", "processes, while they start"],
 )
@@ -214,7 +232,7 @@ def test_ctrl_c_is_no_traceback_and_the_same_command_goes_on(
     tmp_path: Path,
     options: list[str],
     when: Callable[[Path, psutil.Process], bool],
-    outcomes: list[dict[str, str]],
+    complete: set[str],
 ) -> None:
     with _running(tmp_path, *options, when=when) as process:
         os.killpg(process.pid, signal.SIGINT)
@@ -222,7 +240,8 @@ def test_ctrl_c_is_no_traceback_and_the_same_command_goes_on(
     assert (process.returncode, err) == (130, "")
     assert "interrupted; the same command goes on where this one stopped" in out
     states = {record.spec.method_name: record.state for record in read_records(tmp_path / "out")}
-    assert states in outcomes
+    assert {name for name, state in states.items() if state == "complete"} == complete
+    assert set(states.values()) <= {"complete", "cancelled"}
 
 
 def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:

@@ -133,9 +133,7 @@ def unfinished(folder: Path) -> bool:
 
 
 def one_message(text: str) -> bool:
-    """Whether this is tuneoff's one message, or a usage error of the command line."""
-    if text.startswith("Usage: "):
-        return True
+    """Whether this is tuneoff's one message."""
     return text.startswith("error: ") and len(re.findall("^error: ", text, re.MULTILINE)) == 1
 
 

@@ -126,7 +126,7 @@ FILES: Mapping[str, tuple[str, str | bytes, str, int | None]] = {
         26,
     ),
     "quotes, doubled": ("csv", 'text,label\n"a ""b"" c",1\nd,0\n', "fine", 2),
-    "semicolons": ("csv", SOUND["csv"].replace(b",", b";"), "refused", None),
+    "semicolons": ("csv", SOUND["csv"].replace(b",", b";"), "fine", 24),
     "pipes": ("csv", SOUND["csv"].replace(b",", b"|"), "refused", None),
     "tabs": ("csv", SOUND["tsv"], "refused", None),
     "a byte order mark": ("csv", b"\xef\xbb\xbf" + SOUND["csv"], "fine", 24),

@@ -85,10 +85,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(arguments, standalone_mode=False, prog_name="tuneoff")
     except _USAGE_ERROR as error:
-        error.message = visible(error.message)
-        error.show()
+        command = error.ctx.command_path if error.ctx else "tuneoff"
+        message = error.format_message()
+        end = "" if message.endswith((".", "?")) else "."
+        _print_error(f"{message}{end} See `{command} --help`.")
         code = BAD_INPUT
     except TuneoffError as error:
         _print_error(str(error))
@@ -100,6 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except MemoryError:
         _print_error("there is not enough memory")
         code = FAILED
+    if code == INTERRUPTED:
+        _Terminal().print("\ninterrupted; the same command goes on where this one stopped")
     sys.exit(code)
 
 
@@ -132,24 +136,20 @@ def run(
             f"--workers {workers} has no effect without --executor process; add that, or leave it out"
         )
     console = _Terminal()
-    try:
-        with interrupts_kept():
-            from tuneoff.spec import load_study
+    with interrupts_kept():
+        from tuneoff.spec import load_study
 
-            spec = load_study(study, overrides=overrides or ())
-            folder = out or Path("results") / spec.name
+        spec = load_study(study, overrides=overrides or ())
+        folder = out or Path("results") / spec.name
 
-            with _lasting_imports():
-                from tuneoff.progress import Progress
-                from tuneoff.study import InlineExecutor, ProcessExecutor, run_study
+        with _lasting_imports():
+            from tuneoff.progress import Progress
+            from tuneoff.study import InlineExecutor, ProcessExecutor, run_study
 
-            inline = executor is ExecutorName.inline
-            chosen = InlineExecutor() if inline else ProcessExecutor(workers or _WORKERS)
-            with Progress(console) as progress:
-                run_study(spec, folder, executor=chosen, listener=progress)
-    except KeyboardInterrupt:
-        console.print("\ninterrupted; the same command goes on where this one stopped")
-        raise typer.Exit(INTERRUPTED) from None
+        inline = executor is ExecutorName.inline
+        chosen = InlineExecutor() if inline else ProcessExecutor(workers or _WORKERS)
+        with Progress(console) as progress:
+            run_study(spec, folder, executor=chosen, listener=progress)
 
     with _lasting_imports():
         from tuneoff.report import write_report
@@ -168,9 +168,10 @@ def plan(study: StudyName, overrides: Overrides = None) -> None:
 
     with _lasting_imports():
         from tuneoff.report import power_statements
-        from tuneoff.study import estimate
+        from tuneoff.study import check, estimate
 
     with console.status("timing each method on each task"):
+        check(spec, runs)
         estimates = estimate(runs)
         trials = estimate([search.run for search in found])
     table = Table(box=None, pad_edge=False)

@@ -235,6 +235,16 @@ def test_a_damaged_baseline_is_named_and_made_again(folder: Path, finished: Path
     )
 
 
+def test_a_baseline_that_is_gone_is_named_and_computed_again(folder: Path, finished: Path) -> None:
+    path = folder / "baselines/films.n8/tfidf.json"
+    path.unlink()
+    assert read_folder(folder).remarks == (
+        "baselines/films.n8/tfidf is missing; `tuneoff run` computes it again",
+    )
+    assert tuneoff("run", finished.parent / "study.yaml", "--out", folder).code == 0
+    assert path.is_file()
+
+
 def test_a_flipped_bit_in_the_weights_is_found_by_run(folder: Path, finished: Path) -> None:
     run = _run_folder(folder, LORA)
     whole = (run / "adapter/adapter.safetensors").read_bytes()

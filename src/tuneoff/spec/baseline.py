@@ -27,5 +27,7 @@ class BaselineRecord(Spec):
     """Versions of what fits and scores."""
     files: dict[str, FileSeal] = Field(default_factory=dict)
     """Its predictions, by file name; empty in records of older versions."""
+    all_names: tuple[str, ...] = ()
+    """Of the baselines that suit the task, this one among them; empty in records of older versions."""
     scoring: dict[str, str] = Field(default_factory=dict)
     """The tokenizer that cuts texts into words, and the version of Unicode that it follows."""

@@ -287,6 +287,13 @@ def _own_baselines(
         and _settings(one.task) == _settings(study.tasks[one.task_name])
         and not found.origin_problem(one.task_name, None, one.digests)
     ]
+    stems = {baseline_stem(one.task_name, one.train_size, one.name) for one in own}
+    for one in own:
+        for name in one.all_names:
+            stem = baseline_stem(one.task_name, one.train_size, name)
+            if stem not in stems:
+                stems.add(stem)
+                found.remarks.append(f"{stem} is missing; `tuneoff run` computes it again")
     return tuple(sorted(own, key=lambda one: (tasks.index(one.task_name), sizes.index(one.train_size))))
 
 

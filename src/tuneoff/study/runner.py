@@ -1,6 +1,6 @@
 """A study from its plan to its last record."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -8,11 +8,12 @@ from typing import Protocol
 
 import torch
 
-from tuneoff.errors import TuneoffError
+from tuneoff.errors import StudyError, TuneoffError
 from tuneoff.methods import attach
 from tuneoff.spec import (
     CurvePoint,
     LeftOut,
+    Method,
     NoneSpec,
     RunFailure,
     RunRecord,
@@ -25,6 +26,7 @@ from tuneoff.spec import (
     searches,
 )
 from tuneoff.spec.identity import Inputs, places_of
+from tuneoff.spec.search import with_values
 from tuneoff.study.baselines import add_baselines
 from tuneoff.study.executor import Executor, Job, Lost
 from tuneoff.study.store import RunStore, fresh_folder
@@ -146,16 +148,29 @@ def check(study: StudySpec, runs: Sequence[RunSpec]) -> Inputs:
     digests = {}
     for run in by_data.values():
         digests[run.task_name] = run_data(run, backbone.tokenizer).report.digests
-    for method in dict.fromkeys(run.method for run in runs):
+    tried = dict.fromkeys((run.method for run in runs), "") | dict(_searched_ends(study))
+    for method, place in tried.items():
         generator = torch.Generator().manual_seed(0)
         try:
             attach(backbone.model, method, generator=generator, tokenizer=backbone.tokenizer).detach()
+        except StudyError as error:
+            raise StudyError(f"{place}{error}") from error
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
             # a run that needs too much memory is a result of the study, not bad input
             backbone = load_backbone(study.model)
     return Inputs(model=identity, data=digests, places=places_of(study))
+
+
+def _searched_ends(study: StudySpec) -> Iterator[tuple[Method, str]]:
+    """Yield each searched method with the lowest values of its ranges, then the highest, and its place."""
+    for search in searches(study):
+        place = f"search, method {search.run.method_name}, {', '.join(search.space)}: "
+        lowest = {field: low for field, (low, _, _) in search.space.items()}
+        highest = {field: high for field, (_, high, _) in search.space.items()}
+        yield with_values(search.run.method, lowest), place
+        yield with_values(search.run.method, highest), place
 
 
 def do_job(job: Job, listener: Listener | None = None) -> RunRecord:

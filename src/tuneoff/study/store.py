@@ -181,7 +181,8 @@ def fresh_folder(folder: Path) -> Path:
     with writing(folder):
         if folder.is_symlink() or folder.is_file():
             folder.unlink()
-        shutil.rmtree(folder, ignore_errors=True)
+        elif folder.exists():
+            shutil.rmtree(folder)
         folder.mkdir(parents=True)
     return folder
 

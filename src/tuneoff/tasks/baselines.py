@@ -149,6 +149,7 @@ def run_baseline(
         upper_bound=name in UPPER_BOUNDS,
         digests=dict(data.digests),
         packages={package: version(package) for package in _PACKAGES},
+        all_names=baseline_names(data.spec, data.test),
         scoring=tokenizer_versions(),
     )
     return BaselineResult(record, baseline_table(data.spec, data.test, answers))

@@ -52,9 +52,15 @@ def load_backbone(spec: ModelSpec) -> Backbone:
     Raises:
         ModelError: it is not there, not reachable, incomplete, not a T5, or its parts do not fit.
     """
+    local = spec.id.startswith(BUILTIN) or Path(spec.id).is_absolute()
+    if local and spec.revision is not None:
+        raise ModelError(
+            f"only a hub model has revisions, but {shown(spec.id)} has revision={shown(spec.revision)}; "
+            "leave out model.revision"
+        )
     if spec.id.startswith(BUILTIN):
         return _builtin(spec.id.removeprefix(BUILTIN))
-    if not Path(spec.id).is_absolute():
+    if not local:
         folder = _hub_folder(spec)
         return _loaded(folder, revision=folder.name)
     folder = Path(spec.id)
