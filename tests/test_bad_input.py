@@ -47,10 +47,6 @@ def _refusals(study: Path | str, *overrides: str) -> tuple[str, str]:
         ("methods.s={kind: stack, parts: [{kind: full}, {kind: lora}]}", "unknown name 'full'"),
         ("methods.p={kind: prefix, init: vocabulary, projection: 8}", "use projection: null"),
         ("methods.lora.targets=[query]", "a LoRA target must be .* none that ends in 'query'"),
-        (
-            "search={spaces: {lora: {rank: [1, 1000, linear]}}}",
-            "search, method lora, rank: a LoRA rank must not exceed .* but got rank=1000",
-        ),
         ("model.revision=main", "only a hub model has revisions, but 'builtin:random' has revision='main'"),
         ("ablations.lora_rank.of=lara", "ablations.lora_rank.of: .*did you mean 'lora'"),
         ("train_sizes=[25]", "25"),
@@ -80,6 +76,13 @@ def _refusals(study: Path | str, *overrides: str) -> tuple[str, str]:
 def test_a_wrong_value_in_a_study_is_refused(tmp_path: Path, override: str, told: str) -> None:
     for message in _refusals(small.study(tmp_path), override):
         assert re.search(told, message), message
+
+
+def test_a_searched_range_that_does_not_fit_the_model_is_refused(tmp_path: Path) -> None:
+    overrides = "ablations={}", "search={space: {rank: [1, 1000, linear]}}"
+    for message in _refusals(small.study(tmp_path), *overrides):
+        place = "search, method lora, rank: a LoRA rank must not exceed"
+        assert re.search(f"{place} .* but got rank=1000", message), message
 
 
 @pytest.mark.parametrize(
