@@ -23,9 +23,11 @@ from pathlib import Path
 import psutil
 
 from lengths import write_model
-from tuneoff.spec import RunRecord, RunSpec, StudySpec, dump_study, expand, read_records
-from tuneoff.spec.results import ADAPTER, RECORD_FILE, STUDY_FILE, folder_study, read_inputs, sealed_json
-from tuneoff.study.store import fresh_folder
+from tuneoff.results import RunRecord, StudyFolder, read_inputs, read_records
+from tuneoff.results.format import sealed_json
+from tuneoff.results.reader import folder_study
+from tuneoff.results.store import fresh_folder
+from tuneoff.spec import RunSpec, StudySpec, dump_study, expand
 from tuneoff.training import train_run
 
 STUDY = {
@@ -74,17 +76,18 @@ def grow(real: Path, folder: Path, records: int) -> int:
     patterns = {record.spec.method_name: record for record in read_records(real)}
     inputs = read_inputs(real)
     assert inputs is not None
-    (folder / "runs").mkdir(parents=True)
-    (folder / STUDY_FILE).write_text(folder_study(study, inputs), encoding="utf-8")
+    place = StudyFolder(folder)
+    place.runs.mkdir(parents=True)
+    place.study.write_text(folder_study(study, inputs), encoding="utf-8")
     shutil.copytree(real / "baselines", folder / "baselines")
     runs = expand(study)
     for run in runs:
         record = patterns[run.method_name]
-        target = folder / "runs" / run.run_id
-        shutil.copytree(real / "runs" / record.run_id, target, ignore=shutil.ignore_patterns(ADAPTER))
-        files = {name: one for name, one in record.files.items() if not name.startswith(ADAPTER)}
+        source, target = StudyFolder(real).run(record.run_id), place.run(run.run_id)
+        shutil.copytree(source.path, target.path, ignore=shutil.ignore_patterns(source.adapter.name))
+        files = {name: one for name, one in record.files.items() if (target.path / name).exists()}
         changes = {"run_id": run.run_id, "spec": run, "files": files}
-        (target / RECORD_FILE).write_text(sealed_json(record.model_copy(update=changes)), encoding="utf-8")
+        target.record.write_text(sealed_json(record.model_copy(update=changes)), encoding="utf-8")
     return len(runs)
 
 

@@ -18,7 +18,8 @@ import yaml
 
 import small
 from command_line import contents, tuneoff
-from tuneoff.spec import dump_study, expand, packaged_studies, read_records, read_study
+from tuneoff.results import read_records, read_study
+from tuneoff.spec import dump_study, expand, packaged_studies
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ import small
 from command_line import Outcome, contents, tuneoff
 from tuneoff.cli import main
 from tuneoff.errors import StudyError
-from tuneoff.spec.load import MOST_VALUES, _check_written
+from tuneoff.spec.load import _check_written
 from tuneoff.spec.plan import MOST_RUNS, check_size
+from tuneoff.spec.yaml import MOST_VALUES
 
 LONG, HUGE = "x" * 300, "x" * 20_000
 DIGITS = "9" * 5000

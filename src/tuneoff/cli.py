@@ -216,7 +216,7 @@ def status(folder: Folder) -> None:
     """Say where a study stands."""
     from collections import Counter
 
-    from tuneoff.spec import read_folder
+    from tuneoff.results import read_folder
 
     found = read_folder(folder)
     states = Counter(record.state for record in found.records)

@@ -7,7 +7,8 @@ import rich.progress
 from rich.console import Console
 
 from tuneoff.errors import visible
-from tuneoff.spec import CurvePoint, LeftOut, RunRecord, RunSpec, Search, SearchResult
+from tuneoff.results import CurvePoint, LeftOut, RunRecord, SearchResult
+from tuneoff.spec import RunSpec, Search
 
 
 class Progress:

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tuneoff.spec import BaselineRecord, RunRecord, StudySpec
-from tuneoff.spec.results import seal, sealed_json
+from tuneoff.results import BaselineRecord, RunRecord
+from tuneoff.results.format import seal, sealed_json
+from tuneoff.spec import StudySpec
 
 ROWS = 800
 

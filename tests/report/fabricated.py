@@ -6,24 +6,22 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tuneoff.spec import (
+from tuneoff.results import (
     CurvePoint,
     DataReport,
     Environment,
     Footprint,
     Inputs,
     ModelIdentity,
-    NoneSpec,
     RunFailure,
     RunRecord,
-    RunSpec,
     SplitReport,
-    StudySpec,
     Timings,
-    expand,
 )
-from tuneoff.spec.identity import places_of
-from tuneoff.spec.results import folder_study, seal, sealed_json
+from tuneoff.results.format import seal, sealed_json
+from tuneoff.results.identity import places_of
+from tuneoff.results.reader import folder_study
+from tuneoff.spec import NoneSpec, RunSpec, StudySpec, expand
 
 BASE = 76_961_152
 DIGESTS = {"train": "ab" * 32, "validation": "cd" * 32, "test": "ef" * 32}

@@ -11,7 +11,8 @@ from tuneoff.report.charts.curves import MOST_POINTS, TRAIN_LOSS
 from tuneoff.report.charts.labels import Box, place_labels
 from tuneoff.report.charts.style import View, padded
 from tuneoff.report.figures import Drawing, named_apart
-from tuneoff.spec import CurvePoint, RunSpec, SearchResult, Trial, expand
+from tuneoff.results import CurvePoint, SearchResult, Trial
+from tuneoff.spec import RunSpec, expand
 from tuneoff.stats import frame, interval
 
 STUDY = made.a_study(

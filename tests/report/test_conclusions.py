@@ -17,7 +17,8 @@ from answers import write_all, write_answers, write_baseline
 from tuneoff.report import write_report
 from tuneoff.report.conclusions import conclusions
 from tuneoff.report.data import ReportData, gather
-from tuneoff.spec import expand, read_records
+from tuneoff.results import read_records
+from tuneoff.spec import expand
 from tuneoff.stats import interval
 
 ACCURACIES = {"zero_shot": 0.70, "full": 0.85, "lora": 0.848, "prefix": 0.60, "prompt": 0.74}

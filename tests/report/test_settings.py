@@ -11,18 +11,18 @@ from tuneoff.progress import Progress
 from tuneoff.report.data import gather
 from tuneoff.report.settings import data_table, methods_table
 from tuneoff.report.tables import search_table
-from tuneoff.spec import RunRecord, Search, SearchResult, SplitReport, StudySpec, Trial, expand, searches
-from tuneoff.spec.results import RESULT_FILE, SEARCH
+from tuneoff.results import RunRecord, SearchResult, SplitReport, StudyFolder, Trial, chosen_values
+from tuneoff.spec import Search, StudySpec, expand, searches
 
 
 def _searched(folder: Path, study: StudySpec, rates: dict[str, float]) -> None:
     """The study's folder, its searches and the runs with what they chose, by train size."""
     results = [_result(search, rates[str(search.run.train_size)]) for search in searches(study)]
-    made.write_folder(folder, study, records=map(made.a_record, expand(study, results)))
+    made.write_folder(folder, study, records=map(made.a_record, expand(study, chosen_values(study, results))))
     for result in results:
-        place = folder / SEARCH / result.search_id
-        place.mkdir(parents=True)
-        (place / RESULT_FILE).write_text(result.model_dump_json(), encoding="utf-8")
+        place = StudyFolder(folder).search(result.search_id)
+        place.path.mkdir(parents=True)
+        place.result.write_text(result.model_dump_json(), encoding="utf-8")
 
 
 def _result(search: Search, rate: float) -> SearchResult:
@@ -74,7 +74,7 @@ def test_trials_without_a_score_are_counted_by_state(tmp_path: Path) -> None:
     values = {"learning_rate": 0.1}
     lost = tuple(Trial(number=2 + n, values=values, state=state) for n, state in enumerate(LOST))
     result = result.model_copy(update={"trials": (*result.trials, *lost)})
-    place = tmp_path / SEARCH / result.search_id / RESULT_FILE
+    place = StudyFolder(tmp_path).search(result.search_id).result
     place.write_text(result.model_dump_json(), encoding="utf-8")
     (row,) = search_table(gather(tmp_path)).rows
     assert row[-2] == "6 (2 failed, 1 out of memory)"

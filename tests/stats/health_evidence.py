@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pyarrow
 
-from tuneoff.spec import CurvePoint, DataReport, RunRecord, SplitReport, StudySpec, expand
+from tuneoff.results import CurvePoint, DataReport, RunRecord, SplitReport
+from tuneoff.spec import StudySpec, expand
 from tuneoff.stats.answers import Answers
 from tuneoff.stats.health import RunEvidence, diagnose
 

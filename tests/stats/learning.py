@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from health_evidence import LABELS, TEXTS, a_record, judged
-from tuneoff.spec import CurvePoint
+from tuneoff.results import CurvePoint
 from tuneoff.stats.health import RunEvidence
 
 VALIDATION, TEST, ROWS = 300, 1000, 4300

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from tuneoff.errors import DamagedError, StoreError
-from tuneoff.spec import RunRecord, StudySpec, expand
+from tuneoff.results import RunRecord
+from tuneoff.spec import StudySpec, expand
 from tuneoff.stats import judge
 from tuneoff.stats.answers import answers_of, read_answers
 from tuneoff.stats.examples import RunScores, Scores, joint_scores

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from tuneoff.spec import Footprint, RunFailure, RunRecord, RunSpec, StudySpec, Timings, expand
+from tuneoff.results import Footprint, RunFailure, RunRecord, Timings
+from tuneoff.spec import RunSpec, StudySpec, expand
 from tuneoff.stats import SCORES, frame, summary
 
 STUDY = StudySpec.model_validate_json(

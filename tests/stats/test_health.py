@@ -32,7 +32,7 @@ from health_evidence import (
     waves,
     written,
 )
-from tuneoff.spec import RunFailure
+from tuneoff.results import RunFailure
 from tuneoff.stats.health import SEVERITY, Finding, diagnose
 
 

@@ -23,7 +23,7 @@ from health_evidence import (
     waves,
     written,
 )
-from tuneoff.spec import CurvePoint, RunFailure
+from tuneoff.results import CurvePoint, RunFailure
 from tuneoff.stats.health import Finding, diagnose
 
 

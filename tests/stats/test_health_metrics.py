@@ -20,7 +20,7 @@ from health_evidence import (
     waves,
     written,
 )
-from tuneoff.spec import RunRecord
+from tuneoff.results import RunRecord
 from tuneoff.stats.health import diagnose_study
 
 

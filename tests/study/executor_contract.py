@@ -13,7 +13,8 @@ import pytest
 
 import small
 from tuneoff.errors import DataError
-from tuneoff.spec import RunRecord, Timings, expand
+from tuneoff.results import RunRecord, Timings
+from tuneoff.spec import expand
 from tuneoff.study import Executor, Job, do_job
 
 _BEAMS = 10**18

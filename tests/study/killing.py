@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from tuneoff.spec import RunRecord, RunSpec
+from tuneoff.results import RunRecord
+from tuneoff.spec import RunSpec
 from tuneoff.study import Job, Lost, ProcessExecutor, tune
 
 J = TypeVar("J")

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from tuneoff.spec import CurvePoint, LeftOut, RunRecord, RunSpec, Search, SearchResult
+from tuneoff.results import CurvePoint, LeftOut, RunRecord, SearchResult
+from tuneoff.spec import RunSpec, Search
 
 
 class Told:

@@ -17,16 +17,8 @@ from command_line import contents, tuneoff
 from killing import Killing, killed_in_run
 from listening import Told
 from tuneoff.errors import DataError, InputError, StudyError
-from tuneoff.spec import (
-    CurvePoint,
-    RunRecord,
-    RunSpec,
-    RunState,
-    expand,
-    load_study,
-    read_records,
-    read_study,
-)
+from tuneoff.results import CurvePoint, RunRecord, RunState, read_records, read_study
+from tuneoff.spec import RunSpec, expand, load_study
 from tuneoff.study import InlineExecutor, Job, Work, run_study
 from tuneoff.training import load_backbone
 from tuneoff.training.data import run_data

@@ -14,19 +14,16 @@ import small
 from killing import Killing, killed_in_trial
 from listening import Told
 from tuneoff.errors import StoppedError, StoreError, StudyError, TuneoffError
-from tuneoff.spec import (
+from tuneoff.results import (
     CurvePoint,
-    LoraSpec,
     RunRecord,
-    RunSpec,
+    SearchFolder,
     SearchResult,
-    expand,
-    load_study,
+    chosen_values,
     read_records,
     read_searches,
-    searches,
 )
-from tuneoff.spec.results import TRIALS_FILE
+from tuneoff.spec import LoraSpec, RunSpec, expand, load_study, searches
 from tuneoff.study import InlineExecutor, Lost, run_study, tune
 from tuneoff.study.tune import SearchJob, end_trial, even_points, search_job, stretches
 from tuneoff.training import try_run
@@ -78,7 +75,7 @@ def test_runs_have_the_values_with_the_best_validation_score(searched: Path) -> 
         assert records[name].spec.method.learning_rate == best.values["learning_rate"]
         assert records[name].spec.training.max_steps == 4
     study = load_study(str(searched / "study.yaml"), overrides=SEARCH)
-    planned = expand(study, read_searches(searched / "out"))
+    planned = expand(study, chosen_values(study, read_searches(searched / "out")))
     assert {run.run_id for run in planned} == {record.run_id for record in records.values()}
 
 
@@ -143,7 +140,7 @@ def job(tmp_path: Path) -> SearchJob:
     """A search of seven trials, the last two of which the sampler places."""
     overrides = [*SEARCH, "search.pruner=median", "search.trials=7", "methods={full: {kind: full}}"]
     (search,) = searches(small.spec(tmp_path, overrides))
-    return SearchJob(search, tmp_path / "search", steps=2, origin={"train": "0a"})
+    return SearchJob(search, SearchFolder(tmp_path / "search"), steps=2, origin={"train": "0a"})
 
 
 def test_a_hopeless_trial_is_ended_early_where_the_study_says_so(job: SearchJob, scripted: list[str]) -> None:
@@ -172,7 +169,7 @@ def _damaged(content: bytes) -> Iterator[tuple[bytes, int]]:
 def test_a_search_whose_file_was_cut_or_damaged_ends_as_if_it_had_not_been(
     job: SearchJob, scripted: list[str]
 ) -> None:
-    undisturbed, path = search_job(job), job.folder / TRIALS_FILE
+    undisturbed, path = search_job(job), job.folder.trials
     content = path.read_bytes()
     assert content.count(b"\n") == 7
     believed = set()
@@ -190,11 +187,11 @@ def test_a_search_that_was_killed_as_it_wrote_leaves_nothing_to_wait_for(
     job: SearchJob, scripted: list[str]
 ) -> None:
     undisturbed = search_job(job)
-    content = (job.folder / TRIALS_FILE).read_bytes()
-    (job.folder / f".{TRIALS_FILE}.new").write_bytes(content[:-100])
+    content = job.folder.trials.read_bytes()
+    (job.folder.path / ".trials.jsonl.new").write_bytes(content[:-100])
     # what was left by an earlier version
-    (job.folder / "journal.log").write_bytes(b'{"op_code": 0, "wor')
-    (job.folder / "journal.log.lock").symlink_to("journal.log")
+    (job.folder.path / "journal.log").write_bytes(b'{"op_code": 0, "wor')
+    (job.folder.path / "journal.log.lock").symlink_to("journal.log")
     assert search_job(job) == undisturbed
 
 
@@ -207,20 +204,20 @@ def test_trials_of_other_data_or_another_length_are_done_again(job: SearchJob, s
 
 
 def test_a_file_of_trials_that_cannot_be_read_is_named(job: SearchJob, scripted: list[str]) -> None:
-    (job.folder / TRIALS_FILE).mkdir(parents=True)
-    with pytest.raises(StoreError, match=TRIALS_FILE):
+    job.folder.trials.mkdir(parents=True)
+    with pytest.raises(StoreError, match=r"trials\.jsonl"):
         search_job(job)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full device")
 def test_a_full_disk_is_named_and_the_search_goes_on_later(job: SearchJob, scripted: list[str]) -> None:
     undisturbed = search_job(job)
-    lines = (job.folder / TRIALS_FILE).read_bytes().splitlines(keepends=True)
-    (job.folder / TRIALS_FILE).write_bytes(b"".join(lines[:3]))
-    (job.folder / f".{TRIALS_FILE}.new").symlink_to("/dev/full")
-    with pytest.raises(StoreError, match=rf"{TRIALS_FILE}' must be writable, but: No space left"):
+    lines = job.folder.trials.read_bytes().splitlines(keepends=True)
+    job.folder.trials.write_bytes(b"".join(lines[:3]))
+    (job.folder.path / ".trials.jsonl.new").symlink_to("/dev/full")
+    with pytest.raises(StoreError, match=r"trials.jsonl' must be writable, but: No space left"):
         search_job(job)
-    assert (job.folder / TRIALS_FILE).read_bytes() == b"".join(lines[:3])
+    assert job.folder.trials.read_bytes() == b"".join(lines[:3])
     scripted.clear()
     assert search_job(job) == undisturbed
     assert scripted == [f"{number}.s7" for number in range(3, 7)]
@@ -228,8 +225,8 @@ def test_a_full_disk_is_named_and_the_search_goes_on_later(job: SearchJob, scrip
 
 def test_a_trial_that_ended_its_worker_counts_without_a_score(job: SearchJob, scripted: list[str]) -> None:
     undisturbed = search_job(job)
-    lines = (job.folder / TRIALS_FILE).read_text().splitlines(keepends=True)
-    (job.folder / TRIALS_FILE).write_text("".join(lines[:2]))
+    lines = job.folder.trials.read_text().splitlines(keepends=True)
+    job.folder.trials.write_text("".join(lines[:2]))
     assert end_trial(job, "out_of_memory")
     scripted.clear()
     result = search_job(job)

@@ -19,7 +19,7 @@ from tuneoff.tasks.baselines import (
     UPPER_BOUNDS,
     BaselineResult,
     baseline_names,
-    baseline_table,
+    baseline_predictions,
     lead_1,
     lead_3,
     longest_turn,
@@ -267,7 +267,8 @@ def test_rouge_l_is_that_of_the_library(reference: str, answer: str) -> None:
 
 def test_the_table_has_the_scores_of_each_example() -> None:
     examples = written("a b", "c")
-    assert baseline_table(summarization(), examples, ["a b", None]) == [
+    predictions = baseline_predictions(summarization(), examples, ["a b", None])
+    assert [one.columns() for one in predictions] == [
         {"row": 0, "reference": "a b", "prediction": "a b"}
         | dict.fromkeys(("eval_rouge1", "eval_rouge2", "eval_rougeL", "eval_rougeLsum"), 1.0),
         {"row": 1, "reference": "c", "prediction": None}
@@ -277,9 +278,8 @@ def test_the_table_has_the_scores_of_each_example() -> None:
 
 def test_the_reference_of_a_classification_is_the_label_and_not_its_text() -> None:
     examples = [example("t", target="positive", label="1", row=4)]
-    assert baseline_table(classification(), examples, ["0"]) == [
-        {"row": 4, "reference": "1", "prediction": "0", "correct": 0.0}
-    ]
+    (prediction,) = baseline_predictions(classification(), examples, ["0"])
+    assert prediction.columns() == {"row": 4, "reference": "1", "prediction": "0", "correct": 0.0}
 
 
 @pytest.fixture
@@ -300,7 +300,8 @@ def _result(name: str, data: TaskData) -> BaselineResult:
 
 
 def test_a_record_has_the_scores_of_the_answers_in_its_table(reviews: TaskData) -> None:
-    record, table = _result("tfidf", reviews)
+    record, predictions = _result("tfidf", reviews)
+    table = [one.columns() for one in predictions]
     answers = tfidf(train_subset(reviews.train, 4, seed=1), reviews.test, reviews.spec)
     assert [row["prediction"] for row in table] == answers
     assert [row["row"] for row in table] == [example.row for example in reviews.test]
@@ -330,7 +331,7 @@ def test_equal_data_gives_equal_results_but_for_the_time(kind: str, request: pyt
     data = request.getfixturevalue(kind)
     for name in baseline_names(data.spec, data.test):
         one, other = _result(name, data), _result(name, data)
-        assert one.table == other.table
+        assert one.predictions == other.predictions
         assert one.record == other.record.model_copy(update={"seconds": one.record.seconds})
 
 

@@ -10,11 +10,12 @@ from test_prompt import word_tokenizer
 from tuneoff.errors import DataError
 from tuneoff.interrupts import interrupts_kept
 from tuneoff.methods import attach
+from tuneoff.results.predictions import write_predictions
 from tuneoff.spec import ClassificationSpec, NoneSpec, PrefixSpec, PromptSpec, StackSpec, SummarizationSpec
 from tuneoff.tasks import Example
 from tuneoff.training import Decoder, encode, likelihood
-from tuneoff.training.artifacts import scores_of, write_predictions
 from tuneoff.training.decode import Answer, check_labels
+from tuneoff.training.scores import predictions_of, scores_of
 
 SOURCE = {"builtin": "reviews"}
 LABELS = {"a": "w5", "b": "w6 w7 w8", "c": "w9 w5"}
@@ -233,7 +234,7 @@ def test_an_answer_chosen_by_likelihood_is_neither_cut_nor_whole():
 def test_predictions_tell_which_texts_are_cut_where_text_was_generated(task, has_column, tmp_path):
     rows = encoded(examples())
     answers = decoder(task)._replace(tokenizer=ending_tokenizer()).answers(rows)
-    write_predictions(tmp_path, task, examples(), rows, answers)
+    write_predictions(tmp_path / "predictions.parquet", predictions_of(task, examples(), rows, answers))
     table = pyarrow.parquet.read_table(tmp_path / "predictions.parquet")
     assert ("cut" in table.column_names) == has_column
     if has_column:
@@ -245,7 +246,9 @@ def test_predictions_tell_which_summaries_are_taken_from_the_input(tmp_path):
     rows = [Example(row, source, source, "something else", None) for row in range(2)]
     given = ["The first sentence of a longer text", "the text has two sentences in it"]
     answers = [Answer(text, text, 1.0, {}, cut=False) for text in given]
-    write_predictions(tmp_path, summarization(), rows, encoded(rows), answers)
+    write_predictions(
+        tmp_path / "predictions.parquet", predictions_of(summarization(), rows, encoded(rows), answers)
+    )
     table = pyarrow.parquet.read_table(tmp_path / "predictions.parquet")
     assert table["copied"].to_pylist() == [True, False]
 

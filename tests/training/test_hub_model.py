@@ -19,7 +19,8 @@ from safetensors.torch import load_file, save_file
 import small
 from loopback_hub import LoopbackHub
 from tuneoff.errors import ModelError
-from tuneoff.spec import ModelSpec, read_records
+from tuneoff.results import read_records
+from tuneoff.spec import ModelSpec
 from tuneoff.training import load_backbone
 
 _LOAD = """

@@ -12,8 +12,9 @@ from transformers import T5ForConditionalGeneration
 from tuneoff.errors import DamagedError, StoreError, writing
 from tuneoff.methods.adapter import AdaptedModel
 from tuneoff.methods.attach import attach
-from tuneoff.spec import FileSeal, Method, PrefixSpec, PromptSpec, Spec, StackSpec
-from tuneoff.spec.results import read_json, reading, seal, sealed_json
+from tuneoff.results import FileSeal
+from tuneoff.results.format import read_json, reading, seal, sealed_json
+from tuneoff.spec import Method, PrefixSpec, PromptSpec, Spec, StackSpec
 
 _METHOD = TypeAdapter[Method](Method)
 _SPEC_FILE, _TENSOR_FILE = "adapter.json", "adapter.safetensors"

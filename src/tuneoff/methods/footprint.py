@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from tuneoff.methods.adapter import AdaptedModel
-from tuneoff.spec import Footprint
+from tuneoff.results import Footprint
 
 
 def footprint(adapted: AdaptedModel, batch: Mapping[str, Tensor]) -> Footprint:

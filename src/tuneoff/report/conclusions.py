@@ -11,7 +11,8 @@ from tuneoff.report.evidence import crossover_interval, rejections
 from tuneoff.report.html import anchor
 from tuneoff.report.numerals import count, decimal, duration, percent, signed
 from tuneoff.report.tables import written_state
-from tuneoff.spec import FINISHED, TrainSize
+from tuneoff.results import FINISHED
+from tuneoff.spec import TrainSize
 from tuneoff.stats import Comparison
 
 INTERVALS, COMPARISONS, CROSSOVERS = "Intervals", "Comparisons with references", "Crossovers"

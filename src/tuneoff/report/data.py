@@ -6,18 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from tuneoff.spec import (
-    Contents,
-    CurvePoint,
-    NoneSpec,
-    RunRecord,
-    RunSpec,
-    TrainSize,
-    Variant,
-    read_curve,
-    read_folder,
-    variants,
-)
+from tuneoff.results import Contents, CurvePoint, RunRecord, StudyFolder, read_curve, read_folder
+from tuneoff.spec import NoneSpec, RunSpec, TrainSize, Variant, variants
 from tuneoff.stats import Judgement, frame, judge, summary
 
 CellKey = tuple[str, str, TrainSize]
@@ -81,7 +71,7 @@ def gather(folder: Path) -> ReportData:
         StoreError: the folder holds no study.
     """
     found = read_folder(folder)
-    curves = {record.run_id: read_curve(folder, record.run_id) for record in found.records}
+    curves = {record.run_id: read_curve(StudyFolder(folder).run(record.run_id)) for record in found.records}
     judgement = judge(folder, found.study, found.records, curves, found.baselines)
     return ReportData(**vars(found), judgement=judgement, curves=curves)
 

@@ -1,7 +1,10 @@
 """A report before it has a format: sections of text, tables and figures."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
+
+from tuneoff.results import ReportFolder
 
 
 class Link(NamedTuple):
@@ -47,7 +50,7 @@ class Figure:
     @property
     def href(self) -> str:
         """The picture's place, relative to the report's folder."""
-        return f"plots/{self.stem}.png"
+        return ReportFolder(Path()).figure(self.stem).as_posix()
 
     @property
     def width(self) -> int:

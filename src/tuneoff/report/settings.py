@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from tuneoff.report.data import ReportData
 from tuneoff.report.document import Table
 from tuneoff.report.numerals import ABSENT, count, duration
-from tuneoff.spec import DataReport, Environment, Method, RunRecord, Spec, SplitReport, StackSpec
+from tuneoff.results import DataReport, Environment, RunRecord, SplitReport
+from tuneoff.spec import Method, Spec, StackSpec
 
 SPLITS = ("train", "validation", "test")
 _COUNTS = tuple(SplitReport.model_fields)

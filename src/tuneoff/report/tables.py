@@ -1,6 +1,7 @@
 """The tables of results: a row per task, method and train size, and a row per run behind it."""
 
 from collections import Counter
+from pathlib import Path
 from urllib.parse import quote
 
 import pandas as pd
@@ -8,7 +9,8 @@ import pandas as pd
 from tuneoff.report.data import CellKey, ReportData
 from tuneoff.report.document import Cell, Link, Table
 from tuneoff.report.numerals import ABSENT, count, decimal, mean_and_spread, percent
-from tuneoff.spec import BaselineRecord, RunRecord, RunSpec, SearchResult
+from tuneoff.results import BaselineRecord, RunRecord, SearchResult, StudyFolder
+from tuneoff.spec import RunSpec
 from tuneoff.stats import CELL, SCORES, SPEEDS, measures
 
 HEALTH = "Health"
@@ -118,7 +120,8 @@ def failures_table(data: ReportData) -> Table:
 
 def record_link(run_id: str) -> Link:
     """A link to the record of a run, from the report's folder."""
-    return Link(run_id, f"../runs/{quote(run_id, safe='=+,@ ').replace(' ', '%20')}/record.json")
+    record = StudyFolder(Path("..")).run(run_id).record.as_posix()
+    return Link(run_id, quote(record, safe="/=+,@"))
 
 
 def written_state(state: str) -> str:

@@ -19,7 +19,7 @@ from tuneoff.report.html import html
 from tuneoff.report.markdown import markdown
 from tuneoff.report.sections import RESULTS, document
 from tuneoff.report.tables import summary_csv, task_tables
-from tuneoff.spec.results import HEALTH_FILE, REPORT
+from tuneoff.results import ReportFolder, StudyFolder
 
 
 class Written(NamedTuple):
@@ -45,7 +45,8 @@ def write_report(folder: Path) -> Written:
     data = gather(folder)
     found = conclusions(data)
     texts, figures, warnings = rendered(data, found)
-    target = folder / REPORT
+    report = StudyFolder(folder).report
+    target = report.path
     try:
         with tempfile.TemporaryDirectory(prefix=".report-", dir=folder, ignore_cleanup_errors=True) as place:
             fresh = Path(place) / "new"
@@ -56,7 +57,7 @@ def write_report(folder: Path) -> Written:
             f"a report must be writable, but {error.filename or target} is not ({error.strerror or error}); "
             "free space or permit writing there, close programs that show the report, and report again"
         ) from error
-    return Written(target / "report.md", tuple(one.text for one in found), warnings, data)
+    return Written(report.markdown, tuple(one.text for one in found), warnings, data)
 
 
 def rendered(
@@ -79,11 +80,12 @@ def rendered(
         section: tuple(one for one in islice(rest, len(own)) if one) for section, own in planned.items()
     }
     whole = document(data, found, figures=figures, warnings=warnings)
+    report = ReportFolder(Path())
     texts = {
-        "report.md": markdown(whole),
-        "report.html": html(whole.with_tables(RESULTS, task_tables(data))),
-        "summary.csv": summary_csv(data).to_csv(index=False, lineterminator="\n"),
-        HEALTH_FILE: _health(data),
+        report.markdown.name: markdown(whole),
+        report.html.name: html(whole.with_tables(RESULTS, task_tables(data))),
+        report.summary.name: summary_csv(data).to_csv(index=False, lineterminator="\n"),
+        report.health.name: _health(data),
     }
     return texts, tuple(chain.from_iterable(figures.values())), warnings
 
@@ -99,7 +101,7 @@ def _undrawn(figures: Sequence[Figure | None]) -> tuple[str, ...]:
 
 
 def _write(folder: Path, texts: dict[str, str], figures: Iterable[Figure]) -> None:
-    (folder / "plots").mkdir(parents=True)
+    ReportFolder(folder).plots.mkdir(parents=True)
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
     for figure in figures:

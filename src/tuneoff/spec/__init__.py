@@ -1,110 +1,68 @@
-"""Plain data that everything else shares: studies, runs and records. No torch in here."""
+"""What a study file may say, and the runs that it stands for."""
 
-from tuneoff.spec.baseline import BaselineRecord
-from tuneoff.spec.folder import Contents, LeftOut, read_folder
-from tuneoff.spec.identity import Inputs, ModelIdentity
+from tuneoff.spec.base import Spec, SplitName, TrainSize
 from tuneoff.spec.load import dump_study, load_study, packaged_studies
-from tuneoff.spec.plan import Variant, ablation_variants, expand, searches, variants
-from tuneoff.spec.record import (
-    FINISHED,
-    CurvePoint,
-    DataReport,
-    Environment,
-    FileSeal,
-    Footprint,
-    RunFailure,
-    RunRecord,
-    RunState,
-    SplitReport,
-    Timings,
-)
-from tuneoff.spec.results import read_baselines, read_curve, read_records, read_searches, read_study
-from tuneoff.spec.run import RunSpec
-from tuneoff.spec.search import Search, SearchResult, Trial
-from tuneoff.spec.study import (
-    BUILTIN,
-    AblationSpec,
-    BuiltinSource,
-    ClassificationSpec,
-    ComparisonSpec,
-    DropoutSpec,
-    FilesSource,
+from tuneoff.spec.methods import (
     FullSpec,
-    HubSource,
     LoraSpec,
     Method,
-    ModelSpec,
     NoneSpec,
     PrefixSpec,
     PromptSpec,
-    Range,
-    SearchSpec,
     Site,
-    Source,
-    Spec,
-    SplitName,
     StackSpec,
-    StudySpec,
+    Tuned,
+    tuned_parts,
+)
+from tuneoff.spec.model import BUILTIN, ModelSpec
+from tuneoff.spec.plan import Variant, ablation_variants, expand, searches, variants
+from tuneoff.spec.prompt import prompt_columns, prompt_pieces
+from tuneoff.spec.run import RunSpec, Search
+from tuneoff.spec.search import Range, SearchSpec
+from tuneoff.spec.study import AblationSpec, ComparisonSpec, StudySpec
+from tuneoff.spec.tasks import (
+    BuiltinSource,
+    ClassificationSpec,
+    FilesSource,
+    HubSource,
+    Source,
     SummarizationSpec,
     Task,
     TaskSpec,
-    TrainingSpec,
-    TrainSize,
-    Tuned,
-    prompt_columns,
-    prompt_pieces,
-    tuned_parts,
 )
+from tuneoff.spec.training import DropoutSpec, TrainingSpec
 
 __all__ = [
     "BUILTIN",
-    "FINISHED",
     "AblationSpec",
-    "BaselineRecord",
     "BuiltinSource",
     "ClassificationSpec",
     "ComparisonSpec",
-    "Contents",
-    "CurvePoint",
-    "DataReport",
     "DropoutSpec",
-    "Environment",
-    "FileSeal",
     "FilesSource",
-    "Footprint",
     "FullSpec",
     "HubSource",
-    "Inputs",
-    "LeftOut",
     "LoraSpec",
     "Method",
-    "ModelIdentity",
     "ModelSpec",
     "NoneSpec",
     "PrefixSpec",
     "PromptSpec",
     "Range",
-    "RunFailure",
-    "RunRecord",
     "RunSpec",
-    "RunState",
     "Search",
-    "SearchResult",
     "SearchSpec",
     "Site",
     "Source",
     "Spec",
     "SplitName",
-    "SplitReport",
     "StackSpec",
     "StudySpec",
     "SummarizationSpec",
     "Task",
     "TaskSpec",
-    "Timings",
     "TrainSize",
     "TrainingSpec",
-    "Trial",
     "Tuned",
     "Variant",
     "ablation_variants",
@@ -114,12 +72,6 @@ __all__ = [
     "packaged_studies",
     "prompt_columns",
     "prompt_pieces",
-    "read_baselines",
-    "read_curve",
-    "read_folder",
-    "read_records",
-    "read_searches",
-    "read_study",
     "searches",
     "tuned_parts",
     "variants",

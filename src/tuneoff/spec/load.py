@@ -2,28 +2,24 @@
 
 import importlib.resources
 import json
-import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
-from tuneoff.errors import LONGEST_VALUE, NewerFormatError, StudyError, shown, unknown_name
+from tuneoff.errors import NewerFormatError, StudyError, shown, unknown_name
+from tuneoff.spec.messages import broken_rules, dotted
+from tuneoff.spec.methods import NoneSpec
 from tuneoff.spec.plan import all_ablations, check_size, searches, task_training, variants
-from tuneoff.spec.search import check_space
-from tuneoff.spec.study import NoneSpec, Spec, StudySpec
+from tuneoff.spec.run import check_space
+from tuneoff.spec.study import StudySpec
+from tuneoff.spec.yaml import MOST_BYTES, MOST_LEVELS, MOST_VALUES, as_written, dump_yaml, parse_yaml
 
 FORMAT = 2
 """Of studies, records and results as this version writes them; 1 is that of files without a number."""
 _PACKAGED = importlib.resources.files("tuneoff.spec") / "studies"
-MOST_BYTES, MOST_VALUES, MOST_LEVELS = 10_000_000, 100_000, 100
-"""Size of a study file; values in it, those of an alias each time that it is used; and nested ones."""
-_MOST_LINES, _MOST_DIGITS = 20, 100
 
 
 def packaged_studies() -> tuple[str, ...]:
@@ -31,33 +27,42 @@ def packaged_studies() -> tuple[str, ...]:
     return tuple(sorted(entry.name.removesuffix(".yaml") for entry in _PACKAGED.iterdir() if entry.is_file()))
 
 
-def load_study(study: str, *, overrides: Iterable[str] = ()) -> StudySpec:
-    """The study in a file or of a packaged name, with `path=value` overrides applied.
+def load_study(
+    study: str | Path | Mapping[str, Any] | StudySpec, *, overrides: Iterable[str] = ()
+) -> StudySpec:
+    """Return the study of a file, a packaged name, or a mapping like a file's, with overrides applied.
 
-    Relative paths in the file are relative to the file's folder.
+    An override is a text `path=value`. Relative paths in a file are relative to the file's folder, those in a
+    mapping to the working directory.
 
     Raises:
         StudyError: no such study, not YAML, or values that break a rule; all broken rules are told.
     """
-    text, where, folder = _read(study)
-    try:
-        data, written = parse_yaml(text), parse_yaml(text, _WrittenLoader)
-    except ValueError as error:
-        raise StudyError(f"a study must be valid YAML: {where}: {error}") from error
+    if isinstance(study, StudySpec):
+        study = study.model_dump(mode="json")
+    if isinstance(study, Mapping):
+        data, where, folder = _plain(study), "study", Path.cwd()
+        written = as_written(data)
+    else:
+        text, where, folder = _read(str(study))
+        try:
+            data, written = parse_yaml(text), parse_yaml(text, written=True)
+        except ValueError as error:
+            raise StudyError(f"a study must be valid YAML: {where}: {error}") from error
     if not isinstance(data, dict):
         raise StudyError(f"a study must be a mapping of keys to values, but {where} holds {_kind(data)}")
     _check_format(data.pop("format", FORMAT), where)
-    data.pop("inputs", None)  # stands in the study of an output folder, see tuneoff.spec.results
+    data.pop("inputs", None)  # stands in the study of an output folder, see tuneoff.results
     for override in overrides:
         _apply(data, override)
-        _apply(written, override, _WrittenLoader)
+        _apply(written, override, written=True)
     _take_labels(data, written)
     _anchor_paths(data, folder)
     _check_values(data, where)
     try:
         spec = StudySpec.model_validate_json(json.dumps(data))
     except ValidationError as error:
-        raise StudyError(_told(where, data, error)) from error
+        raise StudyError(broken_rules(where, data, error)) from error
     _check_written(spec, where)
     try:
         check_size(spec)
@@ -68,7 +73,7 @@ def load_study(study: str, *, overrides: Iterable[str] = ()) -> StudySpec:
         try:
             task_training(spec, task)
         except ValidationError as error:
-            raise StudyError(_told(f"{where}: tasks.{name}.training", task.training, error)) from error
+            raise StudyError(broken_rules(f"{where}: tasks.{name}.training", task.training, error)) from error
     _check_search(spec, where)
     return spec
 
@@ -90,10 +95,10 @@ def _check_values(data: Any, where: str, *, path: tuple[str, ...] = ()) -> None:
             for number, value in enumerate(data):
                 _check_values(value, where, path=(*path, str(number)))
         case str() if data != data.encode(errors="replace").decode():
-            raise StudyError(f"{where}: {_dotted(path)}: text must be valid Unicode, but got {shown(data)}")
+            raise StudyError(f"{where}: {dotted(path)}: text must be valid Unicode, but got {shown(data)}")
         case int() if abs(data) >= 2**63:
             raise StudyError(
-                f"{where}: {_dotted(path)}: a whole number must be below 2**63, but got {shown(data)}"
+                f"{where}: {dotted(path)}: a whole number must be below 2**63, but got {shown(data)}"
             )
 
 
@@ -129,7 +134,7 @@ def _check_ablations(spec: StudySpec, data: dict[str, Any], where: str) -> None:
         try:
             next(found)
         except ValidationError as error:
-            raise StudyError(_told(f"{place}.vary", data["ablations"][name]["vary"], error)) from error
+            raise StudyError(broken_rules(f"{place}.vary", data["ablations"][name]["vary"], error)) from error
         except StudyError as error:
             raise StudyError(f"{place}.of: {error}") from error
 
@@ -155,7 +160,7 @@ def _check_search(spec: StudySpec, where: str) -> None:
         except ValueError as error:
             place = f"{where}: search, method {search.run.method_name}"
             if isinstance(error, ValidationError):
-                raise StudyError(_told(place, search.space, error)) from error
+                raise StudyError(broken_rules(place, search.space, error)) from error
             raise StudyError(f"{place}: {error}") from error
 
 
@@ -172,128 +177,20 @@ def _check_format(number: object, where: str) -> None:
 def dump_study(study: StudySpec, *, head: Mapping[str, Any] = MappingProxyType({})) -> str:
     """The study as YAML that `load_study` reads back to an equal spec, with other keys in front of it."""
     content = {**head, **study.model_dump(mode="json")}
-    text: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
-    return text
+    return dump_yaml(content)
 
 
-_TAG = "tag:yaml.org,2002:"
-_NOT_RESOLVED = ("bool", "timestamp", "value")
-_KINDS = {"str", "int", "float", "bool", "null", "seq", "map", "timestamp", "merge", "value"}
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2 scalars (`1e-4` is a number, `no`, `=` and dates are text), no key twice, bounded in size."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012
-        first: [(tag, pattern) for tag, pattern in resolvers if tag.removeprefix(_TAG) not in _NOT_RESOLVED]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self._values = self._levels = 0
-        self._sizes: dict[int, int] = {}
-        """Values in each node, by its `id`."""
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node:
-        """Count what is read, aliases as often as they are used, before anything is made of it."""
-        before, alias = self._values, self.check_event(yaml.AliasEvent)
-        mark = self.peek_event().start_mark
-        self._levels += 1
-        if self._levels > MOST_LEVELS:
-            raise yaml.composer.ComposerError(None, None, f"more than {MOST_LEVELS} levels are nested", mark)
-        node: yaml.Node = super().compose_node(parent, index)
-        self._levels -= 1
-        if alias and id(node) not in self._sizes:
-            raise yaml.composer.ComposerError(None, None, "an anchor must not hold itself (circular)", mark)
-        self._values += self._sizes[id(node)] if alias else 1
-        if self._values > MOST_VALUES:
-            message = f"more than {MOST_VALUES:,} values (an alias counts as often as it is used)"
-            raise yaml.composer.ComposerError(None, None, message, mark)
-        self._sizes.setdefault(id(node), self._values - before)
-        return node
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """A value, if it is what its tag says and what a study can hold."""
-        kind = node.tag.removeprefix(_TAG)
-        if kind not in _KINDS:
-            raise _no_value(
-                node, f"it must be text, a number, true, false, null, a list or a mapping, not {kind}"
-            )
-        if kind == "int" and len(node.value) > _MOST_DIGITS:
-            raise _no_value(node, f"a whole number may have at most {_MOST_DIGITS} digits")
-        try:
-            return super().construct_object(node, deep)
-        except ValueError as error:
-            raise _no_value(node, f"{kind}: {error}") from error
-        except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
-            raise _no_value(node, f"it must be what its tag says, {kind}") from error
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        if not isinstance(node, yaml.MappingNode):
-            return super().construct_mapping(node, deep)
-        keys = [str(key.value) for key, _ in node.value if key.tag != f"{_TAG}merge"]
-        for key, times in Counter(keys).items():
-            if times > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"a key must stand once, but {shown(key)} stands twice", node.start_mark
-                )
-        self.flatten_mapping(node)
-        node.value = [(_as_written(key), value) for key, value in node.value]
-        return super().construct_mapping(node, deep)
-
-
-class _WrittenLoader(_Loader):
-    """Every value as the text that stands in the file: `1.0`, `True`, `01`, `null`."""
-
-    yaml_implicit_resolvers = {"<": _Loader.yaml_implicit_resolvers["<"]}  # noqa: RUF012
-
-
-def _as_written(key: yaml.Node) -> yaml.Node:
-    """A mapping's key as text: YAML would make 1 of `01`, 90 of `1:30`, and null of `null`."""
-    if not isinstance(key, yaml.ScalarNode) or not key.tag.startswith(_TAG):
-        return key
-    return yaml.ScalarNode(f"{_TAG}str", key.value, key.start_mark, key.end_mark)
-
-
-def _no_value(node: yaml.Node, rule: str) -> yaml.YAMLError:
-    value = shown(node.value) if isinstance(node, yaml.ScalarNode) else f"a {node.id}"
-    error: yaml.YAMLError = yaml.constructor.ConstructorError(
-        None, None, f"{value} is no value of a study: {rule}", node.start_mark
-    )
-    return error
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes text that `_Loader` would read as a number, and escapes line breaks other than a newline."""
-
-    def represent_str(self, text: str) -> yaml.ScalarNode:
-        style = '"' if set("\x85\u2028\u2029") & set(text) else None
-        return self.represent_scalar(f"{_TAG}str", text, style=style)
-
-
-_Dumper.add_representer(str, _Dumper.represent_str)
-
-_FLOAT = re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$")
-_Loader.add_constructor(f"{_TAG}value", yaml.SafeLoader.construct_yaml_str)  # a bare "="
-_BOOL = re.compile(r"^(true|True|TRUE|false|False|FALSE)$")
-_Loader.add_implicit_resolver(f"{_TAG}bool", _BOOL, list("tTfF"))
-# `<<` where no key stands
-_Loader.add_constructor(f"{_TAG}merge", _Loader.construct_yaml_str)
-for _yaml in (_Loader, _Dumper):
-    _yaml.add_implicit_resolver(f"{_TAG}float", _FLOAT, list("-+0123456789."))
-
-
-def parse_yaml(text: str, loader: type[yaml.SafeLoader] = _Loader) -> Any:
-    """What a YAML text says, as JSON has it: keys are text as written, and so is what JSON has no type for.
-
-    Raises:
-        ValueError: not YAML, not a tree, or too large.
-    """
-    try:
-        return json.loads(json.dumps(yaml.load(text, Loader=loader), default=str))
-    except (yaml.YAMLError, TypeError, RecursionError) as error:
-        raise ValueError(str(error)) from error
+def _plain(value: Any) -> Any:
+    """Return a Python value as JSON has it; keys, and what JSON has no type for, become text."""
+    match value:
+        case Mapping():
+            return {str(key): _plain(one) for key, one in value.items()}
+        case list() | tuple():
+            return [_plain(one) for one in value]
+        case None | str() | bool() | int() | float():
+            return value
+        case _:
+            return str(value)
 
 
 def _read(study: str) -> tuple[str, str, Path]:
@@ -315,7 +212,7 @@ def _read(study: str) -> tuple[str, str, Path]:
     )
 
 
-def _apply(data: dict[str, Any], override: str, loader: type[yaml.SafeLoader] = _Loader) -> None:
+def _apply(data: dict[str, Any], override: str, *, written: bool = False) -> None:
     path, separator, text = override.partition("=")
     if not separator or not path:
         raise StudyError(
@@ -333,7 +230,7 @@ def _apply(data: dict[str, Any], override: str, loader: type[yaml.SafeLoader] = 
         data[last] = text  # a column in braces, which YAML would read as a mapping
         return
     try:
-        data[last] = parse_yaml(text, loader)
+        data[last] = parse_yaml(text, written=written)
     except ValueError as error:
         reason = getattr(error.__cause__, "problem", None) or str(error)
         raise StudyError(
@@ -379,77 +276,6 @@ def _anchored(folder: Path, name: str) -> str:
         raise StudyError(
             f"a path must be one that this system can resolve, but got {shown(name)}: {shown(str(error))}"
         ) from error
-
-
-def _told(where: str, data: object, error: ValidationError) -> str:
-    """One line for each broken rule: place, rule, value."""
-    details = error.errors()
-    inner = {detail["loc"][:size] for detail in details for size in range(len(detail["loc"]))}
-    # a collection with a bad item is also reported as too short: that line would mislead
-    wanted = [detail for detail in details if detail["loc"] not in inner]
-    lines = [_line(where, data, detail) for detail in wanted[:_MOST_LINES]]
-    if more := len(wanted) - len(lines):
-        lines.append(f"{where}: and {more:,} more")
-    return "\n".join(lines)
-
-
-def _line(where: str, data: object, detail: ErrorDetails) -> str:
-    path, value = _located(data, detail)
-    place = f"{where}: {path}" if path else where
-    context = detail.get("ctx", {})
-    match detail["type"]:
-        case "extra_forbidden":
-            return f"{place}: {_unknown_key(str(detail['loc'][-1]))}"
-        case "missing":
-            return f"{place}: this key is required"
-        case "union_tag_not_found":
-            return f"{place}: one key must say what it is (kind; for a source: one of hub, files and builtin)"
-        case "union_tag_invalid":
-            known = context["expected_tags"].replace("'", "").split(", ")
-            return f"{place}.kind: {unknown_name(context['tag'], known)}"
-        case "value_error":
-            return f"{place}: {context['error']}"
-        case "string_type" if isinstance(value, dict):
-            return f"{place}: {detail['msg']}, but got {shown(value)}; put quotes around text in braces"
-        case _:
-            return f"{place}: {detail['msg']}, but got {shown(value)}"
-
-
-def _located(data: Any, detail: ErrorDetails) -> tuple[str, Any]:
-    """The dotted path of an error without the union tags that pydantic puts in, and the value there."""
-    steps: list[str] = []
-    for step in detail["loc"]:
-        inside = data if isinstance(data, dict) else dict(enumerate(data if isinstance(data, list) else ()))
-        if step in inside:
-            data = inside[step]
-        elif detail["type"] != "missing" or step != detail["loc"][-1]:
-            continue
-        steps.append(str(step))
-    return _dotted(steps), data
-
-
-def _dotted(steps: Iterable[str]) -> str:
-    """A path with dots; a step that does not print, or is long, is quoted."""
-    return ".".join(
-        step if step.isprintable() and len(step) <= LONGEST_VALUE else shown(step) for step in steps
-    )
-
-
-def _unknown_key(key: str) -> str:
-    known = _known_keys()
-    return (
-        f"{shown(key)} is a key of something else, not of this" if key in known else unknown_name(key, known)
-    )
-
-
-def _known_keys() -> set[str]:
-    pending, keys = [Spec], set[str]()
-    while pending:
-        spec = pending.pop()
-        pending.extend(spec.__subclasses__())
-        if spec.__module__ == StudySpec.__module__:
-            keys.update(spec.model_fields)
-    return keys
 
 
 def _kind(data: object) -> str:

@@ -3,12 +3,16 @@
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from tuneoff.errors import StudyError, unknown_name
-from tuneoff.spec.run import RunSpec, changed
-from tuneoff.spec.search import Search, SearchResult, with_values
-from tuneoff.spec.study import AblationSpec, Method, NoneSpec, StudySpec, Task, TrainingSpec
+from tuneoff.spec.methods import Method, NoneSpec
+from tuneoff.spec.run import RunSpec, Search, changed, with_values
+from tuneoff.spec.search import Values
+from tuneoff.spec.study import AblationSpec, StudySpec
+from tuneoff.spec.tasks import Task
+from tuneoff.spec.training import TrainingSpec
 
 MOST_RUNS = 100_000
 """Of one study: to list as many takes seconds, and every command does; so do the trials of its searches."""
@@ -99,14 +103,13 @@ def task_training(study: StudySpec, task: Task) -> TrainingSpec:
     return changed(study.training, task.training)
 
 
-def expand(study: StudySpec, results: Iterable[SearchResult] = ()) -> tuple[RunSpec, ...]:
+def expand(study: StudySpec, chosen: Mapping[str, Values] = MappingProxyType({})) -> tuple[RunSpec, ...]:
     """All runs of a study: tasks x train sizes x seeds x variants, in this order.
 
-    Methods have the values that a search chose, where its result is given. An untrained method is run once
-    per task: it has neither train size nor seed.
+    `chosen` has the values that searches chose for their methods, by the id of the search. An untrained
+    method is run once per task: it has neither train size nor seed.
     """
-    best = {result.search_id: result.best.values for result in results if result.best}
-    runs = (_chosen(study, run, best) for run in _cells(study, study.seeds))
+    runs = (_with_chosen(study, run, chosen) for run in _cells(study, study.seeds))
     return tuple({run.run_id: run for run in runs}.values())
 
 
@@ -140,10 +143,10 @@ def _search(study: StudySpec, run: RunSpec) -> Search:
     )
 
 
-def _chosen(study: StudySpec, run: RunSpec, best: Mapping[str, Mapping[str, int | float]]) -> RunSpec:
-    if not best or isinstance(run.method, NoneSpec):
+def _with_chosen(study: StudySpec, run: RunSpec, chosen: Mapping[str, Values]) -> RunSpec:
+    if not chosen or isinstance(run.method, NoneSpec):
         return run
-    values = best.get(_search(study, run).search_id, {})
+    values = chosen.get(_search(study, run).search_id, {})
     return run.model_copy(update={"method": with_values(run.method, values)})
 
 

@@ -1,12 +1,20 @@
-"""One cell of a study, and how a spec is made from another."""
+"""What a study does: its runs, and the searches before them. Also how a spec is made from another."""
 
 import hashlib
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-from tuneoff.spec.study import Method, ModelSpec, Name, NoneSpec, Spec, Task, TrainingSpec, TrainSize
+from pydantic import NonNegativeInt, PositiveInt
+
+from tuneoff.errors import shown
+from tuneoff.spec.base import Name, Spec, TrainSize
+from tuneoff.spec.methods import Method, NoneSpec, StackSpec
+from tuneoff.spec.model import ModelSpec
+from tuneoff.spec.search import Range
+from tuneoff.spec.tasks import Task
+from tuneoff.spec.training import TrainingSpec
 
 S = TypeVar("S", bound=Spec)
 
@@ -47,7 +55,7 @@ class RunSpec(Spec):
         """Return what a run is recognized by: all that decides its result but for the model and the data.
 
         These may have moved, or something else may lie in their place, so their contents are compared
-        (`tuneoff.spec.folder`).
+        (`tuneoff.results.contents`).
         """
         return _canonical(self._settings(_NOT_IN_KEY))
 
@@ -66,6 +74,60 @@ class RunSpec(Spec):
             del settings["seed"]
             settings["training"] = {"dtype": self.training.dtype}
         return settings
+
+
+class Search(Spec):
+    """One method's search on one task and train size: all that decides its result."""
+
+    run: RunSpec
+    """A trial before its values and seed are put in."""
+    space: dict[str, Range]
+    trials: PositiveInt
+    seeds: tuple[NonNegativeInt, ...]
+    pruner: Literal["none", "median"]
+    budget: Literal["steps", "flops"]
+
+    @property
+    def search_id(self) -> str:
+        """Return a readable slug and a hash of what decides the result: `sst2.prefix.n1000-3fa1c2d4`."""
+        own = self.model_dump(mode="json", exclude_defaults=True, exclude={"run"})
+        return f"{self.run.cell_slug}-{short_hash(own | {'run': self.run.decisive()})}"
+
+    def trial(self, values: Mapping[str, int | float], *, seed: int, steps: int | None) -> RunSpec:
+        """The run of a trial; `steps` replaces the training's length where it is given."""
+        training = self.run.training
+        if steps is not None:
+            training = changed(training, {"max_steps": steps, "num_train_epochs": None})
+        method = with_values(self.run.method, values)
+        return self.run.model_copy(update={"method": method, "seed": seed, "training": training})
+
+
+def check_space(search: Search) -> None:
+    """Tries both ends of every range.
+
+    Raises:
+        ValueError: the method has no such field, or a value does not fit (pydantic.ValidationError).
+    """
+    with_values(search.run.method, {field: low for field, (low, _, _) in search.space.items()})
+    with_values(search.run.method, {field: high for field, (_, high, _) in search.space.items()})
+
+
+def with_values(method: Method, values: Mapping[str, int | float]) -> Method:
+    """The method with other values.
+
+    Raises:
+        ValueError: there is no such field, or a value does not fit (pydantic.ValidationError).
+    """
+    if not isinstance(method, StackSpec):
+        return changed(method, values)
+    parts = {part.kind: part.model_dump() for part in method.parts}
+    for name, value in values.items():
+        kind, _, field = name.partition(".")
+        if kind not in parts or not field:
+            example = f"{next(iter(parts))}.learning_rate"
+            raise ValueError(f"a setting of a stack is named by its part ({example}), but got {shown(name)}")
+        parts[kind][field] = value
+    return changed(method, {"parts": list(parts.values())})
 
 
 def short_hash(content: Mapping[str, Any]) -> str:

@@ -10,8 +10,10 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from tuneoff.errors import StoreError
-from tuneoff.spec import RunRecord
-from tuneoff.spec.results import PREDICTIONS_FILE, RUNS, SCORE_COLUMNS, reading
+from tuneoff.results import RunRecord
+from tuneoff.results.format import reading
+from tuneoff.results.layout import StudyFolder
+from tuneoff.results.predictions import score_column
 from tuneoff.stats.intervals import Floats
 
 Texts = NDArray[np.object_]
@@ -77,7 +79,7 @@ class Answers:
 
     def scores(self, metric: str) -> Floats:
         """What each example contributes to a metric."""
-        return self.numbers(row_metric(metric))
+        return self.numbers(score_column(metric))
 
     def at(self, rows: NDArray[np.int64]) -> "Answers":
         """The answers to rows that are all among these."""
@@ -98,7 +100,7 @@ def answers_of(folder: Path, record: RunRecord) -> Answers | None:
     Raises:
         StoreError: the file is damaged, or lacks the task's main metric.
     """
-    path = folder / RUNS / record.run_id / PREDICTIONS_FILE
+    path = StudyFolder(folder).run(record.run_id).predictions
     return read_answers(path, record.spec.task.main_metric) if path.is_file() else None
 
 
@@ -114,15 +116,10 @@ def read_answers(path: Path, metric: str) -> Answers:
         )
         columns = [name for name in file.schema_arrow.names if not name.startswith(_NOT_JUDGED)]
         table = file.read(columns, use_threads=False)
-        table.schema.field(row_metric(metric))
+        table.schema.field(score_column(metric))
         if not table.num_rows:
             raise StoreError(
                 f"predictions hold a row for each test example, but {path} holds none; move the folder "
                 "it is in elsewhere, and run the study again"
             )
         return Answers.of_table(table)
-
-
-def row_metric(metric: str) -> str:
-    """The column of predictions whose mean is a metric."""
-    return SCORE_COLUMNS.get(metric, metric)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from tuneoff.spec import RunRecord
+from tuneoff.results import RunRecord
 
 CELL = ("task", "method", "train_size")
 SCORES = (

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from tuneoff.spec import BaselineRecord, CurvePoint, NoneSpec, RunRecord, StudySpec, TrainSize, variants
-from tuneoff.spec.results import baseline_stem
+from tuneoff.results import BaselineRecord, CurvePoint, RunRecord, StudyFolder
+from tuneoff.spec import NoneSpec, StudySpec, TrainSize, variants
 from tuneoff.stats.answers import Answers, answers_of, read_answers
 from tuneoff.stats.compare import CellKey, Comparison, Contrast, compare, comparisons
 from tuneoff.stats.crossover import Crossover, crossovers
@@ -165,8 +165,8 @@ def _baseline_scores(baseline: BaselineRecord, answers: Answers) -> Scores:
 
 
 def _baseline_answers(folder: Path, baseline: BaselineRecord) -> Answers:
-    stem = baseline_stem(baseline.task_name, baseline.train_size, baseline.name)
-    return read_answers(folder / f"{stem}.parquet", baseline.task.main_metric)
+    files = StudyFolder(folder).baseline(baseline.task_name, baseline.train_size, baseline.name)
+    return read_answers(files.predictions, baseline.task.main_metric)
 
 
 def _aligned(method: Scores, baseline: Scores) -> tuple[Floats, Floats] | None:

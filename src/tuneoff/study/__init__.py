@@ -1,9 +1,9 @@
 """The doing of a whole study: plan, executors, store and resume."""
 
+from tuneoff.results.store import RunStore
 from tuneoff.study.estimate import Cost, Estimate, estimate
 from tuneoff.study.executor import Executor, InlineExecutor, Job, Lost, ProcessExecutor, Work
 from tuneoff.study.runner import Listener, check, do_job, run_study
-from tuneoff.study.store import RunStore
 
 __all__ = [
     "Cost",

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterator
 from itertools import product
 
+from tuneoff.results.store import RunStore
 from tuneoff.spec import StudySpec, TrainSize
-from tuneoff.study.store import RunStore
 from tuneoff.tasks import (
     BaselineResult,
     baseline_names,
@@ -29,7 +29,7 @@ def add_baselines(study: StudySpec, store: RunStore) -> None:
     }
     for task_name, size in product(study.tasks, study.train_sizes):
         for result in _missing(study, task_name, size, known):
-            store.write_baseline(result.record, result.table)
+            store.write_baseline(result.record, result.predictions)
 
 
 def _missing(

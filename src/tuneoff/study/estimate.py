@@ -8,7 +8,8 @@ from typing import NamedTuple, TypeVar
 
 from tuneoff.errors import DivergedError, StudyError, shown
 from tuneoff.methods import footprint
-from tuneoff.spec import Footprint, NoneSpec, RunSpec
+from tuneoff.results import Footprint
+from tuneoff.spec import NoneSpec, RunSpec
 from tuneoff.training import Encoded, Prepared, generator, prepare, total_steps, train_count, windows
 from tuneoff.training.loop import Optimise, Window
 from tuneoff.training.run import is_out_of_memory

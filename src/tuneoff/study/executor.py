@@ -20,7 +20,8 @@ import torch
 
 from tuneoff.errors import TuneoffError
 from tuneoff.interrupts import interrupts_held, raise_if_interrupted
-from tuneoff.spec import RunRecord, RunSpec
+from tuneoff.results import RunRecord
+from tuneoff.spec import RunSpec
 
 if sys.platform == "linux":
     _CONTEXT = multiprocessing.get_context("forkserver")

@@ -10,26 +10,13 @@ import torch
 
 from tuneoff.errors import StudyError, TuneoffError
 from tuneoff.methods import attach
-from tuneoff.spec import (
-    CurvePoint,
-    LeftOut,
-    Method,
-    NoneSpec,
-    RunFailure,
-    RunRecord,
-    RunSpec,
-    RunState,
-    Search,
-    SearchResult,
-    StudySpec,
-    expand,
-    searches,
-)
-from tuneoff.spec.identity import Inputs, places_of
-from tuneoff.spec.search import with_values
+from tuneoff.results import CurvePoint, LeftOut, RunFailure, RunRecord, RunState, SearchResult, chosen_values
+from tuneoff.results.identity import Inputs, places_of
+from tuneoff.results.store import RunStore, fresh_folder
+from tuneoff.spec import Method, NoneSpec, RunSpec, Search, StudySpec, expand, searches
+from tuneoff.spec.run import with_values
 from tuneoff.study.baselines import add_baselines
 from tuneoff.study.executor import Executor, Job, Lost
-from tuneoff.study.store import RunStore, fresh_folder
 from tuneoff.study.tune import SearchJob, end_trial, search_job, trial_steps
 from tuneoff.training import load_backbone, train_run
 from tuneoff.training.data import know, known_for, run_data
@@ -77,10 +64,10 @@ def run_study(study: StudySpec, folder: Path, *, executor: Executor, listener: L
     with RunStore(folder, study, inputs) as store, closing(executor):
         listener.moved(store.moved)
         add_baselines(study, store)
-        runs = expand(study, _searched(study, store, executor, listener, inputs))
+        runs = expand(study, chosen_values(study, _searched(study, store, executor, listener, inputs)))
         pending = store.pending(runs)
         listener.planned(pending, len(runs))
-        jobs = [Job(run, store.run_folder(run.run_id)) for run in _in_order(pending, executor)]
+        jobs = [Job(run, store.run_folder(run.run_id).path) for run in _in_order(pending, executor)]
         work = partial(do_job, listener=listener) if executor.in_process else do_job
         try:
             with closing(executor.map(work, jobs)) as results:
@@ -102,7 +89,7 @@ def _searched(
 ) -> tuple[SearchResult, ...]:
     """The results of the study's searches, done as far as they are missing."""
     wanted, found = searches(study), store.contents().searches
-    pending = [search for search in wanted if not any(map(search.is_answered_by, found))]
+    pending = [search for search in wanted if not any(result.answers(search) for result in found)]
     if pending:
         listener.searching(pending, len(wanted))
         steps = trial_steps(wanted)
@@ -199,6 +186,6 @@ def _kept(store: RunStore, result: RunRecord | Lost[Job]) -> RunRecord:
 def _end(store: RunStore, run: RunSpec, state: RunState, failure: RunFailure) -> RunRecord:
     """End a run that was stopped in the midst of its work; its other files go, as they may be cut."""
     record = RunRecord(run_id=run.run_id, spec=run, state=state, failure=failure)
-    fresh_folder(store.run_folder(run.run_id))
+    fresh_folder(store.run_folder(run.run_id).path)
     store.write(record)
     return record

@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import exp, isfinite, log
-from pathlib import Path
 from statistics import fmean
 from typing import Literal, NamedTuple
 
@@ -23,11 +22,12 @@ from scipy.stats import qmc
 from torch.utils.flop_counter import FlopCounterMode
 
 from tuneoff.errors import StoppedError, writing
-from tuneoff.spec import CurvePoint, Range, RunSpec, Search, SearchResult, Trial
-from tuneoff.spec.results import TRIALS_FILE, reading
+from tuneoff.results import CurvePoint, SearchResult, Trial
+from tuneoff.results.format import reading
+from tuneoff.results.layout import SearchFolder
+from tuneoff.results.store import fresh_folder, write_atomically
+from tuneoff.spec import Range, RunSpec, Search, Spec
 from tuneoff.spec.search import Values
-from tuneoff.spec.study import Spec
-from tuneoff.study.store import fresh_folder, write_atomically
 from tuneoff.training import prepare, stream_seed, total_steps, train_count, try_run
 
 _REFINED_SHARE = 3
@@ -39,7 +39,7 @@ class SearchJob(NamedTuple):
     """A search to do, and the folder to leave things in."""
 
     search: Search
-    folder: Path
+    folder: SearchFolder
     steps: int
     """Optimizer steps of each trial."""
     origin: Mapping[str, str | None]
@@ -173,7 +173,7 @@ def _ended(job: SearchJob) -> list[_Ended]:
 
     What follows a line that is damaged is done again, and comes out the same.
     """
-    path, ended = job.folder / TRIALS_FILE, list[_Ended]()
+    path, ended = job.folder.trials, list[_Ended]()
     with reading(path):
         lines = path.read_bytes().splitlines() if path.exists() else []
     for line in lines:
@@ -192,9 +192,10 @@ def _keep(job: SearchJob, ended: list[_Ended], trial: Trial, reported: dict[int,
     digest = _digest(job, ended, trial, reported)
     ended.append(_Ended(trial=trial, reported=reported, digest=digest))
     text = "".join(one.model_dump_json() + "\n" for one in ended)
-    with writing(job.folder):
-        job.folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(job.folder / TRIALS_FILE, text)
+    path = job.folder.trials
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, text)
 
 
 def _digest(job: SearchJob, before: Sequence[_Ended], trial: Trial, reported: dict[int, float]) -> str:
@@ -263,7 +264,7 @@ def _tried(job: SearchJob, ended: Sequence[_Ended]) -> tuple[Trial, dict[int, fl
 
     for seed in search.seeds:
         spec = search.trial(values, seed=seed, steps=job.steps)
-        folder = fresh_folder(job.folder / "trials" / f"{number}.s{seed}")
+        folder = fresh_folder(job.folder.trial(number, seed).path)
         record = try_run(spec, folder, on_point=watch)
         if record.state != "complete":
             state = "pruned" if record.state == "cancelled" else record.state

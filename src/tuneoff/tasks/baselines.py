@@ -16,8 +16,9 @@ from importlib.metadata import version
 from itertools import chain
 from typing import Any, NamedTuple
 
+from tuneoff.results.baseline import BaselineRecord
+from tuneoff.results.predictions import Prediction
 from tuneoff.spec import ClassificationSpec, SummarizationSpec, Task, TrainSize, prompt_columns
-from tuneoff.spec.baseline import BaselineRecord
 from tuneoff.tasks.examples import Example, TaskData
 from tuneoff.tasks.metrics import score, score_rows, tokenizer_versions
 from tuneoff.tasks.subsequences import common_length, places_in
@@ -125,10 +126,10 @@ def baseline_names(task: Task, test: Sequence[Example]) -> tuple[str, ...]:
 
 
 class BaselineResult(NamedTuple):
-    """A baseline's record and its `baseline_table`."""
+    """A baseline's record and what it predicted."""
 
     record: BaselineRecord
-    table: list[dict[str, object]]
+    predictions: list[Prediction]
 
 
 def run_baseline(
@@ -152,21 +153,17 @@ def run_baseline(
         all_names=baseline_names(data.spec, data.test),
         scoring=tokenizer_versions(),
     )
-    return BaselineResult(record, baseline_table(data.spec, data.test, answers))
+    return BaselineResult(record, baseline_predictions(data.spec, data.test, answers))
 
 
-def baseline_table(
+def baseline_predictions(
     task: Task, examples: Sequence[Example], answers: Sequence[str | None]
-) -> list[dict[str, object]]:
-    """A row for each example: what was wanted, what was answered, and its own scores.
-
-    The columns have the names that they have in a run's predictions.
-    """
+) -> list[Prediction]:
+    """Return what was predicted for each example, with its own scores."""
+    rows = score_rows(task, examples, answers)
     return [
-        {"row": example.row, "reference": example.reference, "prediction": answer, **scores}
-        for example, answer, scores in zip(
-            examples, answers, score_rows(task, examples, answers), strict=True
-        )
+        Prediction(row=example.row, reference=example.reference, prediction=answer, scores=scores)
+        for example, answer, scores in zip(examples, answers, rows, strict=True)
     ]
 
 

@@ -5,15 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuneoff.errors import DataError, shown
-from tuneoff.spec import (
-    BuiltinSource,
-    ClassificationSpec,
-    FilesSource,
-    HubSource,
-    Source,
-    SplitName,
-    Task,
-)
+from tuneoff.spec import BuiltinSource, ClassificationSpec, FilesSource, HubSource, Source, SplitName, Task
 from tuneoff.tasks.builtin import builtin_tables
 from tuneoff.tasks.files import read_file
 from tuneoff.tasks.hub import hub_tables

@@ -14,7 +14,8 @@ from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
 import tuneoff
 from tuneoff.errors import ModelError, first_line, shown, unknown_name
 from tuneoff.kernels import quicken
-from tuneoff.spec import BUILTIN, ModelIdentity, ModelSpec
+from tuneoff.results import ModelIdentity
+from tuneoff.spec import BUILTIN, ModelSpec
 from tuneoff.training.model_config import read_config
 from tuneoff.training.model_folder import READ, folder_digest
 from tuneoff.training.model_weights import read_model

@@ -6,7 +6,8 @@ from typing import NamedTuple, get_args
 
 from transformers import PreTrainedTokenizerBase
 
-from tuneoff.spec import ClassificationSpec, DataReport, NoneSpec, RunSpec, SplitName, SplitReport, Task
+from tuneoff.results import DataReport, SplitReport
+from tuneoff.spec import ClassificationSpec, NoneSpec, RunSpec, SplitName, Task
 from tuneoff.tasks import Example, TaskData, load_task, train_subset
 from tuneoff.training.batches import Encoded, encode
 from tuneoff.training.decode import check_labels

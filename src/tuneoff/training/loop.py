@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from tuneoff.errors import DivergedError
 from tuneoff.interrupts import raise_if_interrupted
 from tuneoff.methods import AdaptedModel
-from tuneoff.spec import CurvePoint, TrainingSpec
+from tuneoff.results import CurvePoint
+from tuneoff.spec import TrainingSpec
 from tuneoff.training.batches import Encoded, chunks, collate, epochs
 from tuneoff.training.likelihood import Objective
 from tuneoff.training.optim import make_optimizer, make_schedule

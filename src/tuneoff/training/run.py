@@ -14,10 +14,13 @@ from accelerate import PartialState
 from tuneoff.errors import DivergedError, InputError, StoppedError, first_line, writing
 from tuneoff.kernels import keep_freed_memory
 from tuneoff.methods import AdaptedModel, attach, footprint, save
-from tuneoff.spec import CurvePoint, Environment, RunFailure, RunRecord, RunSpec, RunState, SplitName, Timings
-from tuneoff.spec.results import ADAPTER, seals
+from tuneoff.results import CurvePoint, Environment, RunFailure, RunRecord, RunState, Timings
+from tuneoff.results.curve import append_point
+from tuneoff.results.format import seals
+from tuneoff.results.layout import RunFolder
+from tuneoff.results.predictions import Prediction, write_predictions
+from tuneoff.spec import RunSpec, SplitName
 from tuneoff.tasks import scoring
-from tuneoff.training.artifacts import append_point, scores_of, write_predictions
 from tuneoff.training.backbone import Backbone, load_backbone
 from tuneoff.training.batches import Encoded, collate
 from tuneoff.training.data import RunData, run_data
@@ -25,6 +28,7 @@ from tuneoff.training.decode import Answer, Decoder
 from tuneoff.training.dropout import drops, set_dropout
 from tuneoff.training.loop import FitResult, fit, total_steps
 from tuneoff.training.precision import Dtype, resolve_dtype
+from tuneoff.training.scores import predictions_of, scores_of
 from tuneoff.training.seeding import generator, make_deterministic, seed_dropout, stream_seeds
 from tuneoff.training.states import with_states
 
@@ -41,7 +45,6 @@ _PACKAGES = (
     "scikit-learn",
     "rouge-score",
 )
-ERROR_LOG = "error.log"
 
 
 def train_run(spec: RunSpec, folder: Path, *, on_point: OnPoint = lambda point: None) -> RunRecord:
@@ -72,8 +75,9 @@ def _recorded(
     except InputError:
         raise
     except Exception as error:
-        with writing(folder):
-            (folder / ERROR_LOG).write_text(traceback.format_exc(), encoding="utf-8")
+        log = RunFolder(folder).error_log
+        with writing(log):
+            log.write_text(traceback.format_exc(), encoding="utf-8")
         failure = RunFailure(kind=type(error).__name__, message=first_line(error, longest=500))
         return RunRecord(run_id=spec.run_id, spec=spec, state=_state_of(error), failure=failure)
 
@@ -115,6 +119,10 @@ class Prepared(NamedTuple):
     def scores(self, split: SplitName, answers: list[Answer]) -> dict[str, float]:
         """Scores of answers to a split."""
         return scores_of(self.spec.task, self.data.examples[split], self.data.encoded[split], answers)
+
+    def predictions(self, split: SplitName, answers: list[Answer]) -> list[Prediction]:
+        """What was predicted for each example of a split."""
+        return predictions_of(self.spec.task, self.data.examples[split], self.data.encoded[split], answers)
 
     def train_rows(self) -> Sequence[Encoded]:
         """The training rows; with their encodings, where each is used and none differs by the epoch."""
@@ -178,11 +186,11 @@ def _tested(spec: RunSpec, folder: Path, on_point: OnPoint) -> RunRecord:
     result = _fit(run, folder, on_point)
     run.adapted.fold()
     if spec.training.save_strategy == "best" and run.adapted.parts:
-        save(run.adapted, folder / ADAPTER)
+        save(run.adapted, RunFolder(folder).adapter)
     evaluating = time.perf_counter()
     answers = run.answers("test")
     runtime = time.perf_counter() - evaluating
-    write_predictions(folder, spec.task, run.data.examples["test"], run.data.encoded["test"], answers)
+    write_predictions(RunFolder(folder).predictions, run.predictions("test", answers))
     timings = Timings(
         setup=setup,
         train=result.seconds,
@@ -227,7 +235,7 @@ def _fit(run: Prepared, folder: Path, on_point: OnPoint) -> FitResult:
         return run.scores("validation", run.decoder.answers(rows))
 
     def report(point: CurvePoint) -> None:
-        append_point(folder, point)
+        append_point(RunFolder(folder), point)
         on_point(point)
 
     spec = run.spec

@@ -18,7 +18,7 @@ from tuneoff.report.charts.style import (
     titled,
     told_apart,
 )
-from tuneoff.spec import CurvePoint, RunRecord
+from tuneoff.results import CurvePoint, RunRecord
 
 MOST_POINTS = 40
 MOST_RUNS = 12

@@ -17,7 +17,7 @@ from tuneoff.report.charts.style import (
     titled,
     told_apart,
 )
-from tuneoff.spec import SearchResult
+from tuneoff.results import SearchResult
 
 WIDTH = 640
 _COLUMNS = ["method", "value", "score", "chosen"]

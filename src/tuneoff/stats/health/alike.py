@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from tuneoff.spec import ClassificationSpec, NoneSpec, RunRecord
+from tuneoff.results import RunRecord
+from tuneoff.spec import ClassificationSpec, NoneSpec
 from tuneoff.stats.answers import Answers
 from tuneoff.stats.health.finding import Finding
 

@@ -2,7 +2,8 @@
 
 import math
 
-from tuneoff.stats.answers import Answers, row_metric
+from tuneoff.results.predictions import score_column
+from tuneoff.stats.answers import Answers
 from tuneoff.stats.health.curves import unmoved
 from tuneoff.stats.health.finding import Finding, RunEvidence, Verdict
 from tuneoff.stats.health.pairs import Difference, paired, paired_difference
@@ -56,7 +57,7 @@ def scores_disagree(run: RunEvidence) -> Finding | None:
         return None
     for metric, score in run.record.scores.items():
         # a row's loss is per token of that row, a record's per token of the split
-        if metric == "eval_loss" or row_metric(metric) not in run.answers:
+        if metric == "eval_loss" or score_column(metric) not in run.answers:
             continue
         mean = float(run.answers.scores(metric).mean())
         if not math.isclose(score, mean, rel_tol=0, abs_tol=ROUNDING):

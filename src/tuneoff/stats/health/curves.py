@@ -4,8 +4,8 @@ import math
 
 from scipy.stats import spearmanr
 
+from tuneoff.results.predictions import score_column
 from tuneoff.spec import tuned_parts
-from tuneoff.stats.answers import row_metric
 from tuneoff.stats.health.causes import likely_cause
 from tuneoff.stats.health.finding import Finding, RunEvidence
 
@@ -226,7 +226,7 @@ def loss_noise(run: RunEvidence, loss: float) -> float | None:
 
 def _share_of_largest(run: RunEvidence) -> float:
     """The deviation of test scores as a share of the largest that values in 0..1 of their mean can have."""
-    deviation = _deviation(run, row_metric(run.metric))
+    deviation = _deviation(run, score_column(run.metric))
     if run.answers is None or deviation is None or len(run.answers) < FEWEST_SCORES:
         return 1.0
     largest = _largest_deviation(float(run.answers.scores(run.metric).mean()))

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tuneoff.spec import BuiltinSource, ClassificationSpec, HubSource, RunRecord, SplitName, SplitReport
+from tuneoff.results import RunRecord, SplitReport
+from tuneoff.spec import BuiltinSource, ClassificationSpec, HubSource, SplitName
 from tuneoff.stats.health.finding import Finding, RunEvidence
 
 CUT_SHARE = 0.05

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-from tuneoff.spec import CurvePoint, NoneSpec, RunRecord
+from tuneoff.results import CurvePoint, RunRecord
+from tuneoff.spec import NoneSpec
 from tuneoff.stats.answers import Answers
 from tuneoff.stats.health.pairs import Difference, paired_difference
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from tuneoff.spec import RunRecord
+from tuneoff.results import RunRecord
 from tuneoff.stats.answers import Answers
 from tuneoff.stats.health.alike import alike
 from tuneoff.stats.health.finding import Finding

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tuneoff.spec import DataReport, SplitReport
+from tuneoff.results import DataReport, SplitReport
 from tuneoff.stats.health.finding import Finding, RunEvidence
 
 SAME_SHARE = 0.5

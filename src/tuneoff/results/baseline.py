@@ -2,8 +2,9 @@
 
 from pydantic import Field, NonNegativeFloat
 
-from tuneoff.spec.record import FileSeal
-from tuneoff.spec.study import Name, Spec, Task, TrainSize
+from tuneoff.results.format import FileSeal
+from tuneoff.spec import Spec, Task, TrainSize
+from tuneoff.spec.base import Name
 
 
 class BaselineRecord(Spec):

@@ -12,19 +12,11 @@ import pytest
 import yaml
 
 from command_line import contents, tuneoff
-from tuneoff.spec import (
-    Contents,
-    RunSpec,
-    dump_study,
-    expand,
-    load_study,
-    read_folder,
-    read_records,
-    searches,
-)
+from tuneoff.results import Contents, read_folder, read_records
+from tuneoff.spec import RunSpec, dump_study, expand, load_study, searches
 from tuneoff.spec.load import FORMAT
 from tuneoff.spec.run import digest_of
-from tuneoff.spec.study import DropoutSpec, TrainingSpec
+from tuneoff.spec.training import DropoutSpec, TrainingSpec
 
 ZERO_SHOT = "films.zero_shot.nfull"
 LORA = "films.lora.n8"
@@ -238,9 +230,7 @@ def test_a_damaged_baseline_is_named_and_made_again(folder: Path, finished: Path
 def test_a_baseline_that_is_gone_is_named_and_computed_again(folder: Path, finished: Path) -> None:
     path = folder / "baselines/films.n8/tfidf.json"
     path.unlink()
-    assert read_folder(folder).remarks == (
-        "baselines/films.n8/tfidf is missing; `tuneoff run` computes it again",
-    )
+    assert read_folder(folder).remarks == ("films.n8/tfidf is missing; `tuneoff run` computes it again",)
     assert tuneoff("run", finished.parent / "study.yaml", "--out", folder).code == 0
     assert path.is_file()
 

@@ -9,7 +9,8 @@ import pytest
 
 import small
 from tuneoff.errors import DamagedError, InputError, StoreError
-from tuneoff.spec import expand, load_study, read_curve, read_records, read_study
+from tuneoff.results import StudyFolder, read_curve, read_records, read_study
+from tuneoff.spec import expand, load_study
 
 
 @pytest.fixture
@@ -33,13 +34,13 @@ def test_records_come_in_the_order_of_their_ids_and_are_those_of_the_plan(finish
 
 def test_a_curve_has_each_step_in_order(finished: Path) -> None:
     run = next(record.run_id for record in read_records(finished) if record.spec.method_name == "lora")
-    points = read_curve(finished, run)
+    points = read_curve(StudyFolder(finished).run(run))
     assert [point.step for point in points if point.loss is not None] == [1, 2, 3, 4]
     assert [point.step for point in points if point.scores is not None] == [0, 2, 4]
 
 
 def test_a_run_without_a_curve_has_no_points(folder: Path) -> None:
-    assert read_curve(folder, "no-such-run") == ()
+    assert read_curve(StudyFolder(folder).run("no-such-run")) == ()
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, Path.touch])
@@ -69,4 +70,4 @@ def test_a_damaged_curve_is_named(folder: Path, content: bytes) -> None:
     path = folder / "runs" / run / "curve.jsonl"
     path.write_bytes(content)
     with pytest.raises(DamagedError, match=rf"^{re.escape(str(path))} cannot be read: ."):
-        read_curve(folder, run)
+        read_curve(StudyFolder(folder).run(run))

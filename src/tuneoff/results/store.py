@@ -1,31 +1,24 @@
-"""The writing side of a study's output folder (`tuneoff.spec.results` reads it)."""
+"""The writing side of a study's output folder."""
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
-import pyarrow as pa
-import pyarrow.parquet
 from filelock import FileLock, Timeout
 
 from tuneoff.errors import DamagedError, StoreError, writing
-from tuneoff.spec import FINISHED, BaselineRecord, RunRecord, RunSpec, SearchResult, StudySpec, read_study
-from tuneoff.spec.folder import Contents, LeftOut, contents
-from tuneoff.spec.identity import Inputs
-from tuneoff.spec.results import (
-    DAMAGED,
-    RECORD_FILE,
-    RESULT_FILE,
-    RUNS,
-    SEARCH,
-    STUDY_FILE,
-    baseline_stem,
-    folder_study,
-    seal,
-    sealed_json,
-)
+from tuneoff.results.baseline import BaselineRecord
+from tuneoff.results.contents import Contents, LeftOut, contents
+from tuneoff.results.format import seal, sealed_json
+from tuneoff.results.identity import Inputs
+from tuneoff.results.layout import RunFolder, SearchFolder, StudyFolder
+from tuneoff.results.predictions import Prediction, write_predictions
+from tuneoff.results.reader import folder_study, read_study
+from tuneoff.results.record import FINISHED, RunRecord
+from tuneoff.results.search import SearchResult
+from tuneoff.spec import RunSpec, StudySpec
 
 
 class RunStore:
@@ -36,9 +29,10 @@ class RunStore:
 
     def __init__(self, folder: Path, study: StudySpec, inputs: Inputs) -> None:
         self.folder = folder
+        self._layout = StudyFolder(folder)
         self._study = study
         self._inputs = inputs
-        self._lock = FileLock(folder / ".lock")
+        self._lock = FileLock(self._layout.lock)
         self.moved: tuple[LeftOut, ...] = ()
         """Damaged results that were in the folder when it was taken, and are now in `damaged/`."""
 
@@ -50,7 +44,7 @@ class RunStore:
                 version; or it is in use, or cannot be written. Nothing in it has been changed then.
         """
         with writing(self.folder):
-            (self.folder / RUNS).mkdir(parents=True, exist_ok=True)
+            self._layout.runs.mkdir(parents=True, exist_ok=True)
             try:
                 self._lock.acquire(timeout=0)
             except Timeout as error:
@@ -63,7 +57,7 @@ class RunStore:
             found = contents(self.folder, self._study, self._inputs, weights=True)
             self._check_inputs(found)
             self._move_aside(found.damaged)
-            write_atomically(self.folder / STUDY_FILE, folder_study(self._study, self._inputs))
+            write_atomically(self._layout.study, folder_study(self._study, self._inputs))
         except BaseException:
             self._lock.release()
             raise
@@ -77,8 +71,7 @@ class RunStore:
         return contents(self.folder, self._study, self._inputs)
 
     def _check_study(self) -> None:
-        path = self.folder / STUDY_FILE
-        if not path.exists():
+        if not self._layout.study.exists():
             return
         try:
             name = read_study(self.folder).name
@@ -104,23 +97,20 @@ class RunStore:
     def _move_aside(self, damaged: tuple[LeftOut, ...]) -> None:
         """Make room for results whose files are damaged, and keep what is left of them."""
         self.moved = damaged
-        for path, _ in damaged:
-            whole = path if path.parent.parent.name != RUNS else path.parent
-            target = self.folder / DAMAGED / whole.relative_to(self.folder)
-            with writing(target):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                while target.exists():
-                    target = target.with_name(f"{target.name}.again")
-                whole.rename(target)
+        for one in damaged:
+            occupied, place = self._layout.set_aside(one.path)
+            with writing(place):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                occupied.rename(place)
 
     def pending(self, runs: Iterable[RunSpec]) -> tuple[RunSpec, ...]:
         """Return the runs that have no finished record in the folder."""
         finished = {record.spec.key for record in self.contents().records if record.state in FINISHED}
         return tuple(run for run in runs if run.key not in finished)
 
-    def run_folder(self, run_id: str) -> Path:
-        """Where a run leaves what it makes."""
-        return self.folder / RUNS / run_id
+    def run_folder(self, run_id: str) -> RunFolder:
+        """Return where a run leaves what it makes."""
+        return self._layout.run(run_id)
 
     def write(self, record: RunRecord) -> None:
         """Ends a run.
@@ -134,11 +124,11 @@ class RunStore:
                 f"all runs of a study are of one model, but '{record.model.id}' was changed while it ran, "
                 f"before {record.run_id}; bring back what was there and run the study again"
             )
-        write_atomically(self.run_folder(record.run_id) / RECORD_FILE, sealed_json(record))
+        write_atomically(self.run_folder(record.run_id).record, sealed_json(record))
 
-    def search_folder(self, search_id: str) -> Path:
-        """Where a search leaves what it makes."""
-        return self.folder / SEARCH / search_id
+    def search_folder(self, search_id: str) -> SearchFolder:
+        """Return where a search leaves what it makes."""
+        return self._layout.search(search_id)
 
     def write_search(self, result: SearchResult) -> SearchResult:
         """End a search and return its result with the model and data that it is of.
@@ -147,29 +137,28 @@ class RunStore:
             StoreError: the result cannot be written.
         """
         origin = {"model": self._inputs.model, "digests": self._inputs.data[result.task_name]}
-        path = self.search_folder(result.search_id) / RESULT_FILE
+        path = self.search_folder(result.search_id).result
         whole = result.model_copy(update=origin)
         write_atomically(path, sealed_json(whole))
         return whole
 
-    def write_baseline(self, record: BaselineRecord, table: list[dict[str, object]]) -> None:
+    def write_baseline(self, record: BaselineRecord, predictions: Sequence[Prediction]) -> None:
         """Keeps a baseline: its answers first, its record last.
 
         Raises:
             StoreError: it cannot be written.
         """
-        stem = self.folder / baseline_stem(record.task_name, record.train_size, record.name)
-        answers = stem.with_name(f"{stem.name}.parquet")
-        with writing(stem):
-            stem.parent.mkdir(parents=True, exist_ok=True)
-            pyarrow.parquet.write_table(pa.Table.from_pylist(table), answers, write_page_checksum=True)
-        sealed = record.model_copy(update={"files": {answers.name: seal(answers)}})
-        write_atomically(stem.with_name(f"{stem.name}.json"), sealed_json(sealed))
+        files = self._layout.baseline(record.task_name, record.train_size, record.name)
+        with writing(files.record):
+            files.record.parent.mkdir(parents=True, exist_ok=True)
+        write_predictions(files.predictions, predictions)
+        sealed = record.model_copy(update={"files": {files.predictions.name: seal(files.predictions)}})
+        write_atomically(files.record, sealed_json(sealed))
 
     def begun(self, runs: Iterable[RunSpec]) -> list[RunSpec]:
         """The runs that have a folder but no record: they were begun and did not end."""
         folders = ((run, self.run_folder(run.run_id)) for run in runs)
-        return [run for run, folder in folders if folder.is_dir() and not (folder / RECORD_FILE).exists()]
+        return [run for run, folder in folders if folder.path.is_dir() and not folder.record.exists()]
 
 
 def fresh_folder(folder: Path) -> Path:

@@ -15,19 +15,11 @@ import pytest
 import small
 from command_line import contents, tuneoff
 from tuneoff.errors import StoreError
-from tuneoff.spec import (
-    Inputs,
-    ModelIdentity,
-    RunRecord,
-    RunState,
-    StudySpec,
-    expand,
-    read_records,
-    read_study,
-)
-from tuneoff.spec.results import read_inputs
+from tuneoff.results import Inputs, ModelIdentity, RunRecord, RunState, read_records, read_study
+from tuneoff.spec import StudySpec, expand
+from tuneoff.results import read_inputs
 from tuneoff.study import RunStore
-from tuneoff.study.store import fresh_folder, write_atomically
+from tuneoff.results.store import fresh_folder, write_atomically
 
 resource = pytest.importorskip("resource", reason="needs POSIX limits")
 

@@ -1,7 +1,7 @@
 """What a study's results were made from, known by content: places move, and files are replaced."""
 
+from tuneoff.spec import Spec, StudySpec
 from tuneoff.spec.run import digest_of
-from tuneoff.spec.study import Spec, StudySpec
 
 
 class ModelIdentity(Spec):

@@ -16,30 +16,17 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from tuneoff.errors import DamagedError, NewerFormatError
-from tuneoff.spec.baseline import BaselineRecord
-from tuneoff.spec.identity import Inputs, ModelIdentity, places_of
-from tuneoff.spec.plan import expand, searches
-from tuneoff.spec.record import FileSeal, RunRecord
-from tuneoff.spec.results import (
-    ADAPTER,
-    PREDICTIONS_FILE,
-    RECORD_FILE,
-    RESULT_FILE,
-    SCORE_COLUMNS,
-    baseline_files,
-    baseline_stem,
-    read_curve,
-    read_inputs,
-    read_json,
-    read_study,
-    reading,
-    record_files,
-    seal,
-    search_files,
-)
-from tuneoff.spec.run import RunSpec, S
-from tuneoff.spec.search import SearchResult
-from tuneoff.spec.study import StudySpec, Task
+from tuneoff.results.baseline import BaselineRecord
+from tuneoff.results.curve import read_curve
+from tuneoff.results.format import FileSeal, read_json, reading, seal
+from tuneoff.results.identity import Inputs, ModelIdentity, places_of
+from tuneoff.results.layout import RunFolder, StudyFolder, result_name
+from tuneoff.results.predictions import score_column
+from tuneoff.results.reader import read_inputs, read_study
+from tuneoff.results.record import RunRecord
+from tuneoff.results.search import SearchResult, chosen_values
+from tuneoff.spec import RunSpec, StudySpec, Task, expand, searches
+from tuneoff.spec.run import S
 
 ROUNDING = 1e-9
 """How far a score may lie from the mean of its predictions, as sums are taken in another order."""
@@ -55,8 +42,7 @@ class LeftOut(NamedTuple):
     @property
     def name(self) -> str:
         """The id of a run or search, or a baseline's task, train size and name."""
-        known = self.path.name in (RECORD_FILE, RESULT_FILE)
-        return self.path.parent.name if known else f"{self.path.parent.name}/{self.path.stem}"
+        return result_name(self.path)
 
 
 @dataclass(frozen=True)
@@ -104,12 +90,12 @@ def contents(folder: Path, study: StudySpec, inputs: Inputs | None, *, weights: 
     Without inputs, which older versions did not record, models and data are not compared. Saved weights are
     read only where it is asked for, as there can be gigabytes of them; else their size is looked at.
     """
-    found = _Reader(study, inputs)
-    results = found.intact(SearchResult, search_files(folder), lambda path, result: None)
-    chosen = tuple(_own_searches(study, results, found))
-    plan = expand(study, chosen)
-    records = found.intact(RunRecord, record_files(folder), partial(_check_run, weights=weights))
-    baselines = found.intact(BaselineRecord, baseline_files(folder), _check_baseline)
+    found, layout = _Reader(study, inputs), StudyFolder(folder)
+    results = found.intact(SearchResult, layout.search_results(), lambda path, result: None)
+    done = tuple(_own_searches(study, results, found))
+    plan = expand(study, chosen_values(study, done))
+    records = found.intact(RunRecord, layout.records(), partial(_check_run, weights=weights))
+    baselines = found.intact(BaselineRecord, layout.baseline_records(), partial(_check_baseline, layout))
     unsealed = sum(record.state == "complete" and not record.files for _, record in records)
     if unsealed:
         found.remarks.append(f"{unsealed} of the runs are of an older version, which left no checksums")
@@ -117,8 +103,8 @@ def contents(folder: Path, study: StudySpec, inputs: Inputs | None, *, weights: 
         study=study,
         plan=plan,
         records=_own_records(plan, records, found),
-        searches=chosen,
-        baselines=_own_baselines(study, baselines, found),
+        searches=done,
+        baselines=_own_baselines(study, layout, baselines, found),
         damaged=tuple(found.damaged),
         newer=tuple(found.newer),
         other_inputs=tuple(found.other_inputs),
@@ -194,12 +180,13 @@ def _check_run(path: Path, record: RunRecord, *, weights: bool) -> None:
     Raises:
         DamagedError: it is another run's, or a file that the run left is not as it was written.
     """
-    folder = path.parent
-    if folder.name != record.run_id:
+    folder = RunFolder(path.parent)
+    if folder.path.name != record.run_id:
         raise DamagedError(f"{path} is the record of another run, {record.run_id}")
     if record.files:
         for name, sealed in record.files.items():
-            _check_file(folder / name, sealed, read=weights or not name.startswith(f"{ADAPTER}/"))
+            file = folder.path / name
+            _check_file(file, sealed, read=weights or not file.is_relative_to(folder.adapter))
     elif record.state == "complete":
         _check_unsealed(folder, record)
 
@@ -211,13 +198,13 @@ def _check_file(path: Path, sealed: FileSeal, *, read: bool = True) -> None:
         raise DamagedError(f"{path} was changed after it was written")
 
 
-def _check_unsealed(folder: Path, record: RunRecord) -> None:
+def _check_unsealed(folder: RunFolder, record: RunRecord) -> None:
     """Compare scores with predictions, where an older version has left no checksums."""
-    read_curve(folder.parent.parent, record.run_id)
-    path = folder / PREDICTIONS_FILE
+    read_curve(folder)
+    path = folder.predictions
     with reading(path, pyarrow.ArrowException):
         file = pyarrow.parquet.ParquetFile(path)
-        columns = {SCORE_COLUMNS.get(name, name): score for name, score in record.scores.items()}
+        columns = {score_column(name): score for name, score in record.scores.items()}
         table = file.read([name for name in columns if name in file.schema_arrow.names])
         means = {name: pyarrow.compute.mean(table[name]).as_py() for name in table.column_names}
         rows = file.metadata.num_rows
@@ -228,10 +215,10 @@ def _check_unsealed(folder: Path, record: RunRecord) -> None:
             raise DamagedError(f"{path} has a mean {name} of {mean}, but the record has {columns[name]}")
 
 
-def _check_baseline(path: Path, record: BaselineRecord) -> None:
-    stem = baseline_stem(record.task_name, record.train_size, record.name)
-    if path.with_suffix("").parts[-3:] != Path(stem).parts:
-        raise DamagedError(f"{path} is the record of another baseline, {stem}")
+def _check_baseline(layout: StudyFolder, path: Path, record: BaselineRecord) -> None:
+    own = layout.baseline(record.task_name, record.train_size, record.name).record
+    if path != own:
+        raise DamagedError(f"{path} is the record of another baseline, {result_name(own)}")
     for name, sealed in record.files.items():
         _check_file(path.parent / name, sealed)
 
@@ -264,7 +251,7 @@ def _own_searches(
 ) -> Iterator[SearchResult]:
     for search in searches(study):
         for path, result in results:
-            if not search.is_answered_by(result):
+            if not result.answers(search):
                 continue
             if problem := found.origin_problem(result.task_name, result.model, result.digests):
                 found.other_inputs.append(LeftOut(path, problem))
@@ -274,7 +261,7 @@ def _own_searches(
 
 
 def _own_baselines(
-    study: StudySpec, baselines: Iterable[tuple[Path, BaselineRecord]], found: _Reader
+    study: StudySpec, layout: StudyFolder, baselines: Iterable[tuple[Path, BaselineRecord]], found: _Reader
 ) -> tuple[BaselineRecord, ...]:
     """Return the baselines of the study's tasks and train sizes; others are no problem, `run` makes these."""
     tasks, sizes = list(study.tasks), list(study.train_sizes)
@@ -287,13 +274,10 @@ def _own_baselines(
         and _settings(one.task) == _settings(study.tasks[one.task_name])
         and not found.origin_problem(one.task_name, None, one.digests)
     ]
-    stems = {baseline_stem(one.task_name, one.train_size, one.name) for one in own}
-    for one in own:
-        for name in one.all_names:
-            stem = baseline_stem(one.task_name, one.train_size, name)
-            if stem not in stems:
-                stems.add(stem)
-                found.remarks.append(f"{stem} is missing; `tuneoff run` computes it again")
+    wanted = {layout.baseline(one.task_name, one.train_size, name) for one in own for name in one.all_names}
+    present = {layout.baseline(one.task_name, one.train_size, one.name) for one in own}
+    for files in sorted(wanted - present, key=lambda files: files.record):
+        found.remarks.append(f"{result_name(files.record)} is missing; `tuneoff run` computes it again")
     return tuple(sorted(own, key=lambda one: (tasks.index(one.task_name), sizes.index(one.train_size))))
 
 

@@ -4,9 +4,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from tuneoff.spec.identity import ModelIdentity
-from tuneoff.spec.run import RunSpec
-from tuneoff.spec.study import Spec
+from tuneoff.results.format import FileSeal
+from tuneoff.results.identity import ModelIdentity
+from tuneoff.spec import RunSpec, Spec
 
 RunState = Literal["complete", "failed", "out_of_memory", "diverged", "cancelled"]
 FINISHED: frozenset[RunState] = frozenset({"complete", "diverged"})
@@ -112,13 +112,6 @@ class RunFailure(Spec):
     message: str
 
 
-class FileSeal(Spec):
-    """What a file was when its run ended."""
-
-    bytes: int
-    sha256: str
-
-
 class RunRecord(Spec):
     """All that is known of one run. Two equal runs on one machine differ in `timings` only."""
 
@@ -148,17 +141,3 @@ class RunRecord(Spec):
     """The model that was tuned; None where the run did not get so far, and in records of older versions."""
     files: dict[str, FileSeal] = Field(default_factory=dict)
     """What the run left in its folder beside the record, by relative path."""
-
-
-class CurvePoint(Spec):
-    """A line of curve.jsonl: what was logged or evaluated at a step."""
-
-    step: int
-    loss: float | None = None
-    """Mean training loss per target token since the last logged step."""
-    learning_rate: float | None = None
-    learning_rates: dict[str, float] | None = None
-    """Of each part of a stack, by its kind, in place of `learning_rate`."""
-    grad_norm: float | None = None
-    scores: dict[str, float] | None = None
-    """Validation scores: `eval_loss` and the task's metrics."""

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from tasks.specs import classification
-from tuneoff.spec.baseline import BaselineRecord
+from tuneoff.results.baseline import BaselineRecord
 
 FIELDS = {
     "task_name": "reviews",

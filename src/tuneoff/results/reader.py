@@ -1,0 +1,97 @@
+"""Reading an output folder: its study, and all results of one kind as they are.
+
+`tuneoff.results.contents` decides which of the results count.
+"""
+
+import json
+from pathlib import Path
+
+from tuneoff.errors import DamagedError, StoreError, StudyError
+from tuneoff.results.baseline import BaselineRecord
+from tuneoff.results.format import read_json, reading
+from tuneoff.results.identity import Inputs
+from tuneoff.results.layout import StudyFolder
+from tuneoff.results.record import RunRecord
+from tuneoff.results.search import SearchResult
+from tuneoff.spec import StudySpec, load_study
+from tuneoff.spec.load import FORMAT, dump_study
+from tuneoff.spec.yaml import parse_yaml
+
+
+def folder_study(study: StudySpec, inputs: Inputs) -> str:
+    """Return the text of an output folder's study.yaml."""
+    head = {"format": FORMAT, "inputs": inputs.model_dump(mode="json")}
+    return dump_study(study, head=head)
+
+
+def read_study(folder: Path) -> StudySpec:
+    """Return the resolved study of an output folder.
+
+    Raises:
+        StoreError: the folder holds no study.
+        DamagedError: the file cannot be read as one.
+        NewerFormatError: it was written by a newer version.
+    """
+    path = _study_file(folder)
+    try:
+        return load_study(str(path))
+    except StudyError as error:
+        raise DamagedError(
+            f"{path} is damaged; `tuneoff run` with the study's own file writes it anew: {error}"
+        ) from error
+
+
+def read_inputs(folder: Path) -> Inputs | None:
+    """Return what an output folder's runs are made from; None in a folder of an older version.
+
+    Raises:
+        StoreError: the folder holds no study.
+        DamagedError: the study's file does not say it rightly.
+    """
+    path = _study_file(folder)
+    with reading(path, ValueError):
+        data = parse_yaml(path.read_text(encoding="utf-8"))
+        if not isinstance(data, dict) or not {"format", "inputs"} & data.keys():
+            return None
+        if "inputs" not in data:
+            raise ValueError("it does not say which model and data it is of; `tuneoff run` writes it anew")
+        return Inputs.model_validate_json(json.dumps(data["inputs"]))
+
+
+def _study_file(folder: Path) -> Path:
+    path = StudyFolder(folder).study
+    if not path.is_file():
+        raise StoreError(
+            f"an output folder holds {path.name}, but '{folder}' does not; give the --out of a run"
+        )
+    return path
+
+
+def read_records(folder: Path) -> tuple[RunRecord, ...]:
+    """Return the records of all runs that have ended, in the order of their ids.
+
+    Raises:
+        DamagedError: a record is damaged.
+        NewerFormatError: a record was written by a newer version.
+    """
+    return tuple(read_json(RunRecord, path)[0] for path in StudyFolder(folder).records())
+
+
+def read_searches(folder: Path) -> tuple[SearchResult, ...]:
+    """Return the results of all searches that have ended, in the order of their ids.
+
+    Raises:
+        DamagedError: a result is damaged.
+        NewerFormatError: a result was written by a newer version.
+    """
+    return tuple(read_json(SearchResult, path)[0] for path in StudyFolder(folder).search_results())
+
+
+def read_baselines(folder: Path) -> tuple[BaselineRecord, ...]:
+    """Return the records of all baselines, by task, train size and name.
+
+    Raises:
+        DamagedError: a record is damaged.
+        NewerFormatError: a record was written by a newer version.
+    """
+    return tuple(read_json(BaselineRecord, path)[0] for path in StudyFolder(folder).baseline_records())

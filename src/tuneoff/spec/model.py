@@ -1,0 +1,19 @@
+"""The pretrained model that a study starts from."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from tuneoff.spec.base import Spec
+
+BUILTIN = "builtin:"
+"""How the id of a model that comes with tuneoff begins."""
+
+
+class ModelSpec(Spec):
+    """Which pretrained T5 to start from."""
+
+    id: Annotated[str, Field(min_length=1)]
+    """A hub id, a local folder, or `builtin:NAME`."""
+    revision: str | None = None
+    """Branch, tag or commit of a hub model; the commit it resolves to is recorded."""

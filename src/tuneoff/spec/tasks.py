@@ -1,0 +1,154 @@
+"""Tasks: where rows come from, what the model reads, and what it is to answer."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Discriminator, Field, PositiveInt, Tag, field_validator, model_validator
+
+from tuneoff.errors import shown
+from tuneoff.spec.base import Length, Spec, SplitName
+from tuneoff.spec.prompt import prompt_columns
+
+
+class HubSource(Spec):
+    """A data set on the Hugging Face hub."""
+
+    hub: Annotated[str, Field(min_length=1)]
+    config: str | None = None
+    revision: str | None = None
+    splits: dict[SplitName, str] = Field(default_factory=dict)
+    """The hub's names of splits: `{test: validation}` tests on the validation split. By default, train,
+    validation (or val, valid, dev) and test."""
+
+    @model_validator(mode="after")
+    def _splits_differ(self) -> Self:
+        if len(set(self.splits.values())) < len(self.splits):
+            raise ValueError(f"splits must name different splits of the hub, but got {self.splits}")
+        return self
+
+
+class FilesSource(Spec):
+    """Local files, a split each; the format follows the ending (csv, tsv, json, jsonl, parquet, with .gz)."""
+
+    files: dict[SplitName, str]
+
+    @model_validator(mode="after")
+    def _needs_train_and_test(self) -> Self:
+        missing = [split for split in ("train", "test") if split not in self.files]
+        if missing:
+            raise ValueError(
+                f"files must name a train and a test file, but {' and '.join(missing)} is missing "
+                "(validation may be left out: it is then carved from train)"
+            )
+        return self
+
+
+class BuiltinSource(Spec):
+    """A data set that tuneoff generates itself."""
+
+    builtin: str
+
+
+def _source_kind(source: Any) -> str | None:
+    keys = source if isinstance(source, dict) else vars(source) if isinstance(source, Spec) else ()
+    kinds = [kind for kind in ("hub", "files", "builtin") if kind in keys]
+    return kinds[0] if len(kinds) == 1 else None
+
+
+Source = Annotated[
+    Annotated[HubSource, Tag("hub")]
+    | Annotated[FilesSource, Tag("files")]
+    | Annotated[BuiltinSource, Tag("builtin")],
+    Discriminator(_source_kind),
+]
+
+
+class TaskSpec(Spec):
+    """What every task has; see `ClassificationSpec` and `SummarizationSpec`."""
+
+    source: Source
+    prompt: str
+    """The model's input, with the row's columns in braces: `"Summarize: {dialogue}"`. The text in braces is
+    the column's name as it is; literal braces are doubled."""
+    target: str
+    """The column that holds the wanted answer."""
+    max_source_length: Length = 512
+    """Longest input in tokens; longer ones are cut at the end and counted."""
+    max_target_length: Length = 128
+    """Longest target in tokens, end-of-sequence included; longer ones are cut and counted."""
+    max_eval_samples: PositiveInt | None = None
+    """At most so many validation rows are scored at each evaluation (the first ones)."""
+    max_predict_samples: PositiveInt | None = None
+    """At most so many test rows are scored at the end (the first ones)."""
+    drop_overlap: bool = False
+    """Leave out test and validation rows whose input also occurs in train."""
+    allow_target_in_prompt: bool = False
+    """Let the prompt contain the target column, or one that says the same: the model reads the answer."""
+    training: dict[str, Any] = Field(default_factory=dict)
+    """Training settings of this task that differ from the study's."""
+
+    @field_validator("prompt")
+    @classmethod
+    def _prompt_has_fields(cls, prompt: str) -> str:
+        if not prompt_columns(prompt):
+            raise ValueError(
+                "a prompt must hold at least one column in braces, such as '{text}', but got " + shown(prompt)
+            )
+        return prompt
+
+
+class ClassificationSpec(TaskSpec):
+    """Choose one of a fixed set of labels."""
+
+    kind: Literal["classification"]
+    labels: Annotated[dict[str, Annotated[str, Field(min_length=1)]], Field(min_length=2)]
+    """From the value in the target column to the text that the model answers with, both as written in the
+    file; a list stands for texts that are the values themselves."""
+    positive: str | None = None
+    """With two labels, the value whose F1 is `eval_f1`; by default the last one listed."""
+    scoring: Literal["likelihood", "generate"] = "likelihood"
+    """Compare the log-likelihood of each label's text, or generate freely and compare the text."""
+
+    @property
+    def main_metric(self) -> str:
+        """The score that chooses the best checkpoint and is drawn in plots; higher is better."""
+        return "eval_accuracy"
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _as_texts(cls, labels: Any) -> Any:
+        if isinstance(labels, dict):
+            return {str(value): text for value, text in labels.items()}
+        if not isinstance(labels, list | tuple):
+            return labels
+        if not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
+            raise ValueError(f"a list of labels must hold texts, each once, but got {shown(labels)}")
+        return {label: label for label in labels}
+
+    @model_validator(mode="after")
+    def _labels_are_distinct(self) -> Self:
+        texts = list(self.labels.values())
+        if len({text.strip().casefold() for text in texts}) < len(texts):
+            raise ValueError(f"labels must have distinct texts, but got {shown(texts)}")
+        if self.positive is not None and self.positive not in self.labels:
+            raise ValueError(
+                f"positive must be one of {shown(list(self.labels))}, but got {shown(self.positive)}"
+            )
+        return self
+
+
+class SummarizationSpec(TaskSpec):
+    """Write a short text for a long one."""
+
+    kind: Literal["summarization"]
+    max_new_tokens: Length = 64
+    """Longest generated text in tokens, on validation and test alike."""
+    num_beams: PositiveInt = 1
+    """1 is greedy search; more is beam search."""
+
+    @property
+    def main_metric(self) -> str:
+        """The score that chooses the best checkpoint and is drawn in plots; higher is better."""
+        return "eval_rougeL"
+
+
+Task = Annotated[ClassificationSpec | SummarizationSpec, Field(discriminator="kind")]

@@ -1,0 +1,52 @@
+"""The conditions of training. Names are those of transformers' `Seq2SeqTrainingArguments`."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+
+from tuneoff.spec.base import Fraction, Scheduler, Spec
+
+
+class DropoutSpec(Spec):
+    """Chances of dropout in training; where one is null, the model's own config holds."""
+
+    encoder: Fraction | None = None
+    """Everywhere in the encoder. At 0 a method of the decoder alone is trained on stored encodings."""
+    decoder: Fraction | None = None
+    """Everywhere in the decoder."""
+    attention: Fraction | None = None
+    """Of the weights inside attention, in both stacks; it goes before the other two."""
+
+
+class TrainingSpec(Spec):
+    """The conditions that all trained methods share."""
+
+    max_steps: PositiveInt | None = None
+    num_train_epochs: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    per_device_train_batch_size: PositiveInt = 16
+    per_device_eval_batch_size: PositiveInt = 32
+    gradient_accumulation_steps: PositiveInt = 1
+    group_by_length: bool = True
+    """Batches of similar input length, in random order."""
+    eval_steps: PositiveInt = 500
+    logging_steps: PositiveInt = 10
+    early_stopping_patience: PositiveInt | None = None
+    """Stop after so many evaluations without a better validation metric."""
+    lr_scheduler_type: Scheduler = "linear"
+    warmup_ratio: Fraction = 0.0
+    weight_decay: NonNegativeFloat = 0.0
+    max_grad_norm: PositiveFloat | None = 1.0
+    dropout: DropoutSpec = DropoutSpec()
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Precision of matrix products; weights stay float32. `auto`: bfloat16 where the device has it."""
+    save_strategy: Literal["best", "no"] = "best"
+    """Keep the best weights of each run on disk, or only its scores and predictions."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.max_steps is None) == (self.num_train_epochs is None):
+            raise ValueError(
+                "exactly one of max_steps and num_train_epochs must be given, "
+                f"but got max_steps={self.max_steps}, num_train_epochs={self.num_train_epochs}"
+            )
+        return self
