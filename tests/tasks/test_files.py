@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import tracemalloc
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -379,6 +380,16 @@ def test_what_unpacks_to_more_than_the_limit_is_refused(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=rf"more than 2,000 bytes, but '.*{name}' does"):
             read_file(tmp_path / name, ["text"], most_unpacked=2000)
     assert len(read_file(tmp_path / "data.csv.gz", ["text"], most_unpacked=len(text)).records) == 1000
+
+
+def test_a_small_compressed_file_takes_little_memory(tmp_path: Path) -> None:
+    (tmp_path / "data.csv.gz").write_bytes(gzip.compress(b"text,label\na,0\n"))
+    tracemalloc.start()
+    try:
+        assert len(read_file(tmp_path / "data.csv.gz", ["text"]).records) == 1
+        assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

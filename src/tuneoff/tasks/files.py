@@ -39,6 +39,8 @@ _SIGNATURES = {
     b"PAR1": "Parquet; name it .parquet",
     b"ARROW1": "Arrow; save it as .parquet",
 }
+_PART = 1 << 20
+"""Bytes that are unpacked at a time."""
 _PACKED_ENDINGS = (".bz2", ".xz", ".zip", ".zst", ".7z", ".tar", ".tgz")
 
 
@@ -129,13 +131,16 @@ def _state(file: BinaryIO) -> tuple[int, int]:
 
 
 def _unpacked(path: Path, file: BinaryIO, most_bytes: int) -> bytes:
+    unpacked = bytearray()
     try:
-        data = gzip.GzipFile(fileobj=file).read(most_bytes + 1)
+        # in parts: to read at most so many bytes at once reserves memory for all of them
+        for part in iter(partial(gzip.GzipFile(fileobj=file).read, _PART), b""):
+            unpacked += part
+            if len(unpacked) > most_bytes:
+                raise DataError(too_large(f"'{path}'", most_bytes))
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"a .gz file must be whole, but '{path}' is not ({error}); write it anew") from error
-    if len(data) > most_bytes:
-        raise DataError(too_large(f"'{path}'", most_bytes))
-    return data
+    return bytes(unpacked)
 
 
 def _text(path: Path, data: bytes) -> str:
