@@ -5,9 +5,11 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
 
-_came: list[int] = []
+_SIGNALS: ContextVar[list[int] | None] = ContextVar("_SIGNALS", default=None)
+"""Those that came in the present context of `interrupts_kept`."""
 
 
 @contextmanager
@@ -21,20 +23,23 @@ def interrupts_kept() -> Iterator[None]:
         yield
         return
 
+    came: list[int] = []
+
     def keep(number: int, frame: FrameType | None) -> None:
-        _came.append(number)
+        came.append(number)
         before(number, frame)
 
     tell = sys.unraisablehook
     sys.unraisablehook = lambda lost: None if isinstance(lost.exc_value, KeyboardInterrupt) else tell(lost)
     signal.signal(signal.SIGINT, keep)
+    token = _SIGNALS.set(came)
     try:
         yield
         raise_if_interrupted()
     finally:
         signal.signal(signal.SIGINT, before)
         sys.unraisablehook = tell
-        _came.clear()
+        _SIGNALS.reset(token)
 
 
 def raise_if_interrupted() -> None:
@@ -43,7 +48,7 @@ def raise_if_interrupted() -> None:
     Raises:
         KeyboardInterrupt: Ctrl-C has come in the context of `interrupts_kept`.
     """
-    if _came:
+    if _SIGNALS.get():
         raise KeyboardInterrupt
 
 

@@ -15,12 +15,13 @@ from rich.console import Console
 
 from command_line import Outcome, tuneoff
 from tuneoff.cli import main
+from tuneoff.cli.progress import Progress
 from tuneoff.errors import visible
-from tuneoff.progress import Progress
 from tuneoff.report.document import Document, Figure, Link, Section, Statement, Table
 from tuneoff.report.html import html
 from tuneoff.report.markdown import escaped, inline, markdown
 from tuneoff.spec import expand
+from tuneoff.study import RunFinished, RunStarted
 
 HOSTILE = (
     "[/b]",
@@ -185,6 +186,6 @@ def test_the_progress_of_a_run_shows_texts_as_they_are() -> None:
     out = io.StringIO()
     with redirect_stdout(out), Progress(Console()) as progress:
         run = expand(made.a_study())[1]
-        progress.started(run)
-        progress.finished(made.a_record(run, run_id="a[v2][/b]\x1b[31m"))
+        progress.show(RunStarted(run))
+        progress.show(RunFinished(made.a_record(run, run_id="a[v2][/b]\x1b[31m")))
     assert out.getvalue().startswith(r"a[v2][/b]\x1b[31m  complete  eval_accuracy")

@@ -7,12 +7,13 @@ from typing import Literal
 import fabricated as made
 from rich.console import Console
 
-from tuneoff.progress import Progress
+from tuneoff.cli.progress import Progress
 from tuneoff.report.data import gather
 from tuneoff.report.settings import data_table, methods_table
 from tuneoff.report.tables import search_table
 from tuneoff.results import RunRecord, SearchResult, SplitReport, StudyFolder, Trial, chosen_values
 from tuneoff.spec import Search, StudySpec, expand, searches
+from tuneoff.study import SearchFinished
 
 
 def _searched(folder: Path, study: StudySpec, rates: dict[str, float]) -> None:
@@ -80,7 +81,7 @@ def test_trials_without_a_score_are_counted_by_state(tmp_path: Path) -> None:
     assert row[-2] == "6 (2 failed, 1 out of memory)"
     out = io.StringIO()
     with Progress(Console(file=out)) as progress:
-        progress.searched(result)
+        progress.show(SearchFinished(result))
     assert out.getvalue().rstrip().endswith("on validation  (of 6 trials: 2 failed, 1 out of memory)")
 
 

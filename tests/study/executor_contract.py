@@ -13,26 +13,39 @@ import pytest
 
 import small
 from tuneoff.errors import DataError
-from tuneoff.results import RunRecord, Timings
+from tuneoff.results import CurvePoint, RunRecord, Timings
 from tuneoff.spec import expand
-from tuneoff.study import Executor, Job, do_job
+from tuneoff.study import Context, Event, Executor, Job, PointLogged, RunStarted, do_job
+from tuneoff.study.events import ignore
+from tuneoff.training import Session
 
 _BEAMS = 10**18
 """More than a tensor can have, so that a run with so many fails."""
 
 
-def refuse(job: Job) -> RunRecord:
+def refuse(job: Job, context: Context) -> RunRecord:
     raise DataError(f"cannot use the data of {job.spec.task_name}")
 
 
-def whose(job: object) -> int:
+def whose(job: object, context: Context) -> int:
     """The process that a job is done in."""
     return os.getpid()
 
 
-def note(folder: Path) -> None:
+POINT = CurvePoint(step=1, loss=0.5)
+
+
+def announce(job: Job, context: Context) -> str:
+    """The id of a run, which begins and logs a point."""
+    context.emit(RunStarted(job.spec))
+    context.emit(PointLogged(job.spec, POINT))
+    return job.spec.run_id
+
+
+def note(folder: Path) -> Session:
     """Leaves the name of its process in a folder, once."""
     (folder / str(os.getpid())).touch(exist_ok=False)
+    return Session()
 
 
 def await_no_children() -> None:
@@ -44,7 +57,7 @@ def await_no_children() -> None:
     assert multiprocessing.active_children() == []
 
 
-def stay(job: Job, first: str) -> RunRecord:
+def stay(job: Job, context: Context, first: str) -> RunRecord:
     """Ends the first job, and stays with any other."""
     if job.spec.run_id != first:
         threading.Event().wait()
@@ -105,11 +118,21 @@ class ExecutorContract(ABC):
     ) -> None:
         job = next(job for job in jobs if (job.spec.task_name, job.spec.method_name) == ("films", "lora"))
         (record,) = [record for record in records if record.run_id == job.spec.run_id]
-        alone = do_job(job._replace(folder=tmp_path / "alone"))
+        alone = do_job(job._replace(folder=tmp_path / "alone"), Context(Session(), ignore))
         assert isinstance(record.timings, Timings)
         assert record.model_dump(exclude={"timings"}) == alone.model_dump(exclude={"timings"})
         for name in ("predictions.parquet", "curve.jsonl", "adapter/adapter.safetensors"):
             assert (job.folder / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+
+    def test_what_happens_in_the_work_reaches_the_caller_in_order(self, jobs: list[Job]) -> None:
+        events: list[Event] = []
+        with closing(self.executor()) as executor:
+            assert sorted(executor.map(announce, jobs, events.append)) == sorted(
+                job.spec.run_id for job in jobs
+            )
+        first = {job.spec.run_id: [RunStarted(job.spec), PointLogged(job.spec, POINT)] for job in jobs}
+        for run_id, expected in first.items():
+            assert [one for one in events if one.run.run_id == run_id] == expected  # type: ignore[union-attr]
 
     def test_bad_input_in_the_work_reaches_the_caller(self, jobs: list[Job]) -> None:
         with pytest.raises(DataError, match="cannot use the data of beams"):

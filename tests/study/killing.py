@@ -12,7 +12,9 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from tuneoff.results import RunRecord
 from tuneoff.spec import RunSpec
-from tuneoff.study import Job, Lost, ProcessExecutor, tune
+from tuneoff.study import Context, Job, Lost, OnEvent, ProcessExecutor, Work, tune
+from tuneoff.study.events import ignore
+from tuneoff.training import Session
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -35,7 +37,7 @@ class Attempt(NamedTuple):
         return len(list(self.folder.glob(f"{self.name}.*")))
 
 
-def attempt(job: Attempt) -> str | bytes:
+def attempt(job: Attempt, context: Context) -> str | bytes:
     """The name of a job, where it does not end otherwise."""
     number = job.times
     (job.folder / f"{job.name}.{number}").touch(exist_ok=False)
@@ -62,16 +64,17 @@ def kill_oneself() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def refuse_to_start() -> None:
+def refuse_to_start() -> Session:
     raise ValueError("no room")
 
 
-def killed_at_first(folder: Path, times: int) -> None:
+def killed_at_first(folder: Path, times: int) -> Session:
     """A preparation that ends its worker the first times."""
     number = len(list(folder.iterdir()))
     (folder / f"{number}.{os.getpid()}").touch()
     if number < times:
         kill_oneself()
+    return Session()
 
 
 class Unportable(Exception):
@@ -81,7 +84,7 @@ class Unportable(Exception):
         super().__init__(f"{one} and {other}")
 
 
-def raise_unportable(job: object) -> None:
+def raise_unportable(job: object, context: Context) -> None:
     raise Unportable(job, "more")
 
 
@@ -94,30 +97,30 @@ class Killing:
         self._work, self._workers = work, ProcessExecutor(workers=2)
         self.prepare, self.close = self._workers.prepare, self._workers.close
 
-    def map(self, work: Callable[[J], R], jobs: Sequence[J]) -> Generator[R | Lost[J]]:
-        return self._workers.map(partial(self._work, work), jobs)
+    def map(self, work: Work[J, R], jobs: Sequence[J], on_event: OnEvent = ignore) -> Generator[R | Lost[J]]:
+        return self._workers.map(partial(self._work, work), jobs, on_event)
 
 
-def killed_in_run(fatal: str, work: Callable[[J], R], job: J) -> R:
+def killed_in_run(fatal: str, work: Work[J, R], job: J, context: Context) -> R:
     """Does a job, unless it is a run whose id begins so, which leaves half a line of its curve."""
     if isinstance(job, Job) and job.spec.run_id.startswith(fatal):
         job.folder.mkdir(exist_ok=True)
         (job.folder / "curve.jsonl").write_text('{"step": ', encoding="utf-8")
         kill_oneself()
-    return work(job)
+    return work(job, context)
 
 
-def killed_in_trial(fatal: tuple[str, ...], work: Callable[[J], R], job: J) -> R:
+def killed_in_trial(fatal: tuple[str, ...], work: Work[J, R], job: J, context: Context) -> R:
     """Does a job, unless it is a search that comes to a trial whose folder is named so."""
-    try_run = tune.try_run
+    run_trial = tune.run_trial
 
     def or_die(spec: RunSpec, folder: Path, **options: Any) -> RunRecord:
         if folder.name in fatal:
             kill_oneself()
-        return try_run(spec, folder, **options)
+        return run_trial(spec, folder, **options)
 
-    tune.try_run = or_die
+    tune.run_trial = or_die
     try:
-        return work(job)
+        return work(job, context)
     finally:
-        tune.try_run = try_run
+        tune.run_trial = run_trial

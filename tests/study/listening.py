@@ -1,9 +1,20 @@
 """Listeners for tests of a whole study."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from tuneoff.results import CurvePoint, LeftOut, RunRecord, SearchResult
-from tuneoff.spec import RunSpec, Search
+from tuneoff.results import CurvePoint, RunRecord, SearchResult
+from tuneoff.spec import RunSpec
+from tuneoff.study import (
+    DamagedMoved,
+    Event,
+    PointLogged,
+    RunFinished,
+    RunsPlanned,
+    RunStarted,
+    SearchesPlanned,
+    SearchFinished,
+    TrialFinished,
+)
 
 
 class Told:
@@ -15,27 +26,26 @@ class Told:
         self.total = 0
         self.begun: list[str] = []
         self.searches: list[str] = []
+        self.trials: list[tuple[str, int]] = []
         self.found: list[SearchResult] = []
         self.ended: list[RunRecord] = []
         self.repaired: list[str] = []
 
-    def moved(self, damaged: Sequence[LeftOut]) -> None:
-        self.repaired = [one.name for one in damaged]
-
-    def searching(self, pending: Sequence[Search], total: int) -> None:
-        self.searches = [search.search_id for search in pending]
-
-    def searched(self, result: SearchResult) -> None:
-        self.found.append(result)
-
-    def planned(self, pending: Sequence[RunSpec], total: int) -> None:
-        self.pending, self.total = [run.run_id for run in pending], total
-
-    def started(self, run: RunSpec) -> None:
-        self.begun.append(run.run_id)
-
-    def point(self, run: RunSpec, point: CurvePoint) -> None:
-        self._at_point(run, point)
-
-    def finished(self, record: RunRecord) -> None:
-        self.ended.append(record)
+    def __call__(self, event: Event) -> None:
+        match event:
+            case DamagedMoved(results):
+                self.repaired = [one.name for one in results]
+            case SearchesPlanned(pending):
+                self.searches = [search.search_id for search in pending]
+            case TrialFinished(search, trial):
+                self.trials.append((search.search_id, trial.number))
+            case SearchFinished(result):
+                self.found.append(result)
+            case RunsPlanned(planned, total):
+                self.pending, self.total = [run.run_id for run in planned], total
+            case RunStarted(run):
+                self.begun.append(run.run_id)
+            case PointLogged(run, point):
+                self._at_point(run, point)
+            case RunFinished(record):
+                self.ended.append(record)

@@ -8,6 +8,7 @@ import small
 from tuneoff.errors import StudyError
 from tuneoff.spec import expand
 from tuneoff.study.estimate import estimate
+from tuneoff.training import Session
 
 
 def test_a_run_that_another_library_refuses_is_named(tmp_path: Path) -> None:
@@ -19,4 +20,4 @@ def test_a_run_that_another_library_refuses_is_named(tmp_path: Path) -> None:
     # more tokens than a study may ask for
     longest = run.task.model_copy(update={"max_new_tokens": 2**63 - 1})
     with pytest.raises(StudyError, match="but method 'zero_shot' on task 'texts' is not: "):
-        estimate([run.model_copy(update={"task": longest})])
+        estimate([run.model_copy(update={"task": longest})], Session())

@@ -133,7 +133,7 @@ class TestProcessExecutor(ExecutorContract):
     @posix
     def test_workers_that_never_live_to_a_job_are_one_error(self, tmp_path: Path) -> None:
         executor = self.executor()
-        executor.prepare(kill_oneself)
+        executor.prepare(kill_oneself)  # type: ignore[arg-type]
         with pytest.raises(
             TuneoffError, match=r"in a row did not: the last was killed by SIGKILL; free"
         ) as caught:

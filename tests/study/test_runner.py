@@ -19,8 +19,9 @@ from listening import Told
 from tuneoff.errors import DataError, InputError, StudyError
 from tuneoff.results import CurvePoint, RunRecord, RunState, read_records, read_study
 from tuneoff.spec import RunSpec, expand, load_study
-from tuneoff.study import InlineExecutor, Job, Work, run_study
-from tuneoff.training import load_backbone
+from tuneoff.study import Context, Event, InlineExecutor, Job, OnEvent, RunFinished, Work, run_study
+from tuneoff.study.events import ignore
+from tuneoff.training import Session, load_backbone
 from tuneoff.training.data import run_data
 
 J = TypeVar("J")
@@ -31,7 +32,7 @@ def _run(
     study_file: Path, folder: Path, listener: Told, overrides: Sequence[str] = ()
 ) -> tuple[RunRecord, ...]:
     study = load_study(str(study_file), overrides=overrides)
-    run_study(study, folder, executor=InlineExecutor(), listener=listener)
+    run_study(study, folder, executor=InlineExecutor(), on_event=listener)
     return read_records(folder)
 
 
@@ -64,12 +65,13 @@ class _Recording:
         self.order: list[str] = []
         self.closed = False
 
-    def prepare(self, setup: Callable[[], None]) -> None:
-        pass
+    def prepare(self, setup: Callable[[], Session]) -> None:
+        self._session = setup()
 
-    def map(self, work: Callable[[J], R], jobs: Sequence[J]) -> Generator[R]:
+    def map(self, work: Work[J, R], jobs: Sequence[J], on_event: OnEvent = ignore) -> Generator[R]:
         self.order += [job.spec.run_id for job in jobs if isinstance(job, Job)]
-        yield from map(work, jobs)
+        for job in jobs:
+            yield work(job, Context(self._session, on_event))
 
     def close(self) -> None:
         self.closed = True
@@ -77,7 +79,7 @@ class _Recording:
 
 def test_several_workers_get_the_runs_as_planned_but_untrained_ones_last(tmp_path: Path) -> None:
     study, executor = small.spec(tmp_path, ["ablations={}", "train_sizes=[8]"]), _Recording()
-    run_study(study, tmp_path / "out", executor=executor, listener=Told())
+    run_study(study, tmp_path / "out", executor=executor, on_event=Told())
     assert [run_id.split(".")[1] for run_id in executor.order] == ["lora", "zero_shot"]
     assert executor.closed
     assert [run.method_name for run in expand(study)] == ["zero_shot", "lora"]
@@ -128,7 +130,7 @@ def test_runs_that_kill_their_workers_are_recorded_and_the_others_and_the_report
 ) -> None:
     listener, folder = Told(), tmp_path / "out"
     study = load_study(str(finished.parent / "study.yaml"))
-    run_study(study, folder, executor=Killing(partial(killed_in_run, "films.lora.n")), listener=listener)
+    run_study(study, folder, executor=Killing(partial(killed_in_run, "films.lora.n")), on_event=listener)
     states = Counter(record.state for record in read_records(folder))
     assert states == Counter(complete=3, out_of_memory=2) == Counter(one.state for one in listener.ended)
     outcome = tuneoff("report", folder)
@@ -204,12 +206,12 @@ def test_a_run_that_goes_wrong_ends_in_its_state(
 
 def test_train_sizes_are_nested_and_equal_for_every_method(tmp_path: Path) -> None:
     study = small.spec(tmp_path, ["train_sizes=[3, 8, 20, full]", "seeds=[0, 1]"])
-    tokenizer = load_backbone(study.model).tokenizer
+    tokenizer, session = load_backbone(study.model).tokenizer, Session()
     chosen: dict[tuple[int, object], set[tuple[int, ...]]] = {}
     for run in expand(study):
         if run.method_name == "zero_shot":
             continue
-        rows = tuple(sorted(example.row for example in run_data(run, tokenizer).examples["train"]))
+        rows = tuple(sorted(example.row for example in run_data(run, tokenizer, session).examples["train"]))
         chosen.setdefault((run.seed, run.train_size), set()).add(rows)
     assert all(len(rows) == 1 for rows in chosen.values())
     sets = {cell: set(rows.pop()) for cell, rows in chosen.items()}
@@ -249,10 +251,12 @@ class _Closable:
     closed = False
     ended = False
 
-    def prepare(self, setup: Callable[[], None]) -> None:
+    def prepare(self, setup: Callable[[], Session]) -> None:
         pass
 
-    def map(self, work: Work, jobs: Sequence[Job]) -> Generator[RunRecord]:
+    def map(
+        self, work: Work[Job, RunRecord], jobs: Sequence[Job], on_event: OnEvent = ignore
+    ) -> Generator[RunRecord]:
         try:
             for job in jobs:
                 yield RunRecord(run_id=job.spec.run_id, spec=job.spec, state="complete")
@@ -263,8 +267,8 @@ class _Closable:
         self.ended = True
 
 
-class _Unwilling(Told):
-    def finished(self, record: RunRecord) -> None:
+def _refuse(event: Event) -> None:
+    if isinstance(event, RunFinished):
         raise InputError("enough")
 
 
@@ -276,7 +280,7 @@ def test_work_is_ended_when_a_record_cannot_be_kept(tmp_path: Path) -> None:
     executor = _Closable()
     # `caught` keeps the executor's generator alive: it must have been closed, not collected
     with pytest.raises(InputError, match="enough") as caught:
-        run_study(study, tmp_path / "out", executor=executor, listener=_Unwilling())
+        run_study(study, tmp_path / "out", executor=executor, on_event=_refuse)
     assert (executor.closed, executor.ended, str(caught.value)) == (True, True, "enough")
 
 

@@ -24,10 +24,12 @@ from tuneoff.results import (
     read_searches,
 )
 from tuneoff.spec import LoraSpec, RunSpec, expand, load_study, searches
-from tuneoff.study import InlineExecutor, Lost, run_study, tune
+from tuneoff.study import Context, InlineExecutor, Lost, run_study, tune
+from tuneoff.study.events import ignore
 from tuneoff.study.tune import SearchJob, end_trial, even_points, search_job, stretches
-from tuneoff.training import try_run
+from tuneoff.training import Session, run_trial
 
+CONTEXT = Context(Session(), ignore)
 SEARCH = (
     "search={trials: 4, max_steps: 2, seeds: [7], space: {learning_rate: [1e-4, 1e-1, log]}}",
     "train_sizes=[8]",
@@ -39,7 +41,7 @@ SEARCH = (
 def _searched(folder: Path, overrides: Sequence[str] = SEARCH, *, out: Path | None = None) -> Told:
     listener = Told()
     study = load_study(str(small.study(folder)), overrides=overrides)
-    run_study(study, out or folder / "out", executor=InlineExecutor(), listener=listener)
+    run_study(study, out or folder / "out", executor=InlineExecutor(), on_event=listener)
     return listener
 
 
@@ -93,10 +95,10 @@ def test_an_interrupted_search_ends_as_if_it_had_not_been(
         if len(done) == 2:
             raise KeyboardInterrupt
         done.append(folder.name)
-        return try_run(spec, folder, **options)  # type: ignore[arg-type]
+        return run_trial(spec, folder, **options)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(tune, "try_run", interrupted)
+        patch.setattr(tune, "run_trial", interrupted)
         with pytest.raises(KeyboardInterrupt):
             _searched(searched, out=tmp_path)
     listener = _searched(searched, out=tmp_path)
@@ -122,7 +124,9 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Makes every trial of a search end with its score of `SCORES`; the trials that were done so far."""
     done: list[str] = []
 
-    def result(spec: RunSpec, folder: Path, *, on_point: Callable[[CurvePoint], None]) -> RunRecord:
+    def result(
+        spec: RunSpec, folder: Path, *, session: Session, on_point: Callable[[CurvePoint], None]
+    ) -> RunRecord:
         done.append(folder.name)
         scores = {"eval_accuracy": SCORES[int(folder.name.partition(".")[0])], "eval_loss": 1 / 3}
         try:
@@ -131,7 +135,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             return RunRecord(run_id=spec.run_id, spec=spec, state="cancelled")
         return RunRecord(run_id=spec.run_id, spec=spec, state="complete", validation=scores)
 
-    monkeypatch.setattr(tune, "try_run", result)
+    monkeypatch.setattr(tune, "run_trial", result)
     return done
 
 
@@ -144,7 +148,7 @@ def job(tmp_path: Path) -> SearchJob:
 
 
 def test_a_hopeless_trial_is_ended_early_where_the_study_says_so(job: SearchJob, scripted: list[str]) -> None:
-    states = [trial.state for trial in search_job(job).trials]
+    states = [trial.state for trial in search_job(job, CONTEXT).trials]
     assert states == ["complete", "complete", "complete", "pruned", "complete", "complete", "complete"]
 
 
@@ -169,14 +173,14 @@ def _damaged(content: bytes) -> Iterator[tuple[bytes, int]]:
 def test_a_search_whose_file_was_cut_or_damaged_ends_as_if_it_had_not_been(
     job: SearchJob, scripted: list[str]
 ) -> None:
-    undisturbed, path = search_job(job), job.folder.trials
+    undisturbed, path = search_job(job, CONTEXT), job.folder.trials
     content = path.read_bytes()
     assert content.count(b"\n") == 7
     believed = set()
     for damaged, left in _damaged(content):
         path.write_bytes(damaged)
         scripted.clear()
-        assert search_job(job) == undisturbed
+        assert search_job(job, CONTEXT) == undisturbed
         assert scripted == [f"{number}.s7" for number in range(left, 7)], damaged[-80:]
         assert path.read_bytes() == content or left == 7
         believed.add(left)
@@ -186,50 +190,50 @@ def test_a_search_whose_file_was_cut_or_damaged_ends_as_if_it_had_not_been(
 def test_a_search_that_was_killed_as_it_wrote_leaves_nothing_to_wait_for(
     job: SearchJob, scripted: list[str]
 ) -> None:
-    undisturbed = search_job(job)
+    undisturbed = search_job(job, CONTEXT)
     content = job.folder.trials.read_bytes()
     (job.folder.path / ".trials.jsonl.new").write_bytes(content[:-100])
     # what was left by an earlier version
     (job.folder.path / "journal.log").write_bytes(b'{"op_code": 0, "wor')
     (job.folder.path / "journal.log.lock").symlink_to("journal.log")
-    assert search_job(job) == undisturbed
+    assert search_job(job, CONTEXT) == undisturbed
 
 
 def test_trials_of_other_data_or_another_length_are_done_again(job: SearchJob, scripted: list[str]) -> None:
-    search_job(job)
+    search_job(job, CONTEXT)
     for other in (job._replace(origin={"train": "0b"}), job._replace(steps=3)):
         scripted.clear()
-        assert search_job(other).steps == other.steps
+        assert search_job(other, CONTEXT).steps == other.steps
         assert len(scripted) == 7
 
 
 def test_a_file_of_trials_that_cannot_be_read_is_named(job: SearchJob, scripted: list[str]) -> None:
     job.folder.trials.mkdir(parents=True)
     with pytest.raises(StoreError, match=r"trials\.jsonl"):
-        search_job(job)
+        search_job(job, CONTEXT)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full device")
 def test_a_full_disk_is_named_and_the_search_goes_on_later(job: SearchJob, scripted: list[str]) -> None:
-    undisturbed = search_job(job)
+    undisturbed = search_job(job, CONTEXT)
     lines = job.folder.trials.read_bytes().splitlines(keepends=True)
     job.folder.trials.write_bytes(b"".join(lines[:3]))
     (job.folder.path / ".trials.jsonl.new").symlink_to("/dev/full")
     with pytest.raises(StoreError, match=r"trials.jsonl' must be writable, but: No space left"):
-        search_job(job)
+        search_job(job, CONTEXT)
     assert job.folder.trials.read_bytes() == b"".join(lines[:3])
     scripted.clear()
-    assert search_job(job) == undisturbed
+    assert search_job(job, CONTEXT) == undisturbed
     assert scripted == [f"{number}.s7" for number in range(3, 7)]
 
 
 def test_a_trial_that_ended_its_worker_counts_without_a_score(job: SearchJob, scripted: list[str]) -> None:
-    undisturbed = search_job(job)
+    undisturbed = search_job(job, CONTEXT)
     lines = job.folder.trials.read_text().splitlines(keepends=True)
     job.folder.trials.write_text("".join(lines[:2]))
     assert end_trial(job, "out_of_memory")
     scripted.clear()
-    result = search_job(job)
+    result = search_job(job, CONTEXT)
     assert scripted == [f"{number}.s7" for number in range(3, 7)]
     lost = undisturbed.trials[2].model_copy(
         update={"state": "out_of_memory", "score": None, "eval_loss": None}
@@ -247,7 +251,7 @@ def test_a_search_goes_on_without_the_trials_that_kill_their_worker(tmp_path: Pa
         study,
         tmp_path / "out",
         executor=Killing(partial(killed_in_trial, ("1.s7", "3.s7"))),
-        listener=listener,
+        on_event=listener,
     )
     (result,) = listener.found
     undisturbed = next(one for one in read_searches(searched / "out") if one.search_id == result.search_id)
@@ -271,7 +275,7 @@ def test_a_search_whose_workers_end_outside_of_trials_is_an_error(tmp_path: Path
         def prepare(self, setup: object) -> None:
             pass
 
-        def map(self, work: object, jobs: Sequence[Any]) -> Iterator[Any]:
+        def map(self, work: object, jobs: Sequence[Any], on_event: object) -> Iterator[Any]:
             self.asked += 1
             yield from (Lost(job, -9) for job in jobs)
 
@@ -281,7 +285,7 @@ def test_a_search_whose_workers_end_outside_of_trials_is_an_error(tmp_path: Path
     executor = Losing()
     study = small.spec(tmp_path, [*SEARCH, "methods={full: {kind: full}}"])
     with pytest.raises(TuneoffError, match=r"search films.full.n8-\w+ cannot end: its worker process was"):
-        run_study(study, tmp_path / "out", executor=executor, listener=Told())
+        run_study(study, tmp_path / "out", executor=executor, on_event=Told())
     assert executor.asked == 4 + 1
 
 
@@ -291,7 +295,7 @@ def test_a_stopped_trial_ends_as_cancelled(tmp_path: Path) -> None:
 
     (search, _) = searches(small.spec(tmp_path, SEARCH))
     (tmp_path / "trial").mkdir()
-    assert try_run(search.run, tmp_path / "trial", on_point=stop).state == "cancelled"
+    assert run_trial(search.run, tmp_path / "trial", on_point=stop).state == "cancelled"
 
 
 def test_the_failure_of_a_trial_is_the_first_line_of_its_error(tmp_path: Path) -> None:
@@ -300,7 +304,7 @@ def test_the_failure_of_a_trial_is_the_first_line_of_its_error(tmp_path: Path) -
 
     (search, _) = searches(small.spec(tmp_path, SEARCH))
     (tmp_path / "trial").mkdir()
-    record = try_run(search.run, tmp_path / "trial", on_point=fail)
+    record = run_trial(search.run, tmp_path / "trial", on_point=fail)
     assert record.failure is not None
     assert record.failure.message == "x" * 500 + "... (600 characters)"
     assert "frame #0" in (tmp_path / "trial/error.log").read_text(encoding="utf-8")
@@ -309,7 +313,8 @@ def test_the_failure_of_a_trial_is_the_first_line_of_its_error(tmp_path: Path) -
 def test_equal_operations_give_cheap_methods_more_steps(tmp_path: Path) -> None:
     study = small.spec(tmp_path, [*SEARCH, "search.budget=flops"])
     found = {
-        search.run.method_name: stretches(searches(study))[search.search_id] for search in searches(study)
+        search.run.method_name: stretches(searches(study), Session())[search.search_id]
+        for search in searches(study)
     }
     assert found["full"] == 1
     assert 1.2 < found["prompt"] < 3
@@ -348,7 +353,7 @@ def test_what_a_search_tries_lies_in_its_range(
     job: SearchJob, scripted: list[str], ends: tuple[float, float, Literal["log", "linear"]]
 ) -> None:
     search = job.search.model_copy(update={"space": {"learning_rate": ends}})
-    trials = search_job(job._replace(search=search)).trials
+    trials = search_job(job._replace(search=search), CONTEXT).trials
     assert len(trials) == 7
     assert all(ends[0] <= trial.values["learning_rate"] <= ends[1] for trial in trials)
 

@@ -1,20 +1,40 @@
-"""The doing of a whole study: plan, executors, store and resume."""
+"""The doing of a whole study: plan, executors, search and resume."""
 
-from tuneoff.results.store import RunStore
 from tuneoff.study.estimate import Cost, Estimate, estimate
-from tuneoff.study.executor import Executor, InlineExecutor, Job, Lost, ProcessExecutor, Work
-from tuneoff.study.runner import Listener, check, do_job, run_study
+from tuneoff.study.events import (
+    DamagedMoved,
+    Event,
+    OnEvent,
+    PointLogged,
+    RunFinished,
+    RunsPlanned,
+    RunStarted,
+    SearchesPlanned,
+    SearchFinished,
+    TrialFinished,
+)
+from tuneoff.study.executor import Context, Executor, InlineExecutor, Job, Lost, ProcessExecutor, Work
+from tuneoff.study.runner import check, do_job, run_study
 
 __all__ = [
+    "Context",
     "Cost",
+    "DamagedMoved",
     "Estimate",
+    "Event",
     "Executor",
     "InlineExecutor",
     "Job",
-    "Listener",
     "Lost",
+    "OnEvent",
+    "PointLogged",
     "ProcessExecutor",
-    "RunStore",
+    "RunFinished",
+    "RunStarted",
+    "RunsPlanned",
+    "SearchFinished",
+    "SearchesPlanned",
+    "TrialFinished",
     "Work",
     "check",
     "do_job",

@@ -12,11 +12,10 @@ from tuneoff.tasks import (
     tokenizer_versions,
     train_subset,
 )
-from tuneoff.training import stream_seed
-from tuneoff.training.data import task_data
+from tuneoff.training import Session, stream_seed
 
 
-def add_baselines(study: StudySpec, store: RunStore) -> None:
+def add_baselines(study: StudySpec, store: RunStore, session: Session) -> None:
     """Computes and keeps the baselines that the folder lacks, on the training rows of the first seed.
 
     Raises:
@@ -28,7 +27,7 @@ def add_baselines(study: StudySpec, store: RunStore) -> None:
         if one.scoring == tokenizer_versions()
     }
     for task_name, size in product(study.tasks, study.train_sizes):
-        for result in _missing(study, task_name, size, known):
+        for result in _missing(study, task_name, size, known, session):
             store.write_baseline(result.record, result.predictions)
 
 
@@ -37,9 +36,10 @@ def _missing(
     task_name: str,
     size: TrainSize,
     known: Collection[tuple[str, str, TrainSize]],
+    session: Session,
 ) -> Iterator[BaselineResult]:
     task, seed = study.tasks[task_name], study.seeds[0]
-    data = task_data(task)
+    data = session.task_data(task)
     train = train_subset(data.train, size, seed=stream_seed(seed, "subsample"))
     for name in baseline_names(task, data.test):
         if (task_name, name, size) not in known:

@@ -10,7 +10,7 @@ from tuneoff.errors import DivergedError, StudyError, shown
 from tuneoff.methods import footprint
 from tuneoff.results import Footprint
 from tuneoff.spec import NoneSpec, RunSpec
-from tuneoff.training import Encoded, Prepared, generator, prepare, total_steps, train_count, windows
+from tuneoff.training import Encoded, Prepared, Session, generator, prepare, total_steps, windows
 from tuneoff.training.loop import Optimise, Window
 from tuneoff.training.run import is_out_of_memory
 
@@ -57,7 +57,7 @@ class Estimate(NamedTuple):
     test_rows: int
 
 
-def estimate(runs: Sequence[RunSpec]) -> list[Estimate]:
+def estimate(runs: Sequence[RunSpec], session: Session) -> list[Estimate]:
     """An estimate for each run; each method is timed once on each task, on its real data.
 
     Times are those of a run alone with all threads. Early stopping is not foreseen.
@@ -72,22 +72,22 @@ def estimate(runs: Sequence[RunSpec]) -> list[Estimate]:
         key = (run.task_name, run.method_name)
         if key not in costs:
             try:
-                costs[key], tested[run.task_name] = _measure(run)
+                costs[key], tested[run.task_name] = _measure(run, session)
             except (ArithmeticError, MemoryError, RuntimeError, TypeError, ValueError) as error:
                 reason = "it does not fit into memory" if is_out_of_memory(error) else shown(str(error))
                 raise StudyError(
                     f"a run must be possible, but method '{run.method_name}' on task '{run.task_name}' is "
                     f"not: {reason}; lower its size, the batch sizes, the beams or the lengths in tokens"
                 ) from error
-        cost, trained = costs[key], 0 if isinstance(run.method, NoneSpec) else train_count(run)
+        cost, trained = costs[key], 0 if isinstance(run.method, NoneSpec) else session.train_count(run)
         seconds, trial = cost.seconds(run, trained), cost.trial_seconds(run, trained)
         estimates.append(Estimate(run, cost.footprint, seconds, trial, tested[run.task_name]))
     return estimates
 
 
-def _measure(run: RunSpec) -> tuple[Cost, int]:
+def _measure(run: RunSpec, session: Session) -> tuple[Cost, int]:
     """The cost of a method on a task, and the test rows."""
-    setup, prepared = _timed(lambda: prepare(run))
+    setup, prepared = _timed(lambda: prepare(run, session))
     encoded = prepared.data.encoded
     counts = footprint(prepared.adapted, prepared.train_batch(1))
     step = _step_seconds(prepared) if prepared.adapted.parts else 0.0

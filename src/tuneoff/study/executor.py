@@ -1,4 +1,7 @@
-"""Where runs are done: in this process, or in several on this machine."""
+"""Where runs are done: in this process, or in several on this machine.
+
+`work` is a function of a job and of its `Context`: what the process that does the job has at hand.
+"""
 
 import multiprocessing
 import os
@@ -10,7 +13,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
-from functools import partial
+from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -20,14 +23,17 @@ import torch
 
 from tuneoff.errors import TuneoffError
 from tuneoff.interrupts import interrupts_held, raise_if_interrupted
-from tuneoff.results import RunRecord
+from tuneoff.kernels import keep_freed_memory
 from tuneoff.spec import RunSpec
+from tuneoff.study.events import Event, OnEvent, ignore
+from tuneoff.training import Session
 
 if sys.platform == "linux":
     _CONTEXT = multiprocessing.get_context("forkserver")
 else:  # libraries that torch stands on do not survive a fork
     _CONTEXT = multiprocessing.get_context("spawn")
-_RUNNER = "tuneoff.study.runner"
+_PRELOADED = ["tuneoff.study.runner"]
+"""Imported once, in the process that workers are forked from."""
 _KILLED = -9
 """Exit code of a process that the system killed; Linux does so when memory runs out."""
 _STARTS = 3
@@ -45,7 +51,16 @@ class Job(NamedTuple):
     folder: Path
 
 
-Work = Callable[[Job], RunRecord]
+@dataclass(frozen=True)
+class Context:
+    """What a process has at hand for every job."""
+
+    session: Session
+    emit: OnEvent
+    """To be called with what happens; it reaches the process that runs the study."""
+
+
+Work = Callable[[J, Context], R]
 
 
 class Lost(NamedTuple, Generic[J]):
@@ -76,20 +91,21 @@ class Executor(Protocol):
     """Does jobs and gives what comes of each as they end, in any order. `close` it at the end."""
 
     in_process: bool
-    """Whether work is done in the caller's own process, so that it may call back."""
+    """Jobs are done one after another in the caller's own process."""
 
-    def prepare(self, setup: Callable[[], None]) -> None:
-        """What other processes than the caller's own are to do before their first job."""
+    def prepare(self, setup: Callable[[], Session]) -> None:
+        """Register what makes the session of each process that does jobs, once before its first."""
 
-    def map(self, work: Callable[[J], R], jobs: Sequence[J]) -> Generator[R | Lost[J]]:
+    def map(self, work: Work[J, R], jobs: Sequence[J], on_event: OnEvent = ignore) -> Generator[R | Lost[J]]:
         """Yield what `work` makes of each job; its exception ends the iteration, closing ends the work.
 
-        A job that cannot be done, because the process that does it ends, gives a `Lost`.
+        What jobs emit goes to `on_event`, in this process. A job that cannot be done, because the process
+        that does it ends, gives a `Lost`.
         """
         ...
 
     def close(self) -> None:
-        """Ends whatever waits for further jobs."""
+        """End whatever waits for further jobs."""
 
 
 @final
@@ -98,15 +114,22 @@ class InlineExecutor:
 
     in_process = True
 
-    def prepare(self, setup: Callable[[], None]) -> None:
-        """Has no other process."""
+    def __init__(self) -> None:
+        self._setup: Callable[[], Session] = Session
 
-    def map(self, work: Callable[[J], R], jobs: Sequence[J]) -> Generator[R]:
-        """What `work` makes of each job, in order."""
-        yield from map(work, jobs)
+    def prepare(self, setup: Callable[[], Session]) -> None:
+        """Register what makes the session of the next jobs."""
+        self._setup = setup
+
+    def map(self, work: Work[J, R], jobs: Sequence[J], on_event: OnEvent = ignore) -> Generator[R]:
+        """Yield what `work` makes of each job, in order."""
+        keep_freed_memory()
+        context = Context(self._setup(), on_event)
+        for job in jobs:
+            yield work(job, context)
 
     def close(self) -> None:
-        """Has nothing to end."""
+        """Do nothing: no process waits."""
 
 
 @final
@@ -122,15 +145,15 @@ class ProcessExecutor:
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self.threads = max(1, torch.get_num_threads() // workers)
-        self._setup: Callable[[], None] | None = None
+        self._setup: Callable[[], Session] = Session
         self._pool: list[_Worker] = []
         _start_server()
 
-    def prepare(self, setup: Callable[[], None]) -> None:
-        """What each worker is to do before its first job; `setup` must be one that can be pickled."""
+    def prepare(self, setup: Callable[[], Session]) -> None:
+        """Register what makes the session of each worker; it must be possible to pickle it."""
         self._setup = setup
 
-    def map(self, work: Callable[[J], R], jobs: Sequence[J]) -> Generator[R | Lost[J]]:
+    def map(self, work: Work[J, R], jobs: Sequence[J], on_event: OnEvent = ignore) -> Generator[R | Lost[J]]:
         """Yield what `work` makes of each job, as they end; `work` must be importable by the workers.
 
         A job whose worker ends is done once more, alone and after all others: memory that is too small for
@@ -141,7 +164,7 @@ class ProcessExecutor:
         """
         again: list[J] = []
         try:
-            for result in self._once(work, jobs, self.workers):
+            for result in self._once(work, jobs, self.workers, on_event):
                 if isinstance(result, Lost):
                     again.append(result.job)
                 else:
@@ -149,7 +172,7 @@ class ProcessExecutor:
             if again:
                 self.close()
             for job in again:
-                yield from self._once(work, [job], 1)
+                yield from self._once(work, [job], 1, on_event)
         except BaseException:
             self.close()
             raise
@@ -163,7 +186,9 @@ class ProcessExecutor:
         for worker in pool:
             worker.end()
 
-    def _once(self, work: Callable[[J], R], jobs: Sequence[J], workers: int) -> Generator[R | Lost[J]]:
+    def _once(
+        self, work: Work[J, R], jobs: Sequence[J], workers: int, on_event: OnEvent
+    ) -> Generator[R | Lost[J]]:
         """Yield what comes of each job, tried once by one of so many workers."""
         waiting, unready = deque(jobs), 0
         self._pool = [worker for worker in self._pool if worker.process.is_alive()]
@@ -178,7 +203,7 @@ class ProcessExecutor:
             for heard in wait([one.connection for one in busy.values()], timeout=1):
                 worker = busy[heard]
                 try:
-                    reply = worker.reply()
+                    reply = worker.receive()
                 except EOFError:
                     self._pool.remove(worker)
                     exit_code = worker.end()
@@ -195,13 +220,16 @@ class ProcessExecutor:
                             "(what is complete is kept)"
                         ) from None
                     continue
-                if worker.ready:
-                    worker.busy = False
-                    yield reply
-                else:
-                    worker.ready, unready = True, 0
+                match reply:
+                    case _Ready():
+                        worker.ready, unready = True, 0
+                    case _Emitted(event):
+                        on_event(event)
+                    case _Done(value):
+                        worker.busy = False
+                        yield value
 
-    def _hand_out(self, work: Callable[[J], R], waiting: deque[J], workers: int) -> None:
+    def _hand_out(self, work: Work[J, R], waiting: deque[J], workers: int) -> None:
         """Give jobs to idle workers, and to new ones while there are fewer than so many."""
         idle = [worker for worker in self._pool if not worker.busy]
         while waiting and (idle or len(self._pool) < workers):
@@ -214,7 +242,7 @@ class ProcessExecutor:
 class _Worker:
     """A process that does one job after another, and the connection to it."""
 
-    def __init__(self, threads: int, setup: Callable[[], None] | None) -> None:
+    def __init__(self, threads: int, setup: Callable[[], Session]) -> None:
         self.connection, its_end = _CONTEXT.Pipe()
         self.process = _CONTEXT.Process(target=_serve, args=(its_end, threads, setup), daemon=True)
         self.ready = False
@@ -224,28 +252,28 @@ class _Worker:
         with its_end, suppress(OSError, EOFError):  # a process that did not start is found as one that ended
             self.process.start()
 
-    def hand_out(self, work: Callable[[J], R], job: J) -> None:
+    def hand_out(self, work: Work[J, R], job: J) -> None:
         """Give a job to the worker, which must be idle."""
         self.busy, self.job = True, job
         with suppress(OSError):  # it has ended, and its reply says so
             self.connection.send((work, job))
 
-    def reply(self) -> Any:
-        """Return what the job gave; the first reply is None, and says that the worker is ready.
+    def receive(self) -> "_Ready | _Emitted | _Done":
+        """Return the worker's next message.
 
         Raises:
-            EOFError: the process has ended, perhaps in the midst of its reply.
+            EOFError: the process has ended, perhaps in the midst of a message.
             Exception: what the job raised.
         """
         try:
-            value, error = self.connection.recv()
+            message = self.connection.recv()
         except OSError as ended:
             raise EOFError from ended
-        if error is None:
-            return value
+        if not isinstance(message, _Raised):
+            return message
         if self.ready:
-            raise error
-        raise TuneoffError(f"a worker process cannot start: {error}") from error
+            raise message.error
+        raise TuneoffError(f"a worker process cannot start: {message.error}") from message.error
 
     def end(self) -> int | None:
         """Wait for the process to end, and return its exit code; None if it was never started."""
@@ -257,6 +285,28 @@ class _Worker:
             self.process.kill()
             self.process.join()
         return self.process.exitcode
+
+
+class _Ready(NamedTuple):
+    """A worker can begin."""
+
+
+class _Emitted(NamedTuple):
+    """Something happens in a job."""
+
+    event: Event
+
+
+class _Done(NamedTuple):
+    """A job is done."""
+
+    value: Any
+
+
+class _Raised(NamedTuple):
+    """A job, or the start of a worker, has failed."""
+
+    error: Exception
 
 
 def _ending(exit_code: int | None) -> str:
@@ -274,36 +324,50 @@ def _start_server() -> None:
         # it unblocks signals behind itself, so it must not be started with the server, nor with a worker
         resource_tracker.ensure_running()
     if sys.platform == "linux":
-        _CONTEXT.set_forkserver_preload([_RUNNER])
+        _CONTEXT.set_forkserver_preload(_PRELOADED)
         with interrupts_held():
             forkserver.ensure_running()
 
 
-def _serve(driver: Connection, threads: int, setup: Callable[[], None] | None) -> None:
-    """Send a reply once this worker is ready, then one for each job until the connection is closed."""
+def _serve(driver: Connection, threads: int, setup: Callable[[], Session]) -> None:
+    """Say that this worker is ready, then what comes of each job, until the connection is closed."""
     # for systems without signal masks
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
+    keep_freed_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+    def emit(event: Event) -> None:
+        driver.send(_Emitted(event))
+
     with suppress(EOFError, OSError):
-        driver.send_bytes(_reply(setup or (lambda: None)))
+        try:
+            context = Context(setup(), emit)
+        except Exception as error:
+            driver.send_bytes(_raised(error))
+            return
+        driver.send(_Ready())
         while True:
             work, job = driver.recv()
-            driver.send_bytes(_reply(partial(work, job)))
+            driver.send_bytes(_outcome(work, job, context))
 
 
-def _reply(work: Callable[[], object]) -> bytes:
-    """Return a pickled pair: what the work gives, and what it raises."""
+def _outcome(work: Callable[[Any, Context], object], job: object, context: Context) -> bytes:
+    """Return what the work makes of a job, or what it raises, pickled."""
     try:
-        return pickle.dumps((work(), None))
+        return pickle.dumps(_Done(work(job, context)))
     except Exception as error:
-        error.add_note(traceback.format_exc())
-        try:
-            reply = pickle.dumps((None, error))
-            pickle.loads(reply)
-        except Exception:  # not every exception can be taken apart and put together again
-            return pickle.dumps((None, RuntimeError(f"{type(error).__name__}: {error}")))
-        return reply
+        return _raised(error)
+
+
+def _raised(error: Exception) -> bytes:
+    error.add_note("".join(traceback.format_exception(error)))
+    try:
+        message = pickle.dumps(_Raised(error))
+        pickle.loads(message)
+    except Exception:  # not every exception can be taken apart and put together again
+        return pickle.dumps(_Raised(RuntimeError(f"{type(error).__name__}: {error}")))
+    return message
 
 
 def _end_with_parent() -> None:

@@ -1,140 +1,92 @@
-"""A study from its plan to its last record."""
+"""A study from its plan to its last record.
+
+`run_study` reads top-down: `check`, `_search_settings`, `_do_runs`, and in each run `do_job`.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
 from tuneoff.errors import StudyError, TuneoffError
 from tuneoff.methods import attach
-from tuneoff.results import CurvePoint, LeftOut, RunFailure, RunRecord, RunState, SearchResult, chosen_values
-from tuneoff.results.identity import Inputs, places_of
-from tuneoff.results.store import RunStore, fresh_folder
-from tuneoff.spec import Method, NoneSpec, RunSpec, Search, StudySpec, expand, searches
+from tuneoff.results import (
+    Inputs,
+    RunFailure,
+    RunRecord,
+    RunState,
+    RunStore,
+    SearchResult,
+    chosen_values,
+)
+from tuneoff.results.identity import places_of
+from tuneoff.results.store import fresh_folder
+from tuneoff.spec import Method, NoneSpec, RunSpec, StudySpec, expand, searches
 from tuneoff.spec.run import with_values
 from tuneoff.study.baselines import add_baselines
-from tuneoff.study.executor import Executor, Job, Lost
+from tuneoff.study.events import (
+    DamagedMoved,
+    OnEvent,
+    PointLogged,
+    RunFinished,
+    RunsPlanned,
+    RunStarted,
+    SearchesPlanned,
+    SearchFinished,
+    ignore,
+)
+from tuneoff.study.executor import Context, Executor, Job, Lost
 from tuneoff.study.tune import SearchJob, end_trial, search_job, trial_steps
-from tuneoff.training import load_backbone, train_run
-from tuneoff.training.data import know, known_for, run_data
+from tuneoff.training import Session, load_backbone, train_run
+from tuneoff.training.data import run_data
 from tuneoff.training.run import is_out_of_memory
 
 _INTERRUPTED = "interrupted; the same command does the run again"
 
 
-class Listener(Protocol):
-    """Is told how a study goes on."""
-
-    def moved(self, damaged: Sequence[LeftOut]) -> None:
-        """Damaged results were moved aside, to be made again."""
-
-    def searching(self, pending: Sequence[Search], total: int) -> None:
-        """The searches to do, out of so many."""
-
-    def searched(self, result: SearchResult) -> None:
-        """A search has ended."""
-
-    def planned(self, pending: Sequence[RunSpec], total: int) -> None:
-        """The runs to do, out of so many."""
-
-    def started(self, run: RunSpec) -> None:
-        """A run begins (told by the inline executor only)."""
-
-    def point(self, run: RunSpec, point: CurvePoint) -> None:
-        """A run has logged or evaluated a step (told by the inline executor only)."""
-
-    def finished(self, record: RunRecord) -> None:
-        """A run has ended."""
-
-
-def run_study(study: StudySpec, folder: Path, *, executor: Executor, listener: Listener) -> None:
-    """Does all runs of a study that have not been done, and keeps each record as it comes.
+def run_study(
+    study: StudySpec,
+    folder: Path,
+    *,
+    executor: Executor,
+    session: Session | None = None,
+    on_event: OnEvent = ignore,
+) -> None:
+    """Do all runs of a study that have not been done, and keep each record as it comes.
 
     Raises:
         InputError: something given cannot be used; found before the first run wherever possible.
         KeyboardInterrupt: interrupted; the runs under way are marked cancelled and done again next time.
     """
-    runs = expand(study)
-    inputs = check(study, runs)
-    trials = [one.run.model_copy(update={"seed": seed}) for one in searches(study) for seed in one.seeds]
-    executor.prepare(partial(know, known_for([*runs, *trials])))
+    session = session or Session()
+    session.forget_changed_files()
+    inputs = check(study, session)
+    executor.prepare(_session_of_processes(study, session, executor))
     with RunStore(folder, study, inputs) as store, closing(executor):
-        listener.moved(store.moved)
-        add_baselines(study, store)
-        runs = expand(study, chosen_values(study, _searched(study, store, executor, listener, inputs)))
+        on_event(DamagedMoved(store.moved))
+        add_baselines(study, store, session)
+        results = _search_settings(study, store, executor, session, inputs, on_event)
+        runs = expand(study, chosen_values(study, results))
         pending = store.pending(runs)
-        listener.planned(pending, len(runs))
-        jobs = [Job(run, store.run_folder(run.run_id).path) for run in _in_order(pending, executor)]
-        work = partial(do_job, listener=listener) if executor.in_process else do_job
-        try:
-            with closing(executor.map(work, jobs)) as results:
-                for result in results:
-                    listener.finished(_kept(store, result))
-        except KeyboardInterrupt:
-            failure = RunFailure(kind="KeyboardInterrupt", message=_INTERRUPTED)
-            for run in store.begun(pending):
-                _end(store, run, "cancelled", failure)
-            raise
+        on_event(RunsPlanned(pending, len(runs)))
+        _do_runs(pending, store, executor, on_event)
 
 
-def _searched(
-    study: StudySpec,
-    store: RunStore,
-    executor: Executor,
-    listener: Listener,
-    inputs: Inputs,
-) -> tuple[SearchResult, ...]:
-    """The results of the study's searches, done as far as they are missing."""
-    wanted, found = searches(study), store.contents().searches
-    pending = [search for search in wanted if not any(result.answers(search) for result in found)]
-    if pending:
-        listener.searching(pending, len(wanted))
-        steps = trial_steps(wanted)
-        jobs = [
-            SearchJob(
-                one,
-                store.search_folder(one.search_id),
-                steps=steps[one.search_id],
-                origin=inputs.of_task(one.run.task_name),
-            )
-            for one in pending
-        ]
-        while jobs:
-            jobs = _search(jobs, store, executor, listener)
-    return store.contents().searches
-
-
-def _search(
-    jobs: Sequence[SearchJob], store: RunStore, executor: Executor, listener: Listener
-) -> list[SearchJob]:
-    """Do searches, and return those that are to go on without a trial that ended its worker."""
-    again = []
-    with closing(executor.map(search_job, jobs)) as results:
-        for result in results:
-            if isinstance(result, SearchResult):
-                listener.searched(store.write_search(result))
-            elif end_trial(result.job, result.state):
-                again.append(result.job)
-            else:
-                raise TuneoffError(f"the search {result.job.search.search_id} cannot end: {result.message}")
-    return again
-
-
-def check(study: StudySpec, runs: Sequence[RunSpec]) -> Inputs:
-    """Return what the runs are made from, once the model, every method and every task has been tried.
+def check(study: StudySpec, session: Session) -> Inputs:
+    """Return what a study's runs are made from, once the model, every method and every task has been tried.
 
     Raises:
         InputError: one of them cannot be used.
     """
+    runs = expand(study)
     by_data = {(run.task_name, run.train_size, isinstance(run.method, NoneSpec)): run for run in runs}
     backbone = load_backbone(study.model)
     identity = backbone.identity(study.model)
     digests = {}
     for run in by_data.values():
-        digests[run.task_name] = run_data(run, backbone.tokenizer).report.digests
+        digests[run.task_name] = run_data(run, backbone.tokenizer, session).report.digests
     tried = dict.fromkeys((run.method for run in runs), "") | dict(_searched_ends(study))
     for method, place in tried.items():
         generator = torch.Generator().manual_seed(0)
@@ -160,13 +112,85 @@ def _searched_ends(study: StudySpec) -> Iterator[tuple[Method, str]]:
         yield with_values(search.run.method, highest), place
 
 
-def do_job(job: Job, listener: Listener | None = None) -> RunRecord:
-    """The record of a job, done from nothing in its folder."""
+def _session_of_processes(study: StudySpec, session: Session, executor: Executor) -> "partial[Session]":
+    """Return what makes the session of a process that does runs: this one's, or the part that they need."""
+    if executor.in_process:
+        return partial(_as_given, session)
+    trials = [one.run.model_copy(update={"seed": seed}) for one in searches(study) for seed in one.seeds]
+    return partial(_as_given, session.for_runs([*expand(study), *trials]))
+
+
+def _as_given(session: Session) -> Session:
+    return session
+
+
+def _search_settings(
+    study: StudySpec,
+    store: RunStore,
+    executor: Executor,
+    session: Session,
+    inputs: Inputs,
+    on_event: OnEvent,
+) -> tuple[SearchResult, ...]:
+    """Return the results of the study's searches, done as far as they are missing."""
+    planned, found = searches(study), store.contents().searches
+    pending = tuple(search for search in planned if not any(result.answers(search) for result in found))
+    if pending:
+        on_event(SearchesPlanned(pending, len(planned)))
+        steps = trial_steps(planned, session)
+        jobs = [
+            SearchJob(
+                one,
+                store.search_folder(one.search_id),
+                steps=steps[one.search_id],
+                origin=inputs.of_task(one.run.task_name),
+            )
+            for one in pending
+        ]
+        while jobs:
+            jobs = _search(jobs, store, executor, on_event)
+    return store.contents().searches
+
+
+def _search(
+    jobs: Sequence[SearchJob], store: RunStore, executor: Executor, on_event: OnEvent
+) -> list[SearchJob]:
+    """Do searches, and return those that are to go on without a trial that ended its worker."""
+    again = []
+    with closing(executor.map(search_job, jobs, on_event)) as results:
+        for result in results:
+            if isinstance(result, SearchResult):
+                on_event(SearchFinished(store.write_search(result)))
+            elif end_trial(result.job, result.state):
+                again.append(result.job)
+            else:
+                raise TuneoffError(f"the search {result.job.search.search_id} cannot end: {result.message}")
+    return again
+
+
+def _do_runs(pending: Sequence[RunSpec], store: RunStore, executor: Executor, on_event: OnEvent) -> None:
+    jobs = [Job(run, store.run_folder(run.run_id).path) for run in _in_order(pending, executor)]
+    try:
+        with closing(executor.map(do_job, jobs, on_event)) as results:
+            for result in results:
+                on_event(RunFinished(_kept(store, result)))
+    except KeyboardInterrupt:
+        failure = RunFailure(kind="KeyboardInterrupt", message=_INTERRUPTED)
+        for run in store.begun(pending):
+            _end(store, run, "cancelled", failure)
+        raise
+
+
+def do_job(job: Job, context: Context) -> RunRecord:
+    """Return the record of a run, done from nothing in its folder."""
     fresh_folder(job.folder)
-    if listener is None:
-        return train_run(job.spec, job.folder)
-    listener.started(job.spec)
-    return train_run(job.spec, job.folder, on_point=partial(listener.point, job.spec))
+    context.emit(RunStarted(job.spec))
+    return train_run(
+        job.spec,
+        job.folder,
+        session=context.session,
+        on_point=lambda point: context.emit(PointLogged(job.spec, point)),
+    )
 
 
 def _in_order(runs: Sequence[RunSpec], executor: Executor) -> list[RunSpec]:

@@ -28,7 +28,9 @@ from tuneoff.results.layout import SearchFolder
 from tuneoff.results.store import fresh_folder, write_atomically
 from tuneoff.spec import Range, RunSpec, Search, Spec
 from tuneoff.spec.search import Values
-from tuneoff.training import prepare, stream_seed, total_steps, train_count, try_run
+from tuneoff.study.events import TrialFinished
+from tuneoff.study.executor import Context
+from tuneoff.training import Session, prepare, run_trial, stream_seed, total_steps
 
 _REFINED_SHARE = 3
 """One trial in so many is put where the earlier ones promise most; the others cover the space evenly."""
@@ -56,7 +58,7 @@ class _Ended(Spec):
     """SHA-256 of what the search stands on, the lines before and this one."""
 
 
-def search_job(job: SearchJob) -> SearchResult:
+def search_job(job: SearchJob, context: Context) -> SearchResult:
     """Do a search and return its result; trials that its folder holds already are not done again.
 
     Raises:
@@ -65,7 +67,8 @@ def search_job(job: SearchJob) -> SearchResult:
     search, ended = job.search, _ended(job)
     while len(ended) < search.trials:
         with _quiet():
-            _keep(job, ended, *_tried(job, ended))
+            _keep(job, ended, *_tried(job, ended, context.session))
+        context.emit(TrialFinished(search, ended[-1].trial))
     return SearchResult(
         search_id=search.search_id,
         task_name=search.run.task_name,
@@ -94,22 +97,22 @@ def end_trial(job: SearchJob, state: Literal["out_of_memory", "failed"]) -> bool
     return True
 
 
-def trial_steps(searches: Sequence[Search]) -> dict[str, int]:
+def trial_steps(searches: Sequence[Search], session: Session) -> dict[str, int]:
     """Return the optimizer steps of each search's trials, by id.
 
     Raises:
         InputError: the model or the data cannot be used.
     """
-    longer = stretches(searches)
+    longer = stretches(searches, session)
     return {
         one.search_id: max(
-            1, round(total_steps(one.run.training, train_count(one.run)) * longer[one.search_id])
+            1, round(total_steps(one.run.training, session.train_count(one.run)) * longer[one.search_id])
         )
         for one in searches
     }
 
 
-def stretches(searches: Sequence[Search]) -> dict[str, float]:
+def stretches(searches: Sequence[Search], session: Session) -> dict[str, float]:
     """By how much the trials of each search are longer than the study says, by id.
 
     1 under `budget: steps`. Under `budget: flops`, what a trial's steps cost the dearest method of a task
@@ -118,7 +121,7 @@ def stretches(searches: Sequence[Search]) -> dict[str, float]:
     Raises:
         InputError: the model or the data cannot be used.
     """
-    costs = {one.search_id: _step_flops(one.run) for one in searches if one.budget == "flops"}
+    costs = {one.search_id: _step_flops(one.run, session) for one in searches if one.budget == "flops"}
     dearest = defaultdict[tuple[str, object], int](int)
     for one in searches:
         cell = (one.run.task_name, one.run.train_size)
@@ -129,8 +132,8 @@ def stretches(searches: Sequence[Search]) -> dict[str, float]:
     }
 
 
-def _step_flops(run: RunSpec) -> int:
-    prepared = prepare(run)
+def _step_flops(run: RunSpec, session: Session) -> int:
+    prepared = prepare(run, session)
     with FlopCounterMode(display=False) as counter:
         prepared.adapted.model(
             **prepared.train_batch(run.training.per_device_train_batch_size)
@@ -246,7 +249,7 @@ def _frozen(one: _Ended, space: dict[str, BaseDistribution]) -> FrozenTrial:
     )
 
 
-def _tried(job: SearchJob, ended: Sequence[_Ended]) -> tuple[Trial, dict[int, float]]:
+def _tried(job: SearchJob, ended: Sequence[_Ended], session: Session) -> tuple[Trial, dict[int, float]]:
     """Do the next trial: return means over the search's seeds or the first failure, and what was reported."""
     number, search = len(ended), job.search
     trial, metric = _next(search, ended), search.run.task.main_metric
@@ -265,7 +268,7 @@ def _tried(job: SearchJob, ended: Sequence[_Ended]) -> tuple[Trial, dict[int, fl
     for seed in search.seeds:
         spec = search.trial(values, seed=seed, steps=job.steps)
         folder = fresh_folder(job.folder.trial(number, seed).path)
-        record = try_run(spec, folder, on_point=watch)
+        record = run_trial(spec, folder, session=session, on_point=watch)
         if record.state != "complete":
             state = "pruned" if record.state == "cancelled" else record.state
             return Trial(number=number, values=values, state=state), reported

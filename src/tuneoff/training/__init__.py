@@ -2,11 +2,11 @@
 
 from tuneoff.training.backbone import Backbone, load_backbone
 from tuneoff.training.batches import Encoded, collate, encode
-from tuneoff.training.data import train_count
 from tuneoff.training.decode import Answer, Decoder
 from tuneoff.training.loop import FitResult, fit, total_steps, windows
-from tuneoff.training.run import Prepared, prepare, train_run, try_run
+from tuneoff.training.run import Prepared, prepare, run_trial, train_run
 from tuneoff.training.seeding import generator, stream_seed, stream_seeds
+from tuneoff.training.session import Session
 
 __all__ = [
     "Answer",
@@ -15,17 +15,17 @@ __all__ = [
     "Encoded",
     "FitResult",
     "Prepared",
+    "Session",
     "collate",
     "encode",
     "fit",
     "generator",
     "load_backbone",
     "prepare",
+    "run_trial",
     "stream_seed",
     "stream_seeds",
     "total_steps",
-    "train_count",
     "train_run",
-    "try_run",
     "windows",
 ]

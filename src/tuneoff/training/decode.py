@@ -21,10 +21,10 @@ from tuneoff.methods import AdaptedModel
 from tuneoff.spec import ClassificationSpec, Task
 from tuneoff.tasks import match_label
 from tuneoff.training.batches import IGNORED, Encoded, by_length, collate, of_close_lengths
+from tuneoff.training.encoder_outputs import encode_batches
 from tuneoff.training.generation import greedy
 from tuneoff.training.likelihood import empty_cache, label_losses, token_losses
 from tuneoff.training.precision import Dtype, autocast
-from tuneoff.training.states import encodings
 
 
 class Answer(NamedTuple):
@@ -66,7 +66,7 @@ class Decoder(NamedTuple):
     def _batch(self, batch: Sequence[Encoded]) -> list[Answer]:
         pad_token_id, device = self.tokenizer.pad_token_id, self.adapted.model.device
         if batch[0].states is None:
-            found = encodings(
+            found = encode_batches(
                 batch, self.adapted, batch_size=self.batch_size, pad_token_id=pad_token_id, dtype=self.dtype
             )
             batch = [replace(row, states=states) for row, states in zip(batch, found, strict=True)]

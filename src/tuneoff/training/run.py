@@ -1,18 +1,22 @@
-"""One run: from its spec to its record. Exceptions become states here and nowhere else."""
+"""One run: from its spec to its record. Exceptions become states here and nowhere else.
+
+`train_run` reads top-down: `_with_failure_record`, `_train_and_test`, `prepare`, `_fit`.
+"""
 
 import platform
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from accelerate import PartialState
 
 from tuneoff.errors import DivergedError, InputError, StoppedError, first_line, writing
-from tuneoff.kernels import keep_freed_memory
 from tuneoff.methods import AdaptedModel, attach, footprint, save
 from tuneoff.results import CurvePoint, Environment, RunFailure, RunRecord, RunState, Timings
 from tuneoff.results.curve import append_point
@@ -26,13 +30,12 @@ from tuneoff.training.batches import Encoded, collate
 from tuneoff.training.data import RunData, run_data
 from tuneoff.training.decode import Answer, Decoder
 from tuneoff.training.dropout import drops, set_dropout
-from tuneoff.training.loop import FitResult, fit, total_steps
+from tuneoff.training.loop import FitResult, OnPoint, fit, total_steps
 from tuneoff.training.precision import Dtype, resolve_dtype
 from tuneoff.training.scores import predictions_of, scores_of
-from tuneoff.training.seeding import generator, make_deterministic, seed_dropout, stream_seeds
-from tuneoff.training.states import with_states
+from tuneoff.training.seeding import deterministic, generator, seed_dropout, stream_seeds
+from tuneoff.training.session import Session
 
-OnPoint = Callable[[CurvePoint], None]
 _PACKAGES = (
     "tuneoff",
     "torch",
@@ -47,37 +50,45 @@ _PACKAGES = (
 )
 
 
-def train_run(spec: RunSpec, folder: Path, *, on_point: OnPoint = lambda point: None) -> RunRecord:
-    """The record of a run, done from start to end; curve, predictions and adapter are in its folder.
-
-    Whatever goes wrong inside a run becomes its record's state, except for bad input.
-
-    Raises:
-        InputError: the model, the data or the folder cannot be used.
-    """
-    return _recorded(_tested, spec, folder, on_point)
-
-
-def try_run(spec: RunSpec, folder: Path, *, on_point: OnPoint = lambda point: None) -> RunRecord:
-    """The record of a trial: trained and scored on validation, the test split left alone.
-
-    Raises:
-        InputError: the model, the data or the folder cannot be used.
-    """
-    return _recorded(_trained, spec, folder, on_point)
-
-
-def _recorded(
-    work: Callable[[RunSpec, Path, OnPoint], RunRecord], spec: RunSpec, folder: Path, on_point: OnPoint
+def train_run(
+    spec: RunSpec, folder: Path, *, session: Session | None = None, on_point: OnPoint = lambda point: None
 ) -> RunRecord:
+    """Train and test a run; return its record, and leave curve, predictions and adapter in its folder.
+
+    Whatever goes wrong inside a run becomes its record's state, except for bad input. `session` has what
+    other runs read and computed; `on_point` gets each point of the curve.
+
+    Raises:
+        InputError: the model, the data or the folder cannot be used.
+    """
+    work = partial(_train_and_test, session=session or Session(), on_point=on_point)
+    return _with_failure_record(work, spec, RunFolder(folder))
+
+
+def run_trial(
+    spec: RunSpec, folder: Path, *, session: Session | None = None, on_point: OnPoint = lambda point: None
+) -> RunRecord:
+    """Train a run and score it on validation, leaving the test split alone; return its record.
+
+    Raises:
+        InputError: the model, the data or the folder cannot be used.
+    """
+    work = partial(_train_only, session=session or Session(), on_point=on_point)
+    return _with_failure_record(work, spec, RunFolder(folder))
+
+
+def _with_failure_record(
+    work: Callable[[RunSpec, RunFolder], RunRecord], spec: RunSpec, folder: RunFolder
+) -> RunRecord:
+    """Return the record of a run; of one that raises, a record that says why."""
     try:
-        return work(spec, folder, on_point)
+        with deterministic():
+            return work(spec, folder)
     except InputError:
         raise
     except Exception as error:
-        log = RunFolder(folder).error_log
-        with writing(log):
-            log.write_text(traceback.format_exc(), encoding="utf-8")
+        with writing(folder.error_log):
+            folder.error_log.write_text(traceback.format_exc(), encoding="utf-8")
         failure = RunFailure(kind=type(error).__name__, message=first_line(error, longest=500))
         return RunRecord(run_id=spec.run_id, spec=spec, state=_state_of(error), failure=failure)
 
@@ -91,13 +102,50 @@ def _state_of(error: Exception) -> RunState:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error means that memory was exhausted, on whatever device."""
+    """Return whether an error means that memory was exhausted, on whatever device."""
     # on a CPU, torch reports it as a plain RuntimeError
     plain = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     return plain or isinstance(error, MemoryError | torch.OutOfMemoryError)
 
 
-class Prepared(NamedTuple):
+def _train_and_test(spec: RunSpec, folder: RunFolder, *, session: Session, on_point: OnPoint) -> RunRecord:
+    started = time.perf_counter()
+    run = prepare(spec, session)
+    counts = footprint(run.adapted, run.train_batch(1))
+    setup = time.perf_counter() - started
+    result = _fit(run, folder, on_point)
+    run.adapted.fold()
+    if spec.training.save_strategy == "best" and run.adapted.parts:
+        save(run.adapted, folder.adapter)
+    evaluating = time.perf_counter()
+    answers = run.answers("test")
+    runtime = time.perf_counter() - evaluating
+    write_predictions(folder.predictions, run.predictions("test", answers))
+    timings = Timings(
+        setup=setup,
+        train=result.seconds,
+        total=time.perf_counter() - started,
+        eval_runtime=runtime,
+        eval_samples_per_second=len(answers) / runtime,
+        eval_steps_per_second=-(-len(answers) // spec.training.per_device_eval_batch_size) / runtime,
+    )
+    return _complete_record(
+        run,
+        result,
+        scores=run.scores("test", answers),
+        footprint=counts,
+        timings=timings,
+        files=seals(folder.path),
+    )
+
+
+def _train_only(spec: RunSpec, folder: RunFolder, *, session: Session, on_point: OnPoint) -> RunRecord:
+    run = prepare(spec, session)
+    return _complete_record(run, _fit(run, folder, on_point))
+
+
+@dataclass(frozen=True)
+class Prepared:
     """A run that is ready for its first step."""
 
     spec: RunSpec
@@ -105,6 +153,7 @@ class Prepared(NamedTuple):
     data: RunData
     adapted: AdaptedModel
     dtype: Dtype
+    session: Session
 
     @property
     def decoder(self) -> Decoder:
@@ -113,19 +162,22 @@ class Prepared(NamedTuple):
         return Decoder(self.adapted, self.backbone.tokenizer, self.spec.task, size, self.dtype)
 
     def answers(self, split: SplitName) -> list[Answer]:
-        """The model's answers to a split."""
+        """Return the model's answers to a split."""
         return self.decoder.answers(self.rows(split))
 
     def scores(self, split: SplitName, answers: list[Answer]) -> dict[str, float]:
-        """Scores of answers to a split."""
+        """Return the scores of answers to a split."""
         return scores_of(self.spec.task, self.data.examples[split], self.data.encoded[split], answers)
 
     def predictions(self, split: SplitName, answers: list[Answer]) -> list[Prediction]:
-        """What was predicted for each example of a split."""
+        """Return what was predicted for each example of a split."""
         return predictions_of(self.spec.task, self.data.examples[split], self.data.encoded[split], answers)
 
     def train_rows(self) -> Sequence[Encoded]:
-        """The training rows; with their encodings, where each is used and none differs by the epoch."""
+        """Return the training rows.
+
+        They have their encoder outputs where each row is used, and none differs from epoch to epoch.
+        """
         rows, training = self.data.encoded["train"], self.spec.training
         used = total_steps(training, len(rows)) * training.per_device_train_batch_size
         if drops(self.adapted.model.encoder) or used * training.gradient_accumulation_steps < len(rows):
@@ -133,8 +185,8 @@ class Prepared(NamedTuple):
         return self.rows("train")
 
     def rows(self, split: SplitName) -> Sequence[Encoded]:
-        """The rows of a split, with their encodings where no training changes them."""
-        return with_states(
+        """Return the rows of a split, with their encoder outputs where no training changes them."""
+        return self.session.encoder_outputs.added_to(
             self.data.encoded[split],
             self.adapted,
             batch_size=self.spec.training.per_device_eval_batch_size,
@@ -143,7 +195,7 @@ class Prepared(NamedTuple):
         )
 
     def train_batch(self, size: int) -> dict[str, torch.Tensor]:
-        """The longest training rows, so many of them; test rows where nothing is trained."""
+        """Return the longest training rows, so many of them; test rows where nothing is trained."""
         rows = self.data.encoded["train"] or self.data.encoded["test"]
         rows = sorted(rows, key=lambda row: -len(row.input_ids))[:size]
         return collate(
@@ -154,88 +206,32 @@ class Prepared(NamedTuple):
         )
 
 
-def prepare(spec: RunSpec) -> Prepared:
-    """The model with its method, and the data, of a run.
+def prepare(spec: RunSpec, session: Session) -> Prepared:
+    """Return a run with its data, and its model with the method on it.
 
     Raises:
         InputError: the model or the data cannot be used.
     """
-    make_deterministic()
-    keep_freed_memory()
     device = PartialState().device
     backbone = load_backbone(spec.model)
     set_dropout(backbone.model, spec.training.dropout)
-    data = run_data(spec, backbone.tokenizer)
+    data = run_data(spec, backbone.tokenizer, session)
     backbone.model.to(device)
     adapted = attach(
         backbone.model, spec.method, generator=generator(spec.seed, "init"), tokenizer=backbone.tokenizer
     )
-    return Prepared(spec, backbone, data, adapted, resolve_dtype(spec.training.dtype, device))
+    return Prepared(spec, backbone, data, adapted, resolve_dtype(spec.training.dtype, device), session)
 
 
-def _trained(spec: RunSpec, folder: Path, on_point: OnPoint) -> RunRecord:
-    run = prepare(spec)
-    return _record(run, _fit(run, folder, on_point))
-
-
-def _tested(spec: RunSpec, folder: Path, on_point: OnPoint) -> RunRecord:
-    started = time.perf_counter()
-    run = prepare(spec)
-    counts = footprint(run.adapted, run.train_batch(1))
-    setup = time.perf_counter() - started
-    result = _fit(run, folder, on_point)
-    run.adapted.fold()
-    if spec.training.save_strategy == "best" and run.adapted.parts:
-        save(run.adapted, RunFolder(folder).adapter)
-    evaluating = time.perf_counter()
-    answers = run.answers("test")
-    runtime = time.perf_counter() - evaluating
-    write_predictions(RunFolder(folder).predictions, run.predictions("test", answers))
-    timings = Timings(
-        setup=setup,
-        train=result.seconds,
-        total=time.perf_counter() - started,
-        eval_runtime=runtime,
-        eval_samples_per_second=len(answers) / runtime,
-        eval_steps_per_second=-(-len(answers) // spec.training.per_device_eval_batch_size) / runtime,
-    )
-    return _record(
-        run,
-        result,
-        scores=run.scores("test", answers),
-        footprint=counts,
-        timings=timings,
-        files=seals(folder),
-    )
-
-
-def _record(run: Prepared, result: FitResult, **tested: Any) -> RunRecord:
-    return RunRecord(
-        run_id=run.spec.run_id,
-        spec=run.spec,
-        state="complete",
-        validation=result.validation,
-        best_step=result.best_step,
-        steps=result.steps,
-        tokens=result.tokens,
-        data=run.data.report,
-        seeds=stream_seeds(run.spec.seed),
-        environment=environment(run),
-        model=run.backbone.identity(run.spec.model),
-        scoring=scoring(run.spec.task),
-        **tested,
-    )
-
-
-def _fit(run: Prepared, folder: Path, on_point: OnPoint) -> FitResult:
-    """The training of a run; for an untouched model, its validation scores."""
+def _fit(run: Prepared, folder: RunFolder, on_point: OnPoint) -> FitResult:
+    """Train a run; of a model that is not trained, return the validation scores."""
     rows = run.rows("validation")
 
     def evaluate() -> dict[str, float]:
         return run.scores("validation", run.decoder.answers(rows))
 
     def report(point: CurvePoint) -> None:
-        append_point(RunFolder(folder), point)
+        append_point(folder, point)
         on_point(point)
 
     spec = run.spec
@@ -257,8 +253,25 @@ def _fit(run: Prepared, folder: Path, on_point: OnPoint) -> FitResult:
     )
 
 
-def environment(run: Prepared) -> Environment:
-    """Where and with what a run is done."""
+def _complete_record(run: Prepared, result: FitResult, **tested: Any) -> RunRecord:
+    return RunRecord(
+        run_id=run.spec.run_id,
+        spec=run.spec,
+        state="complete",
+        validation=result.validation,
+        best_step=result.best_step,
+        steps=result.steps,
+        tokens=result.tokens,
+        data=run.data.report,
+        seeds=stream_seeds(run.spec.seed),
+        environment=_environment(run),
+        model=run.backbone.identity(run.spec.model),
+        scoring=scoring(run.spec.task),
+        **tested,
+    )
+
+
+def _environment(run: Prepared) -> Environment:
     return Environment(
         platform=platform.platform(),
         python=platform.python_version(),

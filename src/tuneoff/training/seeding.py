@@ -2,7 +2,9 @@
 
 import hashlib
 import os
-from typing import Literal, get_args
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, get_args
 
 import torch
 
@@ -31,10 +33,20 @@ def seed_dropout(seed: int) -> None:
     torch.manual_seed(stream_seed(seed, "dropout"))
 
 
-def make_deterministic() -> None:
-    """Chooses kernels that give equal results for equal inputs, where torch has them."""
-    # cuBLAS reads this when it is first used
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """A context in which torch takes kernels that give equal results for equal inputs, where it has them."""
+    # cuBLAS reads this when it is first used, so that it cannot be taken back
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    filling: Any = torch.utils.deterministic
+    before = torch.are_deterministic_algorithms_enabled()
+    before_warning = torch.is_deterministic_algorithms_warn_only_enabled()
+    before_filling = filling.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True, warn_only=True)
     # filling fresh memory would cost time, and nothing here reads memory before writing it
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    filling.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=before_warning)
+        filling.fill_uninitialized_memory = before_filling

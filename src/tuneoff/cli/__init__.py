@@ -143,13 +143,13 @@ def run(
         folder = out or Path("results") / spec.name
 
         with _lasting_imports():
-            from tuneoff.progress import Progress
+            from tuneoff.cli.progress import Progress
             from tuneoff.study import InlineExecutor, ProcessExecutor, run_study
 
         inline = executor is ExecutorName.inline
         chosen = InlineExecutor() if inline else ProcessExecutor(workers or _WORKERS)
         with Progress(console) as progress:
-            run_study(spec, folder, executor=chosen, listener=progress)
+            run_study(spec, folder, executor=chosen, on_event=progress.show)
 
     with _lasting_imports():
         from tuneoff.report import write_report
@@ -169,11 +169,13 @@ def plan(study: StudyName, overrides: Overrides = None) -> None:
     with _lasting_imports():
         from tuneoff.report import power_statements
         from tuneoff.study import check, estimate
+        from tuneoff.training import Session
 
     with console.status("timing each method on each task"):
-        check(spec, runs)
-        estimates = estimate(runs)
-        trials = estimate([search.run for search in found])
+        session = Session()
+        check(spec, session)
+        estimates = estimate(runs, session)
+        trials = estimate([search.run for search in found], session)
     table = Table(box=None, pad_edge=False)
     table.add_column("run", no_wrap=True)
     for name in ("trainable", "%", "receiving\ngradient", "stored", "deployed", "time"):

@@ -17,18 +17,11 @@ from tuneoff.spec import (
     TrainingSpec,
     expand,
 )
-from tuneoff.training import Encoded, fit, states, train_run
+from tuneoff.training import Encoded, fit, train_run
 from tuneoff.training.dropout import drops, set_dropout
-from tuneoff.training.states import is_frozen, with_states
+from tuneoff.training.encoder_outputs import EncoderOutputs, is_frozen
 
 DECODER_PREFIX = PrefixSpec(kind="prefix", length=3, sites=("decoder",))
-
-
-@pytest.fixture(autouse=True)
-def nothing_kept():
-    states._kept.clear()
-    yield
-    states._kept.clear()
 
 
 def adapt(method, model=None):
@@ -46,8 +39,9 @@ def rows(count=12, seed=0):
     ]
 
 
-def encoded(adapted, given=None):
-    return with_states(given or rows(), adapted, batch_size=4, pad_token_id=0, dtype="float32")
+def encoded(adapted, given=None, cache=None):
+    cache = EncoderOutputs() if cache is None else cache
+    return cache.added_to(given or rows(), adapted, batch_size=4, pad_token_id=0, dtype="float32")
 
 
 def counted(model):
@@ -90,34 +84,34 @@ def test_rows_are_encoded_once_for_all_who_ask():
         adapt(DECODER_PREFIX, copy.deepcopy(model)),
         adapt(NoneSpec(kind="none"), copy.deepcopy(model)),
     )
-    before = encoded(first)
+    cache = EncoderOutputs()
+    before = encoded(first, cache=cache)
     calls = counted(second.model)
-    after = encoded(second)
+    after = encoded(second, cache=cache)
     assert all(torch.equal(a.states, b.states) for a, b in zip(before, after, strict=True))
     # one call asks whether it is frozen
     assert len(calls) == 1
 
 
 def test_other_weights_are_other_states():
-    adapted = adapt(NoneSpec(kind="none"))
-    before = encoded(adapted)
+    adapted, cache = adapt(NoneSpec(kind="none")), EncoderOutputs()
+    before = encoded(adapted, cache=cache)
     with torch.no_grad():
         adapted.model.encoder.block[1].layer[0].SelfAttention.q.weight.mul_(2)
-    after = encoded(adapted)
+    after = encoded(adapted, cache=cache)
     assert not any(torch.equal(a.states, b.states) for a, b in zip(before, after, strict=True))
 
 
-def test_what_takes_too_much_is_not_kept_and_the_oldest_goes_first(monkeypatch):
+def test_what_takes_too_much_is_not_kept_and_the_oldest_goes_first():
     adapted = adapt(NoneSpec(kind="none"))
     size = sum(len(row.input_ids) for row in rows()) * adapted.model.config.d_model * 4
-    monkeypatch.setattr(states, "LIMIT", size - 1)
-    assert all(row.states is None for row in encoded(adapted))
-    monkeypatch.setattr(states, "LIMIT", int(1.5 * size))
-    encoded(adapted)
-    encoded(adapted, rows(seed=1))
-    assert len(states._kept) == 1
+    assert all(row.states is None for row in encoded(adapted, cache=EncoderOutputs(size - 1)))
+    cache = EncoderOutputs(int(1.5 * size))
+    encoded(adapted, cache=cache)
+    encoded(adapted, rows(seed=1), cache)
+    assert len(cache) == 1
     calls = counted(adapted.model)
-    encoded(adapted, rows(seed=1))
+    encoded(adapted, rows(seed=1), cache)
     assert len(calls) == 1
 
 

@@ -1,0 +1,85 @@
+"""What happens while a study goes on, for whoever shows it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tuneoff.results import CurvePoint, LeftOut, RunRecord, SearchResult, Trial
+from tuneoff.spec import RunSpec, Search
+
+
+@dataclass(frozen=True)
+class DamagedMoved:
+    """Damaged results were moved aside; they are made again."""
+
+    results: tuple[LeftOut, ...]
+
+
+@dataclass(frozen=True)
+class SearchesPlanned:
+    """The searches that are to be done, of so many in all."""
+
+    pending: tuple[Search, ...]
+    total: int
+
+
+@dataclass(frozen=True)
+class TrialFinished:
+    """A trial of a search has ended."""
+
+    search: Search
+    trial: Trial
+
+
+@dataclass(frozen=True)
+class SearchFinished:
+    """A search has ended."""
+
+    result: SearchResult
+
+
+@dataclass(frozen=True)
+class RunsPlanned:
+    """The runs that are to be done, of so many in all."""
+
+    pending: tuple[RunSpec, ...]
+    total: int
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """A run begins."""
+
+    run: RunSpec
+
+
+@dataclass(frozen=True)
+class PointLogged:
+    """A run has logged or evaluated a step."""
+
+    run: RunSpec
+    point: CurvePoint
+
+
+@dataclass(frozen=True)
+class RunFinished:
+    """A run has ended, and its record is in the folder."""
+
+    record: RunRecord
+
+
+Event = (
+    DamagedMoved
+    | SearchesPlanned
+    | TrialFinished
+    | SearchFinished
+    | RunsPlanned
+    | RunStarted
+    | PointLogged
+    | RunFinished
+)
+OnEvent = Callable[[Event], None]
+"""Called in the process that runs the study, in the order of what happens."""
+
+
+def ignore(event: Event) -> None:
+    """Do nothing with an event."""

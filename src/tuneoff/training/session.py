@@ -1,0 +1,126 @@
+"""What a process reads and computes once, for all runs that it does in one session."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
+
+from tuneoff.spec import FilesSource, NoneSpec, RunSpec, Task
+from tuneoff.tasks import Example, TaskData, load_task, train_subset
+from tuneoff.training.batches import Encoded, encode
+from tuneoff.training.encoder_outputs import EncoderOutputs
+from tuneoff.training.seeding import stream_seed
+from tuneoff.training.tokenizer import tokenizer_key
+
+FileState = tuple[str, int, int, int]
+"""Path, bytes, time of the last change in nanoseconds, and inode."""
+DrawKey = tuple[str, str, int]
+"""Task as JSON, train size (`none` for an untrained method), and seed."""
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    data: TaskData
+    files: tuple[FileState, ...]
+    """What the files of its source were before they were read."""
+
+
+class Session:
+    """A cache of rows, tokens and encoder outputs. Sessions share nothing.
+
+    Data stay as they were read until `forget_changed_files`, so that all runs of a study see the same rows.
+    """
+
+    def __init__(self) -> None:
+        self.encoder_outputs = EncoderOutputs()
+        self._tasks: dict[str, _Loaded] = {}
+        self._drawn: dict[DrawKey, TaskData] = {}
+        self._tokens: dict[tuple[str, int, int], dict[Example, Encoded]] = {}
+        """By a tokenizer as JSON, and the limits of source and target."""
+
+    def task_data(self, task: Task) -> TaskData:
+        """Return the rows of a task, which are read once.
+
+        Raises:
+            DataError: the source cannot be used.
+        """
+        key = task.model_dump_json()
+        if key not in self._tasks:
+            files = _file_states(task)
+            self._tasks[key] = _Loaded(load_task(task), files)
+        return self._tasks[key].data
+
+    def run_rows(self, run: RunSpec) -> TaskData:
+        """Return the rows of a run: those of its task, with the training examples of the run alone.
+
+        Raises:
+            DataError: the source cannot be used, or has too few rows.
+        """
+        key = _draw_key(run)
+        if key not in self._drawn:
+            data = self.task_data(run.task)
+            seed = stream_seed(run.seed, "subsample")
+            trained = not isinstance(run.method, NoneSpec)
+            train = train_subset(data.train, run.train_size, seed=seed) if trained else ()
+            self._drawn[key] = replace(data, train=train)
+        return self._drawn[key]
+
+    def train_count(self, run: RunSpec) -> int:
+        """Return how many rows a run trains on.
+
+        Raises:
+            DataError: the source cannot be used.
+        """
+        return len(self.run_rows(run).train) if run.train_size == "full" else run.train_size
+
+    def encoded(
+        self, examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, task: Task
+    ) -> list[Encoded]:
+        """Return examples as token ids; each is tokenized once."""
+        longest = (task.max_source_length, task.max_target_length)
+        known = self._tokens.setdefault((tokenizer_key(tokenizer), *longest), {})
+        new = [example for example in examples if example not in known]
+        limits = {"max_source_length": task.max_source_length, "max_target_length": task.max_target_length}
+        known.update(zip(new, encode(new, tokenizer, **limits), strict=True))
+        return [known[example] for example in examples]
+
+    def for_runs(self, runs: Iterable[RunSpec]) -> "Session":
+        """Return a session for another process, with the rows and tokens of some runs and no others.
+
+        Raises:
+            DataError: a source cannot be used, or has too few rows.
+        """
+        part = Session()
+        part._drawn = {_draw_key(run): self.run_rows(run) for run in runs}
+        part._tokens = self._tokens
+        return part
+
+    def forget_changed_files(self) -> None:
+        """Forget the rows of tasks whose files are no longer what they were when they were read."""
+        changed = {
+            key
+            for key, loaded in self._tasks.items()
+            if loaded.files != tuple(_file_state(path) for path, *_ in loaded.files)
+        }
+        self._tasks = {key: loaded for key, loaded in self._tasks.items() if key not in changed}
+        self._drawn = {key: data for key, data in self._drawn.items() if key[0] not in changed}
+
+
+def _draw_key(run: RunSpec) -> DrawKey:
+    size = "none" if isinstance(run.method, NoneSpec) else str(run.train_size)
+    return run.task.model_dump_json(), size, run.seed
+
+
+def _file_states(task: Task) -> tuple[FileState, ...]:
+    source = task.source
+    paths = sorted(set(source.files.values())) if isinstance(source, FilesSource) else []
+    return tuple(_file_state(path) for path in paths)
+
+
+def _file_state(path: str) -> FileState:
+    try:
+        status = Path(path).stat()
+    except OSError:  # reading it says what is wrong
+        return path, -1, -1, -1
+    return path, status.st_size, status.st_mtime_ns, status.st_ino
