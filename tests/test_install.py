@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -85,15 +85,27 @@ def test_the_modules_of_the_extra_are_those_of_its_packages() -> None:
 
 
 def test_the_locked_versions_are_within_the_ranges() -> None:
-    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
-    pairs = (line.split("==") for line in lines if not line.startswith("#"))
-    locked = {canonicalize_name(name): version for name, version in pairs}
-    project = PROJECT["project"]
+    locked, project = _locked(), PROJECT["project"]
     groups = [project["dependencies"], *project["optional-dependencies"].values()]
     for group in (*groups, *PROJECT["dependency-groups"].values()):
         for one in _requirements(group):
             assert locked[canonicalize_name(one.name)] in one.specifier, one
 
 
-def _requirements(group: list[str]) -> Iterator[Requirement]:
+def test_what_locked_packages_need_is_locked_too() -> None:
+    locked = _locked()
+    # torch for GPUs needs packages that torch for CPUs lacks
+    for name in locked.keys() - {"torch"}:
+        for one in _requirements(importlib.metadata.requires(name) or []):
+            if one.marker is None or one.marker.evaluate({"extra": ""}):
+                assert locked[canonicalize_name(one.name)] in one.specifier, f"{name}: {one}"
+
+
+def _locked() -> dict[str, str]:
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    pairs = (line.split("==") for line in lines if not line.startswith("#"))
+    return {canonicalize_name(name): version for name, version in pairs}
+
+
+def _requirements(group: Iterable[str]) -> Iterator[Requirement]:
     return map(Requirement, group)
