@@ -29,7 +29,7 @@ hypothesis.settings.load_profile("untimed")
 
 @pytest.fixture(scope="session", autouse=True)
 def charts_drawn_once() -> Iterator[dict[str, bytes | None]]:
-    """Equal charts are drawn once by each process, since drawing is most of what a report costs: the pictures."""
+    """The pictures of equal charts, drawn once by each process: drawing is most of what a report costs."""
     draw, known = pictures._drawn, dict[str, bytes | None]()
 
     def drawn(charts: Sequence[View]) -> list[bytes | None]:
