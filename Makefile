@@ -3,26 +3,42 @@
 PYTHON ?= python3
 PIP_FLAGS ?=
 BIN := .venv/bin
+PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: setup quickstart test format clean
+.PHONY: setup quickstart test test-fast lint types unit format clean
 
 setup: .venv/ready
 
+# requirements.lock holds the packages of tuneoff, of its extra `train` and of the group `dev`. They are compiled by
+# all cores; what fails to compile is meant for other versions of Python.
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet $(PIP_FLAGS) -r requirements.lock
+	$(BIN)/pip install --quiet --no-compile $(PIP_FLAGS) -r requirements.lock
+	$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' .venv/lib || true
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch .venv/ready
 
 quickstart: setup
 	$(BIN)/tuneoff run quickstart --executor process
 
-test: setup
+# types are checked while the tests run: mypy uses one core
+test: lint
+	$(MAKE) --no-print-directory --jobs 2 types unit
+
+# without the tests that start processes or take long
+test-fast: lint
+	$(PYTEST) -m "not slow and not subprocess"
+
+lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+
+types: setup
+	$(BIN)/mypy
+
+unit: setup
+	$(PYTEST)
 
 format: setup
 	$(BIN)/ruff check --fix .

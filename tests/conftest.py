@@ -1,9 +1,13 @@
+import json
 import os
 import signal
+from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 
 import hypothesis
 import pytest
+from filelock import FileLock
 
 # before torch is imported: threads that spin for a core make tiny models slow where cores are shared
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -11,6 +15,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import small
 from command_line import tuneoff
+from tuneoff.report.charts.style import View
+
+pictures = import_module("tuneoff.report.charts.pictures")  # a function of the package has this name too
 
 # a shell's background job ignores Ctrl-C, and so would the commands that tests interrupt
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -20,11 +27,38 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def charts_drawn_once() -> Iterator[dict[str, bytes | None]]:
+    """The pictures of equal charts, drawn once by each process: drawing is most of what a report costs."""
+    draw, known = pictures._drawn, dict[str, bytes | None]()
+
+    def drawn(charts: Sequence[View]) -> list[bytes | None]:
+        keys = [json.dumps(pictures._readable(chart)) for chart in charts]
+        new = [chart for key, chart in zip(keys, charts, strict=True) if key not in known]
+        found = draw(new) if new else []
+        if len(found) < len(new):  # the process that draws has ended early
+            return draw(charts)
+        known.update(zip((key for key in keys if key not in known), found, strict=True))
+        return [known[key] for key in keys]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "_drawn", drawn)
+        yield known
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The output folder of a small study, all runs complete; tests that change it take a copy."""
-    folder = tmp_path_factory.mktemp("finished")
-    assert tuneoff("run", small.study(folder), "--out", folder / "out").code == 0
+    """The output folder of a small study, all runs complete; tests that change it take a copy.
+
+    Made once for all workers of a session.
+    """
+    parallel = "PYTEST_XDIST_WORKER" in os.environ
+    folder = tmp_path_factory.getbasetemp().parent if parallel else tmp_path_factory.mktemp("small")
+    folder = folder / "finished"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "out").exists():
+            folder.mkdir(exist_ok=True)
+            assert tuneoff("run", small.study(folder), "--out", folder / "out").code == 0
     return folder / "out"
 
 

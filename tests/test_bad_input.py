@@ -199,6 +199,7 @@ def test_an_unusable_model_folder_is_refused(
         assert re.search(told, message), message
 
 
+@pytest.mark.subprocess
 def test_a_hub_that_cannot_be_reached_is_told(tmp_path: Path) -> None:
     with LoopbackHub() as gone:
         endpoint = gone.endpoint

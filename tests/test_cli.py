@@ -92,6 +92,7 @@ def test_a_diverged_run_is_told_and_returns_one(tmp_path: Path) -> None:
     assert tuneoff("report", tmp_path / "out").code == 1
 
 
+@pytest.mark.subprocess
 def test_a_report_is_made_again_without_torch(folder: Path) -> None:
     shutil.rmtree(folder / "report")
     done = _fresh("report", folder)
@@ -100,6 +101,7 @@ def test_a_report_is_made_again_without_torch(folder: Path) -> None:
     assert (folder / "report" / "summary.csv").is_file()
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [(["--help"], "fine-tuning"), (["run", "--help"], "STUDY"), (["studies"], "quickstart")],
@@ -132,6 +134,7 @@ def test_an_interrupted_plan_says_so_and_returns_130(monkeypatch: pytest.MonkeyP
     assert outcome.out.startswith("\ninterrupted")
 
 
+@pytest.mark.subprocess
 def test_the_module_is_the_command() -> None:
     command = [sys.executable, "-m", "tuneoff", "studies"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -218,6 +221,7 @@ def _running(
         yield process
 
 
+@pytest.mark.subprocess
 @pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX")
 @pytest.mark.parametrize(
     ("options", "when", "complete"),
@@ -245,6 +249,7 @@ def test_ctrl_c_is_no_traceback_and_the_same_command_goes_on(
     assert set(states.values()) <= {"complete", "cancelled"}
 
 
+@pytest.mark.subprocess
 def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
     with _running(tmp_path, "--executor", "process", "--workers", "1", when=_in_training) as process:
         workers = psutil.Process(process.pid).children(recursive=True)

@@ -14,6 +14,7 @@ from tuneoff.interrupts import interrupts_held, interrupts_kept, raise_if_interr
 from tuneoff.study import ProcessExecutor
 
 
+@pytest.mark.subprocess
 def test_workers_are_not_waited_for_behind_a_ctrl_c_that_was_swallowed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

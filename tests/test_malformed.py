@@ -251,6 +251,7 @@ def test_an_error_is_told_in_any_encoding() -> None:
     assert b"there is no file '\\u043c.yaml'" in raw.getvalue()
 
 
+@pytest.mark.subprocess
 @pytest.mark.skipif(os.name != "posix", reason="pipes end otherwise elsewhere")
 def test_a_reader_that_has_gone_is_no_error() -> None:
     reader, writer = os.pipe()
@@ -261,6 +262,7 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.subprocess
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
 def test_an_output_that_is_full_is_one_message() -> None:
     command = [sys.executable, "-m", "tuneoff", "studies"]

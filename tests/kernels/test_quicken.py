@@ -1,13 +1,13 @@
 import copy
+import os
 import platform
-import subprocess
-import sys
 
 import pytest
 import torch
 
 from models import batch, tiny_t5
 from tuneoff.kernels import quicken
+from warm_process import WarmProcess
 
 
 @pytest.mark.parametrize("kind", ["flan", "t5"])
@@ -36,25 +36,9 @@ def test_dropout_reaches_training_as_before():
     assert first != second
 
 
-FAULTS = """
-import resource, torch
-from tuneoff.kernels import keep_freed_memory
-{prepare}
-def fill():
-    for _ in range(5):
-        torch.ones(25_000_000)
-fill()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-fill()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
-"""Pages asked of the kernel for 5 x 100 MB that are freed in turn."""
-
-
+@pytest.mark.subprocess
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no mallopt")
-def test_freed_memory_is_not_asked_for_again():
-    plain, kept = (
-        int(subprocess.run([sys.executable, "-c", FAULTS.format(prepare=code)], capture_output=True).stdout)
-        for code in ("", "keep_freed_memory()")
-    )
+def test_freed_memory_is_not_asked_for_again(tmp_path):
+    with WarmProcess(("faults",), dict(os.environ)) as process:
+        plain, kept = (process.call("faults:faults", keep, folder=tmp_path) for keep in (False, True))
     assert kept < plain / 10

@@ -304,11 +304,12 @@ def test_a_second_report_replaces_the_first(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"study.yaml", "runs", "report"}
 
 
-def test_equal_records_give_equal_bytes(tmp_path: Path) -> None:
+def test_equal_records_give_equal_bytes(tmp_path: Path, charts_drawn_once: dict[str, bytes | None]) -> None:
     study = made.a_study(methods={"prompt": made.METHODS["prompt"]}, seeds=[0, 1])
     made.write_folder(tmp_path, study)
     contents = []
     for _ in range(2):
+        charts_drawn_once.clear()
         write_report(tmp_path)
         files = sorted(path for path in (tmp_path / "report").rglob("*") if path.is_file())
         contents.append([(path.name, path.read_bytes()) for path in files])

@@ -120,6 +120,7 @@ with filelock.FileLock(sys.argv[1]):
 """
 
 
+@pytest.mark.subprocess
 def test_a_folder_that_another_process_holds_is_refused_until_it_is_free(folder: Path) -> None:
     study = read_study(folder)
     command = [sys.executable, "-c", _HOLD, str(folder / ".lock")]
@@ -212,25 +213,15 @@ def test_a_fresh_folder_is_made_whatever_was_in_its_place(tmp_path: Path, in_the
     assert [path.name for path in elsewhere.iterdir()] == ["kept"]
 
 
-_LIMITED = """
-import resource, signal, sys
-from tuneoff.cli import main
-
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
-main(sys.argv[1:])
-"""
-
-
 def test_a_full_disk_is_one_message_and_the_same_command_goes_on_later(tmp_path: Path) -> None:
     # files of up to 8 KB have room: a record has, the first adapter does not
     command = ["run", str(small.study(tmp_path)), "--out", str(tmp_path / "out")]
-    limited = [sys.executable, "-c", _LIMITED, *command]
-    done = subprocess.run(limited, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
-    assert "adapter' must be writable, but: " in done.stderr
-    assert "Traceback" not in done.stdout
+    with _files_of_at_most(8192):
+        done = tuneoff(*command)
+    assert done.code == 2
+    assert done.err.startswith("error: ") and done.err.count("\n") == 1
+    assert "adapter' must be writable, but: " in done.err
+    assert "Traceback" not in done.out
     (kept,) = read_records(tmp_path / "out")
     assert (kept.state, kept.spec.method_name) == ("complete", "zero_shot")
 

@@ -386,6 +386,7 @@ def test_a_name_longer_than_any_file_name_is_told() -> None:
     assert "a study file must be readable" in _refusal("x" * 5000)
 
 
+@pytest.mark.subprocess
 def test_specs_are_read_without_torch() -> None:
     check = "import sys, tuneoff.spec; sys.exit(bool({'torch', 'transformers', 'pandas'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

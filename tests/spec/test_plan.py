@@ -137,6 +137,7 @@ def test_an_id_changes_with_every_field(one: RunSpec, field: str, data: st.DataO
 _IDS = "from tuneoff.spec import *; print(*(run.run_id for run in expand(load_study('quickstart'))))"
 
 
+@pytest.mark.subprocess
 def test_ids_are_the_same_in_every_process() -> None:
     environment = os.environ | {"PYTHONHASHSEED": "7"}
     told = subprocess.run(

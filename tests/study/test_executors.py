@@ -32,6 +32,7 @@ class TestInlineExecutor(ExecutorContract):
         return InlineExecutor()
 
 
+@pytest.mark.subprocess
 class TestProcessExecutor(ExecutorContract):
     @classmethod
     def executor(cls) -> ProcessExecutor:

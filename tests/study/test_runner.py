@@ -124,6 +124,7 @@ def test_an_interrupted_study_is_completed_by_the_same_call(finished: Path, tmp_
     assert _results(folder) == _results(finished)
 
 
+@pytest.mark.subprocess
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
 def test_runs_that_kill_their_workers_are_recorded_and_the_others_and_the_report_done(
     finished: Path, tmp_path: Path

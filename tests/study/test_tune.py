@@ -243,6 +243,7 @@ def test_a_trial_that_ended_its_worker_counts_without_a_score(job: SearchJob, sc
     assert not end_trial(job, "out_of_memory")
 
 
+@pytest.mark.subprocess
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
 def test_a_search_goes_on_without_the_trials_that_kill_their_worker(tmp_path: Path, searched: Path) -> None:
     study = load_study(str(searched / "study.yaml"), overrides=[*SEARCH, "methods={full: {kind: full}}"])

@@ -1,11 +1,8 @@
 """Hub data sets through the real client libraries, against a hub on the loopback interface.
 
-The clients run in a subprocess, because they read their endpoint when they are imported.
+The clients run in processes of their own, because they read their endpoint when they are imported.
 """
 
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,25 +18,9 @@ from tasks.specs import classification
 from tuneoff.errors import DataError
 from tuneoff.spec import HubSource
 from tuneoff.tasks import load_task
+from warm_process import WarmProcess
 
-_LOAD = """
-import json, sys
-from pydantic import TypeAdapter
-from tuneoff.errors import DataError
-from tuneoff.spec import Task
-from tuneoff.tasks import load_task
-
-try:
-    data = load_task(TypeAdapter(Task).validate_json(sys.argv[1]))
-except DataError as error:
-    print(json.dumps({"error": str(error)}))
-else:
-    told = {"revision": data.revision, "carved": data.carved_validation}
-    told["labels"] = [example.label for example in data.train]
-    for split in ("train", "validation", "test"):
-        told[split] = [example.source for example in getattr(data, split)]
-    print(json.dumps(told))
-"""
+pytestmark = pytest.mark.subprocess
 
 
 def _write(folder: Path, splits: Sequence[str], *, word: str, hidden: str | None = None) -> Path:
@@ -74,18 +55,27 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackHub]:
         yield hub
 
 
-def _load(environment: dict[str, str], folder: Path, **source: Any) -> dict[str, object]:
+@pytest.fixture(scope="module")
+def client(hub: LoopbackHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmProcess]:
+    """A process that uses the hub, and forks for each test."""
+    with _client(hub.environment(tmp_path_factory.mktemp("home"))) as client:
+        yield client
+
+
+def _client(environment: dict[str, str]) -> WarmProcess:
+    return WarmProcess(("datasets", "hub_client", "tuneoff.tasks"), environment)
+
+
+def _load(client: WarmProcess, folder: Path, **source: Any) -> dict[str, Any]:
     task = classification(HubSource(**source)).model_dump_json()
-    command = [sys.executable, "-c", _LOAD, task]
-    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    told: dict[str, object] = json.loads(done.stdout)
+    told: dict[str, Any] = client.call("hub_client:task", task, folder=folder)
     return told
 
 
-def test_a_data_set_loads_by_id_with_its_commit(hub: LoopbackHub, tmp_path: Path) -> None:
-    told = _load(hub.environment(tmp_path), tmp_path, hub="org/reviews")
+def test_a_data_set_loads_by_id_with_its_commit(
+    hub: LoopbackHub, client: WarmProcess, tmp_path: Path
+) -> None:
+    told = _load(client, tmp_path, hub="org/reviews")
     assert told["revision"] == hub.commit("org/reviews")
     assert told["train"] == ["first train 0", "first train 1"]
     assert told["test"] == ["first test 0", "first test 1"]
@@ -93,25 +83,31 @@ def test_a_data_set_loads_by_id_with_its_commit(hub: LoopbackHub, tmp_path: Path
     assert told["carved"] is False
 
 
-def test_a_pinned_revision_stays_when_the_data_set_moves_on(hub: LoopbackHub, tmp_path: Path) -> None:
+def test_a_pinned_revision_stays_when_the_data_set_moves_on(
+    hub: LoopbackHub, client: WarmProcess, tmp_path: Path
+) -> None:
     old = hub.commit("org/moving")
     new = hub.push_dataset("org/moving", _write(tmp_path / "new", ("train", "test"), word="second"))
-    pinned = _load(hub.environment(tmp_path), tmp_path, hub="org/moving", revision=old)
-    latest = _load(hub.environment(tmp_path), tmp_path, hub="org/moving")
+    pinned = _load(client, tmp_path, hub="org/moving", revision=old)
+    latest = _load(client, tmp_path, hub="org/moving")
     assert (pinned["revision"], pinned["train"]) == (old, ["first train 0", "first train 1"])
     assert (latest["revision"], latest["test"]) == (new, ["second test 0", "second test 1"])
     assert (pinned["carved"], latest["carved"]) == (False, True)
 
 
-def test_a_development_split_is_the_validation_split(hub: LoopbackHub, tmp_path: Path) -> None:
-    told = _load(hub.environment(tmp_path), tmp_path, hub="org/dev")
+def test_a_development_split_is_the_validation_split(
+    hub: LoopbackHub, client: WarmProcess, tmp_path: Path
+) -> None:
+    told = _load(client, tmp_path, hub="org/dev")
     assert told["carved"] is False
-    assert len(told["validation"]) == 2  # type: ignore[arg-type]
+    assert len(told["validation"]) == 2
 
 
-def test_a_validation_split_can_be_the_test_split(hub: LoopbackHub, tmp_path: Path) -> None:
-    hidden = _load(hub.environment(tmp_path), tmp_path, hub="org/hidden")
-    told = _load(hub.environment(tmp_path), tmp_path, hub="org/hidden", splits={"test": "validation"})
+def test_a_validation_split_can_be_the_test_split(
+    hub: LoopbackHub, client: WarmProcess, tmp_path: Path
+) -> None:
+    hidden = _load(client, tmp_path, hub="org/hidden")
+    told = _load(client, tmp_path, hub="org/hidden", splits={"test": "validation"})
     assert "answers are hidden; test on the validation split, with source: {hub: org/hidden, splits: " in str(
         hidden["error"]
     )
@@ -131,9 +127,9 @@ def test_a_validation_split_can_be_the_test_split(hub: LoopbackHub, tmp_path: Pa
     ],
 )
 def test_what_the_hub_cannot_give_is_one_message_with_a_way_out(
-    hub: LoopbackHub, tmp_path: Path, source: dict[str, str], rule: str
+    client: WarmProcess, tmp_path: Path, source: dict[str, str], rule: str
 ) -> None:
-    told = str(_load(hub.environment(tmp_path), tmp_path, **source)["error"])
+    told = str(_load(client, tmp_path, **source)["error"])
     assert rule in told
     assert "or give local files (source: {files: {train: ..., test: ...}})" in told
     assert "\n" not in told
@@ -142,9 +138,10 @@ def test_what_the_hub_cannot_give_is_one_message_with_a_way_out(
 def test_a_hub_that_is_not_there_is_told_within_seconds(tmp_path: Path) -> None:
     with LoopbackHub() as gone:
         endpoint = gone.endpoint
-    start = time.monotonic()
-    told = str(_load(hub_environment(endpoint, tmp_path), tmp_path, hub="org/reviews")["error"])
-    assert time.monotonic() - start < 15
+    with _client(hub_environment(endpoint, tmp_path)) as client:
+        start = time.monotonic()
+        told = str(_load(client, tmp_path, hub="org/reviews")["error"])
+        assert time.monotonic() - start < 15
     assert f"at {endpoint} is not (ConnectError" in told
     assert "HF_ENDPOINT" in told
 

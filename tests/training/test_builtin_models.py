@@ -10,7 +10,7 @@ import tuneoff
 from tuneoff.spec import ModelSpec
 from tuneoff.training import Backbone, load_backbone
 
-TINY = Path(tuneoff.__file__).parent / "embedded/tiny"
+TINY = Path(tuneoff.__file__).parent / "models/tiny"
 
 
 @pytest.fixture(scope="module")

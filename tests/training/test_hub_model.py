@@ -1,12 +1,10 @@
 """Hub models through the real client libraries, against a hub on the loopback interface.
 
-The clients run in a subprocess, because they read their endpoint when they are imported.
+The clients run in a process of their own, because they read their endpoint when they are imported.
 """
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,22 +20,7 @@ from tuneoff.errors import ModelError
 from tuneoff.results import read_records
 from tuneoff.spec import ModelSpec
 from tuneoff.training import load_backbone
-
-_LOAD = """
-import json, sys
-from tuneoff.errors import ModelError
-from tuneoff.spec import ModelSpec
-from tuneoff.training import load_backbone
-
-for line in sys.argv[1:]:
-    try:
-        backbone = load_backbone(ModelSpec.model_validate_json(line))
-    except ModelError as error:
-        print(json.dumps({"error": str(error)}))
-    else:
-        first = backbone.model.shared.weight[0, 0].item()
-        print(json.dumps({"revision": backbone.revision, "first": first}))
-"""
+from warm_process import WarmProcess
 
 
 def _changed(folder: Path, to: Path) -> Path:
@@ -62,20 +45,22 @@ def hub(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield hub
 
 
-def _load(environment: dict[str, str], folder: Path, *specs: dict[str, str]) -> list[dict[str, object]]:
-    command = [sys.executable, "-c", _LOAD, *map(json.dumps, specs)]
-    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stderr) == (0, "")
-    return [json.loads(line) for line in done.stdout.splitlines()]
+@pytest.fixture(scope="module")
+def client(hub: LoopbackHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmProcess]:
+    """A process that uses the hub, and forks for each test."""
+    modules = ("datasets", "hub_client", "tuneoff.progress", "tuneoff.report", "tuneoff.study")
+    with WarmProcess(modules, hub.environment(tmp_path_factory.mktemp("home"))) as client:
+        yield client
 
 
+@pytest.mark.subprocess
 def test_a_model_loads_by_id_with_its_commit_and_a_pinned_one_stays(
-    hub: LoopbackHub, model_folder: Path, tmp_path: Path
+    hub: LoopbackHub, client: WarmProcess, model_folder: Path, tmp_path: Path
 ) -> None:
     old = hub.commit("org/moving")
     new = hub.push_model("org/moving", _changed(model_folder, tmp_path / "changed"))
     specs = ({"id": "org/moving"}, {"id": "org/moving", "revision": old}, {"id": "org/absent"})
-    latest, pinned, absent = _load(hub.environment(tmp_path / "home"), tmp_path, *specs)
+    latest, pinned, absent = client.call("hub_client:models", *map(json.dumps, specs), folder=tmp_path)
     first = load_file(model_folder / "model.safetensors")["shared.weight"][0, 0]
     assert (latest["revision"], latest["first"]) == (new, 7.0)
     assert (pinned["revision"], pinned["first"]) == (old, first.item())
@@ -86,8 +71,9 @@ def test_a_model_loads_by_id_with_its_commit_and_a_pinned_one_stays(
     assert "\n" not in told
 
 
+@pytest.mark.subprocess
 def test_a_study_of_hub_model_and_hub_data_runs_and_records_both_commits(
-    hub: LoopbackHub, tmp_path: Path
+    hub: LoopbackHub, client: WarmProcess, tmp_path: Path
 ) -> None:
     study = small.study(tmp_path)
     overrides = [
@@ -97,10 +83,8 @@ def test_a_study_of_hub_model_and_hub_data_runs_and_records_both_commits(
         "train_sizes=[8]",
     ]
     options = [part for override in overrides for part in ("--set", override)]
-    command = [sys.executable, "-m", "tuneoff", "run", str(study), "--out", "out", *options]
-    environment = hub.environment(tmp_path / "home")
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert (done.returncode, done.stderr) == (0, "")
+    code, _ = client.call("hub_client:command", "run", str(study), "--out", "out", *options, folder=tmp_path)
+    assert code == 0
     records = read_records(tmp_path / "out")
     assert [(record.spec.method_name, record.state) for record in records] == [
         ("lora", "complete"),

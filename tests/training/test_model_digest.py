@@ -56,6 +56,7 @@ def test_the_shards_of_an_index_count_and_other_safetensors_do_not(folder: Path)
     assert folder_digest(folder) != before
 
 
+@pytest.mark.subprocess
 def test_the_digest_is_what_sha256sum_prints(folder: Path) -> None:
     names = sorted({path.name for path in folder.iterdir()} - {"generation_config.json"})
     lines = subprocess.run(["sha256sum", *names], cwd=folder, check=True, capture_output=True).stdout

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tuneoff.errors import InputError, TuneoffError, shown, visible
+from tuneoff.extras import require_train
 from tuneoff.interrupts import interrupts_kept
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ def run(
         raise InputError(
             f"--workers {workers} has no effect without --executor process; add that, or leave it out"
         )
+    require_train("tuneoff run")
     console = _Terminal()
     with interrupts_kept():
         from tuneoff.spec import load_study
@@ -160,6 +162,7 @@ def run(
 @app.command()
 def plan(study: StudyName, overrides: Overrides = None) -> None:
     """List every run with its parameters and estimated time, training nothing."""
+    require_train("tuneoff plan")
     from tuneoff.spec import expand, load_study, searches
 
     spec = load_study(study, overrides=overrides or ())

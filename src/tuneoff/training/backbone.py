@@ -22,7 +22,7 @@ from tuneoff.training.model_weights import read_model
 from tuneoff.training.random_t5 import random_t5, random_tokenizer
 from tuneoff.training.tokenizer import read_tokenizer, tokenizer_key
 
-_EMBEDDED = Path(tuneoff.__file__).parent / "embedded"
+_MODELS = Path(tuneoff.__file__).parent / "models"
 """Models that come with tuneoff."""
 _PATIENCE = 5
 """Seconds to wait for a hub's answer."""
@@ -72,7 +72,7 @@ def load_backbone(spec: ModelSpec) -> Backbone:
 
 def _builtin(name: str) -> Backbone:
     if name == "tiny":
-        return load_backbone(ModelSpec(id=str(_EMBEDDED / name)))
+        return load_backbone(ModelSpec(id=str(_MODELS / name)))
     if name == "random":
         model, tokenizer = random_t5(), random_tokenizer()
         return Backbone(quicken(model), tokenizer, None, _digest_in_memory(model, tokenizer))

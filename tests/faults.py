@@ -1,0 +1,22 @@
+"""How often freed memory is asked of the kernel again."""
+
+import resource
+
+import torch
+
+from tuneoff.kernels import keep_freed_memory
+
+
+def faults(keep: bool) -> int:
+    """Pages asked of the kernel for 5 x 100 MB that are freed in turn, the second time."""
+    if keep:
+        keep_freed_memory()
+    _fill()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    _fill()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def _fill() -> None:
+    for _ in range(5):
+        torch.ones(25_000_000)
