@@ -116,11 +116,9 @@ def test_ill_runs_are_counted_and_their_verdicts_stand_in_a_file(folder: Path, d
     write_report(folder)
     found = json.loads((folder / "report" / "health.json").read_text(encoding="utf-8"))
     assert found.keys() == {record.run_id for record in data.records}
-    ill = [run for run, findings in found.items() if any(one["severity"] == "ill" for one in findings)]
+    ill = [run for run, findings in found.items() if any(one["level"] == "error" for one in findings)]
     assert any(line.startswith(f"{len(ill)} of 13 runs are ill: ") for line in _told(folder))
-    worse = {
-        run.split(".")[1] for run, told in found.items() for one in told if "untouched" in one["verdict"]
-    }
+    worse = {run.split(".")[1] for run, told in found.items() for one in told if "zero-shot" in one["check"]}
     assert worse == {"prefix"}
 
 
@@ -225,7 +223,7 @@ def _broken_folder(folder: Path, **changes: Any) -> Path:
 def test_a_method_whose_runs_a_check_rejects_is_marked_wherever_it_is_named(tmp_path: Path) -> None:
     folder = _broken_folder(tmp_path)
     # its runs are alike, which is a finding of its own and names them by id
-    named = [line for line in _told(folder) if "lora" in line and not line.startswith("same model: ")]
+    named = [line for line in _told(folder) if "lora" in line and not line.startswith("identical models: ")]
     assert len(named) >= 3
     assert all(re.search(r"lora \([^)]*no effect", line) for line in named)
     write_report(folder)
@@ -303,7 +301,7 @@ def test_the_train_size_of_runs_to_mend_is_told_where_there_are_several(tmp_path
 def test_several_ill_verdicts_on_the_best_method_are_told_as_a_list(tmp_path: Path) -> None:
     methods = {name: made.METHODS[name] for name in ("zero_shot", "prefix")}
     best = _told(_study_folder(tmp_path, methods=methods))[0]
-    assert best.endswith("800 test examples), but worse than baseline and worse than untouched.")
+    assert best.endswith("800 test examples), but worse than baseline and worse than zero-shot.")
 
 
 def test_equal_results_give_equal_reports_in_every_process(tmp_path: Path) -> None:

@@ -231,13 +231,13 @@ def test_seeds_that_vary_more_than_the_methods_differ_make_them_not_distinguisha
 
 def test_one_seed_of_a_trained_method_makes_no_claim_whatever_the_difference() -> None:
     assert one(answers(0.3, seeds=1, draw=1), answers(0, seeds=1, draw=2), margin=0.02).verdict == "one seed"
-    against_untouched = compared(
+    against_zero_shot = compared(
         {
             ("reviews", "zero_shot", "full"): scores(answers(0, seeds=1, draw=1)),
             ("reviews", "full", 100): scores(answers(0.3, seeds=1, draw=2)),
         }
     )
-    assert [item.verdict for item in against_untouched] == ["one seed"]
+    assert [item.verdict for item in against_zero_shot] == ["one seed"]
 
 
 def test_two_untrained_methods_need_no_seeds() -> None:
@@ -269,13 +269,13 @@ def test_equal_answers_to_few_examples_are_no_proof_of_equivalence(examples: int
 
 
 def test_the_single_run_of_an_untrained_reference_is_held_against_every_seed() -> None:
-    trained, untouched = answers(0.1, draw=1), answers(0, seeds=1, draw=2)
+    trained, base = answers(0.1, draw=1), answers(0, seeds=1, draw=2)
     cells: dict[CellKey, Scores] = {
-        ("reviews", "zero_shot", "full"): scores(untouched),
+        ("reviews", "zero_shot", "full"): scores(base),
         ("reviews", "lora", 100): scores(trained, seeds=(5, 6, 7, 8, 9)),
     }
     (found,) = compared(cells, references=("zero_shot",))
-    assert found.difference.mean == pytest.approx((trained.mean(1) - untouched.mean()).mean())
+    assert found.difference.mean == pytest.approx((trained.mean(1) - base.mean()).mean())
     assert found.difference.seed_error == pytest.approx(stats.sem(trained.mean(1)))
     assert (found.difference.seeds, found.train_size, found.verdict) == (5, 100, "better")
 

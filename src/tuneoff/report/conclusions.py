@@ -161,7 +161,7 @@ def _ill(data: ReportData) -> Iterator[Statement]:
     """How many runs have findings against them, and how many have no result that could be looked at."""
     judged = [record.run_id for record in data.records if record.state in FINISHED]
     ill = {
-        run_id: [one.verdict for one in data.judgement.findings.get(run_id, ()) if one.severity == "ill"]
+        run_id: [one.check for one in data.judgement.findings.get(run_id, ()) if one.level == "error"]
         for run_id in judged
     }
     counts = Counter(verdict for verdicts in ill.values() for verdict in dict.fromkeys(verdicts))
@@ -185,7 +185,7 @@ def _ill(data: ReportData) -> Iterator[Statement]:
 
 def _broken(data: ReportData) -> Iterator[Statement]:
     for finding in data.judgement.study_findings:
-        yield _statement(f"{finding.verdict}: {finding.evidence}.", HEALTH)
+        yield _statement(f"{finding.check}: {finding.evidence}.", HEALTH)
 
 
 def _next(data: ReportData) -> Iterator[Statement]:
@@ -225,7 +225,7 @@ def _cells_with(data: ReportData, verdict: str) -> str:
     found = dict.fromkeys(
         f"{specs[run_id].method_name} on {_place(data, specs[run_id].task_name, specs[run_id].train_size)}"
         for run_id, findings in data.judgement.findings.items()
-        if any(finding.verdict == verdict for finding in findings)
+        if any(finding.check == verdict for finding in findings)
     )
     return ", ".join(found)
 

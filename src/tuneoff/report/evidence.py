@@ -31,7 +31,7 @@ def lost_seeds(data: ReportData) -> str:
         runs = [one for one in data.of_cell(cell) if one.state in ("complete", "diverged")]
         if runs and cell[1] not in data.untrained:
             found = [data.judgement.findings.get(one.run_id, ()) for one in runs]
-            lost = sum(any(finding.verdict in _LOST for finding in findings) for findings in found)
+            lost = sum(any(finding.check in _LOST for finding in findings) for findings in found)
             name = " ".join(map(str, cell if data.several_sizes else cell[:2]))
             groups.setdefault((lost, len(runs)), []).append(name)
     parts = []
@@ -54,9 +54,9 @@ def rejections(data: ReportData, task: str, method: str, sizes: Iterable[TrainSi
         verdict
         for run in runs
         for verdict in {
-            finding.verdict
+            finding.check
             for finding in data.judgement.findings.get(run.run_id, ())
-            if finding.severity == "ill"
+            if finding.level == "error"
         }
     )
     return [
@@ -101,13 +101,13 @@ def crossover_interval(one: Crossover) -> str:
 def health_table(data: ReportData) -> Table:
     """A row per finding about a run, the graver first, and those about the whole study."""
     rows: list[tuple[Cell, ...]] = [
-        (record_link(run_id), finding.verdict, finding.evidence, finding.severity)
+        (record_link(run_id), finding.check, finding.evidence, finding.level)
         for run_id, findings in data.judgement.findings.items()
         for finding in findings
     ]
-    rows += [("all runs", one.verdict, one.evidence, one.severity) for one in data.judgement.study_findings]
+    rows += [("all runs", one.check, one.evidence, one.level) for one in data.judgement.study_findings]
     graver_first = sorted(rows, key=lambda row: str(row[3]))
-    return Table(("Run", "Verdict", "Evidence", "Severity"), tuple(graver_first), left=4)
+    return Table(("Run", "Check", "Evidence", "Level"), tuple(graver_first), left=4)
 
 
 def _interval_row(data: ReportData, cell: CellKey, one: Interval) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ RESULTS = "Results"
 SCORES_NOTE = (
     "Scores are fractions between 0 and 1 on the test split. ± is the sample standard deviation over seeds, "
     "left out where there is one run. Only complete runs count; n is their number. eval_loss is in nats per "
-    "token, eval_runtime in seconds. Trainable % is relative to the parameters of the untouched model."
+    "token, eval_runtime in seconds. Trainable % is relative to the parameters of the base model."
 )
 RUNS_NOTE = "A row per planned run, in the order of the results; the link leads to the run's record."
 CONFIGURATION_NOTE = (

@@ -179,7 +179,7 @@ def _health(data: ReportData, cell: CellKey) -> str:
     verdicts = Counter(
         verdict
         for record in runs
-        for verdict in dict.fromkeys(one.verdict for one in data.judgement.findings.get(record.run_id, ()))
+        for verdict in dict.fromkeys(one.check for one in data.judgement.findings.get(record.run_id, ()))
     )
     several = len(runs) > 1
     told = [f"{verdict} ({n} of {len(runs)})" if several else verdict for verdict, n in verdicts.items()]

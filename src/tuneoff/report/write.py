@@ -109,7 +109,7 @@ def _write(folder: Path, texts: dict[str, str], figures: Iterable[Figure]) -> No
 def _health(data: ReportData) -> str:
     """Return the findings about each run as JSON: a list by run id, empty where nothing was found."""
     findings = {
-        run_id: [{"severity": one.severity, **asdict(one)} for one in own]
+        run_id: [{"level": one.level, **asdict(one)} for one in own]
         for run_id, own in data.judgement.findings.items()
     }
     return to_json(findings, indent=2).decode() + "\n"

@@ -56,20 +56,20 @@ class Answers:
         return self._columns[_ROW]
 
     @property
-    def wanted(self) -> Texts:
+    def references(self) -> Texts:
         """The references."""
         return self._as_texts("reference")
 
     @property
-    def given(self) -> Texts:
+    def predictions(self) -> Texts:
         """What was answered: a label's value or a text, empty where it is no label."""
         return self._as_texts("prediction")
 
     @property
-    def written(self) -> Texts:
+    def texts(self) -> Texts:
         """The generated text where there is any: two answers that are no label need not be the same."""
-        generated = self._as_texts("text") if "text" in self else self.given
-        return generated if generated.any() else self.given
+        generated = self._as_texts("text") if "text" in self else self.predictions
+        return generated if generated.any() else self.predictions
 
     def numbers(self, column: str) -> Floats:
         """A column's values, NaN where one is missing."""

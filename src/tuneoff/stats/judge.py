@@ -193,17 +193,17 @@ def _looked_at(
     strongest: Mapping[DataKey, tuple[str, Answers]],
 ) -> _Runs:
     untrained = {one.spec.task_name: one for one in records if isinstance(one.spec.method, NoneSpec)}
-    untouched = {task: answers_of(folder, record) for task, record in untrained.items()}
+    zero_shot = {task: answers_of(folder, record) for task, record in untrained.items()}
     runs = _Runs({}, {}, {})
     of_task = Counter[str]()
     for record in records:
         task = record.spec.task_name
-        answers = untouched[task] if record is untrained.get(task) else answers_of(folder, record)
+        answers = zero_shot[task] if record is untrained.get(task) else answers_of(folder, record)
         evidence = RunEvidence(
             record=record,
             curve=curves.get(record.run_id, ()),
             answers=answers,
-            untouched=untouched.get(task),
+            zero_shot=zero_shot.get(task),
             baseline=strongest.get((task, record.spec.train_size)),
         )
         runs.findings[record.run_id] = diagnose(evidence)

@@ -23,7 +23,7 @@ def alike(task: str, runs: Sequence[RunRecord], answers: Mapping[str, Answers]) 
     for run in runs:
         if not isinstance(run.spec.method, NoneSpec) and run.run_id in answers:
             own = answers[run.run_id]
-            groups[own.rows.tobytes(), tuple(own.given)].append(run)
+            groups[own.rows.tobytes(), tuple(own.predictions)].append(run)
     for group in groups.values():
         if len(group) > 1:
             yield from _judged(task, group, answers)
@@ -35,12 +35,12 @@ def _judged(task: str, group: Sequence[RunRecord], answers: Mapping[str, Answers
     for runs in same:
         if len(runs) > 1:
             yield Finding(
-                "same model",
+                "identical models",
                 f"{task}: {_named(runs)} give the same {rows:,} test answers with the same losses: "
                 "they are one model and say no more than one run",
             )
     if len(same) > 1 and _may_differ(group[0], answers[group[0].run_id]):
-        yield Finding("same answers", f"{task}: {_named(group)} give the same {rows:,} test answers")
+        yield Finding("identical predictions", f"{task}: {_named(group)} give the same {rows:,} test answers")
 
 
 def _same_losses(group: Sequence[RunRecord], answers: Mapping[str, Answers]) -> list[list[RunRecord]]:
@@ -63,8 +63,8 @@ def _may_differ(run: RunRecord, answers: Answers) -> bool:
 
     Answers of one label are called collapsed, each run by itself.
     """
-    wrong = int((answers.given != answers.wanted).sum())
-    several = not isinstance(run.spec.task, ClassificationSpec) or len({*answers.given}) > 1
+    wrong = int((answers.predictions != answers.references).sum())
+    several = not isinstance(run.spec.task, ClassificationSpec) or len({*answers.predictions}) > 1
     return several and wrong >= FEWEST_WRONG
 
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from tuneoff.stats.health.compared import (
     no_effect,
-    scores_disagree,
+    score_mismatch,
     worse_than_baseline,
-    worse_than_untouched,
+    worse_than_zero_shot,
 )
 from tuneoff.stats.health.curves import (
     contradictory,
@@ -16,10 +16,10 @@ from tuneoff.stats.health.curves import (
     validation_gap,
     worsened,
 )
-from tuneoff.stats.health.exposure import cut_off, seen_before, unknown_pieces
+from tuneoff.stats.health.exposure import seen_before, truncated, unknown_tokens
 from tuneoff.stats.health.finding import Finding, RunEvidence
-from tuneoff.stats.health.labels import against_labels, one_label, too_few_to_tell, unrelated_to_labels
-from tuneoff.stats.health.splits import contaminated, few_training_rows, repeated_rows, splits_overlap
+from tuneoff.stats.health.labels import below_chance, chance_level, single_label, too_few_to_tell
+from tuneoff.stats.health.splits import contaminated, few_training_rows, overlapping_splits, repeated_rows
 from tuneoff.stats.health.spread import collapsed
 from tuneoff.stats.health.texts import copied_input, empty_texts, looping, too_good, wordless_references
 
@@ -27,19 +27,19 @@ RULES: tuple[Callable[[RunEvidence], Finding | None], ...] = (
     diverged,
     no_effect,
     collapsed,
-    worse_than_untouched,
+    worse_than_zero_shot,
     worse_than_baseline,
     contradictory,
-    unrelated_to_labels,
-    against_labels,
-    splits_overlap,
-    scores_disagree,
+    chance_level,
+    below_chance,
+    overlapping_splits,
+    score_mismatch,
     undertrained,
     overfitted,
     worsened,
     validation_gap,
-    cut_off,
-    unknown_pieces,
+    truncated,
+    unknown_tokens,
     looping,
     empty_texts,
     wordless_references,
@@ -50,7 +50,7 @@ RULES: tuple[Callable[[RunEvidence], Finding | None], ...] = (
     repeated_rows,
     few_training_rows,
     too_few_to_tell,
-    one_label,
+    single_label,
 )
 
 

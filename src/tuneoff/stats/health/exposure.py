@@ -13,10 +13,10 @@ CUT_SHARE = 0.05
 """Share of cut texts or rows that is worth a word: below, they move a mean by less than its noise."""
 
 
-def cut_off(run: RunEvidence) -> Finding | None:
+def truncated(run: RunEvidence) -> Finding | None:
     """More than a few generated texts reach the limit, or more than a few rows were cut to fit."""
     cuts = [_told(cut) for cut in _cuts(run) if cut.share > CUT_SHARE]
-    return Finding("cut off", "; ".join(cuts)) if cuts else None
+    return Finding("truncated", "; ".join(cuts)) if cuts else None
 
 
 class _Cut(NamedTuple):
@@ -62,7 +62,7 @@ def cut_share(run: RunEvidence) -> float | None:
         return None
     without_end = cut == 1
     if isinstance(run.record.spec.task, ClassificationSpec):
-        without_end &= run.answers.given == ""
+        without_end &= run.answers.predictions == ""
     return float(without_end[known].mean())
 
 
@@ -70,7 +70,7 @@ UNKNOWN_SHARE = 0.01
 """Share of unknown pieces that is worth a word: text in a tokenizer's own languages has far fewer."""
 
 
-def unknown_pieces(run: RunEvidence) -> Finding | None:
+def unknown_tokens(run: RunEvidence) -> Finding | None:
     """More than a few pieces of a split stand for text that the tokenizer cannot write."""
     if run.record.data is None:
         return None
@@ -83,7 +83,7 @@ def unknown_pieces(run: RunEvidence) -> Finding | None:
     if not shares:
         return None
     return Finding(
-        "unknown pieces",
+        "unknown tokens",
         f"{', '.join(shares)} are unknown to the tokenizer: the model does not see what stands there; use a "
         "model whose tokenizer knows the language",
     )

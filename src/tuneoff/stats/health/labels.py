@@ -31,24 +31,22 @@ MANY = 3.0
 """Standard deviation of the number of right answers from which on it is normal enough."""
 
 
-def unrelated_to_labels(run: RunEvidence) -> Finding | None:
+def chance_level(run: RunEvidence) -> Finding | None:
     """The answers go with the labels no better than in random order, though a working model's would."""
     found = _agreement(run)
     if found is None or found.p_as_many < ALPHA or found.p_as_few <= AGAINST or not found.tells:
         return None
-    return Finding(
-        "unrelated to labels", f"{_told(found)} (p = {found.p_as_many:.2g} that chance does as well)"
-    )
+    return Finding("chance level", f"{_told(found)} (p = {found.p_as_many:.2g} that chance does as well)")
 
 
-def against_labels(run: RunEvidence) -> Finding | None:
+def below_chance(run: RunEvidence) -> Finding | None:
     """The answers are right less often than in random order: labels or answers are inverted."""
     found = _agreement(run)
     if found is None or found.p_as_few > AGAINST:
         return None
     validation = run.record.validation.get(run.metric)
     beside = "" if validation is None else f"; on validation {run.metric} is {validation:.3f}"
-    return Finding("against labels", f"{_told(found)}: labels of the test rows may be inverted{beside}")
+    return Finding("below chance", f"{_told(found)}: labels of the test rows may be inverted{beside}")
 
 
 def too_few_to_tell(run: RunEvidence) -> Finding | None:
@@ -56,7 +54,7 @@ def too_few_to_tell(run: RunEvidence) -> Finding | None:
     found = _agreement(run)
     if found is None or found.p_as_many < ALPHA or found.p_as_few <= AGAINST or found.tells:
         return None
-    if one_label(run):
+    if single_label(run):
         return None
     return Finding(
         "few rows",
@@ -65,17 +63,17 @@ def too_few_to_tell(run: RunEvidence) -> Finding | None:
     )
 
 
-def one_label(run: RunEvidence) -> Finding | None:
+def single_label(run: RunEvidence) -> Finding | None:
     """All test rows have one label, so a model that reads nothing can be right on each."""
     task = run.record.spec.task
     if run.answers is None or not isinstance(task, ClassificationSpec):
         return None
-    wanted = run.answers.wanted
+    wanted = run.answers.references
     if len(wanted) < 2 or len({*wanted}) > 1:
         return None
     label = task.labels.get(wanted[0], wanted[0])
     return Finding(
-        "one label",
+        "single label",
         f"all {len(wanted):,} test rows have the label '{label}', so {run.metric} does not tell a model that "
         "reads them from one that always gives this label",
     )
@@ -108,7 +106,7 @@ def _agreement(run: RunEvidence) -> _Agreement | None:
     task = run.record.spec.task
     if run.answers is None or not len(run.answers) or not isinstance(task, ClassificationSpec):
         return None
-    wanted, given = run.answers.wanted, run.answers.given
+    wanted, given = run.answers.references, run.answers.predictions
     labels = sorted({*wanted, *given} - {""})
     in_references, in_answers = Counter(wanted.tolist()), Counter(given.tolist())
     return _compared_with_chance(

@@ -55,7 +55,7 @@ def diagnose_study(
     found: list[Finding] = []
     for task, runs in tasks.items():
         told = (*_dependent(runs, answers_by_run), *_constant(runs, answers_by_run))
-        found += [Finding("metric broken", f"{task}: {one}") for one in told]
+        found += [Finding("broken metric", f"{task}: {one}") for one in told]
         found += alike(task, runs, answers_by_run)
     return tuple(found)
 
@@ -76,7 +76,7 @@ def _dependent(runs: list[RunRecord], answers: Mapping[str, Answers]) -> Iterato
 def _rightly_equal(one: str, other: str, runs: list[RunRecord], answers: Mapping[str, Answers]) -> bool:
     if {one, other} != {"eval_rougeL", "eval_rougeLsum"}:
         return False
-    references = [text for run in runs if run.run_id in answers for text in answers[run.run_id].wanted]
+    references = [text for run in runs if run.run_id in answers for text in answers[run.run_id].references]
     several = sum(len(sentences(text)) > 1 for text in references)
     return several < SEVERAL_SENTENCES * len(references) or not references
 
@@ -105,7 +105,7 @@ def _different(answers: Iterable[Answers]) -> int:
 
 def _changed(one: Answers, other: Answers) -> float:
     ours, theirs = paired(one, other)
-    return float((ours.given != theirs.given).mean()) if len(ours) else 0.0
+    return float((ours.predictions != theirs.predictions).mean()) if len(ours) else 0.0
 
 
 def _scores(runs: Iterable[RunRecord]) -> pd.DataFrame:

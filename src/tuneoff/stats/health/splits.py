@@ -18,7 +18,7 @@ FEWEST_TRAINING_ROWS = 50
 """Training rows below which it is chance which ones were drawn: a share of them is known to within .14."""
 
 
-def splits_overlap(run: RunEvidence) -> Finding | None:
+def overlapping_splits(run: RunEvidence) -> Finding | None:
     """Validation or test is mostly made of another split's rows."""
     data = run.record.data
     if data is None or not run.trained:
@@ -36,7 +36,7 @@ def splits_overlap(run: RunEvidence) -> Finding | None:
         ),
         *_validation_is_test(data),
     ]
-    return Finding("splits overlap", "; ".join(told)) if told else None
+    return Finding("overlapping splits", "; ".join(told)) if told else None
 
 
 def contaminated(run: RunEvidence) -> Finding | None:
@@ -60,7 +60,7 @@ def repeated_rows(run: RunEvidence) -> Finding | None:
     if repeated <= REPEATED_SHARE * rows:
         return None
     return Finding(
-        "repeated rows",
+        "repeated test rows",
         f"{repeated:,} of {rows:,} test rows have the input of an earlier one, so they are worth at most "
         f"{rows - repeated:,}; intervals and p-values count each of them",
     )

@@ -24,8 +24,8 @@ def collapsed(run: RunEvidence) -> Finding | None:
     """Nearly all answers are one label or one text, or texts are a handful, where the references vary."""
     if run.answers is None:
         return None
-    wanted = _compared(run, run.answers.wanted)
-    given = _compared(run, run.answers.given)
+    wanted = _compared(run, run.answers.references)
+    given = _compared(run, run.answers.predictions)
     if _others(wanted) < FEWEST_OTHERS:
         return None
     labels = isinstance(run.record.spec.task, ClassificationSpec)

@@ -40,7 +40,7 @@ def empty_texts(run: RunEvidence) -> Finding | None:
     answers = _texts(run)
     if answers is None:
         return None
-    share = float(np.mean([not text.strip() for text in answers.given]))
+    share = float(np.mean([not text.strip() for text in answers.predictions]))
     if share <= EMPTY_SHARE:
         return None
     return Finding("empty texts", f"{share:.1%} of {len(answers):,} test answers are empty")
@@ -51,7 +51,7 @@ def wordless_references(run: RunEvidence) -> Finding | None:
     answers = _texts(run)
     if answers is None:
         return None
-    wordless = [text for text in answers.wanted if not words(text)]
+    wordless = [text for text in answers.references if not words(text)]
     if len(wordless) <= WORDLESS_SHARE * len(answers):
         return None
     return Finding(
@@ -66,10 +66,12 @@ def looping(run: RunEvidence) -> Finding | None:
     answers = _texts(run)
     if answers is None:
         return None
-    share = float(np.mean([loops(text) for text in answers.given]))
-    if share <= LOOPING_SHARE or share <= LOOPING_SHARE + np.mean([loops(text) for text in answers.wanted]):
+    share = float(np.mean([loops(text) for text in answers.predictions]))
+    if share <= LOOPING_SHARE or share <= LOOPING_SHARE + np.mean(
+        [loops(text) for text in answers.references]
+    ):
         return None
-    example = next(text for text in answers.given if loops(text))
+    example = next(text for text in answers.predictions if loops(text))
     return Finding(
         "looping",
         f"{share:.1%} of {len(answers):,} test answers repeat themselves, such as {quoted(example)}",
@@ -96,8 +98,8 @@ def too_good(run: RunEvidence) -> Finding | None:
     answers = _texts(run)
     if answers is None:
         return None
-    long = np.array([len(text) >= LONG_REFERENCE for text in answers.wanted])
-    if len({*answers.wanted[long]}) < FEWEST_LONG:
+    long = np.array([len(text) >= LONG_REFERENCE for text in answers.references])
+    if len({*answers.references[long]}) < FEWEST_LONG:
         return None
     share = float((answers.scores(run.metric)[long] >= TOO_GOOD).mean())
     if share <= TOO_GOOD_SHARE:
