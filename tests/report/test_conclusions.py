@@ -16,7 +16,7 @@ from answers import write_all, write_answers, write_baseline
 
 from tuneoff.report import write_report
 from tuneoff.report.conclusions import conclusions
-from tuneoff.report.data import ReportData, gather
+from tuneoff.report.data import ReportData, load_report_data
 from tuneoff.spec import expand, read_records
 from tuneoff.stats import interval
 
@@ -33,7 +33,7 @@ def _study_folder(folder: Path, accuracies: dict[str, float] = ACCURACIES, **cha
 
 
 def _told(folder: Path) -> list[str]:
-    return [one.text for one in conclusions(gather(folder))]
+    return [one.text for one in conclusions(load_report_data(folder))]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def data(folder: Path) -> ReportData:
-    return gather(folder)
+    return load_report_data(folder)
 
 
 def test_the_method_with_the_highest_mean_is_named_with_its_interval(data: ReportData) -> None:
@@ -70,11 +70,11 @@ def test_every_comparison_is_told_with_its_verdict_and_none_else(data: ReportDat
         (line,) = re.findall(rf"^sst2, against {one.reference}(?: \(.+?\))?: (.+)\.$", told, re.MULTILINE)
         groups = dict(part.split(": ", 1) for part in line.split("; "))
         places = [verdict for verdict, names in groups.items() if f"{one.method} (" in names]
-        assert places == [one.verdict]
+        assert places == [one.outcome]
 
 
 def test_planted_differences_get_their_verdicts(data: ReportData) -> None:
-    verdicts = {(one.method, one.reference): one.verdict for one in data.judgement.comparisons}
+    verdicts = {(one.method, one.reference): one.outcome for one in data.judgement.comparisons}
     assert verdicts == {
         ("full", "zero_shot"): "better",
         ("lora", "full"): "not distinguishable",
@@ -138,7 +138,7 @@ def test_a_run_whose_predictions_have_no_rows_is_named_and_left_out(tmp_path: Pa
     folder = _study_folder(tmp_path)
     path = next(folder.glob("runs/*full*/predictions.parquet"))
     pd.read_parquet(path).head(0).to_parquet(path)
-    data = gather(folder)
+    data = load_report_data(folder)
     (left_out,) = data.damaged
     assert left_out.reason == f"{path} was changed after it was written"
     assert path.parent.name not in {record.run_id for record in data.records}
@@ -202,7 +202,7 @@ def test_an_order_that_is_not_shown_to_change_is_no_crossover(tmp_path: Path) ->
     accuracies = {("full", 100): 0.70, ("full", 1000): 0.75, ("prompt", 100): 0.71, ("prompt", 1000): 0.74}
     for record in read_records(tmp_path):
         write_answers(tmp_path, record, accuracies[record.spec.method_name, record.spec.train_size])
-    means = {cell: one.mean for cell, one in gather(tmp_path).judgement.intervals.items()}
+    means = {cell: one.mean for cell, one in load_report_data(tmp_path).judgement.intervals.items()}
     assert means["sst2", "prompt", 100] > means["sst2", "full", 100]
     assert means["sst2", "prompt", 1000] < means["sst2", "full", 1000]
     assert not [line for line in _told(tmp_path) if "level at about" in line]

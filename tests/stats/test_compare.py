@@ -158,20 +158,20 @@ def test_turning_a_comparison_round_turns_its_difference_and_nothing_else(seeds:
 
 def test_a_method_that_is_clearly_above_its_reference_is_better_and_the_reference_worse() -> None:
     above, below = answers(0.05, draw=1), answers(0, draw=2)
-    assert one(above, below).verdict == "better"
-    assert one(below, above).verdict == "worse"
+    assert one(above, below).outcome == "better"
+    assert one(below, above).outcome == "worse"
     assert one(above, below).difference.mean == pytest.approx(0.05, abs=0.01)
 
 
 def test_methods_that_differ_by_less_than_the_margin_for_certain_are_equivalent() -> None:
-    assert one(answers(0, draw=1), answers(0, draw=2), margin=0.02).verdict == "equivalent"
+    assert one(answers(0, draw=1), answers(0, draw=2), margin=0.02).outcome == "equivalent"
 
 
 def test_a_certain_difference_within_the_margin_is_both() -> None:
     above, below = answers(0.012, wobble=0, draw=1), answers(0, wobble=0, draw=2)
-    assert one(above, below, margin=0.03).verdict == "better within the margin"
+    assert one(above, below, margin=0.03).outcome == "better within the margin"
     found = one(below, above, margin=0.03)
-    assert found.verdict == "worse within the margin"
+    assert found.outcome == "worse within the margin"
     assert found.level_or_better
     assert not one(below, above, margin=0.005).level_or_better
 
@@ -184,12 +184,12 @@ def test_more_examples_never_take_the_levelness_of_a_method_away() -> None:
         one(0.5 - 0.004 + noise[:, :size], np.full((5, size), 0.5), margin=0.01) for size in (50, 30_000)
     ]
     assert [item.level_or_better for item in found] == [False, True]
-    assert found[1].verdict == "worse within the margin"
+    assert found[1].outcome == "worse within the margin"
 
 
 def test_a_method_that_may_be_better_but_not_much_worse_is_not_inferior() -> None:
     found = one(answers(0.01, wobble=0.05, draw=1), answers(0, wobble=0.05, draw=2), margin=0.02)
-    assert found.verdict == "not inferior"
+    assert found.outcome == "not inferior"
     assert found.level_or_better
     assert found.p_noninferiority_adjusted is not None
     assert found.p_equivalence_adjusted is not None
@@ -226,18 +226,20 @@ def test_methods_that_lose_a_few_answers_are_rarely_called_equivalent(
 
 def test_seeds_that_vary_more_than_the_methods_differ_make_them_not_distinguishable() -> None:
     method, reference = answers(0, wobble=0.05, draw=2), answers(0.01, wobble=0.05, draw=1)
-    assert one(method, reference, margin=0.02).verdict == "not distinguishable"
+    assert one(method, reference, margin=0.02).outcome == "not distinguishable"
 
 
 def test_one_seed_of_a_trained_method_makes_no_claim_whatever_the_difference() -> None:
-    assert one(answers(0.3, seeds=1, draw=1), answers(0, seeds=1, draw=2), margin=0.02).verdict == "one seed"
+    assert (
+        one(answers(0.3, seeds=1, draw=1), answers(0, seeds=1, draw=2), margin=0.02).outcome == "single seed"
+    )
     against_zero_shot = compared(
         {
             ("reviews", "zero_shot", "full"): scores(answers(0, seeds=1, draw=1)),
             ("reviews", "full", 100): scores(answers(0.3, seeds=1, draw=2)),
         }
     )
-    assert [item.verdict for item in against_zero_shot] == ["one seed"]
+    assert [item.outcome for item in against_zero_shot] == ["single seed"]
 
 
 def test_two_untrained_methods_need_no_seeds() -> None:
@@ -249,22 +251,22 @@ def test_two_untrained_methods_need_no_seeds() -> None:
     untrained = frozenset({"zero_shot", "asked_twice"})
     found = compared(cells, references=("zero_shot",), untrained=untrained)
     assert names(found) == [("full", "asked_twice", "zero_shot"), (100, "full", "zero_shot")]
-    assert [item.verdict for item in found] == ["better", "better"]
+    assert [item.outcome for item in found] == ["better", "better"]
 
 
 def test_equal_answers_are_no_difference() -> None:
     same = answers(0)
     found = one(same, same, margin=0.01)
     assert (found.p_value, found.sign_flip_p) == pytest.approx((1, 1))
-    assert found.verdict == "equivalent"
+    assert found.outcome == "equivalent"
     assert found.difference.low < 0 < found.difference.high
-    assert one(same, same).verdict == "not distinguishable"
+    assert one(same, same).outcome == "not distinguishable"
 
 
 @pytest.mark.parametrize(("examples", "found"), [(20, "not distinguishable"), (300, "equivalent")])
 def test_equal_answers_to_few_examples_are_no_proof_of_equivalence(examples: int, found: str) -> None:
     same = answers(0)[:, :examples]
-    assert one(same, same, margin=0.01).verdict == found
+    assert one(same, same, margin=0.01).outcome == found
     assert one(same, same, margin=0.01).p_equivalence == pytest.approx(0.99**examples, rel=1e-3)
 
 
@@ -277,7 +279,7 @@ def test_the_single_run_of_an_untrained_reference_is_held_against_every_seed() -
     (found,) = compared(cells, references=("zero_shot",))
     assert found.difference.mean == pytest.approx((trained.mean(1) - base.mean()).mean())
     assert found.difference.seed_error == pytest.approx(stats.sem(trained.mean(1)))
-    assert (found.difference.seeds, found.train_size, found.verdict) == (5, 100, "better")
+    assert (found.difference.seeds, found.train_size, found.outcome) == (5, 100, "better")
 
 
 def test_an_untrained_method_meets_its_references_at_every_train_size() -> None:
@@ -388,7 +390,7 @@ def test_other_train_sizes_and_ablation_variants_make_no_verdict_harder() -> Non
         ablated=frozenset(method for _, method, _ in more),
     )
     same = [item for item in found if item.train_size == "full" and item.method in ("lora", "prefix")]
-    assert [item.verdict for item in same] == [item.verdict for item in few]
+    assert [item.outcome for item in same] == [item.outcome for item in few]
     assert [item.p_adjusted for item in same] == pytest.approx([item.p_adjusted for item in few])
     ablations = [item for item in found if item.method.startswith("lora-")]
     expected = holm([item.p_value for item in ablations])
@@ -399,7 +401,7 @@ def test_comparisons_of_one_seed_claim_nothing_and_take_no_part_in_the_adjustmen
     one_seed: dict[CellKey, Scores] = {("reviews", "prompt", "full"): scores(answers(0.3, seeds=1, draw=9))}
     few, more = compared(many()), compared(many() | one_seed)
     assert [item.p_adjusted for item in more[:2]] == pytest.approx([item.p_adjusted for item in few])
-    assert (more[2].verdict, more[2].p_adjusted) == ("one seed", None)
+    assert (more[2].outcome, more[2].p_adjusted) == ("single seed", None)
     assert more[2].difference.mean == pytest.approx(0.3, abs=0.01)
 
 
@@ -412,7 +414,7 @@ def test_a_verdict_needs_more_in_a_larger_family() -> None:
         ("reviews", f"again-{place}", "full"): scores(answers(0, draw=place)) for place in range(2, 30)
     }
     alone, among_many = compared(few)[0], compared(few | same)[0]
-    assert (alone.verdict, among_many.verdict) == ("better", "not distinguishable")
+    assert (alone.outcome, among_many.outcome) == ("better", "not distinguishable")
     assert among_many.p_value == pytest.approx(alone.p_value)
 
 

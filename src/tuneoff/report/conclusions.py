@@ -8,9 +8,9 @@ from typing import Any
 from tuneoff.report.data import ReportData
 from tuneoff.report.document import Link, Statement
 from tuneoff.report.evidence import crossover_interval, rejections
+from tuneoff.report.formatting import count, decimal, duration, percent, signed
 from tuneoff.report.html import anchor
-from tuneoff.report.numerals import count, decimal, duration, percent, signed
-from tuneoff.report.tables import written_state
+from tuneoff.report.tables import state_in_words
 from tuneoff.spec import FINISHED, TrainSize
 from tuneoff.stats import Comparison
 
@@ -27,7 +27,7 @@ _VERBS = {
     "equivalent": "equivalent within the margin",
     "not inferior": "not inferior (any loss is within the margin)",
     "not distinguishable": "not distinguishable",
-    "one seed": "of one seed only, so nothing is said of the method",
+    "single seed": "of one seed only, so nothing is said of the method",
 }
 
 
@@ -89,7 +89,7 @@ def _against(data: ReportData, task: str, size: TrainSize, reference: str) -> It
     groups: dict[str, list[str]] = {}
     for one in own:
         name = f"{one.method} ({_gap(one)}{_but(data, task, one.method, [size])})"
-        groups.setdefault(_VERBS[one.verdict], []).append(name)
+        groups.setdefault(_VERBS[one.outcome], []).append(name)
     told = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in groups.items())
     marked = _marked(data, task, reference, [size])
     yield _statement(f"{_place(data, task, size)}, against {marked}: {told}.", COMPARISONS)
@@ -178,7 +178,7 @@ def _ill(data: ReportData) -> Iterator[Statement]:
         yield _statement(f"{whose} ended with a result {is_ill}.", HEALTH)
     states = Counter(record.state for record in data.records if record.state not in FINISHED)
     if states:
-        ended = ", ".join(f"{number} {written_state(state)}" for state, number in sorted(states.items()))
+        ended = ", ".join(f"{number} {state_in_words(state)}" for state, number in sorted(states.items()))
         number = sum(states.values())
         yield _statement(f"{number} run{'s' * (number > 1)} ended without a result: {ended}.", FAILURES)
 
@@ -191,7 +191,7 @@ def _broken(data: ReportData) -> Iterator[Statement]:
 def _next(data: ReportData) -> Iterator[Statement]:
     unclear, broken = [], dict[str, None]()
     for one in data.judgement.comparisons:
-        if one.verdict in ("not distinguishable", "one seed"):
+        if one.outcome in ("not distinguishable", "single seed"):
             sides = one.method, one.reference
             rejected = [name for name in sides if _is_rejected(data, one.task, name, one.train_size)]
             marks = (_marked(data, one.task, name, [one.train_size]) for name in rejected)

@@ -74,7 +74,7 @@ class ReportData(Contents):
         return cells
 
 
-def gather(folder: Path) -> ReportData:
+def load_report_data(folder: Path) -> ReportData:
     """What the output folder of a study holds.
 
     Raises:

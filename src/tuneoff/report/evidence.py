@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from tuneoff.report.data import CellKey, ReportData
 from tuneoff.report.document import Cell, Table
-from tuneoff.report.numerals import ABSENT, count, decimal, signed
+from tuneoff.report.formatting import ABSENT, count, decimal, signed
 from tuneoff.report.tables import HEALTH, record_link, train_size
 from tuneoff.spec import TrainSize
 from tuneoff.stats import Comparison, Crossover, Interval, rate_bound
@@ -143,7 +143,7 @@ def _comparison_row(data: ReportData, one: Comparison) -> tuple[str, ...]:
         one.reference,
         one.task,
         train_size(data, (one.task, one.method, one.train_size)),
-        one.verdict,
+        one.outcome,
         signed(gap.mean),
         f"{signed(gap.low)} to {signed(gap.high)}",
         decimal(one.p_adjusted, places=4),

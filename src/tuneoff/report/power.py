@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tuneoff.report.numerals import count
+from tuneoff.report.formatting import count
 from tuneoff.spec import ClassificationSpec, NoneSpec, StudySpec
 from tuneoff.stats.compare import family_size
 from tuneoff.stats.intervals import ALPHA

@@ -7,7 +7,7 @@ from tuneoff.report import evidence, settings, tables
 from tuneoff.report.conclusions import COMPARISONS, CROSSOVERS, FAILURES, HEALTH, INTERVALS, SEARCH
 from tuneoff.report.data import ReportData
 from tuneoff.report.document import Document, Figure, Section, Statement, Table
-from tuneoff.report.tables import written_state
+from tuneoff.report.tables import state_in_words
 
 RESULTS = "Results"
 SCORES_NOTE = (
@@ -54,7 +54,7 @@ DATA_NOTE = (
 
 
 TIME_NOTE = (
-    "Train is the optimiser steps alone; total also holds loading, evaluations and the test. Runs that share "
+    "Train is the optimizer steps alone; total also holds loading, evaluations and the test. Runs that share "
     "a machine slow each other down."
 )
 
@@ -95,7 +95,7 @@ def progress(data: ReportData) -> str:
     """How many runs are complete, and what became of the others: `1 of 3 runs are complete; 2 failed`."""
     states = Counter(record.state for record in data.records)
     others = [
-        f"{number} {written_state(state)}" for state, number in sorted(states.items()) if state != "complete"
+        f"{number} {state_in_words(state)}" for state, number in sorted(states.items()) if state != "complete"
     ]
     left_out = len({one.name for one in data.left_out} & {run.run_id for run in data.plan})
     if left_out:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from tuneoff.report.data import ReportData
 from tuneoff.report.document import Table
-from tuneoff.report.numerals import ABSENT, count, duration
+from tuneoff.report.formatting import ABSENT, count, duration
 from tuneoff.spec import DataReport, Environment, Method, RunRecord, Spec, SplitReport, StackSpec
 
 SPLITS = ("train", "validation", "test")

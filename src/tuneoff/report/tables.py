@@ -7,7 +7,7 @@ import pandas as pd
 
 from tuneoff.report.data import CellKey, ReportData
 from tuneoff.report.document import Cell, Link, Table
-from tuneoff.report.numerals import ABSENT, count, decimal, mean_and_spread, percent
+from tuneoff.report.formatting import ABSENT, count, decimal, mean_and_spread, percent
 from tuneoff.spec import BaselineRecord, RunRecord, RunSpec, SearchResult
 from tuneoff.stats import CELL, SCORES, SPEEDS, measures
 
@@ -86,7 +86,7 @@ def search_table(data: ReportData) -> Table:
 def _search_row(result: SearchResult) -> tuple[Cell, ...]:
     best = result.best
     chosen = ", ".join(f"{field} {value:.3g}" for field, value in best.values.items()) if best else ABSENT
-    lost = ", ".join(f"{number} {written_state(state)}" for state, number in result.lost.items())
+    lost = ", ".join(f"{number} {state_in_words(state)}" for state, number in result.lost.items())
     edges = "; ".join(f"{field} at the {end} edge" for field, end in result.edges.items())
     return (
         result.method_name,
@@ -106,7 +106,7 @@ def failures_table(data: ReportData) -> Table:
     rows = tuple(
         (
             record_link(record.run_id),
-            written_state(record.state),
+            state_in_words(record.state),
             record.failure.kind if record.failure else ABSENT,
             _shortened(record.failure.message) if record.failure else ABSENT,
         )
@@ -121,7 +121,7 @@ def record_link(run_id: str) -> Link:
     return Link(run_id, f"../runs/{quote(run_id, safe='=+,@ ').replace(' ', '%20')}/record.json")
 
 
-def written_state(state: str) -> str:
+def state_in_words(state: str) -> str:
     """A state in words."""
     return state.replace("_", " ")
 
@@ -194,7 +194,7 @@ def _run_row(run: RunSpec, record: RunRecord | None, names: list[str]) -> tuple[
         return (run.run_id, "not run", *[ABSENT] * (len(names) + 2))
     scores = (decimal(record.scores.get(name), places=4) for name in names)
     steps = (count(record.best_step), count(record.steps))
-    return (record_link(record.run_id), written_state(record.state), *scores, *steps)
+    return (record_link(record.run_id), state_in_words(record.state), *scores, *steps)
 
 
 def _key(run: RunSpec) -> CellKey:

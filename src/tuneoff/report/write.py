@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from tuneoff.errors import StoreError
 from tuneoff.report.charts import pictures
 from tuneoff.report.conclusions import conclusions
-from tuneoff.report.data import ReportData, gather
+from tuneoff.report.data import ReportData, load_report_data
 from tuneoff.report.document import Figure, Statement
 from tuneoff.report.figures import comparison_figures, curve_figures, named_apart, search_figures
 from tuneoff.report.html import html
@@ -22,7 +22,7 @@ from tuneoff.report.tables import summary_csv, task_tables
 from tuneoff.spec.results import HEALTH_FILE, REPORT
 
 
-class Written(NamedTuple):
+class WrittenReport(NamedTuple):
     """A report on disk."""
 
     path: Path
@@ -34,7 +34,7 @@ class Written(NamedTuple):
     """What it was made from."""
 
 
-def write_report(folder: Path) -> Written:
+def write_report(folder: Path) -> WrittenReport:
     """What was found, and where: report.md, written with report.html, summary.csv and plots from the runs.
 
     An older report is replaced at the end; it stays as it was if anything fails before.
@@ -42,7 +42,7 @@ def write_report(folder: Path) -> Written:
     Raises:
         StoreError: the folder holds no study, a record is damaged, or the report cannot be written.
     """
-    data = gather(folder)
+    data = load_report_data(folder)
     found = conclusions(data)
     texts, figures, warnings = rendered(data, found)
     target = folder / REPORT
@@ -56,7 +56,7 @@ def write_report(folder: Path) -> Written:
             f"a report must be writable, but {error.filename or target} is not ({error.strerror or error}); "
             "free space or permit writing there, close programs that show the report, and report again"
         ) from error
-    return Written(target / "report.md", tuple(one.text for one in found), warnings, data)
+    return WrittenReport(target / "report.md", tuple(one.text for one in found), warnings, data)
 
 
 def rendered(

@@ -66,7 +66,7 @@ class Answers:
         return self._as_texts("prediction")
 
     @property
-    def texts(self) -> Texts:
+    def generated_texts(self) -> Texts:
         """The generated text where there is any: two answers that are no label need not be the same."""
         generated = self._as_texts("text") if "text" in self else self.predictions
         return generated if generated.any() else self.predictions

@@ -20,7 +20,7 @@ from tuneoff.stats.intervals import ALPHA, Floats, Interval, interval, spread, t
 
 CellKey = tuple[str, str, TrainSize]
 """Task, method and train size."""
-Verdict = Literal[
+Outcome = Literal[
     "better",
     "better within the margin",
     "worse",
@@ -28,7 +28,7 @@ Verdict = Literal[
     "equivalent",
     "not inferior",
     "not distinguishable",
-    "one seed",
+    "single seed",
 ]
 UNTRAINED_SIZE: TrainSize = "full"
 """The train size that an untrained method's only cell bears."""
@@ -81,12 +81,12 @@ class Comparison:
     p_equivalence: float | None
     p_equivalence_adjusted: float | None
     """Holm's, over the family's tests of equivalence."""
-    verdict: Verdict
+    outcome: Outcome
 
     @property
     def level_or_better(self) -> bool:
         """Whether the method is shown to be better, or lower by less than the margin at most."""
-        return _is_shown(self.p_noninferiority_adjusted) or self.verdict == "better"
+        return _is_shown(self.p_noninferiority_adjusted) or self.outcome == "better"
 
     @property
     def sign_flip_floor(self) -> float | None:
@@ -192,7 +192,7 @@ def comparisons(
             **contrast._asdict(),
             **(p_values := adjusted.get(pair, _Adjusted(None, None, None)))._asdict(),
             metric=metrics[pair.task],
-            verdict=_verdict(contrast.difference.mean, p_values),
+            outcome=_outcome(contrast.difference.mean, p_values),
         )
         for pair, contrast in contrasts.items()
     )
@@ -277,10 +277,10 @@ def _common(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(one for one in first if one in others)
 
 
-def _verdict(mean: float, p_values: _Adjusted) -> Verdict:
+def _outcome(mean: float, p_values: _Adjusted) -> Outcome:
     """What may be said of a difference with such a mean."""
     if p_values.p_adjusted is None:
-        return "one seed"
+        return "single seed"
     equivalent = _is_shown(p_values.p_equivalence_adjusted)
     not_inferior = _is_shown(p_values.p_noninferiority_adjusted)
     if _is_shown(p_values.p_adjusted):

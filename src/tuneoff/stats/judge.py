@@ -79,7 +79,7 @@ def judge(
     metrics = {name: task.main_metric for name, task in study.tasks.items()}
     answers = {key: _baseline_answers(folder, one) for key, one in strongest.items()}
     named = {key: (one.name, answers[key]) for key, one in strongest.items()}
-    runs = _looked_at(folder, records, curves, named)
+    runs = _collect_runs(folder, records, curves, named)
     cells = _cells(records, runs.scores)
     baseline_scores = {key: _baseline_scores(one, answers[key]) for key, one in strongest.items()}
     against = {
@@ -186,7 +186,7 @@ class _Runs(NamedTuple):
     """The answers of the first runs of each task."""
 
 
-def _looked_at(
+def _collect_runs(
     folder: Path,
     records: tuple[RunRecord, ...],
     curves: Mapping[str, tuple[CurvePoint, ...]],

@@ -8,21 +8,21 @@ import pandas as pd
 from tuneoff.report.charts.style import (
     PALETTE,
     View,
-    keyed,
+    categorical_encoding,
+    highlight,
     layered,
     line_and_points,
     metric_title,
     quantity,
-    ring,
     score_scale,
     titled,
-    told_apart,
+    with_line_key,
 )
 from tuneoff.spec import CurvePoint, RunRecord
 
 MOST_POINTS = 40
 MOST_RUNS = 12
-"""Lines that colour, dashes and shape can still tell apart."""
+"""Lines that color, dashes and shape can still tell apart."""
 TRAIN_LOSS = "train loss (nats per token)"
 
 _COLUMNS = ["run", "panel", "step", "value", "kept"]
@@ -53,7 +53,7 @@ def run_label(record: RunRecord) -> str:
 
 
 def draw_curves(data: pd.DataFrame, *, title: str, metric: str, seeds: int) -> View:
-    """Three panels side by side with a line per run, told apart by colour, dashes and shape.
+    """Three panels side by side with a line per run, told apart by color, dashes and shape.
 
     `seeds` is how many runs there are, shown or not.
     """
@@ -66,7 +66,7 @@ def draw_curves(data: pd.DataFrame, *, title: str, metric: str, seeds: int) -> V
     )
     subtitle = f"{which}; a ring marks the step whose weights were kept (best validation score)"
     panels = {"hconcat": charts, "spacing": 28}
-    return titled(keyed(panels, runs, width=900), title, subtitle, offset=12)
+    return titled(with_line_key(panels, runs, width=900), title, subtitle, offset=12)
 
 
 def _losses(points: Iterable[CurvePoint]) -> list[tuple[float, float]]:
@@ -87,12 +87,12 @@ def _panel(data: pd.DataFrame, title: str, runs: list[str], last: float) -> View
     return layered(
         data,
         {
-            "x": quantity("step", title="optimiser step", scale={"domain": [0, last]}),
+            "x": quantity("step", title="optimizer step", scale={"domain": [0, last]}),
             "y": quantity("value", title=title, scale=score_scale(data["value"])),
-            "color": told_apart("run", PALETTE, runs),
+            "color": categorical_encoding("run", PALETTE, runs),
         },
         *line_and_points("run", runs, width=1.8, size=size),
-        ring("kept", size=260),
+        highlight("kept", size=260),
         width=270,
         height=230,
     )

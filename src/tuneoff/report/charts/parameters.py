@@ -8,17 +8,17 @@ import pandas as pd
 from tuneoff.report.charts.labels import CHARACTER, Box, place_labels
 from tuneoff.report.charts.points import run_scores, with_spread
 from tuneoff.report.charts.style import (
-    GREY,
+    GRAY,
     PALETTE,
     SHAPES,
     View,
     category,
     cycled,
     dashed_lines,
+    filtered,
     layer,
     layered,
     metric_title,
-    only,
     padded,
     quantity,
     titled,
@@ -72,12 +72,12 @@ def _points(data: pd.DataFrame, x: View, y: View) -> View:
     kinds = list(dict.fromkeys(data["kind"]))
     legend = {"title": "kind of method", "orient": "bottom", "symbolSize": 90, "titleOrient": "left"}
     label = {"x": quantity("label_x"), "y": quantity("label_y"), "text": category("method")}
-    leader = layer("rule", {"strokeWidth": 0.7, "color": GREY}, x2={"field": "end_x"}, y2={"field": "end_y"})
+    leader = layer("rule", {"strokeWidth": 0.7, "color": GRAY}, x2={"field": "end_x"}, y2={"field": "end_y"})
     halo = {"stroke": "white", "strokeWidth": 3, "strokeJoin": "round"}
     return layered(
         data,
         {"x": x, "y": y},
-        only("far", leader),
+        filtered("far", leader),
         layer("rule", {"strokeWidth": 1.4, "color": "#333333"}, y=quantity("low"), y2={"field": "high"}),
         layer(
             "point",

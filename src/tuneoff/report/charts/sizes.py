@@ -9,8 +9,8 @@ from tuneoff.report.charts.style import (
     PALETTE,
     SHAPES,
     View,
+    categorical_encoding,
     dashed_lines,
-    keyed,
     layer,
     layered,
     line_and_points,
@@ -18,8 +18,8 @@ from tuneoff.report.charts.style import (
     quantity,
     score_scale,
     titled,
-    told_apart,
     untrained_lines,
+    with_line_key,
 )
 from tuneoff.spec import TrainSize
 from tuneoff.stats import Interval
@@ -39,7 +39,7 @@ def sizes_data(
 ) -> pd.DataFrame:
     """A row per complete run of the methods, in their order: rows (train rows used), score, mean, trained.
 
-    `bottom` and `top` are the ends of the mean's 95 % interval, the mean itself where none is known.
+    `bottom` and `top` are the ends of the mean's 95% interval, the mean itself where none is known.
     """
     scores = with_spread(run_scores(runs, task=task, metric=metric))
     known = [intervals.get((task, row.method, row.train_size)) for row in scores.itertuples(index=False)]
@@ -67,8 +67,8 @@ def draw_sizes(data: pd.DataFrame, *, title: str, metric: str) -> View:
         "width": WIDTH,
         "height": 360,
     }
-    subtitle = "lines join means over seeds, with their 95 % intervals as bands; open shapes are single runs"
-    return titled(keyed(panel, methods, width=WIDTH), title, subtitle, offset=10)
+    subtitle = "lines join means over seeds, with their 95% intervals as bands; open shapes are single runs"
+    return titled(with_line_key(panel, methods, width=WIDTH), title, subtitle, offset=10)
 
 
 def _rows_axis(rows: list[float]) -> View:
@@ -86,14 +86,14 @@ def _lines(data: pd.DataFrame, methods: list[str], y: View) -> View:
         data,
         {
             "x": _rows_axis(sorted(set(data["rows"]))),
-            "color": told_apart("method", PALETTE, methods),
+            "color": categorical_encoding("method", PALETTE, methods),
         },
         layer("area", {"opacity": 0.12}, y=quantity("bottom"), y2={"field": "top"}),
         layer(
             "point",
             {"size": 28, "filled": False, "strokeWidth": 1, "opacity": 0.8},
             y=quantity("score"),
-            shape=told_apart("method", SHAPES, methods),
+            shape=categorical_encoding("method", SHAPES, methods),
         ),
         *line_and_points("method", methods, width=1.8, size=70, y=y),
     )

@@ -1,4 +1,4 @@
-"""What all charts share: a palette that colour-blind readers can tell apart, shapes, dashes, sizes."""
+"""What all charts share: a palette that color-blind readers can tell apart, shapes, dashes, sizes."""
 
 import json
 import math
@@ -14,7 +14,7 @@ View = dict[str, Any]
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right")
 DASHES = ((1, 0), (7, 3), (2, 2), (9, 3, 2, 3), (14, 4), (4, 2))
-GREY = "#666666"
+GRAY = "#666666"
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 STYLE: dict[str, Any] = {
     "background": "white",
@@ -72,7 +72,7 @@ def category(field: str, **more: Any) -> View:
     return {"field": field, "type": "nominal", **more}
 
 
-def told_apart(field: str, looks: Sequence[Any], names: Sequence[str]) -> View:
+def categorical_encoding(field: str, looks: Sequence[Any], names: Sequence[str]) -> View:
     """A channel that gives each name in a column the next look; a `line_key` says which."""
     return category(field, scale=cycled(looks, names), legend=None)
 
@@ -88,7 +88,7 @@ def layer(mark: str, look: View, /, **encoding: View) -> View:
     return {"mark": {"type": mark, **look}, "encoding": encoding}
 
 
-def only(flag: str, view: View) -> View:
+def filtered(flag: str, view: View) -> View:
     """The view of those rows alone that have a column true."""
     return {**view, "transform": [{"filter": f"datum.{flag}"}]}
 
@@ -96,18 +96,20 @@ def only(flag: str, view: View) -> View:
 def line_and_points(
     field: str, names: Sequence[str], *, width: float, size: float, **encoding: View
 ) -> tuple[View, View]:
-    """Two layers, a line and points for each name in a column, told apart by dashes and shapes."""
-    points = {"size": size, "filled": True, "opacity": 1}
+    """Return two layers, a line and points for each name in a column, with dashes and shapes by name."""
+    line, points = {"strokeWidth": width}, {"size": size, "filled": True, "opacity": 1}
+    dashes = categorical_encoding(field, DASHES, names)
+    shapes = categorical_encoding(field, SHAPES, names)
     return (
-        layer("line", {"strokeWidth": width}, strokeDash=told_apart(field, DASHES, names), **encoding),
-        layer("point", points, shape=told_apart(field, SHAPES, names), **encoding),
+        layer("line", line, strokeDash=dashes, **encoding),
+        layer("point", points, shape=shapes, **encoding),
     )
 
 
-def ring(flag: str, *, size: int) -> View:
+def highlight(flag: str, *, size: int) -> View:
     """A layer of black rings around the points that have a column true."""
     look = {"size": size, "filled": False, "strokeWidth": 1.6, "shape": "circle", "opacity": 1}
-    return only(flag, layer("point", look, color={"value": "black"}))
+    return filtered(flag, layer("point", look, color={"value": "black"}))
 
 
 def titled(view: View, title: str, subtitle: str, *, offset: int) -> View:
@@ -115,7 +117,7 @@ def titled(view: View, title: str, subtitle: str, *, offset: int) -> View:
     return {"title": {"text": title, "subtitle": subtitle, "offset": offset}, **view}
 
 
-def keyed(panel: View, names: Sequence[str], *, width: int) -> View:
+def with_line_key(panel: View, names: Sequence[str], *, width: int) -> View:
     """The panel above a `line_key`, each with scales of its own."""
     apart = dict.fromkeys(("color", "strokeDash", "shape"), "independent")
     return {"vconcat": [panel, line_key(names, width=width)], "spacing": 14, "resolve": {"scale": apart}}
@@ -169,7 +171,7 @@ def dashed_lines(lines: pd.DataFrame, y: View, *, label_x: View) -> View:
 
 
 def line_key(names: Sequence[str], *, width: int) -> View:
-    """A legend of lines that shows colour, dashes and shape of each name, in as many rows as it needs.
+    """A legend of lines that shows color, dashes and shape of each name, in as many rows as it needs.
 
     Vega-Lite's own legend dashes the outline of the shapes and draws no lines.
     """
@@ -184,20 +186,20 @@ def line_key(names: Sequence[str], *, width: int) -> View:
         data,
         {
             "y": quantity("y", **pixels),
-            "color": told_apart("name", PALETTE, names),
+            "color": categorical_encoding("name", PALETTE, names),
         },
         layer(
             "rule",
             {"strokeWidth": 1.8},
             x=quantity("x", **pixels),
             x2={"field": "x2"},
-            strokeDash=told_apart("name", DASHES, names),
+            strokeDash=categorical_encoding("name", DASHES, names),
         ),
         layer(
             "point",
             {"size": 45, "filled": True, "opacity": 1},
             x=quantity("middle", **pixels),
-            shape=told_apart("name", SHAPES, names),
+            shape=categorical_encoding("name", SHAPES, names),
         ),
         layer(
             "text",

@@ -13,7 +13,7 @@ FEWEST_CHANGES = 6
 UNCHANGED_SHARE = 0.01
 """Answers that may differ from the base model's where these are still nearly equal."""
 ENOUGH_ROWS = 50
-"""With fewer, equal answers may be chance (with 50, less than 6 % of them would change, at 95 %)."""
+"""With fewer, equal answers may be chance (with 50, less than 6% of them would change, at 95%)."""
 UNCHANGED_LOSS = 0.01
 """Relative change of the mean loss up to which even few equal answers are no chance."""
 ROUNDING = 1e-6
@@ -83,7 +83,7 @@ def _answers_as_zero_shot(run: RunEvidence) -> Finding | None:
     if difference.changed > UNCHANGED_SHARE * difference.mean.examples:
         return None
     ours, theirs = paired(run.answers, run.zero_shot)
-    changed = int((ours.texts != theirs.texts).sum())
+    changed = int((ours.generated_texts != theirs.generated_texts).sum())
     if changed > UNCHANGED_SHARE * len(ours):
         return None
     if len(ours) < ENOUGH_ROWS and _loss_moved(ours, theirs):

@@ -42,7 +42,7 @@ def collapsed(run: RunEvidence) -> Finding | None:
 
 
 def _one_answer(run: RunEvidence, wanted: Texts, given: Texts) -> str:
-    answer, reference = _commonest(given), _commonest(wanted)
+    answer, reference = _most_common(given), _most_common(wanted)
     return (
         f"{(given == answer).mean():.1%} of {len(given):,} test answers are {_named(run, answer)}, where the "
         f"commonest reference, {_named(run, reference)}, has {(wanted == reference).mean():.1%}"
@@ -53,7 +53,7 @@ def _others(values: Texts) -> int:
     return len(values) - max(Counter(values.tolist()).values(), default=0)
 
 
-def _commonest(values: Texts) -> str:
+def _most_common(values: Texts) -> str:
     """The commonest value; among equally common ones the first in the alphabet, whatever the rows' order."""
     counts = Counter(values.tolist())
     most = max(counts.values())
