@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from tabulate import tabulate
 
-from tuneoff.spec import TrainSize
-from tuneoff.stats.compare import CellKey, compare, comparisons, holm, p_at_least
+from tuneoff.stats.cells import Cell, TaskSize
+from tuneoff.stats.compare import compare, comparisons, holm, p_at_least
 from tuneoff.stats.crossover import Crossover, crossovers
 from tuneoff.stats.examples import Scores
 from tuneoff.stats.intervals import ALPHA, interval
@@ -106,11 +106,11 @@ def chosen(random: np.random.Generator, studies: int) -> Iterable[Sequence[str]]
             answers = [
                 right(random, seeds, examples, 0.8, sd=0.03, shared=shared, own=0.25) for _ in range(methods)
             ]
-            cells: dict[CellKey, Scores] = {
-                ("t", str(name), "full"): scores(values) for name, values in enumerate(answers)
+            cells: dict[Cell, Scores] = {
+                Cell("t", str(name), "full"): scores(values) for name, values in enumerate(answers)
             }
             (best,) = best_methods(cells).values()
-            alone = interval(cells["t", best.method, "full"].values)
+            alone = interval(cells[Cell("t", best.method, "full")].values)
             plain.append(alone.low <= 0.8 <= alone.high)
             adjusted.append(best.interval.low <= 0.8 <= best.interval.high)
         yield (
@@ -129,9 +129,9 @@ def certain(random: np.random.Generator, studies: int) -> Iterable[Sequence[str]
                 -0.004 + 0.003 * random.standard_normal((5, 1)) + 0.25 * random.standard_normal((1, examples))
             )
             gap = np.clip(gap + 0.1 * random.standard_normal((5, examples)), -1, 1)
-            cells: dict[CellKey, Scores] = {
-                ("t", "lora", "full"): scores(gap),
-                ("t", "full", "full"): scores(0 * gap),
+            cells: dict[Cell, Scores] = {
+                Cell("t", "lora", "full"): scores(gap),
+                Cell("t", "full", "full"): scores(0 * gap),
             }
             outcomes += comparisons(
                 cells, references=["full"], untrained=frozenset(), margin=0.01, metrics={"t": "accuracy"}
@@ -147,14 +147,14 @@ def false_crossovers(random: np.random.Generator, studies: int) -> Iterable[Sequ
     for lead, seeds, examples in ((0, 3, 100), (0, 5, 200), (0.01, 5, 200), (0.03, 3, 100), (0.03, 5, 200)):
 
         def states_any(lead: float = lead, seeds: int = seeds, examples: int = examples) -> bool:
-            cells: dict[CellKey, Scores] = {}
+            cells: dict[Cell, Scores] = {}
             for task in ("a", "b"):
                 shared = np.sqrt(0.6) * random.standard_normal((1, examples))
                 for method in range(6):
                     for place, size in enumerate(SIZES):
                         mean = 0.7 + 0.05 * place + lead * (method == 0)
                         values = right(random, seeds, examples, mean, sd=0.05, shared=shared, own=0.25)
-                        cells[task, str(method), size] = scores(values)
+                        cells[Cell(task, str(method), size)] = scores(values)
             return bool(crossed(cells, ("a", "b"), "0"))
 
         yield f"first ahead by {lead}, {seeds} x {examples}", share(studies, states_any)
@@ -165,18 +165,19 @@ def true_crossovers(random: np.random.Generator, studies: int) -> Iterable[Seque
     for seeds in (1, 2, 3, 5, 10):
         held = []
         for _ in range(studies):
-            cells: dict[CellKey, Scores] = {}
+            cells: dict[Cell, Scores] = {}
             for gap, size in zip((0.15, 0.05, -0.05, -0.15), SIZES, strict=True):
                 effects = random.normal(0, 0.03, (seeds, 1)) + random.normal(0, 0.2, (1, 200))
                 values = np.clip(gap + effects + random.normal(0, 0.2, (seeds, 200)), -1, 1)
-                cells["t", "lora", size], cells["t", "full", size] = scores(values), scores(0 * values)
+                cells[Cell("t", "lora", size)] = scores(values)
+                cells[Cell("t", "full", size)] = scores(0 * values)
             held += [one.low <= 800 <= one.high for one in crossed(cells, ("t",), "full")]
         yield str(seeds), f"{len(held) / studies:.3f}", f"{np.mean(held):.3f}" if held else "-"
 
 
-def crossed(cells: dict[CellKey, Scores], tasks: Sequence[str], reference: str) -> tuple[Crossover, ...]:
+def crossed(cells: dict[Cell, Scores], tasks: Sequence[str], reference: str) -> tuple[Crossover, ...]:
     """Return the crossovers that a study would report."""
-    rows: dict[tuple[str, TrainSize], int] = {(task, size): size for task in tasks for size in SIZES}
+    rows = {TaskSize(task, size): size for task in tasks for size in SIZES}
     return crossovers(cells, rows=rows, references=[reference], untrained=frozenset())
 
 

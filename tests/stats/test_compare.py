@@ -11,7 +11,8 @@ from scipy import stats
 from statsmodels.stats.weightstats import ttost_paired
 
 from tuneoff.spec import TrainSize
-from tuneoff.stats.compare import CellKey, Comparison, compare, comparisons, family_size, holm
+from tuneoff.stats.cells import Cell
+from tuneoff.stats.compare import Comparison, compare, comparisons, family_size, holm
 from tuneoff.stats.examples import Scores
 
 Floats = NDArray[np.float64]
@@ -34,7 +35,7 @@ def scores(values: Floats, *, seeds: tuple[int, ...] | None = None, first_row: i
 
 
 def compared(
-    cells: dict[CellKey, Scores],
+    cells: dict[Cell, Scores],
     *,
     references: tuple[str, ...] = ("full",),
     untrained: frozenset[str] = frozenset({"zero_shot"}),
@@ -45,9 +46,9 @@ def compared(
 
 
 def one(method: Floats, reference: Floats, *, margin: float | None = None) -> Comparison:
-    cells: dict[CellKey, Scores] = {
-        ("reviews", "lora", 100): scores(method),
-        ("reviews", "full", 100): scores(reference),
+    cells: dict[Cell, Scores] = {
+        Cell("reviews", "lora", 100): scores(method),
+        Cell("reviews", "full", 100): scores(reference),
     }
     (found,) = compared(cells, margin=margin)
     return found
@@ -235,18 +236,18 @@ def test_one_seed_of_a_trained_method_makes_no_claim_whatever_the_difference() -
     )
     against_zero_shot = compared(
         {
-            ("reviews", "zero_shot", "full"): scores(answers(0, seeds=1, draw=1)),
-            ("reviews", "full", 100): scores(answers(0.3, seeds=1, draw=2)),
+            Cell("reviews", "zero_shot", "full"): scores(answers(0, seeds=1, draw=1)),
+            Cell("reviews", "full", 100): scores(answers(0.3, seeds=1, draw=2)),
         }
     )
     assert [item.outcome for item in against_zero_shot] == ["single seed"]
 
 
 def test_two_untrained_methods_need_no_seeds() -> None:
-    cells: dict[CellKey, Scores] = {
-        ("reviews", "zero_shot", "full"): scores(answers(0, seeds=1, draw=1)),
-        ("reviews", "asked_twice", "full"): scores(answers(0.1, seeds=1, draw=2)),
-        ("reviews", "full", 100): scores(answers(0.1, draw=3)),
+    cells: dict[Cell, Scores] = {
+        Cell("reviews", "zero_shot", "full"): scores(answers(0, seeds=1, draw=1)),
+        Cell("reviews", "asked_twice", "full"): scores(answers(0.1, seeds=1, draw=2)),
+        Cell("reviews", "full", 100): scores(answers(0.1, draw=3)),
     }
     untrained = frozenset({"zero_shot", "asked_twice"})
     found = compared(cells, references=("zero_shot",), untrained=untrained)
@@ -272,9 +273,9 @@ def test_equal_answers_to_few_examples_are_no_proof_of_equivalence(examples: int
 
 def test_the_single_run_of_an_untrained_reference_is_held_against_every_seed() -> None:
     trained, base = answers(0.1, draw=1), answers(0, seeds=1, draw=2)
-    cells: dict[CellKey, Scores] = {
-        ("reviews", "zero_shot", "full"): scores(base),
-        ("reviews", "lora", 100): scores(trained, seeds=(5, 6, 7, 8, 9)),
+    cells: dict[Cell, Scores] = {
+        Cell("reviews", "zero_shot", "full"): scores(base),
+        Cell("reviews", "lora", 100): scores(trained, seeds=(5, 6, 7, 8, 9)),
     }
     (found,) = compared(cells, references=("zero_shot",))
     assert found.difference.mean == pytest.approx((trained.mean(1) - base.mean()).mean())
@@ -283,20 +284,20 @@ def test_the_single_run_of_an_untrained_reference_is_held_against_every_seed() -
 
 
 def test_an_untrained_method_meets_its_references_at_every_train_size() -> None:
-    cells: dict[CellKey, Scores] = {
-        ("reviews", "zero_shot", "full"): scores(answers(0, seeds=1)),
-        ("reviews", "full", 100): scores(answers(0.1)),
-        ("reviews", "full", 1000): scores(answers(0.2)),
+    cells: dict[Cell, Scores] = {
+        Cell("reviews", "zero_shot", "full"): scores(answers(0, seeds=1)),
+        Cell("reviews", "full", 100): scores(answers(0.1)),
+        Cell("reviews", "full", 1000): scores(answers(0.2)),
     }
     assert names(compared(cells)) == [(100, "zero_shot", "full"), (1000, "zero_shot", "full")]
 
 
 def test_two_references_meet_once_and_the_untrained_one_is_the_reference() -> None:
-    cells: dict[CellKey, Scores] = {
-        ("reviews", "zero_shot", "full"): scores(answers(0, seeds=1)),
-        ("reviews", "full", 100): scores(answers(0.1)),
-        ("reviews", "lora", 100): scores(answers(0.2)),
-        ("reviews", "prefix", 100): scores(answers(0.3)),
+    cells: dict[Cell, Scores] = {
+        Cell("reviews", "zero_shot", "full"): scores(answers(0, seeds=1)),
+        Cell("reviews", "full", 100): scores(answers(0.1)),
+        Cell("reviews", "lora", 100): scores(answers(0.2)),
+        Cell("reviews", "prefix", 100): scores(answers(0.3)),
     }
     assert names(compared(cells, references=("full", "zero_shot"))) == [
         (100, "full", "zero_shot"),
@@ -315,7 +316,7 @@ def test_two_references_meet_once_and_the_untrained_one_is_the_reference() -> No
 
 
 def test_tasks_and_train_sizes_are_compared_apart() -> None:
-    cells: dict[CellKey, Scores] = {
+    cells: dict[Cell, Scores] = {
         (task, method, size): scores(answers(0.1 * place, draw=place))
         for place, (task, size, method) in enumerate(
             itertools.product(("reviews", "dialogues"), (100, 1000), ("full", "lora"))
@@ -330,9 +331,9 @@ def test_tasks_and_train_sizes_are_compared_apart() -> None:
 
 def test_only_common_seeds_and_examples_are_compared_each_with_its_own() -> None:
     method, reference = answers(0.05, draw=1), answers(0, draw=2)
-    cells: dict[CellKey, Scores] = {
-        ("reviews", "lora", 100): scores(method, seeds=(4, 3, 2, 1, 0)),
-        ("reviews", "full", 100): scores(reference[:3, 100:], first_row=100),
+    cells: dict[Cell, Scores] = {
+        Cell("reviews", "lora", 100): scores(method, seeds=(4, 3, 2, 1, 0)),
+        Cell("reviews", "full", 100): scores(reference[:3, 100:], first_row=100),
     }
     (found,) = compared(cells)
     expected = compare(method[[2, 3, 4], 100:], reference[[2, 1, 0], 100:])
@@ -342,16 +343,16 @@ def test_only_common_seeds_and_examples_are_compared_each_with_its_own() -> None
 
 @pytest.mark.parametrize("other", [{"seeds": (7, 8, 9, 10, 11)}, {"first_row": EXAMPLES}])
 def test_a_pair_that_has_nothing_in_common_is_left_out(other: dict[str, Any]) -> None:
-    cells: dict[CellKey, Scores] = {
-        ("reviews", "lora", 100): scores(answers(0), **other),
-        ("reviews", "full", 100): scores(answers(0)),
+    cells: dict[Cell, Scores] = {
+        Cell("reviews", "lora", 100): scores(answers(0), **other),
+        Cell("reviews", "full", 100): scores(answers(0)),
     }
     assert compared(cells) == ()
 
 
 def test_no_cells_and_no_references_give_no_comparisons() -> None:
     assert compared({}) == ()
-    assert compared({("reviews", "lora", 100): scores(answers(0))}) == ()
+    assert compared({Cell("reviews", "lora", 100): scores(answers(0))}) == ()
 
 
 def many(*, sizes: tuple[TrainSize, ...] = ("full",), tasks: tuple[str, ...] = ("reviews",)):
@@ -377,8 +378,9 @@ def test_the_family_is_the_comparisons_of_methods_on_one_task_and_train_size() -
 
 def test_other_train_sizes_and_ablation_variants_make_no_verdict_harder() -> None:
     few = compared(many())
-    more: dict[CellKey, Scores] = {
-        ("reviews", f"lora-rank={place}", "full"): scores(answers(0, draw=place)) for place in range(2, 30)
+    more: dict[Cell, Scores] = {
+        Cell("reviews", f"lora-rank={place}", "full"): scores(answers(0, draw=place))
+        for place in range(2, 30)
     }
     metrics = {"reviews": "eval_accuracy"}
     found = comparisons(
@@ -398,7 +400,7 @@ def test_other_train_sizes_and_ablation_variants_make_no_verdict_harder() -> Non
 
 
 def test_comparisons_of_one_seed_claim_nothing_and_take_no_part_in_the_adjustment() -> None:
-    one_seed: dict[CellKey, Scores] = {("reviews", "prompt", "full"): scores(answers(0.3, seeds=1, draw=9))}
+    one_seed: dict[Cell, Scores] = {Cell("reviews", "prompt", "full"): scores(answers(0.3, seeds=1, draw=9))}
     few, more = compared(many()), compared(many() | one_seed)
     assert [item.p_adjusted for item in more[:2]] == pytest.approx([item.p_adjusted for item in few])
     assert (more[2].outcome, more[2].p_adjusted) == ("single seed", None)
@@ -406,12 +408,12 @@ def test_comparisons_of_one_seed_claim_nothing_and_take_no_part_in_the_adjustmen
 
 
 def test_a_verdict_needs_more_in_a_larger_family() -> None:
-    few: dict[CellKey, Scores] = {
-        ("reviews", "full", "full"): scores(answers(0)),
-        ("reviews", "lora", "full"): scores(answers(0.008, draw=1)),
+    few: dict[Cell, Scores] = {
+        Cell("reviews", "full", "full"): scores(answers(0)),
+        Cell("reviews", "lora", "full"): scores(answers(0.008, draw=1)),
     }
-    same: dict[CellKey, Scores] = {
-        ("reviews", f"again-{place}", "full"): scores(answers(0, draw=place)) for place in range(2, 30)
+    same: dict[Cell, Scores] = {
+        Cell("reviews", f"again-{place}", "full"): scores(answers(0, draw=place)) for place in range(2, 30)
     }
     alone, among_many = compared(few)[0], compared(few | same)[0]
     assert (alone.outcome, among_many.outcome) == ("better", "not distinguishable")
@@ -421,8 +423,8 @@ def test_a_verdict_needs_more_in_a_larger_family() -> None:
 def test_the_size_of_a_family_is_known_before_its_data() -> None:
     methods = ("zero_shot", "full", "lora", "prefix", "prompt")
     untrained = frozenset({"zero_shot"})
-    cells: dict[CellKey, Scores] = {
-        ("reviews", method, "full"): scores(answers(0, seeds=1 if method in untrained else 3, draw=place))
+    cells: dict[Cell, Scores] = {
+        Cell("reviews", method, "full"): scores(answers(0, seeds=1 if method in untrained else 3, draw=place))
         for place, method in enumerate(methods)
     }
     for references in (("full", "zero_shot"), ("full",), ("lora", "prompt"), ()):

@@ -1,4 +1,4 @@
-"""What a search found: the validation score of every trial against the value of one searched setting."""
+"""Search charts: the validation score of every trial against the value of one searched setting."""
 
 from collections.abc import Iterable
 
@@ -24,7 +24,7 @@ _COLUMNS = ["method", "value", "score", "chosen"]
 
 
 def search_data(results: Iterable[SearchResult], *, field: str) -> pd.DataFrame:
-    """A row per scored trial of the searches that have the field: method, value, score, chosen."""
+    """Return a row per scored trial of the searches that have the field: method, value, score, chosen."""
     rows = [
         (result.method_name, trial.values[field], trial.score, trial == result.best)
         for result in results
@@ -36,7 +36,7 @@ def search_data(results: Iterable[SearchResult], *, field: str) -> pd.DataFrame:
 
 
 def draw_search(data: pd.DataFrame, *, field: str, log: bool, title: str, metric: str) -> View:
-    """A line per method through its trials; a ring marks the chosen one."""
+    """Draw a line per method through its trials; a ring marks the chosen one."""
     methods = list(dict.fromkeys(data["method"]))
     panel = layered(
         data,

@@ -1,10 +1,10 @@
-"""How scores grow with data: each method's score against the number of train rows."""
+"""Score against train size: a line per method."""
 
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from tuneoff.report.charts.points import run_scores, with_spread
+from tuneoff.report.charts.points import in_method_order, run_scores
 from tuneoff.report.charts.style import (
     PALETTE,
     SHAPES,
@@ -21,10 +21,8 @@ from tuneoff.report.charts.style import (
     untrained_lines,
     with_line_key,
 )
-from tuneoff.spec import TrainSize
-from tuneoff.stats import Interval
+from tuneoff.stats import Cell, Interval
 
-CellKey = tuple[str, str, TrainSize]
 WIDTH = 640
 
 
@@ -35,28 +33,26 @@ def sizes_data(
     metric: str,
     methods: Sequence[str],
     untrained: frozenset[str],
-    intervals: Mapping[CellKey, Interval],
+    intervals: Mapping[Cell, Interval],
 ) -> pd.DataFrame:
-    """A row per complete run of the methods, in their order: rows (train rows used), score, mean, trained.
+    """Return a row per complete run of the methods: rows (train rows used), score, mean, trained.
 
-    `bottom` and `top` are the ends of the mean's 95% interval, the mean itself where none is known.
+    Rows are in the order of the methods. `bottom` and `top` are the ends of the mean's 95% interval, or the
+    mean itself without an interval.
     """
-    scores = with_spread(run_scores(runs, task=task, metric=metric))
-    known = [intervals.get((task, row.method, row.train_size)) for row in scores.itertuples(index=False)]
-    scores = scores.assign(
-        trained=~scores["method"].isin(untrained),
-        bottom=[mean if one is None else one.low for one, mean in zip(known, scores["mean"], strict=True)],
-        top=[mean if one is None else one.high for one, mean in zip(known, scores["mean"], strict=True)],
-    )
+    scores = run_scores(runs, task=task, metric=metric)
+    bottom, top = [], []
+    for row in scores.itertuples(index=False):
+        found = intervals.get(Cell(task, row.method, row.train_size))
+        bottom.append(found.low if found else row.mean)
+        top.append(found.high if found else row.mean)
+    scores = scores.assign(trained=~scores["method"].isin(untrained), bottom=bottom, top=top)
     drawn = scores[scores["method"].isin(methods) & (scores["rows"].notna() | ~scores["trained"])]
-    order = {name: place for place, name in enumerate(methods)}
-    return drawn.sort_values("method", key=lambda names: names.map(order), kind="stable").reset_index(
-        drop=True
-    )
+    return in_method_order(drawn, methods).reset_index(drop=True)
 
 
 def draw_sizes(data: pd.DataFrame, *, title: str, metric: str) -> View:
-    """A line through the means of each method, single runs as small open shapes, untrained ones dashed."""
+    """Draw a line through each method's means, single runs as small open shapes, untrained ones dashed."""
     trained, untrained = data[data["trained"]], data[~data["trained"]]
     methods = list(dict.fromkeys(trained["method"]))
     scale = score_scale([*data["score"], *trained["bottom"], *trained["top"]])
