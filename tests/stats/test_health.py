@@ -74,14 +74,14 @@ class TestNoEffect:
     def test_the_answers_of_the_base_model(self) -> None:
         found = judged(a_record(), (), GOOD, zero_shot=GOOD)
         assert checks(found) == ["no effect"]
-        assert "1,000 of 1,000 test answers" in evidence_of("no effect", found)
+        assert "1,000 of 1,000 test predictions" in evidence_of("no effect", found)
 
     def test_nearly_the_same_texts(self) -> None:
         texts = [f"answer {row}" for row in range(400)]
         almost = [text if row % 200 else text + "!" for row, text in enumerate(texts)]
         scores = waves(400, 0.3)
         found = judged(a_record(TEXTS), (), written(almost, scores), zero_shot=written(texts, scores))
-        assert "398 of 400 test answers" in evidence_of("no effect", found)
+        assert "398 of 400 test predictions" in evidence_of("no effect", found)
 
     def test_other_texts_are_an_effect_even_at_the_same_score(self) -> None:
         one, other = ([f"{word} {row}" for row in range(400)] for word in ("said", "told"))
@@ -117,8 +117,8 @@ class TestCollapsed:
     def test_one_label_for_nearly_all(self) -> None:
         answers = [0 if row % 50 == 3 else 1 for row in range(1000)]
         told = evidence_of("collapsed", judged(a_record(), (), labelled(REFERENCES, answers)))
-        assert told.startswith("98.0% of 1,000 test answers are 'good'")
-        assert told.endswith("the commonest reference, 'bad', has 50.0%")
+        assert told.startswith("98.0% of 1,000 test predictions are 'good'")
+        assert told.endswith("the most common reference, 'bad', has 50.0%")
 
     def test_the_base_model_can_collapse_too(self) -> None:
         one = labelled(REFERENCES, [1] * 1000)
@@ -127,24 +127,24 @@ class TestCollapsed:
     def test_no_label_at_all_is_one_answer(self) -> None:
         none = labelled(REFERENCES, [None] * 1000)
         told = evidence_of("collapsed", judged(a_record(LABELS | {"scoring": "generate"}), (), none))
-        assert "100.0% of 1,000 test answers are no label" in told
+        assert "100.0% of 1,000 test predictions are no label" in told
 
     def test_one_text_whatever_its_case_and_spaces(self) -> None:
         texts = [" Hello there " if row % 2 else "hello  THERE" for row in range(100)]
         told = evidence_of("collapsed", judged(a_record(TEXTS), (), written(texts, waves(100, 0.1))))
-        assert "100.0% of 100 test answers are 'hello there'" in told
+        assert "100.0% of 100 test predictions are 'hello there'" in told
 
     @pytest.mark.parametrize("different", [5, 40])
     def test_a_stock_of_texts_for_all_inputs(self, different: int) -> None:
         texts = [f"text {row % different}" for row in range(300)]
         told = evidence_of("collapsed", judged(a_record(TEXTS), (), written(texts, waves(300, 0.1))))
-        assert f"300 test answers are {different} different texts, where the references are 300" in told
+        assert f"300 test predictions are {different} different texts, where the references are 300" in told
 
     @pytest.mark.parametrize("text", ["", "I do not know."])
     def test_one_text_for_half_of_the_inputs(self, text: str) -> None:
         texts = [text if row % 2 else f"text {row}" for row in range(300)]
         told = evidence_of("collapsed", judged(a_record(TEXTS), (), written(texts, waves(300, 0.1))))
-        assert f"50.0% of 300 test answers are '{text.casefold()}'" in told
+        assert f"50.0% of 300 test predictions are '{text.casefold()}'" in told
 
     def test_texts_that_repeat_as_the_references_do_are_none(self) -> None:
         texts = written([f"text {row % 40}" for row in range(300)], waves(300, 0.6))
@@ -260,7 +260,7 @@ class TestUnknownPieces:
             "test": {"pieces": 1200, "unknown_pieces": 300},
         }
         told = evidence_of("unknown tokens", judged(a_record(splits=splits)))
-        assert told.startswith("25.0% of the test pieces are unknown to the tokenizer")
+        assert told.startswith("25.0% of the test tokens are unknown to the tokenizer")
         assert "train" not in told
 
     def test_a_few_or_records_without_the_count_are_no_finding(self) -> None:

@@ -35,7 +35,7 @@ def test_three_seeds_of_one_model_are_named_once() -> None:
     (finding,) = judged(*((record, GOOD) for record in records))
     assert (finding.check, finding.level) == ("identical models", "error")
     assert all(record.run_id in finding.evidence for record in records)
-    assert "the same 1,000 test answers with the same losses" in finding.evidence
+    assert "the same 1,000 test predictions with the same losses" in finding.evidence
 
 
 def test_two_methods_with_the_same_answers_are_named_even_if_their_losses_differ() -> None:
@@ -75,4 +75,4 @@ def test_different_rows_are_different_answers() -> None:
 
 def test_many_runs_are_counted() -> None:
     (finding,) = judged(*((a_record(seed=seed), GOOD) for seed in range(11)))
-    assert " and 3 more give the same" in finding.evidence
+    assert " and 3 more have the same" in finding.evidence

@@ -63,9 +63,9 @@ class TestContradictory:
             (
                 LABELS | {"labels": {"0": "bad", "1": "very good"}},
                 LORA,
-                "several pieces, such as 'very good'",
+                "several tokens, such as 'very good'",
             ),
-            (LABELS, LORA, "accuracy asks which label is likeliest"),
+            (LABELS, LORA, "accuracy depends on which label is most likely"),
         ],
         ids=["rate", "long labels", "labels"],
     )
@@ -77,7 +77,9 @@ class TestContradictory:
         texts = [f"text {row}" for row in range(50)]
         predictions = written(texts, waves(50, 0.15), cut=[row % 2 == 0 for row in range(50)])
         found = judged(a_record(TEXTS), falling_together(), predictions)
-        assert "likely cause: 50.0% of the generated texts are cut off" in evidence_of("contradictory", found)
+        assert "likely cause: 50.0% of the generated texts are truncated" in evidence_of(
+            "contradictory", found
+        )
 
     def test_a_score_that_rises_while_the_loss_falls_is_none(self) -> None:
         healthy = a_curve([9, 8, 7, 6], [0.15, 0.2, 0.25, 0.25], metric="eval_rougeL")

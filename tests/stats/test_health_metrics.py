@@ -93,7 +93,10 @@ class TestMetrics:
             for index, record in enumerate(records)
         }
         (finding,) = diagnose_study(records, different)
-        assert finding.evidence == "mine: eval_f1 is 0.500 in all of 3 runs, 3 of which answer differently"
+        assert (
+            finding.evidence
+            == "mine: eval_f1 is 0.500 in all of 3 runs, 3 of which have different predictions"
+        )
         (finding,) = diagnose_study(records, dict.fromkeys(different, answered(GOOD)))
         assert finding.check == "identical models"
         assert diagnose_study(records, {}) == ()

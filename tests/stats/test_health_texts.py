@@ -42,7 +42,7 @@ def test_loops_are_told_with_an_example_whether_they_end_or_not() -> None:
     assert checks(ended) == ["looping"]
     told = evidence_of("looping", ended)
     assert told.startswith(
-        "10.0% of 300 test answers repeat themselves, such as 'I will go and I will go and"
+        "10.0% of 300 test predictions repeat themselves, such as 'I will go and I will go and"
     )
     unended = judged(a_record(TEXTS), (), written(texts, waves(300, 0.3), cut=True))
     assert checks(unended) == ["truncated", "looping"]
@@ -58,7 +58,7 @@ def test_some_empty_texts_are_noted() -> None:
     texts = ["" if row % 10 == 0 else f"text {row}" for row in range(300)]
     found = judged(a_record(TEXTS), (), written(texts, waves(300, 0.3)))
     assert checks(found) == ["empty texts"]
-    assert "10.0% of 300 test answers are empty" in evidence_of("empty texts", found)
+    assert "10.0% of 300 test predictions are empty" in evidence_of("empty texts", found)
     few = ["" if row % 25 == 0 else f"text {row}" for row in range(300)]
     assert checks(judged(a_record(TEXTS), (), written(few, waves(300, 0.3)))) == []
 
@@ -67,7 +67,7 @@ def test_answers_taken_from_the_input_are_noted() -> None:
     texts = written([f"text {row}" for row in range(300)], waves(300, 0.3))
     copies = judged(a_record(TEXTS), (), texts.assign(copied=[row % 4 > 0 for row in range(300)]))
     assert checks(copies) == ["copied input"]
-    assert "75.0% of 300 test answers" in evidence_of("copied input", copies)
+    assert "75.0% of 300 test predictions" in evidence_of("copied input", copies)
     some = judged(a_record(TEXTS), (), texts.assign(copied=[row % 4 == 0 for row in range(300)]))
     assert checks(some) == []
 
@@ -77,7 +77,7 @@ def test_answers_that_are_the_long_references_are_too_good() -> None:
     exact = written(references, np.ones(300).tolist()).assign(reference=references)
     found = judged(a_record(TEXTS), (), exact)
     assert checks(found) == ["too good"]
-    assert "100.0% of 300 test answers are the reference almost word for word" in evidence_of(
+    assert "100.0% of 300 test predictions are the reference almost word for word" in evidence_of(
         "too good", found
     )
     most = exact.assign(eval_rougeL=[1.0 if row % 3 else 0.4 for row in range(300)])

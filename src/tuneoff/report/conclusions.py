@@ -12,7 +12,7 @@ from tuneoff.report.formatting import count, decimal, duration, in_words, percen
 from tuneoff.report.html import anchor
 from tuneoff.report.titles import Title
 from tuneoff.spec import FINISHED, TrainSize
-from tuneoff.stats import Cell, Comparison, Interval
+from tuneoff.stats import Cell, Comparison, Interval, TaskSize
 
 EQUAL = 1e-12
 """Distance up to which two means are the same but for rounding."""
@@ -45,7 +45,7 @@ def conclusions(data: ReportData) -> tuple[Statement, ...]:
 
 def _best(data: ReportData, task: str, size: TrainSize) -> Iterator[Statement]:
     """State the trained method with the highest mean, and ablation variants above it."""
-    best = data.judgement.best.get((task, size))
+    best = data.judgement.best.get(TaskSize(task, size))
     if best is None:
         return
     one, metric = best.interval, data.study.tasks[task].main_metric
@@ -81,7 +81,9 @@ def _higher_variants(data: ReportData, task: str, size: TrainSize, mean: float) 
     higher = [
         f"{cell.method} ({decimal(one.mean)}{_failures(data, task, cell.method, [size])})"
         for cell, one in data.judgement.intervals.items()
-        if cell.task_size == (task, size) and cell.method not in data.study.methods and one.mean > mean
+        if cell.task_size == TaskSize(task, size)
+        and cell.method not in data.study.methods
+        and one.mean > mean
     ]
     return f"; of the ablation variants, {', '.join(higher)} scored higher" if higher else ""
 
@@ -145,7 +147,7 @@ def _below_baseline(data: ReportData, task: str, size: TrainSize) -> Iterator[St
         f"{cell.method} ({signed(one.contrast.difference.mean)} against {one.baseline}"
         f"{_failures(data, task, cell.method, [size])})"
         for cell, one in data.judgement.against_baseline.items()
-        if cell.task_size == (task, size) and cell.method not in data.untrained and not one.beaten
+        if cell.task_size == TaskSize(task, size) and cell.method not in data.untrained and not one.beaten
     ]
     if below:
         verb = "does" if len(below) == 1 else "do"

@@ -85,10 +85,8 @@ def environment_table(data: ReportData) -> Table:
     """Return a row per machine property and package version, with numbers of runs where these differ."""
     rows = []
     for name, values in _circumstances(data).items():
-        if len(values) > 1:
-            rows.append((name, "; ".join(f"{value} ({plural(n, 'run')})" for value, n in values.items())))
-        else:
-            rows.append((name, *values))
+        counted = [f"{value} ({plural(n, 'run')})" for value, n in values.items()]
+        rows.append((name, "; ".join(counted if len(values) > 1 else values)))
     return Table(("Property", "Value"), tuple(rows), text_columns=2)
 
 

@@ -94,7 +94,7 @@ def _drawn_figures(
         if picture:
             figures[title].append(Figure(drawing.stem, drawing.caption, picture))
     failed = sum(picture is None for picture in drawn)
-    warnings = ()
+    warnings: tuple[str, ...] = ()
     if failed:
         warnings = (
             f"{failed} of {len(drawn)} charts could not be drawn and are missing. The renderer reserves 70 "

@@ -1,4 +1,4 @@
-"""Is a run's number worth anything? Verdicts with their evidence; docs/health.md has the rules."""
+"""Health checks of runs: findings with their evidence; docs/health.md has the rules."""
 
 from tuneoff.stats.health.diagnose import diagnose
 from tuneoff.stats.health.finding import LEVELS, Check, Finding, Level, RunEvidence

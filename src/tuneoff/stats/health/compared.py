@@ -1,4 +1,4 @@
-"""A run against the base model, the best baseline and its own record, example by example."""
+"""Compare a run with the base model, the best baseline and its own record, example by example."""
 
 import math
 
@@ -9,26 +9,26 @@ from tuneoff.stats.health.pairs import Difference, paired, paired_difference
 from tuneoff.stats.intervals import Interval
 
 FEWEST_CHANGES = 6
-"""Examples whose score differs, at least: five that all point one way are a chance of 1 in 16."""
+"""Least number of examples whose score differs: five that all point one way are a chance of 1 in 16."""
 UNCHANGED_SHARE = 0.01
-"""Answers that may differ from the base model's where these are still nearly equal."""
+"""Share of predictions that may differ from the base model's for the model to count as unchanged."""
 ENOUGH_ROWS = 50
-"""With fewer, equal answers may be chance (with 50, less than 6% of them would change, at 95%)."""
+"""With fewer, equal predictions may be chance (with 50, less than 6% of them would change, at 95%)."""
 UNCHANGED_LOSS = 0.01
-"""Relative change of the mean loss up to which even few equal answers are no chance."""
+"""Relative change of the mean loss up to which equal predictions are no chance, even on few rows."""
 ROUNDING = 1e-6
-"""How far a score may lie from the mean of its own rows."""
+"""Largest difference between a score and the mean of its own rows."""
 
 
 def worse_than_zero_shot(run: RunEvidence) -> Finding | None:
-    """The base model answers better, beyond chance."""
+    """Report a run that scores lower than the base model, beyond chance."""
     if not run.trained:
         return None
     return _worse(run, "worse than zero-shot", "the base model", run.against_zero_shot)
 
 
 def worse_than_baseline(run: RunEvidence) -> Finding | None:
-    """A baseline without the model answers better, beyond chance."""
+    """Report a run that scores lower than a baseline without a model, beyond chance."""
     if run.baseline is None or run.answers is None:
         return None
     name, theirs = run.baseline
@@ -41,17 +41,17 @@ def _worse(run: RunEvidence, check: Check, other: str, difference: Difference | 
         return None
     return Finding(
         check,
-        f"{run.metric} minus that of {other} is {_told(difference.mean)} over {difference.mean.examples:,} "
-        f"paired test examples",
+        f"{run.metric} minus that of {other} is {_with_interval(difference.mean)} over "
+        f"{difference.mean.examples:,} paired test examples",
     )
 
 
-def _told(mean: Interval) -> str:
+def _with_interval(mean: Interval) -> str:
     return f"{mean.mean:+.3f} (95% interval {mean.low:+.3f} to {mean.high:+.3f})"
 
 
 def score_mismatch(run: RunEvidence) -> Finding | None:
-    """A score in the record is not the mean of the run's own predictions."""
+    """Report a score in the record that is not the mean of the run's own predictions."""
     if run.answers is None:
         return None
     for metric, score in run.record.scores.items():
@@ -69,17 +69,19 @@ def score_mismatch(run: RunEvidence) -> Finding | None:
 
 
 def no_effect(run: RunEvidence) -> Finding | None:
-    """The trained model answers as the base model does, or training moves nothing on validation."""
-    return (_answers_as_zero_shot(run) or unmoved(run)) if run.trained else None
+    """Report a trained model that predicts as the base model does, or does not change on validation."""
+    if not run.trained:
+        return None
+    return _predicts_as_zero_shot(run) or unmoved(run)
 
 
-def _answers_as_zero_shot(run: RunEvidence) -> Finding | None:
+def _predicts_as_zero_shot(run: RunEvidence) -> Finding | None:
     if run.answers is None or run.zero_shot is None:
         return None
     difference = run.against_zero_shot
     if difference is None or _differs(difference):
         return None
-    # where a score differs, so does the answer
+    # a prediction whose score differs differs as well; scores are cheaper to compare than texts
     if difference.changed > UNCHANGED_SHARE * difference.mean.examples:
         return None
     ours, theirs = paired(run.answers, run.zero_shot)
@@ -90,8 +92,8 @@ def _answers_as_zero_shot(run: RunEvidence) -> Finding | None:
         return None
     return Finding(
         "no effect",
-        f"{len(ours) - changed:,} of {len(ours):,} test answers are those of the base model, and "
-        f"{run.metric} differs by {_told(difference.mean)}",
+        f"{len(ours) - changed:,} of {len(ours):,} test predictions are those of the base model, and "
+        f"{run.metric} differs by {_with_interval(difference.mean)}",
     )
 
 

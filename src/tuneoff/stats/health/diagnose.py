@@ -1,4 +1,4 @@
-"""All findings about one run."""
+"""Run all health checks on one run."""
 
 from collections.abc import Callable
 
@@ -55,9 +55,10 @@ RULES: tuple[Callable[[RunEvidence], Finding | None], ...] = (
 
 
 def diagnose(run: RunEvidence) -> tuple[Finding, ...]:
-    """What is to be said of a run, the gravest first; none is no proof of health where evidence is absent.
+    """Return the findings about a run, errors first.
 
-    A run that did not end has its state and nothing else.
+    Checks whose evidence is absent are skipped, so no findings are no proof of health. A run that ended
+    without a result has its state and no findings.
     """
     if run.record.state not in ("complete", "diverged"):
         return ()

@@ -1,4 +1,4 @@
-"""What is said of a run, and what it is judged by."""
+"""Findings of health checks, and the evidence that the checks use."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -70,12 +70,12 @@ LEVELS: Mapping[Check, Level] = {
     "single label": "warning",
     "identical predictions": "warning",
 }
-"""`ill`: the number must not be used as a result of the method. `note`: it is read with care."""
+"""error: the score must not be used as a result of the method. warning: interpret the score with care."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A check with the numbers it rests on."""
+    """A check that gave an error or a warning, with the numbers that show it."""
 
     check: Check
     evidence: str
@@ -83,7 +83,7 @@ class Finding:
 
     @property
     def level(self) -> Level:
-        """How much the check weighs."""
+        """Whether the finding is an error or a warning."""
         return LEVELS[self.check]
 
 
@@ -98,15 +98,15 @@ class Evaluation(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class RunEvidence:
-    """A run and all that it is judged by; what is absent is not judged."""
+    """A run with the data that its checks use; a check without its data is skipped."""
 
     record: RunRecord
     curve: tuple[CurvePoint, ...] = ()
     answers: Answers | None = None
     zero_shot: Answers | None = None
-    """Those of the base model for the same task."""
+    """Predictions of the base model (zero-shot) for the same task."""
     baseline: tuple[str, Answers] | None = None
-    """Name and answers of the strongest baseline of the task that is no upper bound."""
+    """Name and predictions of the strongest baseline of the task that is no upper bound."""
 
     @property
     def trained(self) -> bool:
@@ -120,7 +120,7 @@ class RunEvidence:
 
     @cached_property
     def against_zero_shot(self) -> Difference | None:
-        """The run's scores minus the base model's; None where one of them has no answers."""
+        """The run's scores minus the base model's; None where one of them has no predictions."""
         if self.answers is None or self.zero_shot is None:
             return None
         return paired_difference(self.answers, self.zero_shot, self.metric)
