@@ -192,10 +192,10 @@ TABLES = (
     (chosen, ("equal methods", "own interval", "allowing for the choice")),
     (
         certain,
-        ("seeds x examples", "worse", "worse within", "equivalent", "not inferior", "neither", "level"),
+        ("seeds x examples", "worse", "worse within", "equivalent", "not inferior", "neither", "matches"),
     ),
-    (false_crossovers, ("methods in one order", "studies that state a crossover")),
-    (true_crossovers, ("seeds", "stated", "interval holds")),
+    (false_crossovers, ("methods in one order", "studies that report a crossover")),
+    (true_crossovers, ("seeds", "reported", "interval holds")),
 )
 
 

@@ -376,7 +376,7 @@ def test_the_family_is_the_comparisons_of_methods_on_one_task_and_train_size() -
             assert adjusted == pytest.approx(holm(plain))
 
 
-def test_other_train_sizes_and_ablation_variants_make_no_verdict_harder() -> None:
+def test_other_train_sizes_and_ablation_variants_make_no_claim_harder() -> None:
     few = compared(many())
     more: dict[Cell, Scores] = {
         Cell("reviews", f"lora-rank={place}", "full"): scores(answers(0, draw=place))
@@ -407,7 +407,7 @@ def test_comparisons_of_one_seed_claim_nothing_and_take_no_part_in_the_adjustmen
     assert more[2].difference.mean == pytest.approx(0.3, abs=0.01)
 
 
-def test_a_verdict_needs_more_in_a_larger_family() -> None:
+def test_a_claim_needs_more_in_a_larger_family() -> None:
     few: dict[Cell, Scores] = {
         Cell("reviews", "full", "full"): scores(answers(0)),
         Cell("reviews", "lora", "full"): scores(answers(0.008, draw=1)),

@@ -50,9 +50,9 @@ def test_a_run_that_did_not_end_has_its_state_and_no_findings(state: str) -> Non
     assert diagnose(judged(record, a_curve([1, 9, 20], [0.5, 0.4, 0.3]))) == ()
 
 
-def test_a_verdict_that_says_the_number_is_no_result_is_ill_and_every_other_a_note() -> None:
-    ill = {check for check, level in LEVELS.items() if level == "error"}
-    assert ill == {
+def test_a_finding_that_makes_the_score_no_result_is_an_error_and_every_other_a_warning() -> None:
+    errors = {check for check, level in LEVELS.items() if level == "error"}
+    assert errors == {
         "diverged",
         "no effect",
         "collapsed",
@@ -109,7 +109,7 @@ class TestNoEffect:
         assert "no effect" not in checks(judged(a_record(task), (), one, zero_shot=other))
         assert "no effect" in checks(judged(a_record(task), (), one, zero_shot=one))
 
-    def test_the_base_model_itself_is_not_accused(self) -> None:
+    def test_the_base_model_itself_gets_no_finding(self) -> None:
         assert checks(judged(a_record(method=ZERO_SHOT), (), GOOD, zero_shot=GOOD)) == []
 
 

@@ -1,4 +1,4 @@
-"""How often curves are accused, justly and not; docs/health.md quotes what this counts."""
+"""How often curves get findings, rightly and wrongly; docs/health.md quotes what this counts."""
 
 from collections.abc import Callable
 from functools import cache
@@ -32,7 +32,7 @@ def share(check: str, judged: Judged) -> float:
     return sum(check in checks for _, checks in judged) / len(judged)
 
 
-def test_learning_is_never_called_contradictory_or_diverged_and_the_answers_are_not_accused(
+def test_learning_is_never_called_contradictory_or_diverged_and_get_no_other_findings(
     judged: Judged,
 ) -> None:
     found = set().union(*(checks for _, checks in judged))
@@ -93,10 +93,10 @@ def test_healthy_classifiers_are_not_ill_however_skewed_their_labels_or_few_thei
 
 
 @pytest.mark.parametrize("run", [one for one in HEALTHY if one.rows >= 200], ids=str)
-def test_healthy_classifiers_with_test_rows_enough_seldom_get_a_note(run: Finished) -> None:
-    noted = [{one.check for one in diagnose(run.evidence(seed))} for seed in range(FEW)]
+def test_healthy_classifiers_with_test_rows_enough_seldom_get_a_warning(run: Finished) -> None:
+    found = [{one.check for one in diagnose(run.evidence(seed))} for seed in range(FEW)]
     # undertrained and overfitted are about a curve that may deserve it
-    assert sum(bool(checks - {"undertrained", "overfitted"}) for checks in noted) <= 0.06 * FEW
+    assert sum(bool(checks - {"undertrained", "overfitted"}) for checks in found) <= 0.06 * FEW
 
 
 @pytest.mark.parametrize(

@@ -34,14 +34,14 @@ def answered(references: list[int], answers: Sequence[int | None], **changes: ob
 
 class TestUnrelated:
     @pytest.mark.parametrize("commonest", [0.5, 0.8, 0.95])
-    def test_answers_drawn_without_reading_are_accused_however_skewed_the_labels(self, commonest) -> None:
+    def test_answers_drawn_without_reading_get_an_error_however_skewed_the_labels(self, commonest) -> None:
         shares = [commonest, 1 - commonest]
         found = answered(drawn(2000, shares), drawn(2000, shares, seed=1))
         told = evidence_of("chance level", found)
         chance = commonest**2 + (1 - commonest) ** 2
         assert float(told.split("random order have ")[1].split()[0]) == pytest.approx(chance, abs=0.02)
 
-    def test_a_classifier_that_finds_half_of_a_rare_label_is_not_accused(
+    def test_a_classifier_that_finds_half_of_a_rare_label_gets_no_finding(
         self,
     ) -> None:
         references = [1 if row % 20 else 0 for row in range(2000)]
@@ -61,7 +61,7 @@ class TestUnrelated:
         half[::2] = references[::2]
         assert checks(judged(a_record(SIX), (), labelled(references, half))) == []
 
-    def test_the_base_model_may_be_accused_as_well(self) -> None:
+    def test_the_base_model_may_get_an_error_as_well(self) -> None:
         references = drawn(400, [0.5, 0.5])
         assert checks(answered(references, drawn(400, [0.5, 0.5], seed=3), method=ZERO_SHOT)) == [
             "chance level"
@@ -74,7 +74,7 @@ class TestUnrelated:
         assert checks(found) == ["few rows"]
         assert "0.650 over 20 test rows" in evidence_of("few rows", found)
 
-    def test_few_rows_that_are_enough_get_no_note(self) -> None:
+    def test_few_rows_that_are_enough_get_no_warning(self) -> None:
         references = [row % 2 for row in range(20)]
         assert checks(answered(references, references)) == []
 
@@ -148,11 +148,11 @@ def test_how_surely_a_working_model_passes_is_what_drawing_it_shows(rows: int, c
     assert _power(references) == pytest.approx(passed / 1000, abs=0.08)
 
 
-def test_a_weak_classifier_that_reads_is_not_accused() -> None:
+def test_a_weak_classifier_that_reads_gets_no_finding() -> None:
     assert checks(judged(a_record(), (), WEAK)) == []
 
 
-def test_test_rows_of_one_label_get_a_note_of_their_own_whatever_is_answered() -> None:
+def test_test_rows_of_one_label_get_a_warning_of_their_own_whatever_is_answered() -> None:
     for given in ([1] * 288, [row % 2 for row in range(288)]):
         found = answered([1] * 288, given)
         assert checks(found) == ["single label"]

@@ -65,12 +65,12 @@ def test_a_split_that_is_mostly_another_one_is_ill(run: RunEvidence, told: str) 
     ],
     ids=["test in train", "nearly test in train", "validation in train", "test in validation"],
 )
-def test_some_shared_rows_are_noted(run: RunEvidence, told: str) -> None:
+def test_some_shared_rows_give_a_warning(run: RunEvidence, told: str) -> None:
     assert checks(run) == ["contaminated"]
     assert told in evidence_of("contaminated", run)
 
 
-def test_what_short_texts_share_by_nature_is_not_noted() -> None:
+def test_what_short_texts_share_by_nature_gives_no_warning() -> None:
     few = a_run(
         validation={"overlap": 12}, test={"near_overlap": 3, "validation_overlap": 12, "repeated_inputs": 12}
     )

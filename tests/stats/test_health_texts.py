@@ -54,7 +54,7 @@ def test_texts_may_repeat_what_the_references_repeat() -> None:
     assert checks(judged(a_record(TEXTS), (), texts.assign(reference=texts["text"] + " and on"))) == []
 
 
-def test_some_empty_texts_are_noted() -> None:
+def test_some_empty_texts_give_a_warning() -> None:
     texts = ["" if row % 10 == 0 else f"text {row}" for row in range(300)]
     found = judged(a_record(TEXTS), (), written(texts, waves(300, 0.3)))
     assert checks(found) == ["empty texts"]
@@ -63,7 +63,7 @@ def test_some_empty_texts_are_noted() -> None:
     assert checks(judged(a_record(TEXTS), (), written(few, waves(300, 0.3)))) == []
 
 
-def test_answers_taken_from_the_input_are_noted() -> None:
+def test_answers_taken_from_the_input_give_a_warning() -> None:
     texts = written([f"text {row}" for row in range(300)], waves(300, 0.3))
     copies = judged(a_record(TEXTS), (), texts.assign(copied=[row % 4 > 0 for row in range(300)]))
     assert checks(copies) == ["copied input"]
@@ -98,7 +98,7 @@ def test_labels_are_no_texts() -> None:
     assert checks(judged(a_record(LABELS), (), right)) == []
 
 
-def test_references_without_a_word_are_noted() -> None:
+def test_references_without_a_word_give_a_warning() -> None:
     texts = written([f"text {row}" for row in range(300)], waves(300, 0.3))
     some = texts.assign(reference=["\U0001f600!" if row % 10 == 0 else f"so {row}" for row in range(300)])
     found = judged(a_record(TEXTS), (), some)

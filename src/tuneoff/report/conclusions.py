@@ -52,8 +52,7 @@ def _best(data: ReportData, task: str, size: TrainSize) -> Iterator[Statement]:
     chosen = f" adjusted for the choice among {best.of} methods" if best.of > 1 else ""
     equal = _methods_with_mean(data, task, size, one.mean)
     if len(equal) > 1:
-        names = f"{', '.join(equal[:-1])} and {equal[-1]}"
-        winner = f"{names} have the same {metric}, the highest of the trained methods"
+        winner = f"{_listed(equal)} have the same {metric}, the highest of the trained methods"
         chosen = f" of {best.method}{chosen}"
     else:
         winner = f"{best.method} has the highest {metric} of the trained methods"
@@ -78,13 +77,12 @@ def _methods_with_mean(data: ReportData, task: str, size: TrainSize, mean: float
 
 def _higher_variants(data: ReportData, task: str, size: TrainSize, mean: float) -> str:
     """List the ablation variants with a higher mean than the best method."""
-    higher = [
-        f"{cell.method} ({decimal(one.mean)}{_failures(data, task, cell.method, [size])})"
-        for cell, one in data.judgement.intervals.items()
-        if cell.task_size == TaskSize(task, size)
-        and cell.method not in data.study.methods
-        and one.mean > mean
-    ]
+    higher = []
+    for cell, one in data.judgement.intervals.items():
+        is_variant = cell.method not in data.study.methods
+        if cell.task_size == TaskSize(task, size) and is_variant and one.mean > mean:
+            failures = _failures(data, task, cell.method, [size])
+            higher.append(f"{cell.method} ({decimal(one.mean)}{failures})")
     return f"; of the ablation variants, {', '.join(higher)} scored higher" if higher else ""
 
 
@@ -198,8 +196,8 @@ def _health(data: ReportData) -> Iterator[Statement]:
 
 def _next_steps(data: ReportData) -> Iterator[Statement]:
     """Suggest what would settle open questions."""
-    unclear: list[str] = []
-    failing: dict[str, None] = {}
+    unclear: dict[str, dict[str, None]] = {}  # methods by reference and place
+    failing: dict[str, dict[str, None]] = {}  # methods by failed checks and place
     for one in data.judgement.comparisons:
         if one.outcome not in ("not distinguishable", "single seed"):
             continue
@@ -207,16 +205,16 @@ def _next_steps(data: ReportData) -> Iterator[Statement]:
         sides = one.method, one.reference
         failed = [name for name in sides if _failed(data, one.task, name, one.train_size)]
         for name in failed:
-            failing[f"{_marked(data, one.task, name, [one.train_size])} on {place}"] = None
+            failures = _failures(data, one.task, name, [one.train_size]).removeprefix(", ")
+            failing.setdefault(f"({failures}) on {place}", {})[name] = None
         if not failed:
-            unclear.append(f"{one.method} from {one.reference} on {place}")
+            unclear.setdefault(f"from {one.reference} on {place}", {})[one.method] = None
     if unclear:
-        pairs = ", ".join(dict.fromkeys(unclear))
+        pairs = "; ".join(f"{_listed(methods)} {reference}" for reference, methods in unclear.items())
         yield _statement(f"Next: add seeds or test examples to distinguish {pairs}.", Title.COMPARISONS)
     if failing:
-        yield _statement(
-            f"Next: fix the runs of {', '.join(failing)}; more seeds of them would not help.", Title.HEALTH
-        )
+        runs = "; ".join(f"{_listed(methods)} {failures}" for failures, methods in failing.items())
+        yield _statement(f"Next: fix the runs of {runs}. More seeds of them would not help.", Title.HEALTH)
     at_edge = [
         f"{one.method_name} on {_place(data, one.task_name, one.train_size)} ({_edges(one.edges)})"
         for one in data.searches
@@ -239,6 +237,12 @@ def _next_steps(data: ReportData) -> Iterator[Statement]:
             f"{', '.join(undertrained)}.",
             Title.HEALTH,
         )
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Join names: `a`, `a and b`, `a, b and c`."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _edges(edges: Mapping[str, str]) -> str:
@@ -273,7 +277,7 @@ def _comparisons(data: ReportData, task: str, size: TrainSize, reference: str) -
 
 
 def _with_interval(difference: Interval) -> str:
-    return f"{signed(difference.mean)}, {signed(difference.low)} to {signed(difference.high)}"
+    return f"{signed(difference.mean)}, 95% interval {signed(difference.low)} to {signed(difference.high)}"
 
 
 def _place(data: ReportData, task: str, size: TrainSize) -> str:

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from tuneoff.report.data import ReportData
 from tuneoff.report.document import Entry, Table
 from tuneoff.report.formatting import ABSENT, count, decimal, signed
-from tuneoff.report.tables import HEALTH_COLUMN, record_link, train_size
+from tuneoff.report.tables import record_link, train_size
 from tuneoff.spec import TrainSize
 from tuneoff.stats import Cell, Comparison, Crossover, Finding, Interval, rate_bound
 
+FAILED_COLUMN = "Failed checks"
 _LOST = frozenset({"collapsed", "diverged"})
 """Checks that a seed without a usable model fails."""
 
@@ -29,7 +30,7 @@ def intervals_table(data: ReportData) -> Table:
         "Error by test set",
         "Seeds",
         "Examples",
-        HEALTH_COLUMN,
+        FAILED_COLUMN,
     )
     return Table(columns, rows, text_columns=4, ends_in_text=True)
 
@@ -80,7 +81,7 @@ def comparisons_table(data: ReportData) -> Table:
     margin = ("p not inferior (Holm)", "p equivalent (Holm)") if data.study.comparison.margin else ()
     tests = ("Difference", "95% interval", "p (Holm)", *margin)
     rows = tuple(_comparison_row(data, one) for one in data.judgement.comparisons)
-    columns = (*sides, *tests, "Effect size", "Sign-flip p", "Seeds", "Examples", HEALTH_COLUMN)
+    columns = (*sides, *tests, "Effect size", "Sign-flip p", "Seeds", "Examples", FAILED_COLUMN)
     return Table(columns, rows, text_columns=5, ends_in_text=True)
 
 
@@ -99,7 +100,7 @@ def crossovers_table(data: ReportData) -> Table:
         for one in data.judgement.crossovers
     )
     texts = ("Method", "Reference", "Task", "Ahead with more rows")
-    columns = (*texts, "Equal at rows", "95% interval", HEALTH_COLUMN)
+    columns = (*texts, "Equal at rows", "95% interval", FAILED_COLUMN)
     return Table(columns, rows, text_columns=len(texts), ends_in_text=True)
 
 

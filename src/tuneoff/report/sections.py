@@ -13,7 +13,8 @@ RESULTS_NOTE = (
     "Scores are fractions between 0 and 1 on the test split. ± is the sample standard deviation over seeds, "
     "omitted where there is one run. Only complete runs count; n is their number. eval_loss is in nats per "
     "token, eval_runtime in seconds. Trainable % is relative to the parameters of the base model. Health: "
-    f"checks that gave an error or a warning, explained under {Title.HEALTH}."
+    f"checks that gave an error or a warning, explained under {Title.HEALTH}; 'does not beat' names the "
+    "strongest simple baseline where the method is not above it by more than chance."
 )
 INTERVALS_NOTE = (
     "The mean of the main metric with its 95% interval for other seeds and other test examples. The two "
@@ -42,15 +43,20 @@ SEARCH_NOTE = (
     "ran out of memory count, without a score. Scores are on validation, with seeds that no result uses. "
     "At the edge: no value beyond the best one was tried, so a better one may lie there."
 )
-RUNS_NOTE = "A row per planned run, in the order of the results; the link leads to the run's record."
+RUNS_NOTE = (
+    "A row per planned run, in the order of the results; the link leads to the run's record. Kept step: the "
+    "step with the best validation score, whose weights were tested."
+)
 CONFIGURATION_NOTE = (
     "A method with weight_decay=none or lr_scheduler_type=none uses the value under Model and training."
 )
 SEARCHED_NOTE = "Searched settings have the values that their search chose, once it has ended."
 DATA_NOTE = (
     "read: rows in the source. empty: rows without an input or target, excluded. duplicates: rows that "
-    "repeat an earlier one, kept. overlap: rows whose input also occurs in train. used: rows trained on or "
-    "scored. truncated: used rows that were cut to the longest allowed length."
+    "repeat an earlier one, kept. overlap: rows whose input also occurs in train; near overlap: except for "
+    "case, spaces and punctuation. used: rows trained on (none without training) or scored. truncated: used "
+    "rows that were cut to the longest allowed length. tokens: of the used inputs and targets. repeated "
+    "inputs: rows with the input of an earlier one. also in validation: test rows with an input of validation."
 )
 SEEDS_NOTE = "A run's seed determines one seed for each random stream, the same for every method."
 TIME_NOTE = (

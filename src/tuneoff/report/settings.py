@@ -12,13 +12,18 @@ from tuneoff.spec import DataReport, Environment, Method, RunRecord, Spec, Split
 
 SPLITS = ("train", "validation", "test")
 _COUNTS = tuple(SplitReport.model_fields)
-_COUNT_TITLES = {"dropped_overlap": "overlap dropped", "validation_overlap": "also in validation"}
+_COUNT_TITLES = {
+    "dropped_overlap": "overlap dropped",
+    "pieces": "tokens",
+    "unknown_pieces": "unknown tokens",
+    "validation_overlap": "also in validation",
+}
 
 
 def model_table(data: ReportData) -> Table:
     """Return the model and the training settings that all trained methods share."""
     model = data.study.model
-    rows = [("model", model.id), ("revision asked for", as_text(model.revision))]
+    rows = [("model", model.id), ("requested revision", as_text(model.revision))]
     commits = dict.fromkeys(one.environment.model_revision for one in data.records if one.environment)
     rows.append(("commit used", ", ".join(map(as_text, commits)) or ABSENT))
     rows += [(name, as_text(value)) for name, value in data.study.training.model_dump().items()]
