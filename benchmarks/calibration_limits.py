@@ -1,4 +1,4 @@
-"""Prints how often tuneoff's claims are right where they are hardest to keep, on simulated studies.
+"""Print how often tuneoff's claims are right where they are hardest to keep, on simulated studies.
 
     python benchmarks/calibration_limits.py [--studies 400]
 
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from tabulate import tabulate
 
-from tuneoff.spec import TrainSize
-from tuneoff.stats.compare import CellKey, compare, comparisons, holm, p_at_least
+from tuneoff.stats.cells import Cell, TaskSize
+from tuneoff.stats.compare import compare, comparisons, holm, p_at_least
 from tuneoff.stats.crossover import Crossover, crossovers
 from tuneoff.stats.examples import Scores
 from tuneoff.stats.intervals import ALPHA, interval
@@ -27,19 +27,19 @@ Floats = NDArray[np.float64]
 SIZES: tuple[int, ...] = (100, 400, 1600, 6400)
 
 
-def share(studies: int, outcome: Callable[[], bool]) -> str:
-    """How often an outcome comes about."""
-    return f"{np.mean([outcome() for _ in range(studies)]):.3f}"
+def share(studies: int, event: Callable[[], bool]) -> str:
+    """Return how often an event happens."""
+    return f"{np.mean([event() for _ in range(studies)]):.3f}"
 
 
 def losses(random: np.random.Generator, seeds: int, examples: int, mean: float, agree: float) -> Floats:
-    """Differences [R, N] of mean -mean: some examples are lost, each by a share of the seeds."""
+    """Draw differences [R, N] of mean -mean: some examples are lost, each by a share of the seeds."""
     lost = random.random(examples) < mean / agree
     return -(lost & (random.random((seeds, examples)) < agree)).astype(float)
 
 
 def equivalence(random: np.random.Generator, studies: int) -> Iterable[Sequence[str]]:
-    """Methods that differ by just the margin: how often called equivalent; may be ALPHA."""
+    """Measure how often methods that differ by just the margin are called equivalent; may be ALPHA."""
     for seeds, examples, margin, agree in (
         (3, 30, 0.1, 1.0),
         (3, 60, 0.1, 1.0),
@@ -75,7 +75,7 @@ def right(
     shared: float | Floats = 0.0,
     own: float = 0.85,
 ) -> Floats:
-    """Right or wrong answers [R, N] of a true accuracy, by a latent normal.
+    """Draw right or wrong answers [R, N] of a true accuracy, by a latent normal.
 
     `sd` is the latent's deviation over seeds; the variances of what examples share with other methods (given
     as values) and of their own make 0.85 together.
@@ -87,7 +87,7 @@ def right(
 
 
 def near_one(random: np.random.Generator, studies: int) -> Iterable[Sequence[str]]:
-    """Intervals of accuracies near 1: how often they hold the truth, by seeds."""
+    """Measure how often intervals of accuracies near 1 hold the truth, by seeds."""
     for mean, examples in ((0.95, 20), (0.98, 20), (0.98, 60), (0.98, 100), (0.95, 60), (0.9, 20)):
 
         def holds(seeds: int, mean: float = mean, examples: int = examples) -> bool:
@@ -98,7 +98,7 @@ def near_one(random: np.random.Generator, studies: int) -> Iterable[Sequence[str
 
 
 def chosen(random: np.random.Generator, studies: int) -> Iterable[Sequence[str]]:
-    """Equal methods: how often the interval of the best one holds, by itself and allowing for the choice."""
+    """Measure how often the best method's interval holds the truth, by itself and allowing for the choice."""
     for methods, seeds, examples in ((3, 5, 1000), (6, 5, 1000), (12, 5, 1821), (6, 3, 200)):
         plain, adjusted = [], []
         for _ in range(studies):
@@ -106,11 +106,11 @@ def chosen(random: np.random.Generator, studies: int) -> Iterable[Sequence[str]]
             answers = [
                 right(random, seeds, examples, 0.8, sd=0.03, shared=shared, own=0.25) for _ in range(methods)
             ]
-            cells: dict[CellKey, Scores] = {
-                ("t", str(name), "full"): scores(values) for name, values in enumerate(answers)
+            cells: dict[Cell, Scores] = {
+                Cell("t", str(name), "full"): scores(values) for name, values in enumerate(answers)
             }
             (best,) = best_methods(cells).values()
-            alone = interval(cells["t", best.method, "full"].values)
+            alone = interval(cells[Cell("t", best.method, "full")].values)
             plain.append(alone.low <= 0.8 <= alone.high)
             adjusted.append(best.interval.low <= 0.8 <= best.interval.high)
         yield (
@@ -121,7 +121,7 @@ def chosen(random: np.random.Generator, studies: int) -> Iterable[Sequence[str]]
 
 
 def certain(random: np.random.Generator, studies: int) -> Iterable[Sequence[str]]:
-    """A method lower by .004 with a margin of .01: what is said of it."""
+    """Count the outcomes for a method that is lower by .004, with a margin of .01."""
     for examples in (5000, 20_000):
         outcomes = []
         for _ in range(studies):
@@ -129,59 +129,60 @@ def certain(random: np.random.Generator, studies: int) -> Iterable[Sequence[str]
                 -0.004 + 0.003 * random.standard_normal((5, 1)) + 0.25 * random.standard_normal((1, examples))
             )
             gap = np.clip(gap + 0.1 * random.standard_normal((5, examples)), -1, 1)
-            cells: dict[CellKey, Scores] = {
-                ("t", "lora", "full"): scores(gap),
-                ("t", "full", "full"): scores(0 * gap),
+            cells: dict[Cell, Scores] = {
+                Cell("t", "lora", "full"): scores(gap),
+                Cell("t", "full", "full"): scores(0 * gap),
             }
             outcomes += comparisons(
                 cells, references=["full"], untrained=frozenset(), margin=0.01, metrics={"t": "accuracy"}
             )
         kinds = ("worse", "worse within the margin", "equivalent", "not inferior", "not distinguishable")
-        counts = [np.mean([one.verdict == kind for one in outcomes]) for kind in kinds]
+        counts = [np.mean([one.outcome == kind for one in outcomes]) for kind in kinds]
         level = np.mean([one.level_or_better for one in outcomes])
         yield f"5 x {examples:,}", *(f"{count:.2f}" for count in (*counts, level))
 
 
 def false_crossovers(random: np.random.Generator, studies: int) -> Iterable[Sequence[str]]:
-    """Six methods in one order at four sizes on two tasks: how many studies state a crossover."""
+    """Count studies that report a crossover where six methods keep one order at four sizes on two tasks."""
     for lead, seeds, examples in ((0, 3, 100), (0, 5, 200), (0.01, 5, 200), (0.03, 3, 100), (0.03, 5, 200)):
 
         def states_any(lead: float = lead, seeds: int = seeds, examples: int = examples) -> bool:
-            cells: dict[CellKey, Scores] = {}
+            cells: dict[Cell, Scores] = {}
             for task in ("a", "b"):
                 shared = np.sqrt(0.6) * random.standard_normal((1, examples))
                 for method in range(6):
                     for place, size in enumerate(SIZES):
                         mean = 0.7 + 0.05 * place + lead * (method == 0)
                         values = right(random, seeds, examples, mean, sd=0.05, shared=shared, own=0.25)
-                        cells[task, str(method), size] = scores(values)
+                        cells[Cell(task, str(method), size)] = scores(values)
             return bool(crossed(cells, ("a", "b"), "0"))
 
         yield f"first ahead by {lead}, {seeds} x {examples}", share(studies, states_any)
 
 
 def true_crossovers(random: np.random.Generator, studies: int) -> Iterable[Sequence[str]]:
-    """Two methods that cross at 800 rows: how often it is stated, and then how often its interval holds."""
+    """Measure how often a crossover at 800 rows is reported, and then how often its interval holds 800."""
     for seeds in (1, 2, 3, 5, 10):
         held = []
         for _ in range(studies):
-            cells: dict[CellKey, Scores] = {}
+            cells: dict[Cell, Scores] = {}
             for gap, size in zip((0.15, 0.05, -0.05, -0.15), SIZES, strict=True):
                 effects = random.normal(0, 0.03, (seeds, 1)) + random.normal(0, 0.2, (1, 200))
                 values = np.clip(gap + effects + random.normal(0, 0.2, (seeds, 200)), -1, 1)
-                cells["t", "lora", size], cells["t", "full", size] = scores(values), scores(0 * values)
+                cells[Cell("t", "lora", size)] = scores(values)
+                cells[Cell("t", "full", size)] = scores(0 * values)
             held += [one.low <= 800 <= one.high for one in crossed(cells, ("t",), "full")]
         yield str(seeds), f"{len(held) / studies:.3f}", f"{np.mean(held):.3f}" if held else "-"
 
 
-def crossed(cells: dict[CellKey, Scores], tasks: Sequence[str], reference: str) -> tuple[Crossover, ...]:
-    """The crossovers that a study would state."""
-    rows: dict[tuple[str, TrainSize], int] = {(task, size): size for task in tasks for size in SIZES}
+def crossed(cells: dict[Cell, Scores], tasks: Sequence[str], reference: str) -> tuple[Crossover, ...]:
+    """Return the crossovers that a study would report."""
+    rows = {TaskSize(task, size): size for task in tasks for size in SIZES}
     return crossovers(cells, rows=rows, references=[reference], untrained=frozenset())
 
 
 def scores(values: Floats) -> Scores:
-    """Of seeds 0, 1, ... on examples 0, 1, ..."""
+    """Label values [R, N] with seeds 0, 1, ... and examples 0, 1, ..."""
     return Scores(tuple(range(values.shape[0])), tuple(range(values.shape[1])), values)
 
 
@@ -191,10 +192,10 @@ TABLES = (
     (chosen, ("equal methods", "own interval", "allowing for the choice")),
     (
         certain,
-        ("seeds x examples", "worse", "worse within", "equivalent", "not inferior", "neither", "level"),
+        ("seeds x examples", "worse", "worse within", "equivalent", "not inferior", "neither", "matches"),
     ),
-    (false_crossovers, ("methods in one order", "studies that state a crossover")),
-    (true_crossovers, ("seeds", "stated", "interval holds")),
+    (false_crossovers, ("methods in one order", "studies that report a crossover")),
+    (true_crossovers, ("seeds", "reported", "interval holds")),
 )
 
 

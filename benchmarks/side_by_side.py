@@ -30,6 +30,7 @@ from transformers import AutoModelForSeq2SeqLM, T5ForConditionalGeneration
 from lengths import write_model, write_rows
 from stock import BATCH, KNOWING, STOCK, Stock, method_on, trained, trainer
 from tuneoff.spec import expand, load_study
+from tuneoff.training import Session
 from tuneoff.training.batches import collate
 from tuneoff.training.loop import Optimise, windows
 from tuneoff.training.run import Prepared, prepare
@@ -124,7 +125,7 @@ def write_study(folder: Path, task: str, methods: Sequence[str], training: str =
 def prepared(folder: Path, task: str, method: str, training: str = "") -> Prepared:
     """The model and the rows as tuneoff has them."""
     runs = expand(load_study(str(write_study(folder, task, [method], training))))
-    return prepare(next(run for run in runs if run.seed == 0))
+    return prepare(next(run for run in runs if run.seed == 0), Session())
 
 
 def stock_model(folder: Path, method: str) -> T5ForConditionalGeneration:

@@ -61,8 +61,8 @@ STUDIES: dict[str, dict[str, Any]] = {
 }
 ROWS = {"train": 48, "validation": 12, "test": 40}
 DAMAGE = re.compile(
-    r"damaged|left out|unreadable|not readable|cannot be read|not agree|not run yet|belongs? to no run"
-    r"|unknown (field|key)|format \d+|moved aside",
+    r"damaged|left out|excluded|unreadable|not readable|cannot be read|not agree|not run yet"
+    r"|belongs? to no run|unknown (field|key)|format \d+|moved aside",
     re.IGNORECASE,
 )
 """A line that says of something that it is damaged."""

@@ -51,7 +51,7 @@ def test_a_report_under_a_limit_of_address_space_lacks_charts_and_says_so(tmp_pa
     limited = f'ulimit -v 8000000 && exec "{sys.executable}" -m tuneoff report "$0"'
     done = subprocess.run(["sh", "-c", limited, tmp_path], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    line = "2 of 2 charts could not be drawn and are left out."
+    line = "2 of 2 charts could not be drawn and are missing."
     assert line in done.stdout
     for name in ("report.md", "report.html"):
         assert line in (tmp_path / "report" / name).read_text(encoding="utf-8")

@@ -6,9 +6,9 @@ from typing import Literal
 
 import fabricated as made
 from rich.console import Console
+from tuneoff.progress import Progress
 
-from tuneoff.cli.progress import Progress
-from tuneoff.report.data import gather
+from tuneoff.report.data import load_report_data
 from tuneoff.report.settings import data_table, methods_table
 from tuneoff.report.tables import search_table
 from tuneoff.results import RunRecord, SearchResult, SplitReport, StudyFolder, Trial, chosen_values
@@ -60,7 +60,7 @@ def _study(**changes: object) -> StudySpec:
 
 def test_the_configuration_shows_what_a_search_chose(tmp_path: Path) -> None:
     _searched(tmp_path, _study(), {"full": 0.077})
-    table = methods_table(gather(tmp_path))
+    table = methods_table(load_report_data(tmp_path))
     assert table.columns == ("Method", "Kind", "Settings")
     shown = {row[0]: str(row[-1]) for row in table.rows}
     assert shown["lora"].startswith("learning_rate=0.077, ")
@@ -77,7 +77,7 @@ def test_trials_without_a_score_are_counted_by_state(tmp_path: Path) -> None:
     result = result.model_copy(update={"trials": (*result.trials, *lost)})
     place = StudyFolder(tmp_path).search(result.search_id).result
     place.write_text(result.model_dump_json(), encoding="utf-8")
-    (row,) = search_table(gather(tmp_path)).rows
+    (row,) = search_table(load_report_data(tmp_path)).rows
     assert row[-2] == "6 (2 failed, 1 out of memory)"
     out = io.StringIO()
     with Progress(Console(file=out)) as progress:
@@ -87,7 +87,7 @@ def test_trials_without_a_score_are_counted_by_state(tmp_path: Path) -> None:
 
 def test_searches_that_chose_different_values_have_a_row_each(tmp_path: Path) -> None:
     _searched(tmp_path, _study(train_sizes=[100, "full"]), {"100": 0.05, "full": 0.077})
-    table = methods_table(gather(tmp_path))
+    table = methods_table(load_report_data(tmp_path))
     assert table.columns == ("Method", "Kind", "Runs", "Settings")
     shown = {(row[0], row[2]): str(row[3]).partition(",")[0] for row in table.rows}
     assert shown == {
@@ -99,7 +99,7 @@ def test_searches_that_chose_different_values_have_a_row_each(tmp_path: Path) ->
 
 def test_searches_that_agree_share_a_row(tmp_path: Path) -> None:
     _searched(tmp_path, _study(train_sizes=[100, "full"]), {"100": 0.05, "full": 0.05})
-    assert [row[:2] for row in methods_table(gather(tmp_path)).rows] == [
+    assert [row[:2] for row in methods_table(load_report_data(tmp_path)).rows] == [
         ("zero_shot", "none"),
         ("lora", "lora"),
     ]
@@ -124,6 +124,6 @@ def test_a_record_from_before_rows_were_counted_so_is_read_and_its_counts_are_ab
     ):
         records = [recorded(run, near) for run, near in zip(expand(study), counts, strict=True)]
         folder = made.write_folder(tmp_path / name, study, records=records)
-        table = data_table(gather(folder))
+        table = data_table(load_report_data(folder))
         (row,) = [row for row in table.rows if row[1] == "test"]
         assert row[table.columns.index("near overlap")] == shown

@@ -153,7 +153,7 @@ def test_progress_counts_complete_failed_diverged_and_missing_runs(folder: Path)
 
 
 def test_failed_runs_are_listed_with_state_and_message(folder: Path) -> None:
-    section = text(folder).split("## Runs that are not complete")[1].split("## ")[0]
+    section = text(folder).split("## Incomplete runs")[1].split("## ")[0]
     rows = md_tables(section)[0][2:]
     assert [row[1:] for row in rows] == [
         ["diverged", "OSError", "the loss is nan \\| at step 430"],

@@ -180,8 +180,8 @@ def test_status_and_report_name_the_damaged_run_and_run_does_it_again(finished: 
     outcome = tuneoff("report", folder)
     assert outcome.code == 1
     page = (folder / "report/report.md").read_text(encoding="utf-8")
-    assert "4 of 5 runs are complete; 1 left out." in page
-    assert f"| {run.name}" in page.partition("## Runs that are not complete")[2]
+    assert "4 of 5 runs are complete; 1 excluded." in page
+    assert f"| {run.name}" in page.partition("## Incomplete runs")[2]
     rows = (folder / "report/summary.csv").read_text(encoding="utf-8").splitlines()
     assert next(line for line in rows if line.startswith("lora,films,8,")).endswith(",0,,,,")
 

@@ -38,7 +38,7 @@ TEXTS: dict[str, Any] = {
     "target": "y",
 }
 LORA = {"kind": "lora"}
-UNTOUCHED = {"kind": "none"}
+ZERO_SHOT = {"kind": "none"}
 
 
 def a_record(
@@ -104,14 +104,14 @@ def judged(
     record: RunRecord,
     curve: Sequence[CurvePoint] = (),
     answers: pd.DataFrame | None = None,
-    untouched: pd.DataFrame | None = None,
+    zero_shot: pd.DataFrame | None = None,
     baseline: tuple[str, pd.DataFrame] | None = None,
 ) -> RunEvidence:
     return RunEvidence(
         record,
         tuple(curve),
         None if answers is None else answered(answers),
-        None if untouched is None else answered(untouched),
+        None if zero_shot is None else answered(zero_shot),
         None if baseline is None else (baseline[0], answered(baseline[1])),
     )
 
@@ -152,12 +152,12 @@ def falling_together(task: dict[str, Any] = TEXTS) -> tuple[CurvePoint, ...]:
     return a_curve(losses, scores, metric=metric)
 
 
-def verdicts(evidence: RunEvidence) -> list[str]:
-    return [finding.verdict for finding in diagnose(evidence)]
+def checks(evidence: RunEvidence) -> list[str]:
+    return [finding.check for finding in diagnose(evidence)]
 
 
-def evidence_of(verdict: str, evidence: RunEvidence) -> str:
-    (finding,) = [finding for finding in diagnose(evidence) if finding.verdict == verdict]
+def evidence_of(check: str, evidence: RunEvidence) -> str:
+    (finding,) = [finding for finding in diagnose(evidence) if finding.check == check]
     return finding.evidence
 
 

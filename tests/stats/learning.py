@@ -99,7 +99,7 @@ def writer(seed: int) -> Learned:
     """Scores like ROUGE and losses like a text's, saturating, by formula.
 
     Rows differ (deviation .15), a row's score varies from evaluation to evaluation (.10), and the model
-    as a whole wavers (.006); the time constant is 4 to 30 % of the run.
+    as a whole wavers (.006); the time constant is 4 to 30% of the run.
     """
     rng = np.random.default_rng(seed)
     evaluations = int(rng.choice([3, 4, 5, 10]))

@@ -11,7 +11,8 @@ from scipy import stats
 from statsmodels.stats.weightstats import ttost_paired
 
 from tuneoff.spec import TrainSize
-from tuneoff.stats.compare import CellKey, Comparison, compare, comparisons, family_size, holm
+from tuneoff.stats.cells import Cell
+from tuneoff.stats.compare import Comparison, compare, comparisons, family_size, holm
 from tuneoff.stats.examples import Scores
 
 Floats = NDArray[np.float64]
@@ -34,7 +35,7 @@ def scores(values: Floats, *, seeds: tuple[int, ...] | None = None, first_row: i
 
 
 def compared(
-    cells: dict[CellKey, Scores],
+    cells: dict[Cell, Scores],
     *,
     references: tuple[str, ...] = ("full",),
     untrained: frozenset[str] = frozenset({"zero_shot"}),
@@ -45,9 +46,9 @@ def compared(
 
 
 def one(method: Floats, reference: Floats, *, margin: float | None = None) -> Comparison:
-    cells: dict[CellKey, Scores] = {
-        ("reviews", "lora", 100): scores(method),
-        ("reviews", "full", 100): scores(reference),
+    cells: dict[Cell, Scores] = {
+        Cell("reviews", "lora", 100): scores(method),
+        Cell("reviews", "full", 100): scores(reference),
     }
     (found,) = compared(cells, margin=margin)
     return found
@@ -158,20 +159,20 @@ def test_turning_a_comparison_round_turns_its_difference_and_nothing_else(seeds:
 
 def test_a_method_that_is_clearly_above_its_reference_is_better_and_the_reference_worse() -> None:
     above, below = answers(0.05, draw=1), answers(0, draw=2)
-    assert one(above, below).verdict == "better"
-    assert one(below, above).verdict == "worse"
+    assert one(above, below).outcome == "better"
+    assert one(below, above).outcome == "worse"
     assert one(above, below).difference.mean == pytest.approx(0.05, abs=0.01)
 
 
 def test_methods_that_differ_by_less_than_the_margin_for_certain_are_equivalent() -> None:
-    assert one(answers(0, draw=1), answers(0, draw=2), margin=0.02).verdict == "equivalent"
+    assert one(answers(0, draw=1), answers(0, draw=2), margin=0.02).outcome == "equivalent"
 
 
 def test_a_certain_difference_within_the_margin_is_both() -> None:
     above, below = answers(0.012, wobble=0, draw=1), answers(0, wobble=0, draw=2)
-    assert one(above, below, margin=0.03).verdict == "better within the margin"
+    assert one(above, below, margin=0.03).outcome == "better within the margin"
     found = one(below, above, margin=0.03)
-    assert found.verdict == "worse within the margin"
+    assert found.outcome == "worse within the margin"
     assert found.level_or_better
     assert not one(below, above, margin=0.005).level_or_better
 
@@ -184,12 +185,12 @@ def test_more_examples_never_take_the_levelness_of_a_method_away() -> None:
         one(0.5 - 0.004 + noise[:, :size], np.full((5, size), 0.5), margin=0.01) for size in (50, 30_000)
     ]
     assert [item.level_or_better for item in found] == [False, True]
-    assert found[1].verdict == "worse within the margin"
+    assert found[1].outcome == "worse within the margin"
 
 
 def test_a_method_that_may_be_better_but_not_much_worse_is_not_inferior() -> None:
     found = one(answers(0.01, wobble=0.05, draw=1), answers(0, wobble=0.05, draw=2), margin=0.02)
-    assert found.verdict == "not inferior"
+    assert found.outcome == "not inferior"
     assert found.level_or_better
     assert found.p_noninferiority_adjusted is not None
     assert found.p_equivalence_adjusted is not None
@@ -226,75 +227,77 @@ def test_methods_that_lose_a_few_answers_are_rarely_called_equivalent(
 
 def test_seeds_that_vary_more_than_the_methods_differ_make_them_not_distinguishable() -> None:
     method, reference = answers(0, wobble=0.05, draw=2), answers(0.01, wobble=0.05, draw=1)
-    assert one(method, reference, margin=0.02).verdict == "not distinguishable"
+    assert one(method, reference, margin=0.02).outcome == "not distinguishable"
 
 
 def test_one_seed_of_a_trained_method_makes_no_claim_whatever_the_difference() -> None:
-    assert one(answers(0.3, seeds=1, draw=1), answers(0, seeds=1, draw=2), margin=0.02).verdict == "one seed"
-    against_untouched = compared(
+    assert (
+        one(answers(0.3, seeds=1, draw=1), answers(0, seeds=1, draw=2), margin=0.02).outcome == "single seed"
+    )
+    against_zero_shot = compared(
         {
-            ("reviews", "zero_shot", "full"): scores(answers(0, seeds=1, draw=1)),
-            ("reviews", "full", 100): scores(answers(0.3, seeds=1, draw=2)),
+            Cell("reviews", "zero_shot", "full"): scores(answers(0, seeds=1, draw=1)),
+            Cell("reviews", "full", 100): scores(answers(0.3, seeds=1, draw=2)),
         }
     )
-    assert [item.verdict for item in against_untouched] == ["one seed"]
+    assert [item.outcome for item in against_zero_shot] == ["single seed"]
 
 
 def test_two_untrained_methods_need_no_seeds() -> None:
-    cells: dict[CellKey, Scores] = {
-        ("reviews", "zero_shot", "full"): scores(answers(0, seeds=1, draw=1)),
-        ("reviews", "asked_twice", "full"): scores(answers(0.1, seeds=1, draw=2)),
-        ("reviews", "full", 100): scores(answers(0.1, draw=3)),
+    cells: dict[Cell, Scores] = {
+        Cell("reviews", "zero_shot", "full"): scores(answers(0, seeds=1, draw=1)),
+        Cell("reviews", "asked_twice", "full"): scores(answers(0.1, seeds=1, draw=2)),
+        Cell("reviews", "full", 100): scores(answers(0.1, draw=3)),
     }
     untrained = frozenset({"zero_shot", "asked_twice"})
     found = compared(cells, references=("zero_shot",), untrained=untrained)
     assert names(found) == [("full", "asked_twice", "zero_shot"), (100, "full", "zero_shot")]
-    assert [item.verdict for item in found] == ["better", "better"]
+    assert [item.outcome for item in found] == ["better", "better"]
 
 
 def test_equal_answers_are_no_difference() -> None:
     same = answers(0)
     found = one(same, same, margin=0.01)
     assert (found.p_value, found.sign_flip_p) == pytest.approx((1, 1))
-    assert found.verdict == "equivalent"
+    assert found.outcome == "equivalent"
     assert found.difference.low < 0 < found.difference.high
-    assert one(same, same).verdict == "not distinguishable"
+    assert one(same, same).outcome == "not distinguishable"
 
 
 @pytest.mark.parametrize(("examples", "found"), [(20, "not distinguishable"), (300, "equivalent")])
 def test_equal_answers_to_few_examples_are_no_proof_of_equivalence(examples: int, found: str) -> None:
     same = answers(0)[:, :examples]
-    assert one(same, same, margin=0.01).verdict == found
+    assert one(same, same, margin=0.01).outcome == found
     assert one(same, same, margin=0.01).p_equivalence == pytest.approx(0.99**examples, rel=1e-3)
 
 
 def test_the_single_run_of_an_untrained_reference_is_held_against_every_seed() -> None:
-    trained, untouched = answers(0.1, draw=1), answers(0, seeds=1, draw=2)
-    cells: dict[CellKey, Scores] = {
-        ("reviews", "zero_shot", "full"): scores(untouched),
-        ("reviews", "lora", 100): scores(trained, seeds=(5, 6, 7, 8, 9)),
+    trained, base = answers(0.1, draw=1), answers(0, seeds=1, draw=2)
+    cells: dict[Cell, Scores] = {
+        Cell("reviews", "zero_shot", "full"): scores(base),
+        Cell("reviews", "lora", 100): scores(trained, seeds=(5, 6, 7, 8, 9)),
     }
     (found,) = compared(cells, references=("zero_shot",))
-    assert found.difference.mean == pytest.approx((trained.mean(1) - untouched.mean()).mean())
+    assert found.difference.mean == pytest.approx((trained.mean(1) - base.mean()).mean())
     assert found.difference.seed_error == pytest.approx(stats.sem(trained.mean(1)))
-    assert (found.difference.seeds, found.train_size, found.verdict) == (5, 100, "better")
+    assert (found.difference.seeds, found.train_size, found.outcome) == (5, 100, "better")
 
 
 def test_an_untrained_method_meets_its_references_at_every_train_size() -> None:
-    cells: dict[CellKey, Scores] = {
-        ("reviews", "zero_shot", "full"): scores(answers(0, seeds=1)),
-        ("reviews", "full", 100): scores(answers(0.1)),
-        ("reviews", "full", 1000): scores(answers(0.2)),
+    cells: dict[Cell, Scores] = {
+        Cell("reviews", "zero_shot", "full"): scores(answers(0, seeds=1)),
+        Cell("reviews", "full", 100): scores(answers(0.1)),
+        Cell("reviews", "full", 1000): scores(answers(0.2)),
     }
     assert names(compared(cells)) == [(100, "zero_shot", "full"), (1000, "zero_shot", "full")]
 
 
 def test_two_references_meet_once_and_the_untrained_one_is_the_reference() -> None:
-    cells: dict[CellKey, Scores] = {
-        ("reviews", "zero_shot", "full"): scores(answers(0, seeds=1)),
-        ("reviews", "full", 100): scores(answers(0.1)),
-        ("reviews", "lora", 100): scores(answers(0.2)),
-        ("reviews", "prefix", 100): scores(answers(0.3)),
+    cells: dict[Cell, Scores] = {
+        Cell("reviews", "zero_shot", "full"): scores(answers(0, seeds=1)),
+        Cell("reviews", "full", 100): scores(answers(0.1)),
+        Cell("reviews", "lora", 100): scores(answers(0.2)),
+        Cell("reviews", "prefix", 100): scores(answers(0.3)),
     }
     assert names(compared(cells, references=("full", "zero_shot"))) == [
         (100, "full", "zero_shot"),
@@ -313,7 +316,7 @@ def test_two_references_meet_once_and_the_untrained_one_is_the_reference() -> No
 
 
 def test_tasks_and_train_sizes_are_compared_apart() -> None:
-    cells: dict[CellKey, Scores] = {
+    cells: dict[Cell, Scores] = {
         (task, method, size): scores(answers(0.1 * place, draw=place))
         for place, (task, size, method) in enumerate(
             itertools.product(("reviews", "dialogues"), (100, 1000), ("full", "lora"))
@@ -328,9 +331,9 @@ def test_tasks_and_train_sizes_are_compared_apart() -> None:
 
 def test_only_common_seeds_and_examples_are_compared_each_with_its_own() -> None:
     method, reference = answers(0.05, draw=1), answers(0, draw=2)
-    cells: dict[CellKey, Scores] = {
-        ("reviews", "lora", 100): scores(method, seeds=(4, 3, 2, 1, 0)),
-        ("reviews", "full", 100): scores(reference[:3, 100:], first_row=100),
+    cells: dict[Cell, Scores] = {
+        Cell("reviews", "lora", 100): scores(method, seeds=(4, 3, 2, 1, 0)),
+        Cell("reviews", "full", 100): scores(reference[:3, 100:], first_row=100),
     }
     (found,) = compared(cells)
     expected = compare(method[[2, 3, 4], 100:], reference[[2, 1, 0], 100:])
@@ -340,16 +343,16 @@ def test_only_common_seeds_and_examples_are_compared_each_with_its_own() -> None
 
 @pytest.mark.parametrize("other", [{"seeds": (7, 8, 9, 10, 11)}, {"first_row": EXAMPLES}])
 def test_a_pair_that_has_nothing_in_common_is_left_out(other: dict[str, Any]) -> None:
-    cells: dict[CellKey, Scores] = {
-        ("reviews", "lora", 100): scores(answers(0), **other),
-        ("reviews", "full", 100): scores(answers(0)),
+    cells: dict[Cell, Scores] = {
+        Cell("reviews", "lora", 100): scores(answers(0), **other),
+        Cell("reviews", "full", 100): scores(answers(0)),
     }
     assert compared(cells) == ()
 
 
 def test_no_cells_and_no_references_give_no_comparisons() -> None:
     assert compared({}) == ()
-    assert compared({("reviews", "lora", 100): scores(answers(0))}) == ()
+    assert compared({Cell("reviews", "lora", 100): scores(answers(0))}) == ()
 
 
 def many(*, sizes: tuple[TrainSize, ...] = ("full",), tasks: tuple[str, ...] = ("reviews",)):
@@ -373,10 +376,11 @@ def test_the_family_is_the_comparisons_of_methods_on_one_task_and_train_size() -
             assert adjusted == pytest.approx(holm(plain))
 
 
-def test_other_train_sizes_and_ablation_variants_make_no_verdict_harder() -> None:
+def test_other_train_sizes_and_ablation_variants_make_no_claim_harder() -> None:
     few = compared(many())
-    more: dict[CellKey, Scores] = {
-        ("reviews", f"lora-rank={place}", "full"): scores(answers(0, draw=place)) for place in range(2, 30)
+    more: dict[Cell, Scores] = {
+        Cell("reviews", f"lora-rank={place}", "full"): scores(answers(0, draw=place))
+        for place in range(2, 30)
     }
     metrics = {"reviews": "eval_accuracy"}
     found = comparisons(
@@ -388,7 +392,7 @@ def test_other_train_sizes_and_ablation_variants_make_no_verdict_harder() -> Non
         ablated=frozenset(method for _, method, _ in more),
     )
     same = [item for item in found if item.train_size == "full" and item.method in ("lora", "prefix")]
-    assert [item.verdict for item in same] == [item.verdict for item in few]
+    assert [item.outcome for item in same] == [item.outcome for item in few]
     assert [item.p_adjusted for item in same] == pytest.approx([item.p_adjusted for item in few])
     ablations = [item for item in found if item.method.startswith("lora-")]
     expected = holm([item.p_value for item in ablations])
@@ -396,31 +400,31 @@ def test_other_train_sizes_and_ablation_variants_make_no_verdict_harder() -> Non
 
 
 def test_comparisons_of_one_seed_claim_nothing_and_take_no_part_in_the_adjustment() -> None:
-    one_seed: dict[CellKey, Scores] = {("reviews", "prompt", "full"): scores(answers(0.3, seeds=1, draw=9))}
+    one_seed: dict[Cell, Scores] = {Cell("reviews", "prompt", "full"): scores(answers(0.3, seeds=1, draw=9))}
     few, more = compared(many()), compared(many() | one_seed)
     assert [item.p_adjusted for item in more[:2]] == pytest.approx([item.p_adjusted for item in few])
-    assert (more[2].verdict, more[2].p_adjusted) == ("one seed", None)
+    assert (more[2].outcome, more[2].p_adjusted) == ("single seed", None)
     assert more[2].difference.mean == pytest.approx(0.3, abs=0.01)
 
 
-def test_a_verdict_needs_more_in_a_larger_family() -> None:
-    few: dict[CellKey, Scores] = {
-        ("reviews", "full", "full"): scores(answers(0)),
-        ("reviews", "lora", "full"): scores(answers(0.008, draw=1)),
+def test_a_claim_needs_more_in_a_larger_family() -> None:
+    few: dict[Cell, Scores] = {
+        Cell("reviews", "full", "full"): scores(answers(0)),
+        Cell("reviews", "lora", "full"): scores(answers(0.008, draw=1)),
     }
-    same: dict[CellKey, Scores] = {
-        ("reviews", f"again-{place}", "full"): scores(answers(0, draw=place)) for place in range(2, 30)
+    same: dict[Cell, Scores] = {
+        Cell("reviews", f"again-{place}", "full"): scores(answers(0, draw=place)) for place in range(2, 30)
     }
     alone, among_many = compared(few)[0], compared(few | same)[0]
-    assert (alone.verdict, among_many.verdict) == ("better", "not distinguishable")
+    assert (alone.outcome, among_many.outcome) == ("better", "not distinguishable")
     assert among_many.p_value == pytest.approx(alone.p_value)
 
 
 def test_the_size_of_a_family_is_known_before_its_data() -> None:
     methods = ("zero_shot", "full", "lora", "prefix", "prompt")
     untrained = frozenset({"zero_shot"})
-    cells: dict[CellKey, Scores] = {
-        ("reviews", method, "full"): scores(answers(0, seeds=1 if method in untrained else 3, draw=place))
+    cells: dict[Cell, Scores] = {
+        Cell("reviews", method, "full"): scores(answers(0, seeds=1 if method in untrained else 3, draw=place))
         for place, method in enumerate(methods)
     }
     for references in (("full", "zero_shot"), ("full",), ("lora", "prompt"), ()):

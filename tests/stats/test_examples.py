@@ -73,10 +73,10 @@ def test_predictions_are_read_in_the_order_of_their_rows(tmp_path: Path) -> None
     read = answers_of(tmp_path, record)
     assert read is not None
     assert read.rows.tolist() == [3, 4, 5]
-    assert read.given.tolist() == ["", "0", "1"]
+    assert read.predictions.tolist() == ["", "0", "1"]
     assert read.scores("eval_accuracy").tolist() == [1.0, 0.0, 0.0]
     np.testing.assert_array_equal(read.numbers("cut"), [np.nan, 0, 1])
-    assert read.at(np.array([3, 5])).given.tolist() == ["", "1"]
+    assert read.at(np.array([3, 5])).predictions.tolist() == ["", "1"]
     np.testing.assert_array_equal(read_answers(path, "eval_accuracy").rows, read.rows)
 
 

@@ -8,7 +8,7 @@ from health_evidence import (
     GOOD,
     REFERENCES,
     TEXTS,
-    UNTOUCHED,
+    ZERO_SHOT,
     a_record,
     answered,
     labelled,
@@ -33,16 +33,16 @@ def other_losses(table: pd.DataFrame, seed: int = 1) -> pd.DataFrame:
 def test_three_seeds_of_one_model_are_named_once() -> None:
     records = [a_record(seed=seed) for seed in range(3)]
     (finding,) = judged(*((record, GOOD) for record in records))
-    assert (finding.verdict, finding.severity) == ("same model", "ill")
+    assert (finding.check, finding.level) == ("identical models", "error")
     assert all(record.run_id in finding.evidence for record in records)
-    assert "the same 1,000 test answers with the same losses" in finding.evidence
+    assert "the same 1,000 test predictions with the same losses" in finding.evidence
 
 
 def test_two_methods_with_the_same_answers_are_named_even_if_their_losses_differ() -> None:
     one, other, third = a_record(), a_record(method=PREFIX), a_record(method={"kind": "full"})
     third_answers = labelled(REFERENCES, [value if row % 7 else 0 for row, value in enumerate(REFERENCES)])
     (finding,) = judged((one, GOOD), (other, other_losses(GOOD)), (third, third_answers))
-    assert (finding.verdict, finding.severity) == ("same answers", "note")
+    assert (finding.check, finding.level) == ("identical predictions", "warning")
     assert one.run_id in finding.evidence
     assert other.run_id in finding.evidence
     assert third.run_id not in finding.evidence
@@ -51,21 +51,21 @@ def test_two_methods_with_the_same_answers_are_named_even_if_their_losses_differ
 def test_two_methods_that_write_the_same_texts() -> None:
     texts = written([f"text {row}" for row in range(300)], waves(300, 0.3))
     (finding,) = judged((a_record(TEXTS), texts), (a_record(TEXTS, PREFIX), other_losses(texts)))
-    assert finding.verdict == "same answers"
+    assert finding.check == "identical predictions"
 
 
 @pytest.mark.parametrize(
     "answers",
     [REFERENCES, [value if row >= 7 else 1 - value for row, value in enumerate(REFERENCES)], [1] * 1000],
-    ids=["all right", "seven wrong", "one label"],
+    ids=["all right", "seven wrong", "single label"],
 )
 def test_what_good_or_collapsed_classifiers_agree_on_is_no_finding(answers: list[int]) -> None:
     table = labelled(REFERENCES, answers)
     assert judged((a_record(), table), (a_record(seed=1), other_losses(table))) == ()
 
 
-def test_the_untouched_model_may_answer_as_itself() -> None:
-    one, other = (a_record(method=UNTOUCHED, seed=seed) for seed in range(2))
+def test_the_base_model_may_answer_as_itself() -> None:
+    one, other = (a_record(method=ZERO_SHOT, seed=seed) for seed in range(2))
     assert judged((one, GOOD), (other, GOOD), (a_record(), GOOD)) == ()
 
 
@@ -75,4 +75,4 @@ def test_different_rows_are_different_answers() -> None:
 
 def test_many_runs_are_counted() -> None:
     (finding,) = judged(*((a_record(seed=seed), GOOD) for seed in range(11)))
-    assert " and 3 more give the same" in finding.evidence
+    assert " and 3 more have the same" in finding.evidence

@@ -1,4 +1,4 @@
-"""How often curves are accused, justly and not; docs/health.md quotes what this counts."""
+"""How often curves get findings, rightly and wrongly; docs/health.md quotes what this counts."""
 
 from collections.abc import Callable
 from functools import cache
@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 
 from learning import Finished, Guessing, Learned, classifier, writer
-from tuneoff.stats.health import SEVERITY, diagnose
+from tuneoff.stats.health import LEVELS, diagnose
 
 RUNS = 200
 FINISHED = 0.01
@@ -20,7 +20,7 @@ Judged = list[tuple[Learned, set[str]]]
 @cache
 def judge(learn: Callable[[int], Learned]) -> Judged:
     runs = [learn(seed) for seed in range(RUNS)]
-    return [(run, {finding.verdict for finding in diagnose(run.evidence)}) for run in runs]
+    return [(run, {finding.check for finding in diagnose(run.evidence)}) for run in runs]
 
 
 @pytest.fixture(params=[classifier, writer])
@@ -28,14 +28,14 @@ def judged(request: pytest.FixtureRequest) -> Judged:
     return judge(request.param)
 
 
-def share(verdict: str, judged: Judged) -> float:
-    return sum(verdict in verdicts for _, verdicts in judged) / len(judged)
+def share(check: str, judged: Judged) -> float:
+    return sum(check in checks for _, checks in judged) / len(judged)
 
 
-def test_learning_is_never_called_contradictory_or_diverged_and_the_answers_are_not_accused(
+def test_learning_is_never_called_contradictory_or_diverged_and_get_no_other_findings(
     judged: Judged,
 ) -> None:
-    found = set().union(*(verdicts for _, verdicts in judged))
+    found = set().union(*(checks for _, checks in judged))
     assert found <= {"undertrained", "overfitted", "worsened"}
 
 
@@ -89,14 +89,14 @@ FEW = 50
 @pytest.mark.parametrize("run", HEALTHY, ids=str)
 def test_healthy_classifiers_are_not_ill_however_skewed_their_labels_or_few_their_rows(run: Finished) -> None:
     found = [finding for seed in range(FEW) for finding in diagnose(run.evidence(seed))]
-    assert [one for one in found if SEVERITY[one.verdict] == "ill"] == []
+    assert [one for one in found if LEVELS[one.check] == "error"] == []
 
 
 @pytest.mark.parametrize("run", [one for one in HEALTHY if one.rows >= 200], ids=str)
-def test_healthy_classifiers_with_test_rows_enough_seldom_get_a_note(run: Finished) -> None:
-    noted = [{one.verdict for one in diagnose(run.evidence(seed))} for seed in range(FEW)]
+def test_healthy_classifiers_with_test_rows_enough_seldom_get_a_warning(run: Finished) -> None:
+    found = [{one.check for one in diagnose(run.evidence(seed))} for seed in range(FEW)]
     # undertrained and overfitted are about a curve that may deserve it
-    assert sum(bool(verdicts - {"undertrained", "overfitted"}) for verdicts in noted) <= 0.06 * FEW
+    assert sum(bool(checks - {"undertrained", "overfitted"}) for checks in found) <= 0.06 * FEW
 
 
 @pytest.mark.parametrize(
@@ -104,15 +104,13 @@ def test_healthy_classifiers_with_test_rows_enough_seldom_get_a_note(run: Finish
 )
 def test_answers_drawn_without_reading_are_found(rows: int, commonest: float) -> None:
     runs = [Guessing(rows, commonest, 0.9).evidence(seed) for seed in range(FEW)]
-    found = [{one.verdict for one in diagnose(run)} for run in runs]
-    assert sum("unrelated to labels" in verdicts for verdicts in found) >= 0.85 * FEW
+    found = [{one.check for one in diagnose(run)} for run in runs]
+    assert sum("chance level" in checks for checks in found) >= 0.85 * FEW
 
 
 @pytest.mark.parametrize(("rows", "commonest"), [(20, 0.5), (30, 0.5), (60, 0.8)])
 def test_of_test_rows_too_few_to_tell_nothing_is_called_ill(rows: int, commonest: float) -> None:
     runs = [Guessing(rows, commonest, 0.9).evidence(seed) for seed in range(FEW)]
-    found = [{one.verdict for one in diagnose(run)} for run in runs]
-    assert not any(
-        verdict in verdicts for verdicts in found for verdict in ("unrelated to labels", "collapsed")
-    )
-    assert sum("few rows" in verdicts for verdicts in found) >= 0.85 * FEW
+    found = [{one.check for one in diagnose(run)} for run in runs]
+    assert not any(check in checks for checks in found for check in ("chance level", "collapsed"))
+    assert sum("few rows" in checks for checks in found) >= 0.85 * FEW

@@ -10,13 +10,13 @@ from health_evidence import (
     GOOD,
     LABELS,
     REFERENCES,
-    UNTOUCHED,
     WEAK,
+    ZERO_SHOT,
     a_record,
+    checks,
     evidence_of,
     judged,
     labelled,
-    verdicts,
 )
 from tuneoff.stats.health import RunEvidence
 from tuneoff.stats.health.labels import _power, _random_order, _tails
@@ -34,14 +34,14 @@ def answered(references: list[int], answers: Sequence[int | None], **changes: ob
 
 class TestUnrelated:
     @pytest.mark.parametrize("commonest", [0.5, 0.8, 0.95])
-    def test_answers_drawn_without_reading_are_accused_however_skewed_the_labels(self, commonest) -> None:
+    def test_answers_drawn_without_reading_get_an_error_however_skewed_the_labels(self, commonest) -> None:
         shares = [commonest, 1 - commonest]
         found = answered(drawn(2000, shares), drawn(2000, shares, seed=1))
-        told = evidence_of("unrelated to labels", found)
+        told = evidence_of("chance level", found)
         chance = commonest**2 + (1 - commonest) ** 2
         assert float(told.split("random order have ")[1].split()[0]) == pytest.approx(chance, abs=0.02)
 
-    def test_a_classifier_that_finds_half_of_a_rare_label_is_not_accused(
+    def test_a_classifier_that_finds_half_of_a_rare_label_gets_no_finding(
         self,
     ) -> None:
         references = [1 if row % 20 else 0 for row in range(2000)]
@@ -49,64 +49,64 @@ class TestUnrelated:
         answers = [0 if row % 47 == 5 else value for row, value in enumerate(answers)]
         right = np.mean(np.array(references) == answers)
         assert right == pytest.approx(0.95, abs=0.01)
-        assert verdicts(answered(references, answers)) == []
+        assert checks(answered(references, answers)) == []
 
     def test_several_labels_and_answers_that_are_none_of_them(self) -> None:
         references = drawn(600, [1 / 6] * 6)
         guessed: list[int | None] = [*drawn(600, [1 / 6] * 6, seed=1)]
         guessed[::9] = [None] * len(guessed[::9])
         found = judged(a_record(SIX | {"scoring": "generate"}), (), labelled(references, guessed))
-        assert verdicts(found) == ["unrelated to labels"]
+        assert checks(found) == ["chance level"]
         half = guessed.copy()
         half[::2] = references[::2]
-        assert verdicts(judged(a_record(SIX), (), labelled(references, half))) == []
+        assert checks(judged(a_record(SIX), (), labelled(references, half))) == []
 
-    def test_the_untouched_model_may_be_accused_as_well(self) -> None:
+    def test_the_base_model_may_get_an_error_as_well(self) -> None:
         references = drawn(400, [0.5, 0.5])
-        assert verdicts(answered(references, drawn(400, [0.5, 0.5], seed=3), method=UNTOUCHED)) == [
-            "unrelated to labels"
+        assert checks(answered(references, drawn(400, [0.5, 0.5], seed=3), method=ZERO_SHOT)) == [
+            "chance level"
         ]
 
     def test_of_too_few_rows_nothing_is_said_but_that_they_are_too_few(self) -> None:
         references = [row % 2 for row in range(20)]
         answers = [value if row < 13 else 1 - value for row, value in enumerate(references)]
         found = answered(references, answers)
-        assert verdicts(found) == ["few rows"]
+        assert checks(found) == ["few rows"]
         assert "0.650 over 20 test rows" in evidence_of("few rows", found)
 
-    def test_few_rows_that_are_enough_get_no_note(self) -> None:
+    def test_few_rows_that_are_enough_get_no_warning(self) -> None:
         references = [row % 2 for row in range(20)]
-        assert verdicts(answered(references, references)) == []
+        assert checks(answered(references, references)) == []
 
     def test_test_rows_of_a_single_label_cannot_tell(self) -> None:
-        assert verdicts(answered([1] * 200, [1] * 200)) == ["one label"]
+        assert checks(answered([1] * 200, [1] * 200)) == ["single label"]
 
 
 class TestAgainst:
     def test_inverted_labels_are_named_with_the_score_on_validation(self) -> None:
         inverted = [1 - value for value in GOOD["prediction"].astype(int)]
         found = judged(a_record(validation={"eval_accuracy": 0.13}), (), labelled(REFERENCES, inverted))
-        told = evidence_of("against labels", found)
+        told = evidence_of("below chance", found)
         assert "eval_accuracy is 0.125 over 1,000 test rows" in told
         assert told.endswith("on validation eval_accuracy is 0.130")
-        assert "unrelated to labels" not in verdicts(found)
+        assert "chance level" not in checks(found)
 
     def test_a_third_of_eighty_right(self) -> None:
         references = [row % 2 for row in range(80)]
         answers = [value if row < 26 else 1 - value for row, value in enumerate(references)]
-        assert verdicts(answered(references, answers)) == ["against labels"]
+        assert checks(answered(references, answers)) == ["below chance"]
 
     def test_labels_that_moved_on_by_one(self) -> None:
         references = [row % 6 for row in range(300)]
         moved = [(value + 1) % 6 if row % 5 else value for row, value in enumerate(references)]
         moved = [value if row % 5 else (row // 5) % 6 for row, value in enumerate(moved)]
         found = judged(a_record(SIX), (), labelled(references, moved))
-        assert "against labels" in verdicts(found)
+        assert "below chance" in checks(found)
 
     def test_slightly_fewer_right_than_by_chance_is_chance(self) -> None:
         references = [row % 2 for row in range(200)]
         answers = [value if row < 90 else 1 - value for row, value in enumerate(references)]
-        assert verdicts(answered(references, answers)) == ["unrelated to labels"]
+        assert checks(answered(references, answers)) == ["chance level"]
 
 
 @pytest.mark.parametrize("table", [[[30, 10], [12, 28]], [[5, 3], [2, 9]], [[400, 2], [5, 1]]])
@@ -148,13 +148,13 @@ def test_how_surely_a_working_model_passes_is_what_drawing_it_shows(rows: int, c
     assert _power(references) == pytest.approx(passed / 1000, abs=0.08)
 
 
-def test_a_weak_classifier_that_reads_is_not_accused() -> None:
-    assert verdicts(judged(a_record(), (), WEAK)) == []
+def test_a_weak_classifier_that_reads_gets_no_finding() -> None:
+    assert checks(judged(a_record(), (), WEAK)) == []
 
 
-def test_test_rows_of_one_label_get_a_note_of_their_own_whatever_is_answered() -> None:
+def test_test_rows_of_one_label_get_a_warning_of_their_own_whatever_is_answered() -> None:
     for given in ([1] * 288, [row % 2 for row in range(288)]):
         found = answered([1] * 288, given)
-        assert verdicts(found) == ["one label"]
-        assert evidence_of("one label", found).startswith("all 288 test rows have the label 'good'")
-    assert "one label" not in verdicts(answered([0] + [1] * 287, [1] * 288))
+        assert checks(found) == ["single label"]
+        assert evidence_of("single label", found).startswith("all 288 test rows have the label 'good'")
+    assert "single label" not in checks(answered([0] + [1] * 287, [1] * 288))

@@ -38,7 +38,7 @@ class TestMetrics:
         rows = [wrong_f1(0.586283), wrong_f1(0.483407), wrong_f1(0.61)]
         assert [row["eval_f1"] for row in rows[:2]] == pytest.approx([0.739191, 0.651752], abs=1e-6)
         (finding,) = diagnose_study(a_study(rows), {})
-        assert (finding.verdict, finding.severity) == ("metric broken", "ill")
+        assert (finding.check, finding.level) == ("broken metric", "error")
         assert finding.evidence.startswith("mine: eval_f1 is 2a / (1 + a) of eval_accuracy")
         assert finding.evidence.endswith("in all of 3 runs")
 
@@ -93,9 +93,12 @@ class TestMetrics:
             for index, record in enumerate(records)
         }
         (finding,) = diagnose_study(records, different)
-        assert finding.evidence == "mine: eval_f1 is 0.500 in all of 3 runs, 3 of which answer differently"
+        assert (
+            finding.evidence
+            == "mine: eval_f1 is 0.500 in all of 3 runs, 3 of which have different predictions"
+        )
         (finding,) = diagnose_study(records, dict.fromkeys(different, answered(GOOD)))
-        assert finding.verdict == "same model"
+        assert finding.check == "identical models"
         assert diagnose_study(records, {}) == ()
 
     def test_no_invalid_answers_in_any_run_are_no_fault(self) -> None:

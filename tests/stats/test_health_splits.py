@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from health_evidence import UNTOUCHED, a_record, evidence_of, judged, verdicts
+from health_evidence import ZERO_SHOT, a_record, checks, evidence_of, judged
 from tuneoff.stats.health import RunEvidence
 
 ALONE = {"near_overlap": 0, "repeated_inputs": 0, "validation_overlap": 0}
@@ -21,7 +21,7 @@ def a_run(*, method: dict[str, Any] | None = None, digests: dict[str, str] | Non
 
 
 def test_splits_that_are_apart_have_no_findings() -> None:
-    assert verdicts(a_run(digests={"train": "a", "validation": "b", "test": "c"})) == []
+    assert checks(a_run(digests={"train": "a", "validation": "b", "test": "c"})) == []
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_splits_that_are_apart_have_no_findings() -> None:
     ],
 )
 def test_a_split_that_is_mostly_another_one_is_ill(run: RunEvidence, told: str) -> None:
-    assert verdicts(run) == ["splits overlap"]
-    assert told in evidence_of("splits overlap", run)
+    assert checks(run) == ["overlapping splits"]
+    assert told in evidence_of("overlapping splits", run)
 
 
 @pytest.mark.parametrize(
@@ -65,45 +65,45 @@ def test_a_split_that_is_mostly_another_one_is_ill(run: RunEvidence, told: str) 
     ],
     ids=["test in train", "nearly test in train", "validation in train", "test in validation"],
 )
-def test_some_shared_rows_are_noted(run: RunEvidence, told: str) -> None:
-    assert verdicts(run) == ["contaminated"]
+def test_some_shared_rows_give_a_warning(run: RunEvidence, told: str) -> None:
+    assert checks(run) == ["contaminated"]
     assert told in evidence_of("contaminated", run)
 
 
-def test_what_short_texts_share_by_nature_is_not_noted() -> None:
+def test_what_short_texts_share_by_nature_gives_no_warning() -> None:
     few = a_run(
         validation={"overlap": 12}, test={"near_overlap": 3, "validation_overlap": 12, "repeated_inputs": 12}
     )
-    assert verdicts(few) == []
+    assert checks(few) == []
 
 
 def test_rows_that_were_dropped_do_not_overlap() -> None:
-    assert verdicts(a_run(test={"overlap": 200, "dropped_overlap": 200})) == []
+    assert checks(a_run(test={"overlap": 200, "dropped_overlap": 200})) == []
 
 
-def test_the_untouched_model_chose_and_learned_nothing() -> None:
+def test_the_base_model_chose_and_learned_nothing() -> None:
     shared = a_run(
-        method=UNTOUCHED,
+        method=ZERO_SHOT,
         test={"overlap": 300},
         validation={"overlap": 300},
         digests={"validation": "b", "test": "b"},
     )
-    assert verdicts(shared) == []
+    assert checks(shared) == []
 
 
 @pytest.mark.parametrize("counted", [{"repeated_inputs": 225}, {"repeated_inputs": None, "duplicates": 225}])
 def test_repeated_test_rows_are_told_with_the_number_that_they_are_worth(counted: dict[str, Any]) -> None:
-    for method in (None, UNTOUCHED):
+    for method in (None, ZERO_SHOT):
         run = a_run(method=method, test=counted)
-        assert verdicts(run) == ["repeated rows"]
+        assert checks(run) == ["repeated test rows"]
         assert "225 of 300 test rows have the input of an earlier one, so they are worth at most 75" in (
-            evidence_of("repeated rows", run)
+            evidence_of("repeated test rows", run)
         )
 
 
 def test_sixteen_training_rows_are_few() -> None:
     run = a_run(train={"used": 16})
-    assert verdicts(run) == ["few rows"]
+    assert checks(run) == ["few rows"]
     assert "16 training rows" in evidence_of("few rows", run)
-    assert verdicts(a_run(train={"used": 50})) == []
-    assert verdicts(a_run(method=UNTOUCHED, train={"used": 16})) == []
+    assert checks(a_run(train={"used": 50})) == []
+    assert checks(a_run(method=ZERO_SHOT, train={"used": 16})) == []

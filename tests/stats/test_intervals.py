@@ -151,8 +151,8 @@ def test_the_order_of_seeds_and_examples_does_not_matter(values: Floats, random:
 def test_another_scale_of_scores_moves_the_interval_with_it(
     values: Floats, shift: float, scale: float
 ) -> None:
-    moved = interval(shift + scale * values, beside=(shift, shift + scale))
-    found = interval(values, beside=(0, 1))
+    moved = interval(shift + scale * values, added_values=(shift, shift + scale))
+    found = interval(values, added_values=(0, 1))
     assert (moved.low, moved.high) == pytest.approx(
         (shift + scale * found.low, shift + scale * found.high), abs=1e-6, rel=1e-6
     )

@@ -22,7 +22,7 @@ from tuneoff.extras import require_train
 from tuneoff.interrupts import interrupts_kept
 
 if TYPE_CHECKING:
-    from tuneoff.report import ReportData, Written
+    from tuneoff.report import ReportData, WrittenReport
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 _PLAN_WIDTH = 132
@@ -256,7 +256,7 @@ def _lasting_imports() -> Iterator[None]:
         gc.enable()
 
 
-def _print_outcome(console: Console, written: "Written") -> None:
+def _print_outcome(console: Console, written: "WrittenReport") -> None:
     """Say what was found, what failed and where the report is; exit code 1 if a run failed or is left out."""
     spread = "+/-" if console.options.ascii_only else "\u00b1"
     for task in written.data.study.tasks:

@@ -1,4 +1,4 @@
-"""All that a report is made from: the study, its runs as planned, and what is known of each."""
+"""Load what a report is made from: the study, its planned runs, their records, and the judgement."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,16 +7,13 @@ from pathlib import Path
 import pandas as pd
 
 from tuneoff.results import Contents, CurvePoint, RunRecord, StudyFolder, read_curve, read_folder
-from tuneoff.spec import NoneSpec, RunSpec, TrainSize, Variant, variants
-from tuneoff.stats import Judgement, frame, judge, summary
-
-CellKey = tuple[str, str, TrainSize]
-"""Task, method and train size: what a row of the summary stands for."""
+from tuneoff.spec import NoneSpec, Variant, variants
+from tuneoff.stats import Cell, Judgement, frame, judge, summary
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportData(Contents):
-    """What an output folder holds of a study, with its curves and what is judged of it."""
+    """The contents of a study's output folder, with its curves and its judgement."""
 
     judgement: Judgement
     curves: dict[str, tuple[CurvePoint, ...]]
@@ -38,9 +35,9 @@ class ReportData(Contents):
         return variants(self.study)
 
     @cached_property
-    def cells(self) -> tuple[CellKey, ...]:
-        """Every row that the complete study has, in study order."""
-        return tuple(dict.fromkeys((run.task_name, run.method_name, run.train_size) for run in self.plan))
+    def cells(self) -> tuple[Cell, ...]:
+        """The cells of the complete study, in study order."""
+        return tuple(dict.fromkeys(Cell.of(run) for run in self.plan))
 
     @cached_property
     def untrained(self) -> frozenset[str]:
@@ -52,20 +49,20 @@ class ReportData(Contents):
         """Whether the study compares train sizes."""
         return len(self.study.train_sizes) > 1
 
-    def of_cell(self, cell: CellKey) -> tuple[RunRecord, ...]:
-        """The records behind one row, whatever their state."""
+    def of_cell(self, cell: Cell) -> tuple[RunRecord, ...]:
+        """Return the records of one cell, whatever their state."""
         return tuple(self._by_cell.get(cell, ()))
 
     @cached_property
-    def _by_cell(self) -> dict[CellKey, list[RunRecord]]:
-        cells: dict[CellKey, list[RunRecord]] = {}
+    def _by_cell(self) -> dict[Cell, list[RunRecord]]:
+        cells: dict[Cell, list[RunRecord]] = {}
         for record in self.records:
-            cells.setdefault(_cell(record.spec), []).append(record)
+            cells.setdefault(Cell.of(record.spec), []).append(record)
         return cells
 
 
-def gather(folder: Path) -> ReportData:
-    """What the output folder of a study holds.
+def load_report_data(folder: Path) -> ReportData:
+    """Load and judge the output folder of a study.
 
     Raises:
         StoreError: the folder holds no study.
@@ -74,7 +71,3 @@ def gather(folder: Path) -> ReportData:
     curves = {record.run_id: read_curve(StudyFolder(folder).run(record.run_id)) for record in found.records}
     judgement = judge(folder, found.study, found.records, curves, found.baselines)
     return ReportData(**vars(found), judgement=judgement, curves=curves)
-
-
-def _cell(run: RunSpec) -> CellKey:
-    return run.task_name, run.method_name, run.train_size

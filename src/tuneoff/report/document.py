@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from tuneoff.report.titles import Title
 from tuneoff.results import ReportFolder
 
 
@@ -14,7 +15,8 @@ class Link(NamedTuple):
     href: str
 
 
-Cell = str | Link
+Entry = str | Link
+"""What a table has in one column of one row."""
 
 
 class Statement(NamedTuple):
@@ -26,17 +28,19 @@ class Statement(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells under columns; the first `left` columns hold text, and the last one if it says so."""
+    """Rows of entries under columns."""
 
     columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    left: int = 1
+    rows: tuple[tuple[Entry, ...], ...]
+    text_columns: int = 1
+    """The number of columns, from the left, that hold text and not numbers."""
     caption: str = ""
     ends_in_text: bool = False
+    """Whether the last column holds text as well."""
 
     def holds_text(self, column: int) -> bool:
-        """Whether a column, counted from 0, holds text."""
-        return column < self.left or (self.ends_in_text and column == len(self.columns) - 1)
+        """Return whether a column, counted from 0, holds text."""
+        return column < self.text_columns or (self.ends_in_text and column == len(self.columns) - 1)
 
 
 @dataclass(frozen=True)
@@ -54,15 +58,15 @@ class Figure:
 
     @property
     def width(self) -> int:
-        """The width to show it at: half its pixels, as it is drawn at twice the density."""
+        """The width to show it at: half its pixels, since it is drawn at twice the density."""
         return int.from_bytes(self.png[16:20], "big") // 2  # the first field of a PNG's header
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with what belongs under it."""
+    """A heading with its text, tables and figures."""
 
-    title: str
+    title: Title
     paragraphs: tuple[str, ...] = ()
     statements: tuple[Statement, ...] = ()
     tables: tuple[Table, ...] = ()
@@ -73,13 +77,13 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
-    """A title, what to know first, and sections."""
+    """A title, an introduction, and sections."""
 
     title: str
-    lead: tuple[str, ...]
+    introduction: tuple[str, ...]
     sections: tuple[Section, ...]
 
-    def with_tables(self, title: str, tables: tuple[Table, ...]) -> "Document":
-        """The document with other tables in the section of a title."""
+    def with_tables(self, title: Title, tables: tuple[Table, ...]) -> "Document":
+        """Return the document with other tables in the section of a title."""
         changed = (replace(one, tables=tables) if one.title == title else one for one in self.sections)
         return replace(self, sections=tuple(changed))

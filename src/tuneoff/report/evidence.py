@@ -1,27 +1,38 @@
-"""The tables behind what is said: intervals, comparisons, run health."""
+"""Build the tables of evidence: intervals, comparisons, crossovers, run health."""
 
 from collections import Counter
 from collections.abc import Iterable
 
-from tuneoff.report.data import CellKey, ReportData
-from tuneoff.report.document import Cell, Table
-from tuneoff.report.numerals import ABSENT, count, decimal, signed
-from tuneoff.report.tables import HEALTH, record_link, train_size
+from tuneoff.report.data import ReportData
+from tuneoff.report.document import Entry, Table
+from tuneoff.report.formatting import ABSENT, count, decimal, signed
+from tuneoff.report.tables import record_link, train_size
 from tuneoff.spec import TrainSize
-from tuneoff.stats import Comparison, Crossover, Interval, rate_bound
+from tuneoff.stats import Cell, Comparison, Crossover, Finding, Interval, rate_bound
 
+FAILED_COLUMN = "Failed checks"
 _LOST = frozenset({"collapsed", "diverged"})
-"""Verdicts on a seed that gave no usable model."""
+"""Checks that a seed without a usable model fails."""
 
 
 def intervals_table(data: ReportData) -> Table:
-    """A row per task, method and train size: mean, 95% interval, and where it comes from."""
-    known = data.judgement.intervals
-    rows = tuple(_interval_row(data, cell, known[cell]) for cell in data.cells if cell in known)
-    columns = ("Method", "Task", "Train size", "Metric", "Mean", "95% interval", "Error by seeds")
-    return Table(
-        (*columns, "Error by test set", "Seeds", "Examples", HEALTH), rows, left=4, ends_in_text=True
+    """Return a row per task, method and train size: the mean with its 95% interval and standard errors."""
+    intervals = data.judgement.intervals
+    rows = tuple(_interval_row(data, cell, intervals[cell]) for cell in data.cells if cell in intervals)
+    columns = (
+        "Method",
+        "Task",
+        "Train size",
+        "Metric",
+        "Mean",
+        "95% interval",
+        "Error by seeds",
+        "Error by test set",
+        "Seeds",
+        "Examples",
+        FAILED_COLUMN,
     )
+    return Table(columns, rows, text_columns=4, ends_in_text=True)
 
 
 def lost_seeds(data: ReportData) -> str:
@@ -29,10 +40,11 @@ def lost_seeds(data: ReportData) -> str:
     groups: dict[tuple[int, int], list[str]] = {}
     for cell in data.cells:
         runs = [one for one in data.of_cell(cell) if one.state in ("complete", "diverged")]
-        if runs and cell[1] not in data.untrained:
-            found = [data.judgement.findings.get(one.run_id, ()) for one in runs]
-            lost = sum(any(finding.verdict in _LOST for finding in findings) for findings in found)
-            name = " ".join(map(str, cell if data.several_sizes else cell[:2]))
+        if runs and cell.method not in data.untrained:
+            checks = [{one.check for one in data.judgement.findings.get(run.run_id, ())} for run in runs]
+            lost = sum(not _LOST.isdisjoint(failed) for failed in checks)
+            size = [str(cell.train_size)] if data.several_sizes else []
+            name = " ".join([cell.task, cell.method, *size])
             groups.setdefault((lost, len(runs)), []).append(name)
     parts = []
     for (lost, seeds), names in sorted(groups.items()):
@@ -43,40 +55,38 @@ def lost_seeds(data: ReportData) -> str:
         )
     if not parts:
         return ""
-    return f"{'; '.join(parts)} (exact 95% bound). No interval knows of what no seed has shown."
-
-
-def rejections(data: ReportData, task: str, method: str, sizes: Iterable[TrainSize]) -> list[str]:
-    """Return the verdicts by which health checks reject runs of a method, with their number if not all."""
-    runs = [run for size in dict.fromkeys(sizes) for run in data.of_cell((task, method, size))]
-    runs = runs or list(data.of_cell((task, method, "full")) if method in data.untrained else ())
-    verdicts = Counter(
-        verdict
-        for run in runs
-        for verdict in {
-            finding.verdict
-            for finding in data.judgement.findings.get(run.run_id, ())
-            if finding.severity == "ill"
-        }
+    return (
+        f"{'; '.join(parts)} (exact 95% bound). Intervals cannot allow for failures that no seed has shown."
     )
+
+
+def failed_checks(data: ReportData, task: str, method: str, sizes: Iterable[TrainSize]) -> list[str]:
+    """Return the health checks that runs of a method failed, with the number of runs if not all failed."""
+    runs = [run for size in dict.fromkeys(sizes) for run in data.of_cell(Cell(task, method, size))]
+    if not runs and method in data.untrained:
+        runs = list(data.of_cell(Cell(task, method, "full")))
+    failures = Counter[str]()
+    for run in runs:
+        findings = data.judgement.findings.get(run.run_id, ())
+        failures.update({finding.check for finding in findings if finding.level == "error"})
     return [
-        verdict if number == len(runs) else f"{verdict} in {number} of {len(runs)} runs"
-        for verdict, number in sorted(verdicts.items())
+        check if number == len(runs) else f"{check} in {number} of {len(runs)} runs"
+        for check, number in sorted(failures.items())
     ]
 
 
 def comparisons_table(data: ReportData) -> Table:
-    """A row per method and reference: the difference, how sure it is, and the verdict."""
-    sides = ("Method", "Reference", "Task", "Train size", "Verdict")
+    """Return a row per method and reference: the outcome, the difference and its tests."""
+    sides = ("Method", "Reference", "Task", "Train size", "Outcome")
     margin = ("p not inferior (Holm)", "p equivalent (Holm)") if data.study.comparison.margin else ()
     tests = ("Difference", "95% interval", "p (Holm)", *margin)
     rows = tuple(_comparison_row(data, one) for one in data.judgement.comparisons)
-    columns = (*sides, *tests, "Effect size", "Sign-flip p", "Seeds", "Examples", HEALTH)
-    return Table(columns, rows, left=5, ends_in_text=True)
+    columns = (*sides, *tests, "Effect size", "Sign-flip p", "Seeds", "Examples", FAILED_COLUMN)
+    return Table(columns, rows, text_columns=5, ends_in_text=True)
 
 
 def crossovers_table(data: ReportData) -> Table:
-    """A row per method and reference whose order changes with the training rows."""
+    """Return a row per method and reference whose order changes with the training rows."""
     rows = tuple(
         (
             one.method,
@@ -89,48 +99,49 @@ def crossovers_table(data: ReportData) -> Table:
         )
         for one in data.judgement.crossovers
     )
-    columns = ("Method", "Reference", "Task", "Ahead with more rows", "Equal at rows", "95% interval", HEALTH)
-    return Table(columns, rows, left=4, ends_in_text=True)
+    texts = ("Method", "Reference", "Task", "Ahead with more rows")
+    columns = (*texts, "Equal at rows", "95% interval", FAILED_COLUMN)
+    return Table(columns, rows, text_columns=len(texts), ends_in_text=True)
 
 
 def crossover_interval(one: Crossover) -> str:
-    """The interval in rows."""
+    """Format the interval, in rows."""
     return f"{count(round(one.low))} to {count(round(one.high))}"
 
 
 def health_table(data: ReportData) -> Table:
-    """A row per finding about a run, the graver first, and those about the whole study."""
-    rows: list[tuple[Cell, ...]] = [
-        (record_link(run_id), finding.verdict, finding.evidence, finding.severity)
+    """Return a row per finding about a run or about the whole study: errors first, then warnings."""
+    found: list[tuple[Entry, Finding]] = [
+        (record_link(run_id), finding)
         for run_id, findings in data.judgement.findings.items()
         for finding in findings
     ]
-    rows += [("all runs", one.verdict, one.evidence, one.severity) for one in data.judgement.study_findings]
-    graver_first = sorted(rows, key=lambda row: str(row[3]))
-    return Table(("Run", "Verdict", "Evidence", "Severity"), tuple(graver_first), left=4)
+    found += [("all runs", finding) for finding in data.judgement.study_findings]
+    found.sort(key=lambda row: row[1].level != "error")
+    rows = tuple((run, one.check, one.evidence, one.level) for run, one in found)
+    return Table(("Run", "Check", "Evidence", "Level"), rows, text_columns=4)
 
 
-def _interval_row(data: ReportData, cell: CellKey, one: Interval) -> tuple[str, ...]:
-    task, method, size = cell
+def _interval_row(data: ReportData, cell: Cell, one: Interval) -> tuple[str, ...]:
     return (
-        method,
-        task,
+        cell.method,
+        cell.task,
         train_size(data, cell),
-        data.study.tasks[task].main_metric,
+        data.study.tasks[cell.task].main_metric,
         decimal(one.mean),
         f"{decimal(one.low)} to {decimal(one.high)}",
         decimal(one.seed_error, places=4),
         decimal(one.test_error, places=4),
         str(one.seeds),
         count(one.examples),
-        " and ".join(rejections(data, task, method, [size])) or ABSENT,
+        " and ".join(failed_checks(data, cell.task, cell.method, [cell.train_size])) or ABSENT,
     )
 
 
 def _health(data: ReportData, task: str, methods: list[str], sizes: Iterable[TrainSize]) -> str:
-    """What health checks found against the runs of methods."""
-    found = {name: " and ".join(rejections(data, task, name, sizes)) for name in methods}
-    return "; ".join(f"{name}: {verdicts}" for name, verdicts in found.items() if verdicts) or ABSENT
+    """List the health checks that runs of methods failed."""
+    failed = {name: " and ".join(failed_checks(data, task, name, sizes)) for name in methods}
+    return "; ".join(f"{name}: {checks}" for name, checks in failed.items() if checks) or ABSENT
 
 
 def _comparison_row(data: ReportData, one: Comparison) -> tuple[str, ...]:
@@ -142,14 +153,14 @@ def _comparison_row(data: ReportData, one: Comparison) -> tuple[str, ...]:
         one.method,
         one.reference,
         one.task,
-        train_size(data, (one.task, one.method, one.train_size)),
-        one.verdict,
+        train_size(data, Cell(one.task, one.method, one.train_size)),
+        one.outcome,
         signed(gap.mean),
         f"{signed(gap.low)} to {signed(gap.high)}",
         decimal(one.p_adjusted, places=4),
         *margin,
         decimal(one.effect_size, places=2),
-        flip if one.sign_flip_floor is None else f"{flip} (least {one.sign_flip_floor:.3g})",
+        flip if one.sign_flip_floor is None else f"{flip} (minimum {one.sign_flip_floor:.3g})",
         str(gap.seeds),
         count(gap.examples),
         _health(data, one.task, [one.method, one.reference], [one.train_size]),

@@ -1,4 +1,4 @@
-"""The figures of a report: which charts a study has, under which file names."""
+"""Choose the figures of a report: the charts that a study has, with their file names."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 from tuneoff.report import charts
 from tuneoff.report.charts.style import View
-from tuneoff.report.data import CellKey, ReportData
-from tuneoff.report.settings import written
+from tuneoff.report.data import ReportData
+from tuneoff.report.settings import as_text
 from tuneoff.spec import TrainSize, ablation_variants
+from tuneoff.stats import Cell
 
 MOST_CURVES = 40
-"""Nobody looks at more, and each takes most of a second to draw."""
+"""Learning curves of a report: nobody looks at more, and each takes most of a second to draw."""
 _LONGEST_STEM = 120
 
 
@@ -26,7 +27,7 @@ class Drawing(NamedTuple):
 
 
 def comparison_figures(data: ReportData) -> Iterator[Drawing]:
-    """Score against trainable parameters and train size, and the ablations, of each task."""
+    """Yield score against trainable parameters and train size, and the ablations, of each task."""
     for task in data.study.tasks:
         for size in data.study.train_sizes:
             yield from _parameters(data, task, size)
@@ -37,27 +38,27 @@ def comparison_figures(data: ReportData) -> Iterator[Drawing]:
 
 
 def search_figures(data: ReportData) -> Iterator[Drawing]:
-    """Validation score against each searched setting, of each task and train size."""
+    """Yield the validation score against each searched setting, of each task and train size."""
     for task, size in product(data.study.tasks, data.study.train_sizes):
-        found = [one for one in data.searches if (one.task_name, one.train_size) == (task, size)]
+        searches = [one for one in data.searches if (one.task_name, one.train_size) == (task, size)]
         metric = data.study.tasks[task].main_metric
-        for field in dict.fromkeys(field for one in found for field in one.space):
-            points = charts.search_data(found, field=field)
+        for field in dict.fromkeys(field for one in searches for field in one.space):
+            points = charts.search_data(searches, field=field)
             if points.empty:
                 continue
-            log = any(one.space[field][2] == "log" for one in found if field in one.space)
-            title = f"{task}: score against {field}{_told(data, size)}"
+            log = any(one.space[field][2] == "log" for one in searches if field in one.space)
+            title = f"{task}: score against {field}{_size_in_title(data, size)}"
             chart = charts.draw_search(points, field=field, log=log, title=title, metric=metric)
             yield Drawing(f"search-{task}-{field}{_suffix(data, size)}", title, chart)
 
 
 def curve_figures(data: ReportData) -> Iterator[Drawing]:
-    """A learning curve for each row of the summary whose runs logged anything, up to `MOST_CURVES`."""
+    """Yield the learning curves of each cell whose runs logged anything, up to `MOST_CURVES`."""
     return islice((drawing for cell in data.cells for drawing in _curve(data, cell)), MOST_CURVES)
 
 
 def named_apart(drawings: Iterable[Drawing]) -> tuple[Drawing, ...]:
-    """The drawings with stems that are safe as file names, and distinct even where case is ignored."""
+    """Return the drawings with stems that are safe file names, and distinct even where case is ignored."""
     taken: set[str] = set()
     named = []
     for drawing in drawings:
@@ -76,7 +77,7 @@ def _parameters(data: ReportData, task: str, size: TrainSize) -> Iterator[Drawin
     kinds = {name: method.kind for name, method in data.variants}
     points = charts.parameters_data(data.runs, task=task, metric=metric, kinds=kinds, train_size=size)
     if (points["kind"] != "none").any():
-        title = f"{task}: score against trainable parameters{_told(data, size)}"
+        title = f"{task}: score against trainable parameters{_size_in_title(data, size)}"
         chart = charts.draw_parameters(points, title=title, metric=metric)
         yield Drawing(f"parameters-{task}{_suffix(data, size)}", title, chart)
 
@@ -106,29 +107,29 @@ def _ablation(data: ReportData, name: str, task: str) -> Iterator[Drawing]:
         yield Drawing(f"ablation-{name}-{task}", title, chart)
 
 
-def _curve(data: ReportData, cell: CellKey) -> Iterator[Drawing]:
+def _curve(data: ReportData, cell: Cell) -> Iterator[Drawing]:
     task, method, size = cell
-    runs = tuple(data.of_cell(cell))
+    runs = data.of_cell(cell)
     points = charts.curve_data(runs[: charts.MOST_RUNS], data.curves)
     if method not in data.untrained and not points.empty:
-        title = f"{task}: {method}{_told(data, size)}"
+        title = f"{task}: {method}{_size_in_title(data, size)}"
         metric = data.study.tasks[task].main_metric
         chart = charts.draw_curves(points, title=title, metric=metric, seeds=len(runs))
         yield Drawing(f"curve-{task}-{method}{_suffix(data, size)}", title, chart)
 
 
 def _ablation_labels(data: ReportData, name: str) -> dict[str, str]:
-    """From variant to label: its name, with what is varied where the name does not say it."""
+    """Return a label by variant: its name, with the varied settings where the name does not contain them."""
     ablation = data.study.ablations[name]
     labels = {}
     for variant in ablation_variants(data.study, ablation):
-        settings = ", ".join(f"{field}={written(getattr(variant.method, field))}" for field in ablation.vary)
-        plain = variant.name in data.study.methods
-        labels[variant.name] = f"{variant.name} ({settings})" if plain else variant.name
+        settings = ", ".join(f"{field}={as_text(getattr(variant.method, field))}" for field in ablation.vary)
+        is_method = variant.name in data.study.methods
+        labels[variant.name] = f"{variant.name} ({settings})" if is_method else variant.name
     return labels
 
 
-def _told(data: ReportData, size: TrainSize) -> str:
+def _size_in_title(data: ReportData, size: TrainSize) -> str:
     return f", train size {size}" if data.several_sizes else ""
 
 

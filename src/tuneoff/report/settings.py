@@ -1,117 +1,123 @@
-"""The tables of circumstances: configuration, data, versions and machine, seeds, wall time."""
+"""Build the tables of circumstances: configuration, data, versions and machine, seeds, wall time."""
 
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from itertools import product
 
 from tuneoff.report.data import ReportData
 from tuneoff.report.document import Table
-from tuneoff.report.numerals import ABSENT, count, duration
+from tuneoff.report.formatting import ABSENT, count, duration, in_words, plural
 from tuneoff.results import DataReport, Environment, RunRecord, SplitReport
 from tuneoff.spec import Method, Spec, StackSpec
 
 SPLITS = ("train", "validation", "test")
 _COUNTS = tuple(SplitReport.model_fields)
-_COUNT_TITLES = {"dropped_overlap": "overlap dropped", "validation_overlap": "also in validation"}
+_COUNT_TITLES = {
+    "dropped_overlap": "overlap dropped",
+    "pieces": "tokens",
+    "unknown_pieces": "unknown tokens",
+    "validation_overlap": "also in validation",
+}
 
 
 def model_table(data: ReportData) -> Table:
-    """The model and the training settings that all trained methods share."""
+    """Return the model and the training settings that all trained methods share."""
     model = data.study.model
-    rows = [("model", model.id), ("revision asked for", written(model.revision))]
+    rows = [("model", model.id), ("requested revision", as_text(model.revision))]
     commits = dict.fromkeys(one.environment.model_revision for one in data.records if one.environment)
-    rows.append(("commit used", ", ".join(map(written, commits)) or ABSENT))
-    rows += [(name, written(value)) for name, value in data.study.training.model_dump().items()]
-    return Table(("Setting", "Value"), tuple(rows), left=2, caption="Model and training")
+    rows.append(("commit used", ", ".join(map(as_text, commits)) or ABSENT))
+    rows += [(name, as_text(value)) for name, value in data.study.training.model_dump().items()]
+    return Table(("Setting", "Value"), tuple(rows), text_columns=2, caption="Model and training")
 
 
 def methods_table(data: ReportData) -> Table:
-    """A row per method and ablation variant with the settings of its runs; several where searches differ."""
+    """Return the settings of each method and ablation variant, in several rows where searches differ."""
+    # by name and settings, the places (task and train size) of the runs that have them
     used = defaultdict[str, dict[Method, dict[str, None]]](dict)
     for run in data.plan:
         place = f"{run.task_name}, train size {run.train_size}" if data.several_sizes else run.task_name
         used[run.method_name].setdefault(run.method, {})[place] = None
-    rows = [
-        (name, method.kind, "; ".join(places) if len(used[name]) > 1 else "all", _settings(method))
-        for name, _ in data.variants
-        for method, places in used[name].items()
-    ]
+    rows = []
+    for name, _ in data.variants:
+        for method, places in used[name].items():
+            runs = "; ".join(places) if len(used[name]) > 1 else "all"
+            rows.append((name, method.kind, runs, _settings(method)))
     if all(runs == "all" for _, _, runs, _ in rows):
         plain = tuple((name, kind, settings) for name, kind, _, settings in rows)
-        return Table(("Method", "Kind", "Settings"), plain, left=3, caption="Methods")
-    return Table(("Method", "Kind", "Runs", "Settings"), tuple(rows), left=4, caption="Methods")
+        return Table(("Method", "Kind", "Settings"), plain, text_columns=3, caption="Methods")
+    return Table(("Method", "Kind", "Runs", "Settings"), tuple(rows), text_columns=4, caption="Methods")
 
 
 def tasks_table(data: ReportData) -> Table:
-    """A column per task with its source, prompt and the rest of its settings."""
+    """Return a column per task with its source, prompt and the rest of its settings."""
     tasks = {name: task.model_dump() for name, task in data.study.tasks.items()}
     keys = dict.fromkeys(("kind", *(key for settings in tasks.values() for key in settings)))
     rows = tuple(
-        (key, *(written(settings[key]) if key in settings else ABSENT for settings in tasks.values()))
+        (key, *(as_text(settings[key]) if key in settings else ABSENT for settings in tasks.values()))
         for key in keys
     )
-    return Table(("Setting", *tasks), rows, left=1 + len(tasks), caption="Tasks")
+    return Table(("Setting", *tasks), rows, text_columns=1 + len(tasks), caption="Tasks")
 
 
 def data_table(data: ReportData) -> Table:
-    """A row per task, split and number of used rows; a range where runs differ."""
-    groups: dict[tuple[str, str, int], list[SplitReport]] = {}
+    """Return a row per task, split and number of used rows; a range where runs differ."""
+    by_used: dict[tuple[str, str], dict[int, list[SplitReport]]] = {}
     for task, report in _data_reports(data):
         for split in SPLITS:
             counts = getattr(report, split)
-            groups.setdefault((task, split, counts.used), []).append(counts)
-    order = list(data.study.tasks)
-    keys = sorted(groups, key=lambda key: (order.index(key[0]), SPLITS.index(key[1]), key[2]))
-    rows = tuple((*key[:2], *_ranges(groups[key]), str(len(groups[key]))) for key in keys)
-    titles = (_COUNT_TITLES.get(name, name.replace("_", " ")) for name in _COUNTS)
-    return Table(("Task", "Split", *titles, "runs"), rows, left=2)
+            by_used.setdefault((task, split), {}).setdefault(counts.used, []).append(counts)
+    rows = []
+    for task, split in product(data.study.tasks, SPLITS):
+        for _, reports in sorted(by_used.get((task, split), {}).items()):
+            rows.append((task, split, *_ranges(reports), str(len(reports))))
+    titles = (_COUNT_TITLES.get(name, in_words(name)) for name in _COUNTS)
+    return Table(("Task", "Split", *titles, "runs"), tuple(rows), text_columns=2)
 
 
 def sources_table(data: ReportData) -> Table:
-    """A row per task and version of its data: commit, digests, and where validation comes from."""
+    """Return a row per task and version of its data: commit, digests, and where validation comes from."""
     versions: Counter[tuple[str, ...]] = Counter()
     for task, report in _data_reports(data):
         digests = (report.digests.get(split, ABSENT)[:12] for split in SPLITS)
         carved = "taken from train" if report.carved_validation else "its own"
-        versions[task, written(report.revision), carved, *digests] += 1
+        versions[task, as_text(report.revision), carved, *digests] += 1
     rows = tuple((*version, str(runs)) for version, runs in versions.items())
     digest_titles = (f"{split} SHA-256" for split in SPLITS)
-    return Table(("Task", "Commit", "Validation rows", *digest_titles, "runs"), rows, left=6)
+    return Table(("Task", "Commit", "Validation rows", *digest_titles, "runs"), rows, text_columns=6)
 
 
 def environment_table(data: ReportData) -> Table:
-    """A row per machine property and package version, with numbers of runs where these differ."""
+    """Return a row per machine property and package version, with numbers of runs where these differ."""
     rows = []
     for name, values in _circumstances(data).items():
-        told = (
-            f"{value} ({runs} run{'s' * (runs > 1)})" if len(values) > 1 else value
-            for value, runs in values.items()
-        )
-        rows.append((name, "; ".join(told)))
-    return Table(("What", "Value"), tuple(rows), left=2)
+        counted = [f"{value} ({plural(n, 'run')})" for value, n in values.items()]
+        rows.append((name, "; ".join(counted if len(values) > 1 else values)))
+    return Table(("Property", "Value"), tuple(rows), text_columns=2)
 
 
 def differing(data: ReportData) -> tuple[str, ...]:
-    """Names of the machine properties and packages that are not equal in all runs."""
+    """Return the names of the machine properties and packages that are not equal in all runs."""
     return tuple(name for name, values in _circumstances(data).items() if len(values) > 1)
 
 
 def seeds_table(data: ReportData) -> Table:
-    """A row per seed with the seed of each random stream."""
-    used = defaultdict[int, dict[str, dict[str, None]]](lambda: defaultdict(dict))
+    """Return a row per seed with the seed of each random stream."""
+    # the distinct values of each stream, by seed and stream, in the order of the records
+    used: dict[tuple[int, str], dict[str, None]] = {}
     for record in data.records:
         for stream, value in record.seeds.items():
-            used[record.spec.seed][stream][str(value)] = None
-    streams = tuple(dict.fromkeys(stream for record in data.records for stream in record.seeds))
-    rows = [
-        (str(seed), *(", ".join(used[seed][stream]) or ABSENT for stream in streams))
-        for seed in data.study.seeds
-    ]
-    return Table(("Seed", *streams), tuple(rows), left=0)
+            used.setdefault((record.spec.seed, stream), {})[str(value)] = None
+    streams = tuple(dict.fromkeys(stream for _, stream in used))
+    rows = []
+    for seed in data.study.seeds:
+        values = [", ".join(used.get((seed, stream), ())) or ABSENT for stream in streams]
+        rows.append((str(seed), *values))
+    return Table(("Seed", *streams), tuple(rows), text_columns=0)
 
 
 def time_table(data: ReportData) -> Table:
-    """A row per method: wall time of training steps alone and of whole runs, mean and sum."""
+    """Return a row per method: wall time of training steps alone and of whole runs, mean and sum."""
     timed = [record for record in data.records if record.timings]
     rows = []
     for name, _ in data.variants:
@@ -124,16 +130,18 @@ def time_table(data: ReportData) -> Table:
     return Table(columns, tuple(rows))
 
 
-def written(value: object) -> str:
-    """A setting as text: `none`, `yes`, lists in brackets; quoted where its blanks would not show."""
-    if value is None or isinstance(value, bool):
-        return {None: "none", True: "yes", False: "no"}[value]
+def as_text(value: object) -> str:
+    """Format a setting: `none`, `yes`, lists in brackets; quoted where its blanks would not show."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, str):
         return value if " ".join(value.split()) == value else json.dumps(value, ensure_ascii=False)
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {written(item)}" for key, item in value.items())
+        return ", ".join(f"{key}: {as_text(item)}" for key, item in value.items())
     if isinstance(value, tuple | list):
-        return f"[{', '.join(map(written, value))}]"
+        return f"[{', '.join(map(as_text, value))}]"
     return str(value)
 
 
@@ -141,7 +149,7 @@ def _settings(method: Spec) -> str:
     if isinstance(method, StackSpec):
         return "; ".join(f"{part.kind} ({_settings(part)})" for part in method.parts)
     settings = method.model_dump(exclude={"kind"})
-    return ", ".join(f"{name}={written(value)}" for name, value in settings.items()) or ABSENT
+    return ", ".join(f"{name}={as_text(value)}" for name, value in settings.items()) or ABSENT
 
 
 def _data_reports(data: ReportData) -> list[tuple[str, DataReport]]:
@@ -149,7 +157,7 @@ def _data_reports(data: ReportData) -> list[tuple[str, DataReport]]:
 
 
 def _circumstances(data: ReportData) -> dict[str, Counter[str]]:
-    """From each property to the number of runs of each of its values."""
+    """Return the number of runs by property and value."""
     environments = [_flat(record.environment) for record in data.records if record.environment]
     names = dict.fromkeys(name for one in environments for name in one)
     return {name: Counter(one.get(name, "absent") for one in environments) for name in names}
@@ -157,7 +165,7 @@ def _circumstances(data: ReportData) -> dict[str, Counter[str]]:
 
 def _flat(environment: Environment) -> dict[str, str]:
     values = environment.model_dump(exclude={"packages"})
-    properties = {name.replace("_", " "): written(value) for name, value in values.items()}
+    properties = {in_words(name): as_text(value) for name, value in values.items()}
     return properties | dict(sorted(environment.packages.items()))
 
 
@@ -175,7 +183,12 @@ def _range(values: Iterable[int | None]) -> str:
 
 def _times(name: str, records: Iterable[RunRecord]) -> tuple[str, ...]:
     timings = [record.timings for record in records if record.timings]
-    cells = [name, str(len(timings))]
-    for values in ([one.train for one in timings], [one.total for one in timings]):
-        cells += [duration(sum(values) / len(values)), duration(sum(values))]
-    return tuple(cells)
+    train, total = [one.train for one in timings], [one.total for one in timings]
+    return (
+        name,
+        str(len(timings)),
+        duration(sum(train) / len(train)),
+        duration(sum(train)),
+        duration(sum(total) / len(total)),
+        duration(sum(total)),
+    )

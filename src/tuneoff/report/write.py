@@ -1,9 +1,9 @@
-"""Writing a report: made in a folder beside the old one, which it then replaces."""
+"""Write a report: into a folder beside the old one, which it then replaces."""
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,17 +12,18 @@ from pydantic_core import to_json
 from tuneoff.errors import StoreError
 from tuneoff.report.charts import pictures
 from tuneoff.report.conclusions import conclusions
-from tuneoff.report.data import ReportData, gather
+from tuneoff.report.data import ReportData, load_report_data
 from tuneoff.report.document import Figure, Statement
-from tuneoff.report.figures import comparison_figures, curve_figures, named_apart, search_figures
+from tuneoff.report.figures import Drawing, comparison_figures, curve_figures, named_apart, search_figures
 from tuneoff.report.html import html
 from tuneoff.report.markdown import markdown
-from tuneoff.report.sections import RESULTS, document
+from tuneoff.report.sections import document
 from tuneoff.report.tables import summary_csv, task_tables
+from tuneoff.report.titles import Title
 from tuneoff.results import ReportFolder, StudyFolder
 
 
-class Written(NamedTuple):
+class WrittenReport(NamedTuple):
     """A report on disk."""
 
     path: Path
@@ -31,18 +32,18 @@ class Written(NamedTuple):
     warnings: tuple[str, ...]
     """What the report lacks, and why."""
     data: ReportData
-    """What it was made from."""
+    """The data that it was made from."""
 
 
-def write_report(folder: Path) -> Written:
-    """What was found, and where: report.md, written with report.html, summary.csv and plots from the runs.
+def write_report(folder: Path) -> WrittenReport:
+    """Write a study's report.md, report.html, summary.csv, health.json and plots.
 
     An older report is replaced at the end; it stays as it was if anything fails before.
 
     Raises:
         StoreError: the folder holds no study, a record is damaged, or the report cannot be written.
     """
-    data = gather(folder)
+    data = load_report_data(folder)
     found = conclusions(data)
     texts, figures, warnings = rendered(data, found)
     report = StudyFolder(folder).report
@@ -54,50 +55,63 @@ def write_report(folder: Path) -> Written:
             _swap(fresh, target, old=Path(place) / "old")
     except OSError as error:
         raise StoreError(
-            f"a report must be writable, but {error.filename or target} is not ({error.strerror or error}); "
-            "free space or permit writing there, close programs that show the report, and report again"
+            f"cannot write the report: {error.filename or target} is not writable "
+            f"({error.strerror or error}); free space or permit writing there, close programs that show the "
+            "report, and report again"
         ) from error
-    return Written(report.markdown, tuple(one.text for one in found), warnings, data)
+    return WrittenReport(report.markdown, tuple(one.text for one in found), warnings, data)
 
 
 def rendered(
     data: ReportData, found: tuple[Statement, ...]
 ) -> tuple[dict[str, str], tuple[Figure, ...], tuple[str, ...]]:
-    """The texts of a report by file name, its figures, and what it lacks."""
-    planned = {
-        "comparisons": tuple(comparison_figures(data)),
-        "search": tuple(search_figures(data)),
-        "curves": tuple(curve_figures(data)),
-    }
-    named = named_apart(chain.from_iterable(planned.values()))
-    drawn = [
-        Figure(one.stem, one.caption, picture) if picture else None
-        for one, picture in zip(named, pictures([one.chart for one in named]), strict=True)
-    ]
-    warnings = _undrawn(drawn)
-    rest = iter(drawn)
-    figures = {
-        section: tuple(one for one in islice(rest, len(own)) if one) for section, own in planned.items()
-    }
+    """Return the texts of a report by file name, its figures, and warnings about what it lacks."""
+    figures, warnings = _drawn_figures(
+        {
+            Title.CHARTS: tuple(comparison_figures(data)),
+            Title.SEARCH: tuple(search_figures(data)),
+            Title.CURVES: tuple(curve_figures(data)),
+        }
+    )
     whole = document(data, found, figures=figures, warnings=warnings)
     report = ReportFolder(Path())
     texts = {
         report.markdown.name: markdown(whole),
-        report.html.name: html(whole.with_tables(RESULTS, task_tables(data))),
+        report.html.name: html(whole.with_tables(Title.RESULTS, task_tables(data))),
         report.summary.name: summary_csv(data).to_csv(index=False, lineterminator="\n"),
         report.health.name: _health(data),
     }
     return texts, tuple(chain.from_iterable(figures.values())), warnings
 
 
-def _undrawn(figures: Sequence[Figure | None]) -> tuple[str, ...]:
-    lacking = sum(one is None for one in figures)
-    if not lacking:
-        return ()
-    return (
-        f"{lacking} of {len(figures)} charts could not be drawn and are left out. The renderer reserves 70 "
-        "GB of addresses (not of memory): where these are limited (ulimit -v), report again without it.",
-    )
+def _drawn_figures(
+    planned: Mapping[Title, tuple[Drawing, ...]],
+) -> tuple[dict[Title, tuple[Figure, ...]], tuple[str, ...]]:
+    """Draw all figures together, in one process; return them by section, and a warning if some failed."""
+    sections = [title for title, drawings in planned.items() for _ in drawings]
+    drawings = named_apart(chain.from_iterable(planned.values()))
+    drawn = pictures([one.chart for one in drawings])
+    figures: dict[Title, list[Figure]] = {title: [] for title in planned}
+    for title, drawing, picture in zip(sections, drawings, drawn, strict=True):
+        if picture:
+            figures[title].append(Figure(drawing.stem, drawing.caption, picture))
+    failed = sum(picture is None for picture in drawn)
+    warnings: tuple[str, ...] = ()
+    if failed:
+        warnings = (
+            f"{failed} of {len(drawn)} charts could not be drawn and are missing. The renderer reserves 70 "
+            "GB of addresses (not of memory): where these are limited (ulimit -v), report again without it.",
+        )
+    return {title: tuple(own) for title, own in figures.items()}, warnings
+
+
+def _health(data: ReportData) -> str:
+    """Return the findings about each run as JSON: a list by run id, empty where it passed all checks."""
+    findings = {
+        run_id: [{"level": one.level, **asdict(one)} for one in own]
+        for run_id, own in data.judgement.findings.items()
+    }
+    return to_json(findings, indent=2).decode() + "\n"
 
 
 def _write(folder: Path, texts: dict[str, str], figures: Iterable[Figure]) -> None:
@@ -108,17 +122,8 @@ def _write(folder: Path, texts: dict[str, str], figures: Iterable[Figure]) -> No
         (folder / figure.href).write_bytes(figure.png)
 
 
-def _health(data: ReportData) -> str:
-    """Return the findings about each run as JSON: a list by run id, empty where nothing was found."""
-    findings = {
-        run_id: [{"severity": one.severity, **asdict(one)} for one in own]
-        for run_id, own in data.judgement.findings.items()
-    }
-    return to_json(findings, indent=2).decode() + "\n"
-
-
 def _swap(fresh: Path, target: Path, *, old: Path) -> None:
-    """Puts the new folder in the place of the old one, which comes back if that fails."""
+    """Put the new folder in the place of the old one, which comes back if that fails."""
     if target.exists():
         target.rename(old)
     try:

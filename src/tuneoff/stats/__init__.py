@@ -1,21 +1,22 @@
-"""Records as tables of numbers, and what may be said of them. No torch in here."""
+"""Statistics of run records: tables, intervals, comparisons and health, without torch."""
 
+from tuneoff.stats.cells import Cell, TaskSize
 from tuneoff.stats.compare import Comparison, Contrast, compare, comparisons
 from tuneoff.stats.crossover import Crossover
 from tuneoff.stats.examples import Scores
-from tuneoff.stats.frame import CELL, COUNTS, SCORES, SPEEDS, frame, measures, summary
-from tuneoff.stats.health import SEVERITY, Finding
+from tuneoff.stats.frame import COUNTS, SCORES, SPEEDS, frame, measures, summary
+from tuneoff.stats.health import LEVELS, Finding
 from tuneoff.stats.intervals import Interval, interval, rate_bound
 from tuneoff.stats.judge import AgainstBaseline, Best, Judgement, judge
 
 __all__ = [
-    "CELL",
     "COUNTS",
+    "LEVELS",
     "SCORES",
-    "SEVERITY",
     "SPEEDS",
     "AgainstBaseline",
     "Best",
+    "Cell",
     "Comparison",
     "Contrast",
     "Crossover",
@@ -23,6 +24,7 @@ __all__ = [
     "Interval",
     "Judgement",
     "Scores",
+    "TaskSize",
     "compare",
     "comparisons",
     "frame",

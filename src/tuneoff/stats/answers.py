@@ -1,4 +1,4 @@
-"""What a run or a baseline answered to each test example."""
+"""The predictions of a run or a baseline, as columns."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,8 +19,8 @@ from tuneoff.stats.intervals import Floats
 Texts = NDArray[np.object_]
 """[N] strings."""
 _ROW = "row"
-_NOT_JUDGED = "log_likelihood."
-"""How the columns of predictions start that stay in the file."""
+_NOT_READ = "log_likelihood."
+"""Prefix of the columns that no statistic needs."""
 
 
 class Answers:
@@ -31,7 +31,7 @@ class Answers:
     """
 
     def __init__(self, columns: Mapping[str, NDArray[Any]]) -> None:
-        """Takes columns [N], with row numbers of the test split, each once, in any order."""
+        """Take columns [N], with row numbers of the test split, each once, in any order."""
         rows = columns[_ROW]
         order = None if (rows[1:] > rows[:-1]).all() else np.argsort(rows)
         self._columns = (
@@ -41,7 +41,7 @@ class Answers:
 
     @classmethod
     def of_table(cls, table: pyarrow.Table) -> Self:
-        """The answers that an Arrow table holds."""
+        """Read the columns of an Arrow table."""
         return cls({name: table[name].to_numpy() for name in table.column_names})
 
     def __len__(self) -> int:
@@ -54,48 +54,52 @@ class Answers:
 
     @property
     def rows(self) -> NDArray[np.int64]:
-        """Which row of the test split each example is, [N], rising."""
+        """The row of the test split that each example is, [N], rising."""
         return self._columns[_ROW]
 
     @property
-    def wanted(self) -> Texts:
-        """The references."""
+    def references(self) -> Texts:
+        """The references: labels' values, or texts."""
         return self._as_texts("reference")
 
     @property
-    def given(self) -> Texts:
-        """What was answered: a label's value or a text, empty where it is no label."""
+    def predictions(self) -> Texts:
+        """The predictions: labels' values, or texts; empty for a generated text that is no label."""
         return self._as_texts("prediction")
 
     @property
-    def written(self) -> Texts:
-        """The generated text where there is any: two answers that are no label need not be the same."""
-        generated = self._as_texts("text") if "text" in self else self.given
-        return generated if generated.any() else self.given
+    def generated_texts(self) -> Texts:
+        """The generated texts, or the predictions if nothing was generated.
+
+        Two generated texts can differ although both predict no label.
+        """
+        generated = self._as_texts("text") if "text" in self else self.predictions
+        return generated if generated.any() else self.predictions
 
     def numbers(self, column: str) -> Floats:
-        """A column's values, NaN where one is missing."""
+        """Return the values of a column, NaN where one is missing."""
         return self._columns[column].astype(float, copy=False)
 
     def scores(self, metric: str) -> Floats:
-        """What each example contributes to a metric."""
+        """Return each example's own score, whose mean is the metric."""
         return self.numbers(score_column(metric))
 
     def at(self, rows: NDArray[np.int64]) -> "Answers":
-        """The answers to rows that are all among these."""
+        """Return the answers to some of the rows, all of which must be among these."""
         places = np.searchsorted(self.rows, rows)
         return Answers({name: values[places] for name, values in self._columns.items()})
 
     def _as_texts(self, column: str) -> Texts:
         if column not in self._texts:
             values = self._columns[column].tolist()
-            told = ["" if value is None or value != value else str(value) for value in values]
-            self._texts[column] = np.array(told, dtype=object)
+            # value != value: NaN, which stands for a missing text
+            texts = ["" if value is None or value != value else str(value) for value in values]
+            self._texts[column] = np.array(texts, dtype=object)
         return self._texts[column]
 
 
 def answers_of(folder: Path, record: RunRecord) -> Answers | None:
-    """A run's answers; None where the run left none.
+    """Read the predictions of a run; None where the run left none.
 
     Raises:
         StoreError: the file is damaged, or lacks the task's main metric.
@@ -105,7 +109,7 @@ def answers_of(folder: Path, record: RunRecord) -> Answers | None:
 
 
 def read_answers(path: Path, metric: str) -> Answers:
-    """The answers in a file of predictions, without likelihoods of labels.
+    """Read a file of predictions, without the likelihoods of labels.
 
     Raises:
         StoreError: the file is missing, damaged or empty, or lacks the metric's column.
@@ -114,7 +118,7 @@ def read_answers(path: Path, metric: str) -> Answers:
         file = pyarrow.parquet.ParquetFile(
             pyarrow.BufferReader(path.read_bytes()), page_checksum_verification=True
         )
-        columns = [name for name in file.schema_arrow.names if not name.startswith(_NOT_JUDGED)]
+        columns = [name for name in file.schema_arrow.names if not name.startswith(_NOT_READ)]
         table = file.read(columns, use_threads=False)
         table.schema.field(score_column(metric))
         if not table.num_rows:

@@ -1,6 +1,6 @@
-"""Methods against references: the difference, how sure it is, and what may be said of it.
+"""Compare methods with references: the difference, its uncertainty, and what may be claimed.
 
-A difference is taken seed by seed and example by example, so what both models find easy, and what a seed's
+Differences are taken seed by seed and example by example, so what both models find easy, and what a seed's
 data order does to both, cancels. `docs/statistics.md` gives the reasons and the measured error rates.
 """
 
@@ -15,12 +15,11 @@ from statsmodels.stats.multitest import multipletests
 
 from tuneoff.spec import TrainSize
 from tuneoff.stats import bounded
-from tuneoff.stats.examples import Scores
+from tuneoff.stats.cells import UNTRAINED_SIZE, Cell, TaskSize, method_pairs
+from tuneoff.stats.examples import Scores, common
 from tuneoff.stats.intervals import ALPHA, Floats, Interval, interval, spread, tail, within
 
-CellKey = tuple[str, str, TrainSize]
-"""Task, method and train size."""
-Verdict = Literal[
+Outcome = Literal[
     "better",
     "better within the margin",
     "worse",
@@ -28,19 +27,17 @@ Verdict = Literal[
     "equivalent",
     "not inferior",
     "not distinguishable",
-    "one seed",
+    "single seed",
 ]
-UNTRAINED_SIZE: TrainSize = "full"
-"""The train size that an untrained method's only cell bears."""
 FLIPS = 2**15
 """Sign flips are exact as long as there are no more than these (15 seeds), beyond it so many random ones."""
-_AT_ONCE = 2**10
+_FLIPS_PER_BLOCK = 2**10
 _ROUNDING = 1e-12
 """Sums that differ by less, relatively, are equal."""
 
 
 class Contrast(NamedTuple):
-    """A difference between two models or methods, looked at by itself."""
+    """The difference between two models or methods, without adjustment for other comparisons."""
 
     difference: Interval
     """Method minus reference."""
@@ -72,7 +69,7 @@ class Comparison:
     p_value: float
     p_adjusted: float | None
     """Holm's, over the family: the comparisons of methods, or those of ablation variants, on one task and
-    train size. None with one seed, which takes no part."""
+    train size. None with one seed, which is in no family."""
     effect_size: float | None
     sign_flip_p: float | None
     p_noninferiority: float | None
@@ -81,12 +78,12 @@ class Comparison:
     p_equivalence: float | None
     p_equivalence_adjusted: float | None
     """Holm's, over the family's tests of equivalence."""
-    verdict: Verdict
+    outcome: Outcome
 
     @property
     def level_or_better(self) -> bool:
         """Whether the method is shown to be better, or lower by less than the margin at most."""
-        return _is_shown(self.p_noninferiority_adjusted) or self.verdict == "better"
+        return _is_significant(self.p_noninferiority_adjusted) or self.outcome == "better"
 
     @property
     def sign_flip_floor(self) -> float | None:
@@ -101,21 +98,79 @@ class _Pair(NamedTuple):
     reference: str
 
 
+class _AdjustedPValues(NamedTuple):
+    """P-values with Holm's adjustment; None where there is no test."""
+
+    p_adjusted: float | None
+    p_noninferiority_adjusted: float | None
+    p_equivalence_adjusted: float | None
+
+
+_NOT_TESTED = _AdjustedPValues(None, None, None)
+
+
+def comparisons(
+    cells: Mapping[Cell, Scores],
+    *,
+    references: Sequence[str],
+    untrained: frozenset[str],
+    margin: float | None,
+    metrics: Mapping[str, str],
+    ablated: frozenset[str] = frozenset(),
+) -> tuple[Comparison, ...]:
+    """Compare every method with every reference, by task, train size and method in the order of the cells.
+
+    An untrained method's cell stands against all train sizes. Two references meet once: an untrained one, or
+    else the one named first, is then the reference. A pair without a seed or an example in common is left
+    out. `metrics` has the name of each task's metric, `ablated` the names of ablation variants.
+    """
+    contrasts: dict[_Pair, Contrast] = {}
+    for pair in _pairs(cells, references, untrained):
+        sides = _paired_scores(cells, pair, untrained)
+        if sides is not None:
+            seeded = _has_trained(pair, untrained)
+            contrasts[pair] = compare(*sides, seeded=seeded, margin=margin)
+
+    families: dict[tuple[TaskSize, bool], dict[_Pair, Contrast]] = {}
+    for pair, contrast in contrasts.items():
+        # a single seed of a trained method claims nothing, so it must not make other claims harder
+        if contrast.difference.seeds > 1 or not _has_trained(pair, untrained):
+            family = TaskSize(pair.task, pair.train_size), pair.method in ablated
+            families.setdefault(family, {})[pair] = contrast
+    adjusted: dict[_Pair, _AdjustedPValues] = {}
+    for family_contrasts in families.values():
+        adjusted |= _adjusted(family_contrasts)
+
+    found = []
+    for pair, contrast in contrasts.items():
+        p_values = adjusted.get(pair, _NOT_TESTED)
+        found.append(
+            Comparison(
+                **pair._asdict(),
+                **contrast._asdict(),
+                **p_values._asdict(),
+                metric=metrics[pair.task],
+                outcome=_outcome(contrast.difference.mean, p_values),
+            )
+        )
+    return tuple(found)
+
+
 def compare(
     method: Floats, reference: Floats, *, seeded: bool = True, margin: float | None = None
 ) -> Contrast:
-    """The difference of scores [R, N] of two methods on the same seeds and examples.
+    """Return the difference of scores [R, N] of two methods on the same seeds and examples.
 
     An untrained method has scores [1, N], which stand against every seed of the other; `seeded=False` says
     that both are untrained.
     """
     differences = method - reference
-    size = _size(differences)
+    size = _typical_change(differences)
     inferior = superior = None
     if margin is not None:
         inferior = p_at_least(-differences, margin, seeded=seeded)
         superior = p_at_least(differences, margin, seeded=seeded)
-    gap = interval(differences, seeded=seeded, beside=None if size is None else (-size, size))
+    gap = interval(differences, seeded=seeded, added_values=None if size is None else (-size, size))
     if size is not None:
         gap = within(gap, -1, 1)
     return Contrast(
@@ -130,7 +185,9 @@ def compare(
 
 def p_no_difference(differences: Floats, *, seeded: bool = True) -> float:
     """Return the two-sided p-value of no true difference, from differences [R, N]."""
-    return min(1.0, 2 * min(p_at_least(turned, 0.0, seeded=seeded) for turned in (differences, -differences)))
+    upper = p_at_least(differences, 0.0, seeded=seeded)
+    lower = p_at_least(-differences, 0.0, seeded=seeded)
+    return min(1.0, 2 * min(upper, lower))
 
 
 def p_at_least(differences: Floats, value: float, *, seeded: bool = True) -> float:
@@ -142,16 +199,16 @@ def p_at_least(differences: Floats, value: float, *, seeded: bool = True) -> flo
     seeds, examples = differences.shape
     parts = spread(differences, seeded=seeded)
     crossed = float(tail(value - differences.mean(), parts, seeds=seeds, examples=examples))
-    size = _size(differences)
+    size = _typical_change(differences)
     if size is None:
         return crossed
-    extra = float(parts.beyond_examples)
-    exact = bounded.p_at_least(differences.mean(0), value, beside=size, extra=extra)
+    extra_variance = float(parts.beyond_examples)
+    exact = bounded.p_at_least(differences.mean(0), value, added_value=size, extra_variance=extra_variance)
     return max(crossed, exact) if seeded and seeds > 1 else exact
 
 
-def _size(differences: Floats) -> float | None:
-    """By how much answers differ where they do; None for differences beyond -1..1.
+def _typical_change(differences: Floats) -> float | None:
+    """Return by how much answers differ where they do; None for differences beyond -1..1.
 
     The mean absolute difference, weighted by its square, as the larger ones decide how skewed a mean is. One
     full difference is counted with them. So it is 1 for right-or-wrong answers, and near 1 where few differ.
@@ -160,130 +217,78 @@ def _size(differences: Floats) -> float | None:
     return None if sizes.max() > 1 else float((1 + (sizes**3).sum()) / (1 + (sizes**2).sum()))
 
 
-def comparisons(
-    cells: Mapping[CellKey, Scores],
-    *,
-    references: Sequence[str],
-    untrained: frozenset[str],
-    margin: float | None,
-    metrics: Mapping[str, str],
-    ablated: frozenset[str] = frozenset(),
-) -> tuple[Comparison, ...]:
-    """Every method against every reference, by task, train size and method in the order of the cells.
-
-    An untrained method's cell stands against all train sizes. Two references meet once: an untrained one, or
-    else the one named first, is then the reference. A pair without a seed or an example in common is left
-    out. `metrics` has the name of each task's metric, `ablated` the names of ablation variants.
-    """
-    contrasts = {
-        pair: compare(*sides, seeded=_trained(pair, untrained), margin=margin)
-        for pair in _pairs(cells, references, untrained)
-        if (sides := _sides(cells, pair, untrained)) is not None
-    }
-    families: dict[tuple[str, TrainSize, bool], dict[_Pair, Contrast]] = {}
-    for pair, contrast in contrasts.items():
-        if contrast.difference.seeds > 1 or not _trained(pair, untrained):
-            family = families.setdefault((pair.task, pair.train_size, pair.method in ablated), {})
-            family[pair] = contrast
-    adjusted = {pair: p for family in families.values() for pair, p in _adjusted(family).items()}
-    return tuple(
-        Comparison(
-            **pair._asdict(),
-            **contrast._asdict(),
-            **(p_values := adjusted.get(pair, _Adjusted(None, None, None)))._asdict(),
-            metric=metrics[pair.task],
-            verdict=_verdict(contrast.difference.mean, p_values),
-        )
-        for pair, contrast in contrasts.items()
-    )
-
-
 def family_size(methods: Collection[str], references: Sequence[str], untrained: frozenset[str]) -> int:
     """Return how many comparisons of methods with references a task and train size has."""
-    cells: list[CellKey] = [("", method, UNTRAINED_SIZE) for method in methods]
-    return len(list(_pairs(cells, references, untrained)))
+    return len(list(method_pairs(methods, references, untrained)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values that may each be held against the level that the whole family is to have (Holm 1979)."""
+    """Return p-values that may each be held against the level of the whole family (Holm 1979)."""
     return multipletests(p_values, method="holm")[1].tolist() if p_values else []
 
 
-class _Adjusted(NamedTuple):
-    """P-values with Holm's adjustment; None where there is no test."""
-
-    p_adjusted: float | None
-    p_noninferiority_adjusted: float | None
-    p_equivalence_adjusted: float | None
-
-
-def _adjusted(family: Mapping[_Pair, Contrast]) -> dict[_Pair, _Adjusted]:
-    """The adjusted p-values of comparisons that are made together, each test among its kind."""
-    p_adjusted = holm([one.p_value for one in family.values()])
-    inferior = _holm_of_all([one.p_noninferiority for one in family.values()])
-    different = _holm_of_all([one.p_equivalence for one in family.values()])
-    return dict(zip(family, map(_Adjusted, p_adjusted, inferior, different), strict=True))
+def _adjusted(family: Mapping[_Pair, Contrast]) -> dict[_Pair, _AdjustedPValues]:
+    """Adjust the p-values of comparisons that are made together, each test among its kind."""
+    different = holm([one.p_value for one in family.values()])
+    inferior = _holm_if_tested([one.p_noninferiority for one in family.values()])
+    beyond_margin = _holm_if_tested([one.p_equivalence for one in family.values()])
+    return dict(zip(family, map(_AdjustedPValues, different, inferior, beyond_margin), strict=True))
 
 
-def _holm_of_all(p_values: Sequence[float | None]) -> Sequence[float | None]:
-    """Holm's adjustment; none without a margin, where no comparison has the test."""
-    tests = [p for p in p_values if p is not None]
-    return holm(tests) if tests else p_values
+def _holm_if_tested(p_values: Sequence[float | None]) -> Sequence[float | None]:
+    """Adjust p-values that are all None without a margin, and all numbers with one."""
+    tested = [p for p in p_values if p is not None]
+    return holm(tested) if tested else p_values
 
 
-def _pairs(
-    cells: Collection[CellKey], references: Sequence[str], untrained: frozenset[str]
-) -> Iterator[_Pair]:
-    """All that could be compared; of two references, the one that is ranked first is the reference."""
-    ranked = sorted(references, key=lambda name: name not in untrained)
+def _pairs(cells: Collection[Cell], references: Sequence[str], untrained: frozenset[str]) -> Iterator[_Pair]:
+    """Yield all that could be compared; two untrained methods only once, not at every train size."""
     tasks = dict.fromkeys(task for task, _, _ in cells)
     methods = dict.fromkeys(method for _, method, _ in cells)
     sizes = dict.fromkeys(size for _, _, size in cells)
-    for names in product(tasks, sizes, methods, references):
-        pair = _Pair(*names)
-        turned = pair.method in ranked and ranked.index(pair.method) <= ranked.index(pair.reference)
-        if not turned and (_trained(pair, untrained) or pair.train_size == UNTRAINED_SIZE):
-            yield pair
+    for task, size in product(tasks, sizes):
+        for method, reference in method_pairs(methods, references, untrained):
+            pair = _Pair(task, size, method, reference)
+            if _has_trained(pair, untrained) or size == UNTRAINED_SIZE:
+                yield pair
 
 
-def _trained(pair: _Pair, untrained: frozenset[str]) -> bool:
+def _has_trained(pair: _Pair, untrained: frozenset[str]) -> bool:
     return pair.method not in untrained or pair.reference not in untrained
 
 
-def _sides(
-    cells: Mapping[CellKey, Scores], pair: _Pair, untrained: frozenset[str]
+def _paired_scores(
+    cells: Mapping[Cell, Scores], pair: _Pair, untrained: frozenset[str]
 ) -> tuple[Floats, Floats] | None:
-    """Scores [R, N] of method and reference on their common examples; None without any.
+    """Return scores [R, N] of method and reference on their common examples; None if there is none.
 
     Two trained methods have their common seeds, in equal order; an untrained one has its single run.
     """
-    names = pair.method, pair.reference
-    sizes = [UNTRAINED_SIZE if name in untrained else pair.train_size for name in names]
-    sides = [cells.get((pair.task, name, size)) for name, size in zip(names, sizes, strict=True)]
-    method, reference = sides
+
+    def scores_of(name: str) -> Scores | None:
+        size = UNTRAINED_SIZE if name in untrained else pair.train_size
+        return cells.get(Cell(pair.task, name, size))
+
+    method, reference = scores_of(pair.method), scores_of(pair.reference)
     if method is None or reference is None:
         return None
-    rows = _common(method.rows, reference.rows)
-    seeds = method.seeds, reference.seeds
-    if untrained.isdisjoint(names):
-        seeds = (_common(*seeds),) * 2
-    if not (rows and all(seeds)):
+    rows = common(method.rows, reference.rows)
+    method_seeds, reference_seeds = method.seeds, reference.seeds
+    if untrained.isdisjoint((pair.method, pair.reference)):
+        method_seeds = common(method.seeds, reference.seeds)
+        reference_seeds = method_seeds
+    if not (rows and method_seeds and reference_seeds):
         return None
-    return method.at(seeds[0], rows), reference.at(seeds[1], rows)
+    return method.at(method_seeds, rows), reference.at(reference_seeds, rows)
 
 
-def _common(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
-    others = set(second)
-    return tuple(one for one in first if one in others)
-
-
-def _verdict(mean: float, p_values: _Adjusted) -> Verdict:
-    """What may be said of a difference with such a mean."""
+def _outcome(mean: float, p_values: _AdjustedPValues) -> Outcome:
+    """Return what may be claimed about a difference with such a mean."""
     if p_values.p_adjusted is None:
-        return "one seed"
-    equivalent = _is_shown(p_values.p_equivalence_adjusted)
-    not_inferior = _is_shown(p_values.p_noninferiority_adjusted)
-    if _is_shown(p_values.p_adjusted):
+        return "single seed"
+    equivalent = _is_significant(p_values.p_equivalence_adjusted)
+    not_inferior = _is_significant(p_values.p_noninferiority_adjusted)
+    if _is_significant(p_values.p_adjusted):
         if mean > 0:
             return "better within the margin" if equivalent else "better"
         return "worse within the margin" if not_inferior else "worse"
@@ -292,7 +297,7 @@ def _verdict(mean: float, p_values: _Adjusted) -> Verdict:
     return "not inferior" if not_inferior else "not distinguishable"
 
 
-def _is_shown(p: float | None) -> bool:
+def _is_significant(p: float | None) -> bool:
     return p is not None and p < ALPHA
 
 
@@ -311,14 +316,18 @@ def _sign_flip(differences: Floats) -> float:
 
 
 def _random_flips(differences: Floats) -> float:
-    """The p-value of random flips, the differences' own signs counted among them (Phipson & Smyth 2010)."""
+    """Return the p-value of FLIPS random sign flips of the seeds' differences [R].
+
+    The differences' own signs count as one more flip (Phipson & Smyth 2010), so the p-value is never 0.
+    """
     random = np.random.default_rng(0)
-    bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)  # [256, 8]
-    eights = np.pad(differences, (0, -len(differences) % 8)).reshape(-1, 8)
-    sums = eights @ bits.T  # [seeds / 8, 256]: of the differences that a byte of signs turns
-    total, beyond = differences.sum(), 0
-    for _ in range(FLIPS // _AT_ONCE):
-        signs = random.integers(256, size=(_AT_ONCE, len(sums)), dtype=np.uint8)
-        flipped = total - 2 * sums[np.arange(len(sums)), signs].sum(1)
-        beyond += int((np.abs(flipped) >= abs(total) * (1 - _ROUNDING)).sum())
-    return (beyond + 1) / (FLIPS + 1)
+    seeds, total = len(differences), differences.sum()
+    as_far = 0  # flips whose sum is at least as far from 0 as that of the differences
+    for _ in range(FLIPS // _FLIPS_PER_BLOCK):
+        # a random bit for each seed, drawn as bytes of eight
+        random_bytes = random.integers(256, size=(_FLIPS_PER_BLOCK, -(-seeds // 8)), dtype=np.uint8)
+        turned = np.unpackbits(random_bytes, axis=1)[:, :seeds]
+        # turning a sign takes its difference off the sum twice
+        flipped = total - 2 * (turned @ differences)
+        as_far += int((np.abs(flipped) >= abs(total) * (1 - _ROUNDING)).sum())
+    return (as_far + 1) / (FLIPS + 1)

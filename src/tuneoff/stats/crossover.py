@@ -1,14 +1,14 @@
 """From how many training rows on a method is ahead of a reference."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import pairwise, product
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
 
-from tuneoff.spec import TrainSize
-from tuneoff.stats.compare import CellKey, holm, p_no_difference
+from tuneoff.stats.cells import Cell, TaskSize, method_pairs
+from tuneoff.stats.compare import holm, p_no_difference
 from tuneoff.stats.examples import Scores
 from tuneoff.stats.intervals import ALPHA, Floats
 
@@ -23,7 +23,7 @@ class Crossover(NamedTuple):
     method: str
     reference: str
     ahead: str
-    """Which of the two is ahead with more rows."""
+    """The one of the two that is ahead with more rows."""
     rows: float
     """Training rows at which the mean scores are equal, by linear interpolation over log rows."""
     low: float
@@ -42,114 +42,113 @@ class _Course(NamedTuple):
     """A pair's differences [R, N] by log training rows, on the seeds and examples that all sizes have."""
 
     log_rows: list[float]
-    gaps: list[Floats]
+    differences: list[Floats]
 
     def p_value(self, log_rows: float) -> float:
-        """The p-value of no difference at a place between two sizes."""
-        left = max(min(int(np.searchsorted(self.log_rows, log_rows)), len(self.gaps) - 1) - 1, 0)
-        start, end = self.log_rows[left : left + 2]
+        """Return the p-value of no difference at a place between two sizes, by linear interpolation."""
+        last_start = len(self.log_rows) - 2
+        left = int(np.clip(np.searchsorted(self.log_rows, log_rows) - 1, 0, last_start))
+        start, end = self.log_rows[left], self.log_rows[left + 1]
         share = (log_rows - start) / (end - start)
-        return p_no_difference((1 - share) * self.gaps[left] + share * self.gaps[left + 1])
+        return p_no_difference((1 - share) * self.differences[left] + share * self.differences[left + 1])
 
 
 def crossovers(
-    cells: Mapping[CellKey, Scores],
+    cells: Mapping[Cell, Scores],
     *,
-    rows: Mapping[tuple[str, TrainSize], int],
+    rows: Mapping[TaskSize, int],
     references: Sequence[str],
     untrained: frozenset[str],
     ablated: frozenset[str] = frozenset(),
 ) -> tuple[Crossover, ...]:
-    """Every pair of a trained method and a trained reference whose order is shown to change once.
+    """Return every pair of a trained method and a trained reference whose order is shown to change once.
 
     At a smaller train size the one must be shown to be ahead, at a larger one the other, with Holm's
     adjustment over all pairs and sizes of all tasks (ablation variants, whose names are `ablated`, among
     themselves). `rows` has the training rows of each task and train size.
     """
-    courses = {pair: _course(cells, rows, pair) for pair in _pairs(cells, references, untrained)}
+    methods = dict.fromkeys(method for _, method, _ in cells if method not in untrained)
+    courses: dict[_Pair, _Course] = {}
+    for task in dict.fromkeys(task for task, _, _ in cells):
+        for method, reference in method_pairs(methods, references, untrained):
+            pair = _Pair(task, method, reference)
+            course = _course(cells, rows, pair)
+            if course is not None:
+                courses[pair] = course
+    of_methods = {pair: course for pair, course in courses.items() if pair.method not in ablated}
+    of_variants = {pair: course for pair, course in courses.items() if pair.method in ablated}
+    return (*_shown(of_methods), *_shown(of_variants))
+
+
+def _shown(family: Mapping[_Pair, _Course]) -> list[Crossover]:
+    """Return the crossovers of pairs whose tests are adjusted together."""
+    tests = [p_no_difference(one) for course in family.values() for one in course.differences]
+    adjusted = iter(holm(tests))
     found = []
-    for family in (False, True):
-        own = {
-            pair: course
-            for pair, course in courses.items()
-            if course is not None and (pair.method in ablated) is family
-        }
-        adjusted = iter(holm([p_no_difference(gap) for course in own.values() for gap in course.gaps]))
-        for pair, course in own.items():
-            shown = [_sign(gap) * (next(adjusted) < ALPHA) for gap in course.gaps]
-            changes = [
-                (left, right)
-                for left, right in pairwise(place for place, sign in enumerate(shown) if sign)
-                if shown[left] != shown[right]
-            ]
-            if len(changes) == 1:
-                ((left, right),) = changes
-                ahead = pair.method if shown[right] > 0 else pair.reference
-                found.append(Crossover(*pair, ahead, *_where(course, left, right)))
-    return tuple(found)
+    for pair, course in family.items():
+        # 1 and -1 where the method or the reference is shown to be ahead, 0 where neither is
+        signs = [_sign(one) if next(adjusted) < ALPHA else 0 for one in course.differences]
+        shown = [place for place, sign in enumerate(signs) if sign]
+        changes = [(left, right) for left, right in pairwise(shown) if signs[left] != signs[right]]
+        if len(changes) == 1:
+            ((left, right),) = changes
+            ahead = pair.method if signs[right] > 0 else pair.reference
+            found.append(Crossover(*pair, ahead, *_place_and_interval(course, left, right)))
+    return found
 
 
-def _pairs(
-    cells: Mapping[CellKey, Scores], references: Sequence[str], untrained: frozenset[str]
-) -> Iterator[_Pair]:
-    """Task, method and reference; two references meet once."""
-    tasks = dict.fromkeys(task for task, _, _ in cells)
-    methods = dict.fromkeys(method for _, method, _ in cells)
-    for task, method, reference in product(tasks, methods, references):
-        turned = method in references and references.index(method) <= references.index(reference)
-        if not turned and method not in untrained:
-            yield _Pair(task, method, reference)
-
-
-def _course(
-    cells: Mapping[CellKey, Scores], rows: Mapping[tuple[str, TrainSize], int], pair: _Pair
-) -> _Course | None:
-    """None without two sizes, and without two seeds and an example that all sizes have."""
-    known = sorted((number, size) for (task, size), number in rows.items() if task == pair.task)
-    sides = {
-        number: (cells[pair.task, pair.method, size], cells[pair.task, pair.reference, size])
-        for number, size in known
-        if {(pair.task, pair.method, size), (pair.task, pair.reference, size)} <= cells.keys()
-    }
-    every = [scores for both in sides.values() for scores in both]
+def _course(cells: Mapping[Cell, Scores], rows: Mapping[TaskSize, int], pair: _Pair) -> _Course | None:
+    """Return a pair's course; None without two sizes, or two seeds and an example that all sizes have."""
+    sides: dict[int, tuple[Scores, Scores]] = {}
+    for number, size in sorted((number, size) for (task, size), number in rows.items() if task == pair.task):
+        method = cells.get(Cell(pair.task, pair.method, size))
+        reference = cells.get(Cell(pair.task, pair.reference, size))
+        if method is not None and reference is not None:
+            sides[number] = method, reference
     if len(sides) < 2:
         return None
+    every = [scores for both in sides.values() for scores in both]
     seeds = sorted(set[int].intersection(*(set(one.seeds) for one in every)))
     examples = sorted(set[int].intersection(*(set(one.rows) for one in every)))
     if len(seeds) < 2 or not examples:
         return None
-    gaps = [
+    differences = [
         method.at(seeds, examples) - reference.at(seeds, examples) for method, reference in sides.values()
     ]
-    return _Course([float(np.log(number)) for number in sides], gaps)
+    return _Course([float(np.log(number)) for number in sides], differences)
 
 
-def _sign(gap: Floats) -> int:
-    return int(np.sign(gap.mean()))
+def _sign(differences: Floats) -> int:
+    return int(np.sign(differences.mean()))
 
 
-def _where(course: _Course, left: int, right: int) -> tuple[float, float, float]:
-    """Rows at which the means are level between two sizes of opposite order, and the interval's ends.
+def _place_and_interval(course: _Course, left: int, right: int) -> tuple[float, float, float]:
+    """Return the rows at which the means are level, and the ends of their interval.
 
-    The interval holds every place at which the test finds no difference (as Fieller's does for a ratio), so
-    it knows of other seeds and other examples as the test does.
+    `left` and `right` are two sizes at which opposite orders are shown. The interval holds every place
+    between them at which the test finds no difference (as Fieller's does for a ratio), so it allows for other
+    seeds and other examples as the test does.
     """
-    means = [float(gap.mean()) for gap in course.gaps]
+    means = [float(one.mean()) for one in course.differences]
+    # the means may change their order several times between the two sizes: the last time counts
     last = max(place for place in range(left, right) if np.sign(means[place]) != np.sign(means[right]))
     share = means[last] / (means[last] - means[last + 1])
     level = (1 - share) * course.log_rows[last] + share * course.log_rows[last + 1]
+    # find the interval roughly on a grid, then its ends exactly, each between two neighboring places
     places = sorted([level, *_grid(course.log_rows[left : right + 1])])
-    inside = [place for place, at in enumerate(places) if course.p_value(at) >= ALPHA]
+    inside = [index for index, place in enumerate(places) if course.p_value(place) >= ALPHA]
     low = _edge(course.p_value, places[inside[0] - 1], places[inside[0]])
     high = _edge(course.p_value, places[inside[-1]], places[inside[-1] + 1])
     return float(np.exp(level)), float(np.exp(low)), float(np.exp(high))
 
 
 def _grid(log_rows: Sequence[float]) -> list[float]:
-    between = [np.linspace(*ends, _STEPS, endpoint=False).tolist() for ends in pairwise(log_rows)]
-    return [place for part in between for place in part] + [log_rows[-1]]
+    places: list[float] = []
+    for start, end in pairwise(log_rows):
+        places += np.linspace(start, end, _STEPS, endpoint=False).tolist()
+    return [*places, log_rows[-1]]
 
 
 def _edge(p_value: Callable[[float], float], start: float, end: float) -> float:
-    """Where the p-value passes ALPHA."""
+    """Return where the p-value passes ALPHA."""
     return float(brentq(lambda place: p_value(place) - ALPHA, start, end, xtol=1e-6))

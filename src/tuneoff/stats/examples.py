@@ -1,4 +1,4 @@
-"""What each test example scored, run by run: the numbers behind a run's mean."""
+"""Scores of single test examples, run by run: the numbers behind a run's mean."""
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
@@ -12,7 +12,7 @@ class RunScores(NamedTuple):
     """A metric of one run's N test examples."""
 
     rows: NDArray[np.int64]
-    """Which row of the test split each example is, [N], rising."""
+    """The row of the test split that each example is, [N], rising."""
     values: NDArray[np.float64]
     """[N]."""
 
@@ -22,27 +22,30 @@ class Scores(NamedTuple):
 
     seeds: tuple[int, ...]
     rows: tuple[int, ...]
-    """Which row of the test split each example is."""
+    """The row of the test split that each example is."""
     values: NDArray[np.float64]
     """[R, N]."""
 
     def at(self, seeds: Sequence[int], rows: Sequence[int]) -> NDArray[np.float64]:
-        """The values of these seeds and rows, in this order."""
-        of_seed = {seed: place for place, seed in enumerate(self.seeds)}
-        of_row = {row: place for place, row in enumerate(self.rows)}
-        return self.values[np.ix_([of_seed[seed] for seed in seeds], [of_row[row] for row in rows])]
+        """Return the values of these seeds and rows, in this order."""
+        seed_index = {seed: index for index, seed in enumerate(self.seeds)}
+        row_index = {row: index for index, row in enumerate(self.rows)}
+        chosen = np.ix_([seed_index[seed] for seed in seeds], [row_index[row] for row in rows])
+        return self.values[chosen]
 
 
 def joint_scores(by_seed: Mapping[int, RunScores]) -> Scores | None:
-    """The scores of several seeds' runs on the examples that all of them answered; None without any."""
+    """Join the runs of several seeds on the examples that all of them answered; None if there is none."""
     if not by_seed:
         return None
-    shared = reduce(_common, (run.rows for run in by_seed.values()))
+    shared = reduce(np.intersect1d, [run.rows for run in by_seed.values()])
     if not len(shared):
         return None
     values = [run.values[np.searchsorted(run.rows, shared)] for run in by_seed.values()]
     return Scores(tuple(by_seed), tuple(shared.tolist()), np.stack(values))
 
 
-def _common(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
-    return one if np.array_equal(one, other) else np.intersect1d(one, other)
+def common(first: Sequence[int], second: Sequence[int]) -> tuple[int, ...]:
+    """Return the seeds or rows that are in both, in the order of the first."""
+    others = set(second)
+    return tuple(one for one in first if one in others)

@@ -1,4 +1,4 @@
-"""From run records to a row per run, and from these to a row per task, method and train size."""
+"""Tables of results: a row per run, and from these a row per task, method and train size."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 
 from tuneoff.results import RunRecord
+from tuneoff.stats.cells import Cell
 
-CELL = ("task", "method", "train_size")
 SCORES = (
     "eval_accuracy",
     "eval_f1",
@@ -21,13 +21,13 @@ SCORES = (
 SPEEDS = ("eval_runtime", "eval_samples_per_second", "eval_steps_per_second")
 COUNTS = ("trainable", "stored", "deployed")
 
-_IDENTITY = (*CELL, "seed", "run_id", "state")
+_IDENTITY = (*Cell._fields, "seed", "run_id", "state")
 _STEPS = ("best_step", "steps", "tokens", "train_rows")
 _SECONDS = ("setup_seconds", "train_seconds", "total_seconds")
 
 
 def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """A row per run: what it is, its state, test scores, parameter counts, steps and times.
+    """Tabulate runs, a row each: identity, state, test scores, parameter counts, steps and times.
 
     Times are in seconds. What a run does not have is missing (NaN or NA), never 0.
     """
@@ -41,24 +41,25 @@ def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
 
 
 def measures(table: pd.DataFrame) -> tuple[str, ...]:
-    """The names of the columns of a `frame` or `summary` that are averaged: scores and speeds."""
+    """Return the columns of a `frame` or `summary` that are averaged: scores and speeds."""
     named = (column for column in table.columns if column.startswith("eval_"))
     return tuple(column for column in named if not column.endswith("_std"))
 
 
 def summary(runs: pd.DataFrame) -> pd.DataFrame:
-    """A row per task, method and train size: the mean of each measure over complete runs, and its origin.
+    """Tabulate cells (task, method, train size), a row each: the mean of each measure over complete runs.
 
     `<measure>_std` is the sample standard deviation (ddof=1), missing where there is one run; `n` and
-    `run_ids` are the runs behind the row. Parameter counts are those of the first run.
+    `run_ids` are the runs that the row is made from. Parameter counts are those of the first run.
     """
     names = measures(runs)
+    complete = runs[runs["state"] == "complete"]
     rows = [
-        _summarised(dict(zip(CELL, cell, strict=True)), part, names)
-        for cell, part in runs[runs["state"] == "complete"].groupby(list(CELL), sort=False)
+        _summary_row(Cell(*cell), part, names)
+        for cell, part in complete.groupby(list(Cell._fields), sort=False)
     ]
     deviations = [f"{name}_std" for name in names]
-    columns = [*CELL, "n", "run_ids", *COUNTS, "trainable_percent", *names, *deviations]
+    columns = [*Cell._fields, "n", "run_ids", *COUNTS, "trainable_percent", *names, *deviations]
     table = pd.DataFrame(rows, columns=columns)
     types: dict[str, Any] = dict.fromkeys((*names, *deviations, "trainable_percent"), float)
     return table.astype(types | dict.fromkeys(COUNTS, "Int64") | {"n": int, "train_size": object})
@@ -88,10 +89,10 @@ def _row(record: RunRecord) -> Mapping[str, Any]:
     return row
 
 
-def _summarised(cell: dict[str, Any], part: pd.DataFrame, names: tuple[str, ...]) -> dict[str, Any]:
+def _summary_row(cell: Cell, part: pd.DataFrame, names: tuple[str, ...]) -> dict[str, Any]:
     values = part[list(names)]
     return {
-        **cell,
+        **cell._asdict(),
         "n": len(part),
         "run_ids": tuple(part["run_id"]),
         **part[[*COUNTS, "trainable_percent"]].iloc[0].to_dict(),

@@ -1,4 +1,4 @@
-"""How far a mean over seeds and test examples may be from the truth.
+"""Intervals of means over seeds and test examples, for other seeds and other examples.
 
 Seeds and examples are crossed random effects, as readers and cases are in radiology: every seed's model
 answers the same N examples, and another study would draw other seeds and other examples. With the mean
@@ -7,9 +7,9 @@ squares of the two-way table without replication (Obuchowski & Rockette 1995, Hi
     Var(mean) = (MS_seed + max(MS_example - MS_residual, 0)) / (R N)
 
 The first part is known from R - 1 degrees of freedom, the second from N - 1, and the error of the mean has
-the Behrens-Fisher distribution of the two. `docs/statistics.md` says why not Student's, and has the measured
-coverage. An estimated variance is no guide where few examples differ, so scores within known bounds get no
-end nearer to the mean than the exact test of `bounded.py` allows.
+the Behrens-Fisher distribution of the two. `docs/statistics.md` explains why not Student's, and has the
+measured coverage. An estimated variance is unreliable where few examples differ, so for scores within known
+bounds no end of an interval is nearer to the mean than the exact test of `bounded.py` allows.
 """
 
 import math
@@ -28,8 +28,9 @@ Floats = NDArray[np.float64]
 ALPHA = 0.05
 """Intervals hold the truth 1 - ALPHA of the time; a claim is wrong at most ALPHA of the time."""
 RARE = 0.05
-"""The seeds' part is put no lower than it would be this rarely if the seeds had no effect of their own. Where
-three models happen to have equally many right answers it would be nothing, and any difference certain."""
+"""Lower limit of the seeds' part of the variance, as a quantile of its distribution if seeds had no effect.
+Without the limit, three models that happen to have equally many right answers would have no variance over
+seeds, and any difference would look certain."""
 NODES = 129
 """Points of the integral over the Behrens-Fisher distribution: six right digits with two seeds, else ten."""
 
@@ -38,20 +39,20 @@ class Spread(NamedTuple):
     """Variance of a mean over R seeds and N examples by its origin, each [...]."""
 
     seeds: Floats
-    """Of other seeds on these examples: MS_seed / (R N), or what `RARE` puts in place of too little."""
+    """Of other seeds on these examples: MS_seed / (R N), or the limit that `RARE` gives if that is higher."""
     examples: Floats
     """Of other examples with these seeds: MS_example / (R N)."""
     residual: Floats
-    """What is in both of them: MS_residual / (R N)."""
+    """The part that both contain: MS_residual / (R N)."""
 
     @property
     def beyond_seeds(self) -> Floats:
-        """What other examples add to the seeds' part."""
+        """The variance that other examples add to the seeds' part."""
         return np.maximum(self.examples - self.residual, 0)
 
     @property
     def beyond_examples(self) -> Floats:
-        """What other seeds add to the examples' part."""
+        """The variance that other seeds add to the examples' part."""
         return np.maximum(self.seeds - np.minimum(self.residual, self.examples), 0)
 
     @property
@@ -62,18 +63,18 @@ class Spread(NamedTuple):
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over seeds and examples, and where the truth may be."""
+    """A mean over seeds and examples with its interval."""
 
     mean: float
     low: float
-    """Lower end of the interval; without bounds, minus infinity where one example says nothing of others."""
+    """Lower end of the interval; for scores without bounds and a single example, minus infinity."""
     high: float
     std_error: float
     """Standard error of the mean over other seeds and other examples."""
     df: int
-    """Degrees of freedom of the seeds' part of the error, or with one seed, of all of it."""
+    """Degrees of freedom of the seeds' part of the error; with one seed, of the whole error."""
     seed_error: float | None
-    """Standard error due to the seeds alone, on these very examples; None where all is from one seed."""
+    """Standard error due to the seeds alone, on these very examples; None with one seed."""
     test_error: float | None
     """Standard error due to the finite test set alone, with these very seeds; None with one example."""
     seeds: int
@@ -81,16 +82,20 @@ class Interval:
 
 
 def interval(
-    values: Floats, *, seeded: bool = True, alpha: float = ALPHA, beside: tuple[float, float] | None = None
+    values: Floats,
+    *,
+    seeded: bool = True,
+    alpha: float = ALPHA,
+    added_values: tuple[float, float] | None = None,
 ) -> Interval:
     """Return the interval of the mean of values [R, N], for other seeds and other examples.
 
-    It leaves out the truth with probability `alpha`. With one seed, or where seeds do not matter
-    (`seeded=False`), it holds for this one model. Its ends are never nearer to the mean than the exact test
-    of `bounded.py` allows, and for one model they are that test's. `beside` has the lowest and the highest
-    value that this test takes one more example to have, by default 0 and 1, which the ends then stay between.
-    For values outside of 0..1 there is no such test without it, and for one model the interval is Student's
-    over the examples. `docs/statistics.md` has the coverage.
+    It misses the truth with probability `alpha`. With one seed, or where seeds do not matter
+    (`seeded=False`), it is for this one model. Its ends are never nearer to the mean than the exact test of
+    `bounded.py` allows, and for one model they are that test's. `added_values` has the lowest and the highest
+    value that this test gives to the example it adds; by default 0 and 1, and then the ends stay between
+    these. For values outside of 0..1 there is no such test without `added_values`, and for one model the
+    interval is Student's over the examples. `docs/statistics.md` has the coverage.
     """
     seeds, examples = values.shape
     parts = spread(values, seeded=seeded)
@@ -108,39 +113,41 @@ def interval(
         seeds=seeds,
         examples=examples,
     )
-    least, most = beside or (0.0, 1.0)
-    if beside is None and not (values.min() >= least and values.max() <= most):
+    least, most = added_values or (0.0, 1.0)
+    if added_values is None and not (values.min() >= least and values.max() <= most):
         return found
-    of_examples, extra = values.mean(0), float(parts.beyond_examples)
-    exact = partial(bounded.highest, alpha=alpha / 2, extra=extra)
-    low = -exact(-of_examples, beside=-least, at_least=None if alone else -found.low)
-    high = exact(of_examples, beside=most, at_least=None if alone else found.high)
-    if beside is None:
+    of_examples = values.mean(0)
+    exact = partial(bounded.highest, alpha=alpha / 2, extra_variance=float(parts.beyond_examples))
+    # the lowest true mean is minus the highest one of the negated values
+    low = -exact(-of_examples, added_value=-least, at_least=None if alone else -found.low)
+    high = exact(of_examples, added_value=most, at_least=None if alone else found.high)
+    if added_values is None:
         low, high = max(low, least), min(high, most)
     return replace(found, low=low, high=high)
 
 
 def within(found: Interval, least: float, most: float) -> Interval:
-    """Return the interval without what is below the least or above the highest value that can be."""
+    """Return the interval cut to the possible values, `least` to `most`."""
     return replace(found, low=max(found.low, least), high=min(found.high, most))
 
 
 def rate_bound(count: int, of: int) -> float:
-    """Return the highest rate of something that was seen so many times, by the exact one-sided 95% bound."""
-    return bounded.highest((np.arange(of) < count).astype(float), beside=1.0, alpha=ALPHA)
+    """Return the exact one-sided 95% upper bound of the rate of what was seen `count` of `of` times."""
+    return bounded.highest((np.arange(of) < count).astype(float), added_value=1.0, alpha=ALPHA)
 
 
 def spread(values: Floats, *, seeded: bool = True) -> Spread:
-    """The variance of the means of values [..., R, N], by origin.
+    """Return the variance of the means of values [..., R, N], by origin.
 
-    With one seed, or `seeded=False`, nothing is the seeds'. With one example, that of others is infinite.
+    With one seed, or `seeded=False`, the seeds' part is 0. With one example, the examples' part is infinite.
     """
     seeds, examples = values.shape[-2:]
     of_seed, of_example = values.mean(-1), values.mean(-2)  # [..., R], [..., N]
     of_examples = _variance_of_mean(of_example)
     if seeds == 1 or not seeded:
-        nothing = np.zeros_like(of_examples)
-        return Spread(nothing, of_examples, nothing)
+        zero = np.zeros_like(of_examples)
+        return Spread(zero, of_examples, zero)
+    # residuals of the two-way table: value - mean of its seed - mean of its example + mean of all
     residuals = values - of_seed[..., None] - of_example[..., None, :] + values.mean((-2, -1), keepdims=True)
     mean_square = (residuals**2).sum((-2, -1)) / ((seeds - 1) * max(examples - 1, 1))
     residual = mean_square / (seeds * examples)
@@ -149,12 +156,12 @@ def spread(values: Floats, *, seeded: bool = True) -> Spread:
 
 
 def tail(distance: ArrayLike, parts: Spread, *, seeds: int, examples: int) -> Floats:
-    """The probability that the error of a mean is above a distance [...], by the Behrens-Fisher distribution.
+    """Return the probability that the error of a mean exceeds a distance [...] (Behrens-Fisher distribution).
 
-    The error is t(R - 1) times the root of the seeds' variance plus t(N - 1) times that of what the examples
-    add. Given which share of the sum of both chi-squares is the first's, it is Student's with the degrees of
-    freedom of both (Ruben 1960), so one integral over a beta distribution is left; it is taken on the log
-    odds, where the trapezoid rule is exact to many digits.
+    The error is t(R - 1) times the root of the seeds' variance plus t(N - 1) times the root of the variance
+    that the examples add. Given the first chi-square's share of the sum of both, it is Student's with the
+    degrees of freedom of both together (Ruben 1960). The share has a beta distribution, so one integral
+    remains; over the log odds of the share, the trapezoid rule is exact to many digits.
     """
     first, second = max(seeds - 1, 1), max(examples - 1, 1)
     odds, weights = _beta_nodes(first, second)  # [NODES]
@@ -168,12 +175,12 @@ def tail(distance: ArrayLike, parts: Spread, *, seeds: int, examples: int) -> Fl
 
 
 def critical(share: ArrayLike, *, seeds: int, examples: int, alpha: float = ALPHA) -> Floats:
-    """How many standard errors lie between the mean and either end of its interval, [...].
+    """Return the number of standard errors between the mean and either end of its interval, [...].
 
     `share` is the seeds' part of the variance, from 0 (Student's over examples) to 1 (Student's over seeds).
     """
     share = np.asarray(share, dtype=float)
-    if not share.any():
+    if not share.any():  # no seeds' part: Student's, without a search
         return np.full(share.shape, stdtrit(max(examples - 1, 1), 1 - alpha / 2))
     # a sum of two t variables can be wider than either, but never by as much as twice
     widest = 2 * stdtrit(max(min(seeds, examples) - 1, 1), 1 - alpha / 2)
@@ -186,7 +193,7 @@ def critical(share: ArrayLike, *, seeds: int, examples: int, alpha: float = ALPH
 
 
 def _variance_of_mean(values: Floats) -> Floats:
-    """Of values [..., n]; infinite where n is 1."""
+    """Return the variance of the mean of values [..., n]; infinite where n is 1."""
     count = values.shape[-1]
     return values.var(-1, ddof=1) / count if count > 1 else np.full(values.shape[:-1], np.inf)
 
@@ -198,7 +205,10 @@ def _seeds_share(parts: Spread) -> Floats:
 
 @lru_cache(maxsize=64)
 def _beta_nodes(first: int, second: int) -> tuple[Floats, Floats]:
-    """Log odds and weights that stand for Beta(first / 2, second / 2) as far as 1e-13 of it, [NODES] each."""
+    """Return nodes (log odds) and weights of an integral over Beta(first / 2, second / 2), [NODES] each.
+
+    The nodes cover all but 1e-13 of the distribution.
+    """
     centre, width = math.log(first / second), 8 * math.sqrt(2 / first + 2 / second)
     odds = np.linspace(centre - width - 60 / first, centre + width + 60 / second, NODES)
     return odds, softmax(first / 2 * log_expit(odds) + second / 2 * log_expit(-odds))

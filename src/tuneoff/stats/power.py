@@ -1,8 +1,8 @@
-"""What a study of a given size can find: the power of the test that `compare` makes.
+"""Power analysis: the differences that a study of a given size can detect with the test of `compare`.
 
-The difference is taken as normal and the test set's variance as known; what is random in the test's own
-reckoning is the seeds' variance, from R - 1 degrees of freedom. `benchmarks/calibration.py` holds this
-against simulated studies.
+The difference is taken as normal and the test set's variance as known; random is the difference itself and
+the test's estimate of the seeds' variance, which has R - 1 degrees of freedom. `benchmarks/calibration.py`
+checks this against simulated studies.
 """
 
 from bisect import bisect_left
@@ -16,23 +16,23 @@ from scipy.stats import chi2, norm
 from tuneoff.stats.intervals import ALPHA, Floats, critical, spread
 
 POWER = 0.8
-"""A study finds a difference if it would be called significant in this share of such studies."""
+"""A study detects a difference that would be significant in this share of such studies."""
 SEEDS = (3, 5, 10)
 MOST_SEEDS = 100
 MOST_EXAMPLES = 10_000_000
 _DRAWS = (np.arange(32) + 0.5) / 32
-"""Where the distribution of the seeds' estimated variance is looked at, as shares of it."""
+"""Quantiles that stand for the distribution of the seeds' estimated variance."""
 
 
 class Components(NamedTuple):
-    """Standard deviations of what makes an example's difference between two methods, in the score's unit."""
+    """Standard deviations of an example's difference between two methods, by part, in the score's unit."""
 
     seed: float
-    """Of a seed's true difference: over all examples there could be."""
+    """Over seeds, of the difference that a seed has on average over all possible examples."""
     example: float
-    """Of an example's true difference: over all seeds there could be."""
+    """Over examples, of the difference that an example has on average over all possible seeds."""
     residual: float
-    """Of what is of one seed on one example."""
+    """Of the rest, which is particular to one seed on one example."""
 
 
 CLASSIFICATION = Components(seed=0.010, example=0.27, residual=0.35)
@@ -44,7 +44,7 @@ SUMMARIZATION = Components(seed=0.005, example=0.08, residual=0.10)
 
 
 class Option(NamedTuple):
-    """A size of study that finds a difference."""
+    """A size of study that detects a difference."""
 
     seeds: int | None
     """None where no number up to MOST_SEEDS is enough on so many examples."""
@@ -53,7 +53,7 @@ class Option(NamedTuple):
 
 
 def components(differences: Floats) -> Components:
-    """Estimates from the differences [R, N] of two methods, R and N at least 2, by the analysis of variance.
+    """Estimate components from the differences [R, N] of two methods, R and N at least 2 (by ANOVA).
 
     A component that the residual explains is 0.
     """
@@ -70,7 +70,7 @@ def components(differences: Floats) -> Components:
 def power(
     difference: float, *, seeds: int, examples: int, components: Components, alpha: float = ALPHA
 ) -> float:
-    """The probability that a true difference is found, with at least two seeds and two examples.
+    """Return the probability of detecting a true difference, with at least two seeds and two examples.
 
     `alpha` is the level of the single test: for the first of m comparisons, Holm's is `ALPHA / m`.
     """
@@ -78,9 +78,9 @@ def power(
 
 
 def detectable(seeds: int, examples: int, components: Components, *, alpha: float = ALPHA) -> float | None:
-    """The smallest true difference that is found with the probability POWER.
+    """Return the smallest true difference that is detected with the probability POWER.
 
-    None with one seed, from which nothing follows for a method, and with one example.
+    None with one seed, which supports no claim about a method, and with one example.
     """
     if min(seeds, examples) < 2:
         return None
@@ -92,7 +92,7 @@ def detectable(seeds: int, examples: int, components: Components, *, alpha: floa
 def examples_needed(
     difference: float, components: Components, *, seeds: int, alpha: float = ALPHA
 ) -> int | None:
-    """The smallest test set on which so many seeds find a difference; None where none is large enough."""
+    """Return the smallest test set on which so many seeds detect a difference; None if there is none."""
     return _smallest(
         MOST_EXAMPLES,
         lambda examples: power(
@@ -104,7 +104,10 @@ def examples_needed(
 def seeds_needed(
     difference: float, components: Components, *, examples: int, alpha: float = ALPHA
 ) -> int | None:
-    """The smallest number of seeds that finds a difference on so many examples; None above MOST_SEEDS."""
+    """Return the smallest number of seeds that detects a difference on so many examples.
+
+    None above MOST_SEEDS.
+    """
     return _smallest(
         MOST_SEEDS,
         lambda seeds: power(difference, seeds=seeds, examples=examples, components=components, alpha=alpha),
@@ -119,19 +122,20 @@ def needed(
     seeds: Sequence[int] = SEEDS,
     alpha: float = ALPHA,
 ) -> tuple[Option, ...]:
-    """Studies that find a difference: for each number of seeds its test set, for the test set its seeds."""
+    """Return studies that detect a difference: a test set for each number of seeds, seeds for `examples`."""
     sized = [Option(n, examples_needed(difference, components, seeds=n, alpha=alpha)) for n in seeds]
     return *sized, Option(seeds_needed(difference, components, examples=examples, alpha=alpha), examples)
 
 
 class _Plan(NamedTuple):
-    """A test before its data: how the mean varies, and above which bounds it is called different."""
+    """A planned test: how the mean difference will vary, and above which bounds it will be significant."""
 
     std_error: float
     bounds: Floats
-    """Equally likely ones, as the estimate of the seeds' variance varies."""
+    """[32], equally likely ones, as the estimate of the seeds' variance varies."""
 
     def power(self, difference: float) -> float:
+        """Return the probability that a true difference will be significant, on average over the bounds."""
         if self.std_error == 0:
             return float((abs(difference) > self.bounds).mean())
         above = norm.sf((self.bounds - difference) / self.std_error)
@@ -146,7 +150,7 @@ def _plan(seeds: int, examples: int, components: Components, alpha: float) -> _P
     total = estimates + of_examples
     share = np.divide(estimates, total, out=np.zeros_like(total), where=total > 0)
     factors = critical(share, seeds=seeds, examples=examples, alpha=alpha)
-    # the exact test adds an example that speaks against the difference, about as strongly as others speak
+    # the exact test adds an example against the difference, about as large as the others are
     deviation = np.hypot(components.example, components.residual)
     against = min(1.0, 2 * deviation) / examples
     exact = against + norm.isf(alpha / 2) * np.sqrt(total + against**2)
@@ -154,7 +158,7 @@ def _plan(seeds: int, examples: int, components: Components, alpha: float) -> _P
 
 
 def _smallest(most: int, finds: Callable[[int], float]) -> int | None:
-    """The first number from 2 at which the power is enough."""
+    """Return the first number from 2 at which the power is enough, by bisection; None if there is none."""
     numbers = range(2, most + 1)
     place = bisect_left(numbers, True, key=lambda number: finds(number) >= POWER)
     return numbers[place] if place < len(numbers) else None

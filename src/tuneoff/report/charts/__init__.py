@@ -1,4 +1,4 @@
-"""The charts of a report: for each, data first, then the drawing of it."""
+"""The charts of a report: for each, a function for its data and one that draws it."""
 
 from tuneoff.report.charts.ablations import ablation_data, draw_ablation
 from tuneoff.report.charts.curves import MOST_RUNS, curve_data, draw_curves

@@ -1,10 +1,10 @@
-"""Ablation comparisons: the variants of one method under each other, with every seed's score."""
+"""Ablation charts: the variants of one method, one below the other, with every seed's score."""
 
 from collections.abc import Mapping
 
 import pandas as pd
 
-from tuneoff.report.charts.points import run_scores, with_spread
+from tuneoff.report.charts.points import in_method_order, run_scores, with_spread
 from tuneoff.report.charts.style import (
     PALETTE,
     SHAPES,
@@ -20,23 +20,22 @@ from tuneoff.report.charts.style import (
 )
 
 ROW = 48
+"""Height of a variant, in pixels."""
 
 
 def ablation_data(runs: pd.DataFrame, *, task: str, metric: str, labels: Mapping[str, str]) -> pd.DataFrame:
-    """A row per complete run of the ablation's variants, in the order of `labels` (name to label)."""
+    """Return a row per complete run of the ablation's variants, in the order of `labels` (name to label)."""
     scores = run_scores(runs, task=task, metric=metric)
-    scores = scores[scores["method"].isin(labels)]
-    order = {name: place for place, name in enumerate(labels)}
-    ordered = scores.sort_values("method", key=lambda names: names.map(order), kind="stable")
+    ordered = in_method_order(scores[scores["method"].isin(labels)], labels)
     return with_spread(ordered).assign(
         variant=ordered["method"].map(labels),
-        written=[_written(row.mean, row.std, row.n) for row in ordered.itertuples(index=False)],
+        summary=[_summary(row.mean, row.std, row.n) for row in ordered.itertuples(index=False)],
         seed=[f"seed {seed}" for seed in ordered["seed"]],
     )
 
 
 def draw_ablation(data: pd.DataFrame, *, title: str, metric: str) -> View:
-    """A panel per train size: seeds as shapes, the mean as a bar, the standard deviation as a line."""
+    """Draw a panel per train size: seeds as shapes, the mean as a bar, the standard deviation as a line."""
     scale = score_scale([*data["score"], *data["low"], *data["high"]])
     sizes = list(dict.fromkeys(data["train_size"]))
     panels = []
@@ -48,7 +47,7 @@ def draw_ablation(data: pd.DataFrame, *, title: str, metric: str) -> View:
     return titled({"vconcat": panels}, title, subtitle, offset=8)
 
 
-def _written(mean: float, std: float, n: int) -> str:
+def _summary(mean: float, std: float, n: int) -> str:
     return f"{mean:.3f} (n=1)" if n == 1 else f"{mean:.3f} ± {std:.3f} (n={n})"
 
 
@@ -81,7 +80,7 @@ def _panel(part: pd.DataFrame, data: pd.DataFrame, scale: View, title: str) -> V
             "text",
             {"align": "left", "dx": 8, "fontSize": 11},
             x={"value": "width"},
-            text=category("written"),
+            text=category("summary"),
         ),
     )
     points = layered(

@@ -8,28 +8,31 @@ import pandas as pd
 from tuneoff.report.charts.style import (
     PALETTE,
     View,
-    keyed,
+    categorical_encoding,
+    highlight,
     layered,
     line_and_points,
     metric_title,
     quantity,
-    ring,
     score_scale,
     titled,
-    told_apart,
+    with_line_key,
 )
+from tuneoff.report.formatting import in_words
 from tuneoff.results import CurvePoint, RunRecord
 
 MOST_POINTS = 40
 MOST_RUNS = 12
-"""Lines that colour, dashes and shape can still tell apart."""
+"""Lines that color, dashes and shape still distinguish."""
 TRAIN_LOSS = "train loss (nats per token)"
 
 _COLUMNS = ["run", "panel", "step", "value", "kept"]
 
 
 def curve_data(records: Iterable[RunRecord], curves: Mapping[str, Iterable[CurvePoint]]) -> pd.DataFrame:
-    """A row per run, panel and step that has a finite value; `kept` marks the step of the kept weights.
+    """Return a row per run, panel and step that has a finite value.
+
+    `kept` marks the step whose weights were kept.
 
     More than `MOST_POINTS` train losses of a run are averaged in equal groups of consecutive ones.
     """
@@ -47,13 +50,13 @@ def curve_data(records: Iterable[RunRecord], curves: Mapping[str, Iterable[Curve
 
 
 def run_label(record: RunRecord) -> str:
-    """How a run is called in a legend: its seed, and its state where that is not complete."""
-    state = "" if record.state == "complete" else f" ({record.state.replace('_', ' ')})"
+    """Return a run's name in a legend: its seed, and its state where that is not complete."""
+    state = "" if record.state == "complete" else f" ({in_words(record.state)})"
     return f"seed {record.spec.seed}{state}"
 
 
 def draw_curves(data: pd.DataFrame, *, title: str, metric: str, seeds: int) -> View:
-    """Three panels side by side with a line per run, told apart by colour, dashes and shape.
+    """Draw three panels side by side with a line per run, distinguished by color, dashes and shape.
 
     `seeds` is how many runs there are, shown or not.
     """
@@ -61,12 +64,11 @@ def draw_curves(data: pd.DataFrame, *, title: str, metric: str, seeds: int) -> V
     last = data["step"].max()
     names = (TRAIN_LOSS, metric_title("eval_loss"), metric_title(metric))
     charts = [_panel(data[data["panel"] == panel], panel, runs, last) for panel in names]
-    which = (
-        "a line per seed" if seeds <= MOST_RUNS else f"the first {MOST_RUNS} of {seeds} seeds, a line each"
-    )
-    subtitle = f"{which}; a ring marks the step whose weights were kept (best validation score)"
+    every = "a line per seed"
+    lines = every if seeds <= MOST_RUNS else f"the first {MOST_RUNS} of {seeds} seeds, a line each"
+    subtitle = f"{lines}; a ring marks the step whose weights were kept (best validation score)"
     panels = {"hconcat": charts, "spacing": 28}
-    return titled(keyed(panels, runs, width=900), title, subtitle, offset=12)
+    return titled(with_line_key(panels, runs, width=900), title, subtitle, offset=12)
 
 
 def _losses(points: Iterable[CurvePoint]) -> list[tuple[float, float]]:
@@ -76,6 +78,7 @@ def _losses(points: Iterable[CurvePoint]) -> list[tuple[float, float]]:
 
 
 def _thinned(losses: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Average (step, loss) pairs in groups of consecutive ones, each at its last step."""
     size = math.ceil(len(losses) / MOST_POINTS)
     groups = [losses[start : start + size] for start in range(0, len(losses), size or 1)]
     return [(group[-1][0], sum(loss for _, loss in group) / len(group)) for group in groups]
@@ -87,12 +90,12 @@ def _panel(data: pd.DataFrame, title: str, runs: list[str], last: float) -> View
     return layered(
         data,
         {
-            "x": quantity("step", title="optimiser step", scale={"domain": [0, last]}),
+            "x": quantity("step", title="optimizer step", scale={"domain": [0, last]}),
             "y": quantity("value", title=title, scale=score_scale(data["value"])),
-            "color": told_apart("run", PALETTE, runs),
+            "color": categorical_encoding("run", PALETTE, runs),
         },
         *line_and_points("run", runs, width=1.8, size=size),
-        ring("kept", size=260),
+        highlight("kept", size=260),
         width=270,
         height=230,
     )

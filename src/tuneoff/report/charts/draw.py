@@ -1,4 +1,4 @@
-"""A program that draws charts: Vega-Lite as a JSON list on its input, PNG pictures on its output.
+"""Draw charts, as a program: Vega-Lite as a JSON list on its input, PNG pictures on its output.
 
 It runs as a file of its own, since the renderer's engine ends its whole process where it gets too little
 memory. Each picture comes after its length in eight bytes; a length of 0 stands for a chart that it refuses.

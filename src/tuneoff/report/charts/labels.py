@@ -1,10 +1,11 @@
-"""Places for text near points in a plot, found so that nothing is drawn over anything else."""
+"""Place text near points in a plot so that nothing is drawn over anything else."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 CHARACTER, LINE = 5.8, 14.0
+"""Width of a character and height of a line, in pixels."""
 _RADII = (11.0, 20.0, 32.0, 46.0, 62.0, 80.0, 100.0, 125.0, 150.0)
 _ANGLES = tuple(range(0, 360, 30))
 
@@ -18,7 +19,7 @@ class Box(NamedTuple):
     bottom: float
 
     def overlap(self, other: "Box") -> float:
-        """The area that two rectangles share."""
+        """Return the area that two rectangles share."""
         width = min(self.right, other.right) - max(self.left, other.left)
         height = min(self.bottom, other.bottom) - max(self.top, other.top)
         return max(0.0, width) * max(0.0, height)
@@ -40,9 +41,9 @@ class Label(NamedTuple):
 def place_labels(
     points: Sequence[tuple[float, float]], texts: Sequence[str], *, obstacles: Iterable[Box], frame: Box
 ) -> list[Label]:
-    """A place for each point's text, as near as there is room inside the frame.
+    """Return a place for each point's text, as near as there is room inside the frame.
 
-    Where there is no free place, it is the one that covers least.
+    Where no place is free, it is the one that covers least.
     """
     taken = [*obstacles, *(Box(x - 7, y - 7, x + 7, y + 7) for x, y in points)]
     labels: dict[int, Label] = {}
@@ -55,7 +56,7 @@ def place_labels(
 
 
 def _places(x: float, y: float, half: float) -> Iterator[Label]:
-    """Places around a point, nearest first."""
+    """Yield places around a point, nearest first, for a text of half that width."""
     for radius in _RADII:
         for angle in _ANGLES:
             across, down = math.cos(math.radians(angle)), math.sin(math.radians(angle))
@@ -66,7 +67,7 @@ def _places(x: float, y: float, half: float) -> Iterator[Label]:
 
 
 def _leader(label: Label, point: tuple[float, float]) -> list[Box]:
-    """The line from a label to its point, as small boxes; none for a label beside its point."""
+    """Return the line from a label to its point as small boxes; none for a label beside its point."""
     if not label.far:
         return []
     shares = [step / 16 for step in range(4, 16)]
@@ -78,7 +79,7 @@ def _leader(label: Label, point: tuple[float, float]) -> list[Box]:
 
 
 def _cost(label: Label, point: tuple[float, float], taken: Iterable[Box], frame: Box) -> float:
-    """The area covered, by the line much dearer than by the text, and dearest what is outside the frame."""
+    """Return the area that a label covers, weighted: 30 for its line, 10 outside of the frame, 1 for text."""
     taken = tuple(taken)
     covered = sum(label.box.overlap(other) for other in taken)
     crossed = sum(spot.overlap(other) for spot in _leader(label, point) for other in taken)

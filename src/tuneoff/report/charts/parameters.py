@@ -1,4 +1,4 @@
-"""What a method's trainable parameters buy: the score of each method against their number."""
+"""Score against trainable parameters: a point per method."""
 
 import math
 from collections.abc import Mapping
@@ -6,19 +6,19 @@ from collections.abc import Mapping
 import pandas as pd
 
 from tuneoff.report.charts.labels import CHARACTER, Box, place_labels
-from tuneoff.report.charts.points import run_scores, with_spread
+from tuneoff.report.charts.points import in_method_order, run_scores, with_spread
 from tuneoff.report.charts.style import (
-    GREY,
+    GRAY,
     PALETTE,
     SHAPES,
     View,
     category,
     cycled,
     dashed_lines,
+    filtered,
     layer,
     layered,
     metric_title,
-    only,
     padded,
     quantity,
     titled,
@@ -32,24 +32,22 @@ WIDTH, HEIGHT = 640, 380
 def parameters_data(
     runs: pd.DataFrame, *, task: str, metric: str, kinds: Mapping[str, str], train_size: TrainSize
 ) -> pd.DataFrame:
-    """A row per method with a complete run at a train size: kind, trainable, mean, low, high.
+    """Return a row per method with a complete run at a train size: kind, trainable, mean, low, high.
 
     `kinds` maps a method's name to its kind and gives the order; untrained methods (kind none) are
-    at every train size.
+    included at every train size.
     """
     scores = run_scores(runs, task=task, metric=metric)
     scores = with_spread(scores.assign(kind=scores["method"].map(kinds)))
     scores = scores[scores["method"].isin(kinds)]
     fits = (scores["train_size"] == train_size) | (scores["kind"] == "none")
     drawable = (scores["kind"] == "none") | (scores["trainable"] > 0)  # the axis is logarithmic
-    known = scores[fits & drawable].drop_duplicates("method")
-    order = {name: place for place, name in enumerate(kinds)}
-    known = known.sort_values("method", key=lambda names: names.map(order), kind="stable")
-    return known[["method", "kind", "trainable", "mean", "low", "high", "n"]].reset_index(drop=True)
+    points = in_method_order(scores[fits & drawable].drop_duplicates("method"), kinds)
+    return points[["method", "kind", "trainable", "mean", "low", "high", "n"]].reset_index(drop=True)
 
 
 def draw_parameters(data: pd.DataFrame, *, title: str, metric: str) -> View:
-    """A named point per trained method, by shape of its kind; untrained ones as dashed lines."""
+    """Draw a named point per trained method, with a shape per kind; untrained ones as dashed lines."""
     trained, untrained = data[data["kind"] != "none"], data[data["kind"] == "none"]
     low, high = padded(map(math.log10, trained["trainable"]), share=0.16)
     x_domain, y_domain = (10**low, 10**high), padded([*data["low"], *data["high"]])
@@ -72,12 +70,12 @@ def _points(data: pd.DataFrame, x: View, y: View) -> View:
     kinds = list(dict.fromkeys(data["kind"]))
     legend = {"title": "kind of method", "orient": "bottom", "symbolSize": 90, "titleOrient": "left"}
     label = {"x": quantity("label_x"), "y": quantity("label_y"), "text": category("method")}
-    leader = layer("rule", {"strokeWidth": 0.7, "color": GREY}, x2={"field": "end_x"}, y2={"field": "end_y"})
+    leader = layer("rule", {"strokeWidth": 0.7, "color": GRAY}, x2={"field": "end_x"}, y2={"field": "end_y"})
     halo = {"stroke": "white", "strokeWidth": 3, "strokeJoin": "round"}
     return layered(
         data,
         {"x": x, "y": y},
-        only("far", leader),
+        filtered("far", leader),
         layer("rule", {"strokeWidth": 1.4, "color": "#333333"}, y=quantity("low"), y2={"field": "high"}),
         layer(
             "point",
@@ -93,9 +91,12 @@ def _points(data: pd.DataFrame, x: View, y: View) -> View:
 def _with_labels(
     data: pd.DataFrame, lines: pd.DataFrame, *, x_domain: tuple[float, float], y_domain: tuple[float, float]
 ) -> pd.DataFrame:
-    """The points with the place of their label, in the units of the axes."""
+    """Add to the points the places of their labels, in the units of the axes.
+
+    Places are found in pixels from the upper left corner and then turned back into values.
+    """
     left, right = map(math.log10, x_domain)
-    across, up = WIDTH / (right - left), HEIGHT / (y_domain[1] - y_domain[0])
+    across, up = WIDTH / (right - left), HEIGHT / (y_domain[1] - y_domain[0])  # pixels per unit
 
     def pixels(value: float) -> float:
         return (y_domain[1] - value) * up
@@ -119,7 +120,7 @@ def _with_labels(
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Powers of ten in a range, with their doubles and fives where there are few."""
+    """Return powers of ten in a range, and twice and five times these where there are few."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1,) if math.log10(high / low) > 2.5 else (1, 2, 5)
     return [step * 10**power for power in powers for step in steps if low <= step * 10**power <= high]

@@ -1,4 +1,4 @@
-"""From charts to PNG pictures, drawn by a process of their own (`draw.py`)."""
+"""Draw charts as PNG pictures, in a process of their own (`draw.py`)."""
 
 import json
 import subprocess
@@ -19,10 +19,10 @@ _START_SECONDS, _CHART_SECONDS = 60, 10
 
 
 def pictures(charts: Sequence[View]) -> list[bytes | None]:
-    """The charts as PNG at twice the screen's density in the common style; None for one that is not drawn.
+    """Return the charts as PNG at twice the screen's density; None for one that could not be drawn.
 
-    The process that draws may be ended by the system. It is started anew without the chart that it ended
-    at, but not for ever: where memory is short it never gets far.
+    The process that draws may be ended by the system. It is then started again without the chart at which it
+    ended, but only a few times: where memory is short it never gets far.
     """
     drawn: list[bytes | None] = []
     for _ in range(_STARTS):
@@ -34,7 +34,7 @@ def pictures(charts: Sequence[View]) -> list[bytes | None]:
 
 
 def _drawn(charts: Sequence[View]) -> list[bytes | None]:
-    """The pictures that a process has drawn before its end."""
+    """Return the pictures that a process has drawn before its end."""
     views = json.dumps([_readable({**chart, "config": STYLE}) for chart in charts])
     command = [sys.executable, "-P", str(Path(draw.__file__))]
     longest = _START_SECONDS + _CHART_SECONDS * len(charts)
@@ -51,7 +51,7 @@ def _drawn(charts: Sequence[View]) -> list[bytes | None]:
 
 
 def _split(output: bytes) -> list[bytes | None]:
-    """The whole pictures in an output that may end anywhere."""
+    """Return the whole pictures in an output that may end anywhere."""
     found: list[bytes | None] = []
     while len(output) >= 8 and len(output) >= (end := 8 + int.from_bytes(output[:8], "big")):
         found.append(output[8:end] or None)
@@ -60,7 +60,7 @@ def _split(output: bytes) -> list[bytes | None]:
 
 
 def _readable(part: Any) -> Any:
-    """A part of a chart whose texts have no characters that do not show, and fit into a picture."""
+    """Return a part of a chart with its texts shortened, and their invisible characters made visible."""
     match part:
         case dict():
             return {name: _readable(value) for name, value in part.items()}
@@ -72,7 +72,7 @@ def _readable(part: Any) -> Any:
 
 
 def _cut(text: str) -> str:
-    """The beginning of a long text with a mark of its own, so that two long ones stay apart."""
+    """Shorten a long text to its beginning and a hash, so that two long ones stay different."""
     if len(text) <= LONGEST_TEXT:
         return text
     return f"{text[:LONGEST_TEXT]}... ({sha256(text.encode()).hexdigest()[:6]})"

@@ -1,4 +1,4 @@
-"""What a search found: the validation score of every trial against the value of one searched setting."""
+"""Search charts: the validation score of every trial against the value of one searched setting."""
 
 from collections.abc import Iterable
 
@@ -7,15 +7,15 @@ import pandas as pd
 from tuneoff.report.charts.style import (
     PALETTE,
     View,
-    keyed,
+    categorical_encoding,
+    highlight,
     layered,
     line_and_points,
     metric_title,
     quantity,
-    ring,
     score_scale,
     titled,
-    told_apart,
+    with_line_key,
 )
 from tuneoff.results import SearchResult
 
@@ -24,7 +24,7 @@ _COLUMNS = ["method", "value", "score", "chosen"]
 
 
 def search_data(results: Iterable[SearchResult], *, field: str) -> pd.DataFrame:
-    """A row per scored trial of the searches that have the field: method, value, score, chosen."""
+    """Return a row per scored trial of the searches that have the field: method, value, score, chosen."""
     rows = [
         (result.method_name, trial.values[field], trial.score, trial == result.best)
         for result in results
@@ -36,7 +36,7 @@ def search_data(results: Iterable[SearchResult], *, field: str) -> pd.DataFrame:
 
 
 def draw_search(data: pd.DataFrame, *, field: str, log: bool, title: str, metric: str) -> View:
-    """A line per method through its trials; a ring marks the chosen one."""
+    """Draw a line per method through its trials; a ring marks the chosen one."""
     methods = list(dict.fromkeys(data["method"]))
     panel = layered(
         data,
@@ -45,15 +45,15 @@ def draw_search(data: pd.DataFrame, *, field: str, log: bool, title: str, metric
             "y": quantity(
                 "score", title=f"validation {metric_title(metric)}", scale=score_scale(data["score"])
             ),
-            "color": told_apart("method", PALETTE, methods),
+            "color": categorical_encoding("method", PALETTE, methods),
         },
         *line_and_points("method", methods, width=1.6, size=50),
-        ring("chosen", size=280),
+        highlight("chosen", size=280),
         width=WIDTH,
         height=340,
     )
     subtitle = "a point per trial, mean over the search's seeds; a ring marks the chosen value"
-    return titled(keyed(panel, methods, width=WIDTH), title, subtitle, offset=10)
+    return titled(with_line_key(panel, methods, width=WIDTH), title, subtitle, offset=10)
 
 
 def _value_axis(field: str, log: bool) -> View:

@@ -1,16 +1,16 @@
-"""How scores grow with data: each method's score against the number of train rows."""
+"""Score against train size: a line per method."""
 
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from tuneoff.report.charts.points import run_scores, with_spread
+from tuneoff.report.charts.points import in_method_order, run_scores
 from tuneoff.report.charts.style import (
     PALETTE,
     SHAPES,
     View,
+    categorical_encoding,
     dashed_lines,
-    keyed,
     layer,
     layered,
     line_and_points,
@@ -18,13 +18,11 @@ from tuneoff.report.charts.style import (
     quantity,
     score_scale,
     titled,
-    told_apart,
     untrained_lines,
+    with_line_key,
 )
-from tuneoff.spec import TrainSize
-from tuneoff.stats import Interval
+from tuneoff.stats import Cell, Interval
 
-CellKey = tuple[str, str, TrainSize]
 WIDTH = 640
 
 
@@ -35,28 +33,26 @@ def sizes_data(
     metric: str,
     methods: Sequence[str],
     untrained: frozenset[str],
-    intervals: Mapping[CellKey, Interval],
+    intervals: Mapping[Cell, Interval],
 ) -> pd.DataFrame:
-    """A row per complete run of the methods, in their order: rows (train rows used), score, mean, trained.
+    """Return a row per complete run of the methods: rows (train rows used), score, mean, trained.
 
-    `bottom` and `top` are the ends of the mean's 95 % interval, the mean itself where none is known.
+    Rows are in the order of the methods. `bottom` and `top` are the ends of the mean's 95% interval, or the
+    mean itself without an interval.
     """
-    scores = with_spread(run_scores(runs, task=task, metric=metric))
-    known = [intervals.get((task, row.method, row.train_size)) for row in scores.itertuples(index=False)]
-    scores = scores.assign(
-        trained=~scores["method"].isin(untrained),
-        bottom=[mean if one is None else one.low for one, mean in zip(known, scores["mean"], strict=True)],
-        top=[mean if one is None else one.high for one, mean in zip(known, scores["mean"], strict=True)],
-    )
+    scores = run_scores(runs, task=task, metric=metric)
+    bottom, top = [], []
+    for row in scores.itertuples(index=False):
+        found = intervals.get(Cell(task, row.method, row.train_size))
+        bottom.append(found.low if found else row.mean)
+        top.append(found.high if found else row.mean)
+    scores = scores.assign(trained=~scores["method"].isin(untrained), bottom=bottom, top=top)
     drawn = scores[scores["method"].isin(methods) & (scores["rows"].notna() | ~scores["trained"])]
-    order = {name: place for place, name in enumerate(methods)}
-    return drawn.sort_values("method", key=lambda names: names.map(order), kind="stable").reset_index(
-        drop=True
-    )
+    return in_method_order(drawn, methods).reset_index(drop=True)
 
 
 def draw_sizes(data: pd.DataFrame, *, title: str, metric: str) -> View:
-    """A line through the means of each method, single runs as small open shapes, untrained ones dashed."""
+    """Draw a line through each method's means, single runs as small open shapes, untrained ones dashed."""
     trained, untrained = data[data["trained"]], data[~data["trained"]]
     methods = list(dict.fromkeys(trained["method"]))
     scale = score_scale([*data["score"], *trained["bottom"], *trained["top"]])
@@ -67,8 +63,8 @@ def draw_sizes(data: pd.DataFrame, *, title: str, metric: str) -> View:
         "width": WIDTH,
         "height": 360,
     }
-    subtitle = "lines join means over seeds, with their 95 % intervals as bands; open shapes are single runs"
-    return titled(keyed(panel, methods, width=WIDTH), title, subtitle, offset=10)
+    subtitle = "lines join means over seeds, with their 95% intervals as bands; open shapes are single runs"
+    return titled(with_line_key(panel, methods, width=WIDTH), title, subtitle, offset=10)
 
 
 def _rows_axis(rows: list[float]) -> View:
@@ -86,14 +82,14 @@ def _lines(data: pd.DataFrame, methods: list[str], y: View) -> View:
         data,
         {
             "x": _rows_axis(sorted(set(data["rows"]))),
-            "color": told_apart("method", PALETTE, methods),
+            "color": categorical_encoding("method", PALETTE, methods),
         },
         layer("area", {"opacity": 0.12}, y=quantity("bottom"), y2={"field": "top"}),
         layer(
             "point",
             {"size": 28, "filled": False, "strokeWidth": 1, "opacity": 0.8},
             y=quantity("score"),
-            shape=told_apart("method", SHAPES, methods),
+            shape=categorical_encoding("method", SHAPES, methods),
         ),
         *line_and_points("method", methods, width=1.8, size=70, y=y),
     )

@@ -1,4 +1,4 @@
-"""What all charts share: a palette that colour-blind readers can tell apart, shapes, dashes, sizes."""
+"""What all charts share: colors that color-blind readers can distinguish, shapes, dashes, scales."""
 
 import json
 import math
@@ -14,7 +14,7 @@ View = dict[str, Any]
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right")
 DASHES = ((1, 0), (7, 3), (2, 2), (9, 3, 2, 3), (14, 4), (4, 2))
-GREY = "#666666"
+GRAY = "#666666"
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 STYLE: dict[str, Any] = {
     "background": "white",
@@ -58,83 +58,85 @@ _METRICS = {
 
 
 def metric_title(metric: str) -> str:
-    """The axis title of a score, with its unit."""
+    """Return the axis title of a score, with its unit."""
     return _METRICS.get(metric, f"{metric.removeprefix('eval_')} (fraction)")
 
 
 def quantity(field: str, **more: Any) -> View:
-    """A channel that a column of numbers is drawn by."""
+    """Return a Vega-Lite encoding of a column of numbers."""
     return {"field": field, "type": "quantitative", **more}
 
 
 def category(field: str, **more: Any) -> View:
-    """A channel that a column of names is drawn by."""
+    """Return a Vega-Lite encoding of a column of names."""
     return {"field": field, "type": "nominal", **more}
 
 
-def told_apart(field: str, looks: Sequence[Any], names: Sequence[str]) -> View:
-    """A channel that gives each name in a column the next look; a `line_key` says which."""
+def categorical_encoding(field: str, looks: Sequence[Any], names: Sequence[str]) -> View:
+    """Encode each name in a column by the next of the looks, without a legend (see `line_key`)."""
     return category(field, scale=cycled(looks, names), legend=None)
 
 
 def layered(data: pd.DataFrame, encoding: View, *layers: View, **more: Any) -> View:
-    """A view of layers that draw the same data, and share what `encoding` has."""
+    """Return a view of layers that draw the same data and share an encoding."""
     values = json.loads(data.to_json(orient="records", double_precision=15))
     return {"data": {"values": values}, "encoding": encoding, "layer": list(layers), **more}
 
 
 def layer(mark: str, look: View, /, **encoding: View) -> View:
-    """A layer of one kind of mark."""
+    """Return a layer of one kind of mark."""
     return {"mark": {"type": mark, **look}, "encoding": encoding}
 
 
-def only(flag: str, view: View) -> View:
-    """The view of those rows alone that have a column true."""
+def filtered(flag: str, view: View) -> View:
+    """Restrict a view to the rows in which a column is true."""
     return {**view, "transform": [{"filter": f"datum.{flag}"}]}
 
 
 def line_and_points(
     field: str, names: Sequence[str], *, width: float, size: float, **encoding: View
 ) -> tuple[View, View]:
-    """Two layers, a line and points for each name in a column, told apart by dashes and shapes."""
-    points = {"size": size, "filled": True, "opacity": 1}
+    """Return two layers, a line and points for each name in a column, with dashes and shapes by name."""
+    line, points = {"strokeWidth": width}, {"size": size, "filled": True, "opacity": 1}
+    dashes = categorical_encoding(field, DASHES, names)
+    shapes = categorical_encoding(field, SHAPES, names)
     return (
-        layer("line", {"strokeWidth": width}, strokeDash=told_apart(field, DASHES, names), **encoding),
-        layer("point", points, shape=told_apart(field, SHAPES, names), **encoding),
+        layer("line", line, strokeDash=dashes, **encoding),
+        layer("point", points, shape=shapes, **encoding),
     )
 
 
-def ring(flag: str, *, size: int) -> View:
-    """A layer of black rings around the points that have a column true."""
+def highlight(flag: str, *, size: int) -> View:
+    """Return a layer of black rings around the points in which a column is true."""
     look = {"size": size, "filled": False, "strokeWidth": 1.6, "shape": "circle", "opacity": 1}
-    return only(flag, layer("point", look, color={"value": "black"}))
+    return filtered(flag, layer("point", look, color={"value": "black"}))
 
 
 def titled(view: View, title: str, subtitle: str, *, offset: int) -> View:
-    """The view as a chart of its own."""
+    """Add a title and a subtitle to a view."""
     return {"title": {"text": title, "subtitle": subtitle, "offset": offset}, **view}
 
 
-def keyed(panel: View, names: Sequence[str], *, width: int) -> View:
-    """The panel above a `line_key`, each with scales of its own."""
+def with_line_key(panel: View, names: Sequence[str], *, width: int) -> View:
+    """Put a `line_key` below a panel, each with scales of its own."""
     apart = dict.fromkeys(("color", "strokeDash", "shape"), "independent")
     return {"vconcat": [panel, line_key(names, width=width)], "spacing": 14, "resolve": {"scale": apart}}
 
 
 def cycled(values: Sequence[Any], names: Sequence[str]) -> View:
-    """A scale that gives each name the next value, starting again after the last."""
+    """Return a scale that gives each name the next value, starting again after the last."""
     return {"domain": list(names), "range": [values[i % len(values)] for i in range(len(names))]}
 
 
 def score_scale(values: Iterable[float]) -> View:
-    """A linear scale around the values, not forced to zero."""
+    """Return a linear scale around the values, not forced to zero."""
     return {"domain": list(padded(values)), "nice": True, "zero": False}
 
 
 def padded(values: Iterable[float], *, share: float = 0.12) -> tuple[float, float]:
-    """The range of values with a margin; a fifth of it around a single value, and 0 to 1 for none.
+    """Return the range of values with a margin: a fifth of a single value; 0 to 1 without values.
 
-    It goes below zero only where a value does: no axis shows losses or scores that cannot be.
+    It goes below zero only where a value does: no axis shows impossible losses or scores.
     """
     values = tuple(values)
     if not values:
@@ -145,7 +147,7 @@ def padded(values: Iterable[float], *, share: float = 0.12) -> tuple[float, floa
 
 
 def untrained_lines(methods: pd.DataFrame) -> pd.DataFrame:
-    """A row per score of untrained methods: mean, and a label with all their names."""
+    """Return a row per score of untrained methods: mean, and a label with all their names."""
     rows = [
         (mean, f"{', '.join(part['method'])} (no training)")
         for mean, part in methods.groupby("mean", sort=False)
@@ -154,7 +156,7 @@ def untrained_lines(methods: pd.DataFrame) -> pd.DataFrame:
 
 
 def dashed_lines(lines: pd.DataFrame, y: View, *, label_x: View) -> View:
-    """A dashed line across the plot at each row's mean, with its label above it."""
+    """Draw a dashed line across the plot at each row's mean, with its label above it."""
     return layered(
         lines,
         {"y": y},
@@ -169,7 +171,7 @@ def dashed_lines(lines: pd.DataFrame, y: View, *, label_x: View) -> View:
 
 
 def line_key(names: Sequence[str], *, width: int) -> View:
-    """A legend of lines that shows colour, dashes and shape of each name, in as many rows as it needs.
+    """Draw a legend of lines that shows color, dashes and shape of each name, in several rows if needed.
 
     Vega-Lite's own legend dashes the outline of the shapes and draws no lines.
     """
@@ -184,20 +186,20 @@ def line_key(names: Sequence[str], *, width: int) -> View:
         data,
         {
             "y": quantity("y", **pixels),
-            "color": told_apart("name", PALETTE, names),
+            "color": categorical_encoding("name", PALETTE, names),
         },
         layer(
             "rule",
             {"strokeWidth": 1.8},
             x=quantity("x", **pixels),
             x2={"field": "x2"},
-            strokeDash=told_apart("name", DASHES, names),
+            strokeDash=categorical_encoding("name", DASHES, names),
         ),
         layer(
             "point",
             {"size": 45, "filled": True, "opacity": 1},
             x=quantity("middle", **pixels),
-            shape=told_apart("name", SHAPES, names),
+            shape=categorical_encoding("name", SHAPES, names),
         ),
         layer(
             "text",

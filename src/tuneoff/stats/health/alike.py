@@ -1,4 +1,4 @@
-"""Runs that should differ and give the same answers."""
+"""Check for runs that should differ but give identical predictions."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,41 +11,43 @@ from tuneoff.stats.answers import Answers
 from tuneoff.stats.health.finding import Finding
 
 SAME_LOSS = 1e-6
-"""Relative difference of a row's loss up to which two models are one; other weights differ by far more."""
+"""Relative difference of a row's loss up to which two models are the same; other weights differ far more."""
 FEWEST_WRONG = 8
-"""Answers that are not the reference, at least: all right or nearly so, good models agree."""
+"""Least number of wrong predictions: models that are nearly always right agree without being the same."""
 MOST_NAMED = 8
-"""Runs that a sentence names."""
+"""Runs that a message names."""
 
 
 def alike(task: str, runs: Sequence[RunRecord], answers: Mapping[str, Answers]) -> Iterator[Finding]:
-    """Trained runs of a task that are one model, or give the same answers to all rows."""
+    """Yield groups of trained runs of a task that are the same model, or have identical predictions."""
     groups: dict[tuple[object, ...], list[RunRecord]] = defaultdict(list)
     for run in runs:
         if not isinstance(run.spec.method, NoneSpec) and run.run_id in answers:
             own = answers[run.run_id]
-            groups[own.rows.tobytes(), tuple(own.given)].append(run)
+            groups[own.rows.tobytes(), tuple(own.predictions)].append(run)
     for group in groups.values():
         if len(group) > 1:
-            yield from _judged(task, group, answers)
+            yield from _findings(task, group, answers)
 
 
-def _judged(task: str, group: Sequence[RunRecord], answers: Mapping[str, Answers]) -> Iterator[Finding]:
+def _findings(task: str, group: Sequence[RunRecord], answers: Mapping[str, Answers]) -> Iterator[Finding]:
     rows = len(answers[group[0].run_id])
     same = _same_losses(group, answers)
     for runs in same:
         if len(runs) > 1:
             yield Finding(
-                "same model",
-                f"{task}: {_named(runs)} give the same {rows:,} test answers with the same losses: "
-                "they are one model and say no more than one run",
+                "identical models",
+                f"{task}: {_names(runs)} have the same {rows:,} test predictions with the same losses: "
+                "they are one model and count as no more than one run",
             )
     if len(same) > 1 and _may_differ(group[0], answers[group[0].run_id]):
-        yield Finding("same answers", f"{task}: {_named(group)} give the same {rows:,} test answers")
+        yield Finding(
+            "identical predictions", f"{task}: {_names(group)} have the same {rows:,} test predictions"
+        )
 
 
 def _same_losses(group: Sequence[RunRecord], answers: Mapping[str, Answers]) -> list[list[RunRecord]]:
-    """The group in parts whose losses are equal row by row."""
+    """Split a group into parts whose losses are equal row by row."""
     parts: list[list[RunRecord]] = []
     for run in group:
         losses = answers[run.run_id].numbers("loss")
@@ -60,15 +62,15 @@ def _same_losses(group: Sequence[RunRecord], answers: Mapping[str, Answers]) -> 
 
 
 def _may_differ(run: RunRecord, answers: Answers) -> bool:
-    """Whether two good models need not agree: texts have many ways, labels where some are wrong.
+    """Return whether two good models need not agree: on texts, and on labels if some are wrong.
 
-    Answers of one label are called collapsed, each run by itself.
+    Runs that always predict one label are excepted: each is already called collapsed.
     """
-    wrong = int((answers.given != answers.wanted).sum())
-    several = not isinstance(run.spec.task, ClassificationSpec) or len({*answers.given}) > 1
+    wrong = int((answers.predictions != answers.references).sum())
+    several = not isinstance(run.spec.task, ClassificationSpec) or len({*answers.predictions}) > 1
     return several and wrong >= FEWEST_WRONG
 
 
-def _named(runs: Sequence[RunRecord]) -> str:
+def _names(runs: Sequence[RunRecord]) -> str:
     more = len(runs) - MOST_NAMED
     return ", ".join(run.run_id for run in runs[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,26 +1,29 @@
-"""Why a loss may fall while the score falls: the likeliest reason that a run's own data shows."""
+"""Suggest why a loss may fall while the score falls: the first reason that the run's own data supports."""
 
 from collections.abc import Callable
 
 from tuneoff.spec import ClassificationSpec, tuned_parts
-from tuneoff.stats.health.exposure import CUT_SHARE, cut_share
+from tuneoff.stats.health.exposure import TRUNCATED_SHARE, truncated_share
 from tuneoff.stats.health.finding import RunEvidence
 from tuneoff.words import words
 
 HIGH_RATE = 10
-"""Times a method's usual learning rate, from which on the rate is suspected."""
+"""Multiple of a method's default learning rate from which on the rate is suspected."""
 
 
 def likely_cause(run: RunEvidence) -> str:
-    """The first suspicion that the run's data supports, or what loss and score read differently."""
-    return next(cause for suspicion in _SUSPICIONS if (cause := suspicion(run)))
+    """Return the first suspicion that the run's data supports, or else how loss and score differ."""
+    for suspicion in _SUSPICIONS:
+        if cause := suspicion(run):
+            return cause
+    return _different_measures(run)
 
 
-def _cut_generation(run: RunEvidence) -> str | None:
-    share = cut_share(run)
-    if share is None or share <= CUT_SHARE:
+def _truncated_texts(run: RunEvidence) -> str | None:
+    share = truncated_share(run)
+    if share is None or share <= TRUNCATED_SHARE:
         return None
-    return f"{share:.1%} of the generated texts are cut off, which the loss does not see"
+    return f"{share:.1%} of the generated texts are truncated, which the loss does not see"
 
 
 def _high_rate(run: RunEvidence) -> str | None:
@@ -39,26 +42,25 @@ def _long_labels(run: RunEvidence) -> str | None:
     if len(words(longest)) < 2:
         return None
     return (
-        f"labels of several pieces, such as '{longest}': the loss is a mean over all pieces, most of which "
-        "are easy once the first is known, while the answer hangs on the first"
+        f"labels of several tokens, such as '{longest}': the loss is a mean over all tokens, most of which "
+        "are easy once the first is known, while the prediction depends on the first"
     )
 
 
-def _different_readings(run: RunEvidence) -> str:
+def _different_measures(run: RunEvidence) -> str:
     if isinstance(run.record.spec.task, ClassificationSpec):
         return (
-            "the loss is a mean over the pieces of the right label with its end of sequence and falls by "
-            "learning how answers look, while accuracy asks which label is likeliest"
+            "the loss is a mean over the tokens of the right label with its end of sequence and falls by "
+            "learning the form of the labels, while accuracy depends on which label is most likely"
         )
     return (
-        "the loss is teacher-forced, token by token behind the right beginning, while the score reads whole "
+        "the loss is teacher-forced, token by token after the right beginning, while the score reads whole "
         "generated texts, which one wrong token can lead astray"
     )
 
 
 _SUSPICIONS: tuple[Callable[[RunEvidence], str | None], ...] = (
-    _cut_generation,
+    _truncated_texts,
     _high_rate,
     _long_labels,
-    _different_readings,
 )

@@ -1,35 +1,35 @@
-"""A run against the untouched model, the best baseline and its own record, example by example."""
+"""Compare a run with the base model, the best baseline and its own record, example by example."""
 
 import math
 
 from tuneoff.results.predictions import score_column
 from tuneoff.stats.answers import Answers
 from tuneoff.stats.health.curves import unmoved
-from tuneoff.stats.health.finding import Finding, RunEvidence, Verdict
+from tuneoff.stats.health.finding import Check, Finding, RunEvidence
 from tuneoff.stats.health.pairs import Difference, paired, paired_difference
 from tuneoff.stats.intervals import Interval
 
 FEWEST_CHANGES = 6
-"""Examples whose score differs, at least: five that all point one way are a chance of 1 in 16."""
+"""Least number of examples whose score differs: five that all point one way are a chance of 1 in 16."""
 UNCHANGED_SHARE = 0.01
-"""Answers that may differ from the untouched model's where these are still nearly equal."""
+"""Share of predictions that may differ from the base model's for the model to count as unchanged."""
 ENOUGH_ROWS = 50
-"""With fewer, equal answers may be chance (with 50, less than 6 % of them would change, at 95 %)."""
+"""With fewer, equal predictions may be chance (with 50, less than 6% of them would change, at 95%)."""
 UNCHANGED_LOSS = 0.01
-"""Relative change of the mean loss up to which even few equal answers are no chance."""
+"""Relative change of the mean loss up to which equal predictions are no chance, even on few rows."""
 ROUNDING = 1e-6
-"""How far a score may lie from the mean of its own rows."""
+"""Largest difference between a score and the mean of its own rows."""
 
 
-def worse_than_untouched(run: RunEvidence) -> Finding | None:
-    """The untouched model answers better, beyond chance."""
+def worse_than_zero_shot(run: RunEvidence) -> Finding | None:
+    """Report a run that scores lower than the base model, beyond chance."""
     if not run.trained:
         return None
-    return _worse(run, "worse than untouched", "the untouched model", run.against_untouched)
+    return _worse(run, "worse than zero-shot", "the base model", run.against_zero_shot)
 
 
 def worse_than_baseline(run: RunEvidence) -> Finding | None:
-    """A baseline without the model answers better, beyond chance."""
+    """Report a run that scores lower than a baseline without a model, beyond chance."""
     if run.baseline is None or run.answers is None:
         return None
     name, theirs = run.baseline
@@ -37,22 +37,22 @@ def worse_than_baseline(run: RunEvidence) -> Finding | None:
     return _worse(run, "worse than baseline", f"the baseline '{name}'", difference)
 
 
-def _worse(run: RunEvidence, verdict: Verdict, other: str, difference: Difference | None) -> Finding | None:
+def _worse(run: RunEvidence, check: Check, other: str, difference: Difference | None) -> Finding | None:
     if difference is None or difference.mean.high >= 0 or difference.changed < FEWEST_CHANGES:
         return None
     return Finding(
-        verdict,
-        f"{run.metric} minus that of {other} is {_told(difference.mean)} over {difference.mean.examples:,} "
-        f"paired test examples",
+        check,
+        f"{run.metric} minus that of {other} is {_with_interval(difference.mean)} over "
+        f"{difference.mean.examples:,} paired test examples",
     )
 
 
-def _told(mean: Interval) -> str:
+def _with_interval(mean: Interval) -> str:
     return f"{mean.mean:+.3f} (95% interval {mean.low:+.3f} to {mean.high:+.3f})"
 
 
-def scores_disagree(run: RunEvidence) -> Finding | None:
-    """A score in the record is not the mean of the run's own predictions."""
+def score_mismatch(run: RunEvidence) -> Finding | None:
+    """Report a score in the record that is not the mean of the run's own predictions."""
     if run.answers is None:
         return None
     for metric, score in run.record.scores.items():
@@ -62,7 +62,7 @@ def scores_disagree(run: RunEvidence) -> Finding | None:
         mean = float(run.answers.scores(metric).mean())
         if not math.isclose(score, mean, rel_tol=0, abs_tol=ROUNDING):
             return Finding(
-                "scores disagree",
+                "score mismatch",
                 f"the record has {metric} {score:.4f}, the {len(run.answers):,} rows of predictions have "
                 f"{mean:.4f}",
             )
@@ -70,29 +70,31 @@ def scores_disagree(run: RunEvidence) -> Finding | None:
 
 
 def no_effect(run: RunEvidence) -> Finding | None:
-    """The trained model answers as the untouched one does, or training moves nothing on validation."""
-    return (_as_untouched(run) or unmoved(run)) if run.trained else None
-
-
-def _as_untouched(run: RunEvidence) -> Finding | None:
-    if run.answers is None or run.untouched is None:
+    """Report a trained model that predicts as the base model does, or does not change on validation."""
+    if not run.trained:
         return None
-    difference = run.against_untouched
+    return _predicts_as_zero_shot(run) or unmoved(run)
+
+
+def _predicts_as_zero_shot(run: RunEvidence) -> Finding | None:
+    if run.answers is None or run.zero_shot is None:
+        return None
+    difference = run.against_zero_shot
     if difference is None or _differs(difference):
         return None
-    # where a score differs, so does the answer
+    # a prediction whose score differs differs as well; scores are cheaper to compare than texts
     if difference.changed > UNCHANGED_SHARE * difference.mean.examples:
         return None
-    ours, theirs = paired(run.answers, run.untouched)
-    changed = int((ours.written != theirs.written).sum())
+    ours, theirs = paired(run.answers, run.zero_shot)
+    changed = int((ours.generated_texts != theirs.generated_texts).sum())
     if changed > UNCHANGED_SHARE * len(ours):
         return None
     if len(ours) < ENOUGH_ROWS and _loss_moved(ours, theirs):
         return None
     return Finding(
         "no effect",
-        f"{len(ours) - changed:,} of {len(ours):,} test answers are those of the untouched model, and "
-        f"{run.metric} differs by {_told(difference.mean)}",
+        f"{len(ours) - changed:,} of {len(ours):,} test predictions are those of the base model, and "
+        f"{run.metric} differs by {_with_interval(difference.mean)}",
     )
 
 

@@ -1,4 +1,4 @@
-"""What a run's validation curve says."""
+"""Check a run's validation curve."""
 
 import math
 
@@ -11,42 +11,42 @@ from tuneoff.stats.health.finding import Finding, RunEvidence
 
 DIVERGED_RATIO = 2.0
 DIVERGED_NATS = 1.0
-"""A validation loss ends far above its start if it is above twice that and a nat per token above it."""
+"""A validation loss has diverged if it ends above twice its start and a nat per token above it."""
 NOISE = 1.64
-"""Standard errors of the validation split that a change must exceed; chance does in one case of twenty.
-Evaluations read the same rows, so two of them differ by about one standard error.
+"""Standard errors of the validation split that a change must exceed; chance does in one of twenty cases.
+Evaluations use the same rows, so two of them differ by about one standard error.
 """
 LATE = 0.25
-"""The last part of the steps: what it adds to the best before it is what longer training may still add."""
+"""The last part of the steps: if it still improves the score, longer training may improve it further."""
 PAST_MINIMUM = 0.1
-"""Relative rise of the validation loss above its minimum that is well past it."""
+"""Relative rise of the validation loss above its minimum that counts as overfitting."""
 FALLEN_LOSS = 0.05
-"""Relative fall of the validation loss that counts as one."""
+"""Least relative fall of the validation loss that counts as a fall."""
 FEWEST_EVALUATIONS = 3
-"""Two points always rank alike or opposite."""
+"""Least number of points for a rank correlation: that of two points is always 1 or -1."""
 UNMOVED_LOSS = 0.01
-"""Relative change of the validation loss at which training has moved nothing: a rate that learns anything
+"""Relative change of the validation loss up to which training had no effect: any learning rate that learns
 changes it by several percent."""
-LEARNED_BY_HEART = 0.5
-"""Share of its start to which a training loss that has fallen shows learning, whatever validation says."""
+MEMORIZED = 0.5
+"""A training loss that falls to this share of its start shows learning, whatever happens on validation."""
 FALLEN_METRIC = 3.0
-"""Standard errors by which the metric must end below its best: the best of ten evaluations that waver by .75
-of one lies 1.6 above the last on average, and 3 above once in a hundred times."""
+"""Standard errors by which the metric must end below its best: the best of ten evaluations that vary by .75
+of one is 1.6 above the last on average, and 3 above once in a hundred times."""
 GAP = 4.0
 """Standard errors between validation and test: the weights kept are the best of many on validation, and
-settings are the best of many trials, which is worth one or two."""
+settings are the best of many trials, which explains one or two."""
 LEAST_GAP = 0.05
-"""Difference between validation and test that matters, whatever the number of rows."""
+"""Least difference between validation and test that matters, whatever the number of rows."""
 FEWEST_SCORES = 10
 """Test scores from which on their deviation is known to within a quarter."""
 SAME = 1e-6
-"""Deviation of test scores, or of losses beside their mean, up to which they are all the same."""
+"""Deviation of test scores, or of losses relative to their mean, up to which they are all the same."""
 RANK_CORRELATION = 0.5
-"""Loss and metric should move against each other (towards -1); from here on they move together."""
+"""Loss and metric should move in opposite directions (towards -1); from here on they move together."""
 
 
 def diverged(run: RunEvidence) -> Finding | None:
-    """A loss or gradient that is not finite, or a validation loss that ends far above its start."""
+    """Report a loss or gradient that is not finite, or a validation loss that ends far above its start."""
     if run.record.state == "diverged":
         failure = run.record.failure
         return Finding("diverged", failure.message if failure else "the loss or a gradient is not finite")
@@ -61,7 +61,7 @@ def diverged(run: RunEvidence) -> Finding | None:
 
 
 def _exploded(run: RunEvidence) -> bool:
-    """The loss ends far above its start, and not because the training rows are known by heart."""
+    """Return whether the loss ends far above its start, and not because training rows were memorized."""
     if len(run.evaluations) < 2:
         return False
     start, end = run.evaluations[0].loss, run.evaluations[-1].loss
@@ -70,7 +70,7 @@ def _exploded(run: RunEvidence) -> bool:
 
 
 def contradictory(run: RunEvidence) -> Finding | None:
-    """The validation loss falls, and the validation metric falls with it."""
+    """Report a validation loss that falls while the validation metric falls with it."""
     evaluations = run.evaluations
     if not run.trained or len(evaluations) < FEWEST_EVALUATIONS:
         return None
@@ -93,7 +93,7 @@ def contradictory(run: RunEvidence) -> Finding | None:
 
 
 def undertrained(run: RunEvidence) -> Finding | None:
-    """The last quarter of the steps has raised the metric by more than the noise of the validation split."""
+    """Report a metric that the last quarter of the steps raised by more than the validation split's noise."""
     evaluations = run.evaluations
     tuned = [one for one in evaluations if one.step > 0]
     if not run.trained or len(tuned) < 2:
@@ -114,7 +114,7 @@ def undertrained(run: RunEvidence) -> Finding | None:
 
 
 def overfitted(run: RunEvidence) -> Finding | None:
-    """The validation loss has risen well past its minimum."""
+    """Report a validation loss that ends well above its minimum."""
     evaluations = run.evaluations
     if not run.trained or len(evaluations) < 2 or _exploded(run):
         return None
@@ -131,7 +131,7 @@ def overfitted(run: RunEvidence) -> Finding | None:
 
 
 def unmoved(run: RunEvidence) -> Finding | None:
-    """Neither loss nor metric on validation have moved from their start: the rate is far too low."""
+    """Report a loss and a metric on validation that stay at their start: the learning rate is far too low."""
     evaluations = run.evaluations
     if len(evaluations) < 2:
         return None
@@ -141,7 +141,7 @@ def unmoved(run: RunEvidence) -> Finding | None:
         return None
     loss = max(abs(one.loss - start.loss) for one in evaluations)
     metric = max(abs(one.metric - start.metric) for one in evaluations)
-    if loss > UNMOVED_LOSS * start.loss or metric > NOISE * noise or _learned_by_heart(run):
+    if loss > UNMOVED_LOSS * start.loss or metric > NOISE * noise or _memorized(run):
         return None
     rates = " and ".join(f"{part.learning_rate:g}" for part in tuned_parts(run.record.spec.method))
     return Finding(
@@ -152,13 +152,13 @@ def unmoved(run: RunEvidence) -> Finding | None:
     )
 
 
-def _learned_by_heart(run: RunEvidence) -> bool:
+def _memorized(run: RunEvidence) -> bool:
     losses = run.training_losses
-    return len(losses) > 1 and losses[-1] < LEARNED_BY_HEART * losses[0]
+    return len(losses) > 1 and losses[-1] < MEMORIZED * losses[0]
 
 
 def worsened(run: RunEvidence) -> Finding | None:
-    """The metric on validation ends far below its best, and the loss does not say why."""
+    """Report a metric on validation that ends far below its best, unless the curve is contradictory."""
     evaluations = run.evaluations
     if not run.trained or len(evaluations) < FEWEST_EVALUATIONS or contradictory(run):
         return None
@@ -175,7 +175,7 @@ def worsened(run: RunEvidence) -> Finding | None:
 
 
 def validation_gap(run: RunEvidence) -> Finding | None:
-    """Validation and test scores of the same weights are further apart than their rows explain."""
+    """Report validation and test scores of the same weights that differ by more than their rows explain."""
     validation = run.record.validation.get(run.metric)
     if validation is None or run.answers is None or not (_rows(run) and len(run.answers)):
         return None
@@ -183,7 +183,7 @@ def validation_gap(run: RunEvidence) -> Finding | None:
     test, rows = float(scores.mean()), len(scores)
     variance = float(scores.var())
     if run.metric == "eval_accuracy":
-        # of right and wrong answers, the mean tells the variance: that of the split that has more
+        # for right-or-wrong scores the variance follows from the mean; take the split with the larger one
         variance = max(mean * (1 - mean) for mean in (validation, test))
     error = math.sqrt(max(variance, 1 / rows) * (1 / rows + 1 / _rows(run)))
     if abs(validation - test) <= max(GAP * error, LEAST_GAP):
@@ -191,17 +191,18 @@ def validation_gap(run: RunEvidence) -> Finding | None:
     return Finding(
         "validation gap",
         f"{run.metric} is {validation:.3f} on {_rows(run):,} validation rows and {test:.3f} on {rows:,} test "
-        f"rows, {abs(validation - test) / error:.1f} standard errors apart: what is best on validation need "
-        "not be so on test",
+        f"rows, {abs(validation - test) / error:.1f} standard errors apart: what is best on validation may "
+        "not be best on test",
     )
 
 
 def metric_noise(run: RunEvidence, *means: float) -> float | None:
-    """The standard error of the main metric on the validation split, at least what one row weighs.
+    """Return the standard error of the main metric on the validation split, at least the weight of one row.
 
-    `means` are values of the metric on it; of right and wrong answers a mean tells the deviation. Scores of
-    texts vary less, by a share that the test predictions tell; without them, or where they say nothing, it is
-    all that values in 0..1 of this mean can have. The largest one counts.
+    `means` are values of the metric on it, from which the deviation of right-or-wrong scores follows. Scores
+    of texts vary less, by a share that is estimated from the test predictions; without these, or where they
+    are too few or all the same, it is the largest that values in 0..1 of this mean can have. The largest
+    error of all means is returned; None without means or validation rows.
     """
     if not (means and _rows(run)):
         return None
@@ -210,9 +211,9 @@ def metric_noise(run: RunEvidence, *means: float) -> float | None:
 
 
 def loss_noise(run: RunEvidence, loss: float) -> float | None:
-    """The standard error of a validation loss, from how the test examples' losses vary around their mean.
+    """Return the standard error of a validation loss, from the deviation of the test examples' losses.
 
-    None where they are too few or all the same: their deviation then says nothing of other examples.
+    None where these are too few or all the same: their deviation is then no estimate for other examples.
     """
     deviation = _deviation(run, "loss")
     if run.answers is None or deviation is None or not _rows(run):
@@ -225,7 +226,7 @@ def loss_noise(run: RunEvidence, loss: float) -> float | None:
 
 
 def _share_of_largest(run: RunEvidence) -> float:
-    """The deviation of test scores as a share of the largest that values in 0..1 of their mean can have."""
+    """Return the deviation of test scores, relative to the largest that their mean allows in 0..1."""
     deviation = _deviation(run, score_column(run.metric))
     if run.answers is None or deviation is None or len(run.answers) < FEWEST_SCORES:
         return 1.0

@@ -1,12 +1,12 @@
-"""All findings about one run."""
+"""Run all health checks on one run."""
 
 from collections.abc import Callable
 
 from tuneoff.stats.health.compared import (
     no_effect,
-    scores_disagree,
+    score_mismatch,
     worse_than_baseline,
-    worse_than_untouched,
+    worse_than_zero_shot,
 )
 from tuneoff.stats.health.curves import (
     contradictory,
@@ -16,10 +16,10 @@ from tuneoff.stats.health.curves import (
     validation_gap,
     worsened,
 )
-from tuneoff.stats.health.exposure import cut_off, seen_before, unknown_pieces
+from tuneoff.stats.health.exposure import seen_before, truncated, unknown_tokens
 from tuneoff.stats.health.finding import Finding, RunEvidence
-from tuneoff.stats.health.labels import against_labels, one_label, too_few_to_tell, unrelated_to_labels
-from tuneoff.stats.health.splits import contaminated, few_training_rows, repeated_rows, splits_overlap
+from tuneoff.stats.health.labels import below_chance, chance_level, single_label, too_few_to_tell
+from tuneoff.stats.health.splits import contaminated, few_training_rows, overlapping_splits, repeated_rows
 from tuneoff.stats.health.spread import collapsed
 from tuneoff.stats.health.texts import copied_input, empty_texts, looping, too_good, wordless_references
 
@@ -27,19 +27,19 @@ RULES: tuple[Callable[[RunEvidence], Finding | None], ...] = (
     diverged,
     no_effect,
     collapsed,
-    worse_than_untouched,
+    worse_than_zero_shot,
     worse_than_baseline,
     contradictory,
-    unrelated_to_labels,
-    against_labels,
-    splits_overlap,
-    scores_disagree,
+    chance_level,
+    below_chance,
+    overlapping_splits,
+    score_mismatch,
     undertrained,
     overfitted,
     worsened,
     validation_gap,
-    cut_off,
-    unknown_pieces,
+    truncated,
+    unknown_tokens,
     looping,
     empty_texts,
     wordless_references,
@@ -50,14 +50,15 @@ RULES: tuple[Callable[[RunEvidence], Finding | None], ...] = (
     repeated_rows,
     few_training_rows,
     too_few_to_tell,
-    one_label,
+    single_label,
 )
 
 
 def diagnose(run: RunEvidence) -> tuple[Finding, ...]:
-    """What is to be said of a run, the gravest first; none is no proof of health where evidence is absent.
+    """Return the findings about a run, errors first.
 
-    A run that did not end has its state and nothing else.
+    Checks whose evidence is absent are skipped, so no findings are no proof of health. A run that ended
+    without a result has its state and no findings.
     """
     if run.record.state not in ("complete", "diverged"):
         return ()

@@ -1,4 +1,4 @@
-"""What a run was shown too little of, or had no business to see."""
+"""Check what a run saw: texts that were cut, unknown tokens, and data the model was trained on before."""
 
 import re
 from collections.abc import Iterator
@@ -10,27 +10,24 @@ from tuneoff.results import RunRecord, SplitReport
 from tuneoff.spec import BuiltinSource, ClassificationSpec, HubSource, SplitName
 from tuneoff.stats.health.finding import Finding, RunEvidence
 
-CUT_SHARE = 0.05
-"""Share of cut texts or rows that is worth a word: below, they move a mean by less than its noise."""
+TRUNCATED_SHARE = 0.05
+"""Share of truncated texts or rows from which on to warn: fewer change a mean by less than its noise."""
 
 
-def cut_off(run: RunEvidence) -> Finding | None:
-    """More than a few generated texts reach the limit, or more than a few rows were cut to fit."""
-    cuts = [_told(cut) for cut in _cuts(run) if cut.share > CUT_SHARE]
-    return Finding("cut off", "; ".join(cuts)) if cuts else None
+def truncated(run: RunEvidence) -> Finding | None:
+    """Report that many generated texts reach the limit, or many rows were cut to fit."""
+    cuts = [f"{cut.share:.1%} of the {cut.texts}" for cut in _cuts(run) if cut.share > TRUNCATED_SHARE]
+    return Finding("truncated", "; ".join(cuts)) if cuts else None
 
 
 class _Cut(NamedTuple):
     share: float
-    what: str
-
-
-def _told(cut: _Cut) -> str:
-    return f"{cut.share:.1%} of the {cut.what}"
+    texts: str
+    """The texts that are cut, and by which limit."""
 
 
 def _cuts(run: RunEvidence) -> Iterator[_Cut]:
-    generated = cut_share(run)
+    generated = truncated_share(run)
     if generated is not None:
         yield _Cut(generated, "generated texts reach the limit of tokens without an end")
     if run.record.data is None:
@@ -50,10 +47,10 @@ def _cuts(run: RunEvidence) -> Iterator[_Cut]:
         )
 
 
-def cut_share(run: RunEvidence) -> float | None:
-    """Share of the generated texts that reach the limit without an end; None where that is not known.
+def truncated_share(run: RunEvidence) -> float | None:
+    """Return the share of generated texts that reach the limit without an end; None where it is unknown.
 
-    A cut text that names a label is a whole answer.
+    A cut text that names a label counts as complete.
     """
     if run.answers is None or "cut" not in run.answers:
         return None
@@ -63,16 +60,16 @@ def cut_share(run: RunEvidence) -> float | None:
         return None
     without_end = cut == 1
     if isinstance(run.record.spec.task, ClassificationSpec):
-        without_end &= run.answers.given == ""
+        without_end &= run.answers.predictions == ""
     return float(without_end[known].mean())
 
 
 UNKNOWN_SHARE = 0.01
-"""Share of unknown pieces that is worth a word: text in a tokenizer's own languages has far fewer."""
+"""Share of unknown tokens from which on to warn: text in a tokenizer's own languages has far fewer."""
 
 
-def unknown_pieces(run: RunEvidence) -> Finding | None:
-    """More than a few pieces of a split stand for text that the tokenizer cannot write."""
+def unknown_tokens(run: RunEvidence) -> Finding | None:
+    """Report that many tokens of a split stand for text that the tokenizer cannot represent."""
     if run.record.data is None:
         return None
     splits: tuple[SplitName, ...] = ("train", "validation", "test") if run.trained else ("test",)
@@ -80,13 +77,13 @@ def unknown_pieces(run: RunEvidence) -> Finding | None:
     for name in splits:
         split: SplitReport = getattr(run.record.data, name)
         if split.pieces and split.unknown_pieces and split.unknown_pieces > UNKNOWN_SHARE * split.pieces:
-            shares.append(f"{split.unknown_pieces / split.pieces:.1%} of the {name} pieces")
+            shares.append(f"{split.unknown_pieces / split.pieces:.1%} of the {name} tokens")
     if not shares:
         return None
     return Finding(
-        "unknown pieces",
-        f"{', '.join(shares)} are unknown to the tokenizer: the model does not see what stands there; use a "
-        "model whose tokenizer knows the language",
+        "unknown tokens",
+        f"{', '.join(shares)} are unknown to the tokenizer: the model does not see that text; use a "
+        "model whose tokenizer supports the language",
     )
 
 
@@ -95,7 +92,7 @@ class _Seen(NamedTuple):
     """Pattern of the last part of a model's id."""
     task: str
     """Pattern of a task's name or source."""
-    told: str
+    fact: str
 
 
 _FLAN = "is part of the FLAN mixture that Flan-T5 was tuned on (Longpre et al. 2023)"
@@ -109,12 +106,12 @@ _SEEN = (
 
 
 def seen_before(run: RunEvidence) -> Finding | None:
-    """The model is known to have been trained on this task before."""
+    """Report a model that is known to have been trained on this task before."""
     model = run.record.spec.model.id.rstrip("/").rpartition("/")[2].casefold()
     names = [name.casefold() for name in _task_names(run.record)]
     for seen in _SEEN:
         if re.search(seen.model, model) and any(re.search(seen.task, name) for name in names):
-            return Finding("contaminated", f"{seen.told}: '{model}' is not new to this task, tuned or not")
+            return Finding("contaminated", f"{seen.fact}: '{model}' is not new to this task, tuned or not")
     return None
 
 

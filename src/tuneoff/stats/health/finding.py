@@ -1,4 +1,4 @@
-"""What is said of a run, and what it is judged by."""
+"""Findings of health checks, and the evidence that the checks use."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,82 +10,82 @@ from tuneoff.spec import NoneSpec
 from tuneoff.stats.answers import Answers
 from tuneoff.stats.health.pairs import Difference, paired_difference
 
-Verdict = Literal[
+Check = Literal[
     "diverged",
     "no effect",
     "collapsed",
-    "worse than untouched",
+    "worse than zero-shot",
     "worse than baseline",
     "contradictory",
-    "unrelated to labels",
-    "against labels",
-    "splits overlap",
-    "scores disagree",
-    "metric broken",
-    "same model",
+    "chance level",
+    "below chance",
+    "overlapping splits",
+    "score mismatch",
+    "broken metric",
+    "identical models",
     "undertrained",
     "overfitted",
     "worsened",
     "validation gap",
-    "cut off",
-    "unknown pieces",
+    "truncated",
+    "unknown tokens",
     "looping",
     "empty texts",
     "references without words",
     "copied input",
     "too good",
     "contaminated",
-    "repeated rows",
+    "repeated test rows",
     "few rows",
-    "one label",
-    "same answers",
+    "single label",
+    "identical predictions",
 ]
-Severity = Literal["ill", "note"]
-SEVERITY: Mapping[Verdict, Severity] = {
-    "diverged": "ill",
-    "no effect": "ill",
-    "collapsed": "ill",
-    "worse than untouched": "ill",
-    "worse than baseline": "ill",
-    "contradictory": "ill",
-    "unrelated to labels": "ill",
-    "against labels": "ill",
-    "splits overlap": "ill",
-    "scores disagree": "ill",
-    "metric broken": "ill",
-    "same model": "ill",
-    "undertrained": "note",
-    "overfitted": "note",
-    "worsened": "note",
-    "validation gap": "note",
-    "cut off": "note",
-    "unknown pieces": "note",
-    "looping": "note",
-    "empty texts": "note",
-    "references without words": "note",
-    "copied input": "note",
-    "too good": "note",
-    "contaminated": "note",
-    "repeated rows": "note",
-    "few rows": "note",
-    "one label": "note",
-    "same answers": "note",
+Level = Literal["error", "warning"]
+LEVELS: Mapping[Check, Level] = {
+    "diverged": "error",
+    "no effect": "error",
+    "collapsed": "error",
+    "worse than zero-shot": "error",
+    "worse than baseline": "error",
+    "contradictory": "error",
+    "chance level": "error",
+    "below chance": "error",
+    "overlapping splits": "error",
+    "score mismatch": "error",
+    "broken metric": "error",
+    "identical models": "error",
+    "undertrained": "warning",
+    "overfitted": "warning",
+    "worsened": "warning",
+    "validation gap": "warning",
+    "truncated": "warning",
+    "unknown tokens": "warning",
+    "looping": "warning",
+    "empty texts": "warning",
+    "references without words": "warning",
+    "copied input": "warning",
+    "too good": "warning",
+    "contaminated": "warning",
+    "repeated test rows": "warning",
+    "few rows": "warning",
+    "single label": "warning",
+    "identical predictions": "warning",
 }
-"""`ill`: the number must not be used as a result of the method. `note`: it is read with care."""
+"""error: the score must not be used as a result of the method. warning: interpret the score with care."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A verdict with the numbers it rests on."""
+    """A check that gave an error or a warning, with the numbers that show it."""
 
-    verdict: Verdict
+    check: Check
     evidence: str
     """One sentence, without a full stop."""
 
     @property
-    def severity(self) -> Severity:
-        """How much the verdict weighs."""
-        return SEVERITY[self.verdict]
+    def level(self) -> Level:
+        """Whether the finding is an error or a warning."""
+        return LEVELS[self.check]
 
 
 class Evaluation(NamedTuple):
@@ -99,15 +99,15 @@ class Evaluation(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class RunEvidence:
-    """A run and all that it is judged by; what is absent is not judged."""
+    """A run with the data that its checks use; a check without its data is skipped."""
 
     record: RunRecord
     curve: tuple[CurvePoint, ...] = ()
     answers: Answers | None = None
-    untouched: Answers | None = None
-    """Those of the untouched model for the same task."""
+    zero_shot: Answers | None = None
+    """Predictions of the base model (zero-shot) for the same task."""
     baseline: tuple[str, Answers] | None = None
-    """Name and answers of the strongest baseline of the task that is no upper bound."""
+    """Name and predictions of the strongest baseline of the task that is no upper bound."""
 
     @property
     def trained(self) -> bool:
@@ -120,11 +120,11 @@ class RunEvidence:
         return self.record.spec.task.main_metric
 
     @cached_property
-    def against_untouched(self) -> Difference | None:
-        """The run's scores minus the untouched model's; None where one of them has no answers."""
-        if self.answers is None or self.untouched is None:
+    def against_zero_shot(self) -> Difference | None:
+        """The run's scores minus the base model's; None where one of them has no predictions."""
+        if self.answers is None or self.zero_shot is None:
             return None
-        return paired_difference(self.answers, self.untouched, self.metric)
+        return paired_difference(self.answers, self.zero_shot, self.metric)
 
     @cached_property
     def evaluations(self) -> tuple[Evaluation, ...]:

@@ -1,8 +1,9 @@
-"""Whether a classifier's answers go with the labels of its test rows.
+"""Check whether a classifier's predictions agree with the labels of its test rows better than chance.
 
-The statistic is the number of right answers. If answers had nothing to do with labels, each order of the same
-answers would be equally likely: with two labels that is Fisher's exact test, with more its counterpart for
-tables of any size. Skewed labels do no harm, unlike to an accuracy beside the share of the commonest label.
+The statistic is the number of right predictions. If predictions had nothing to do with labels, each order of
+the same predictions would be equally likely: with two labels that is Fisher's exact test, with more its
+counterpart for tables of any size. Skewed labels do no harm, unlike to a comparison of the accuracy with the
+share of the most common label.
 """
 
 import math
@@ -18,89 +19,98 @@ from tuneoff.spec import ClassificationSpec
 from tuneoff.stats.health.finding import Finding, RunEvidence
 from tuneoff.stats.intervals import ALPHA
 
-AGAINST = 0.005
-"""p-value up to which too few right answers are no chance; a model that reads has more than chance."""
+BELOW_CHANCE = 0.005
+"""p-value up to which so few right predictions are below chance level."""
 HEALTHY_KAPPA = 0.5
 """Agreement (Cohen's kappa) of a model that works, with some reserve: an accuracy of .75 with two labels that
 are equally common, .84 where one has .8, .95 where one has .95."""
 HEALTHY_PASSES = 0.99
-"""How surely such a model must pass on a test set of this size before one that does not pass is accused."""
+"""Least probability that such a model passes on the test set for a failure on it to count as an error."""
 DRAWS = 999
-"""Random tables, where no formula is good enough: the least p-value is then .001."""
+"""Random tables drawn where no formula is accurate enough: the least p-value is then .001."""
 MANY = 3.0
-"""Standard deviation of the number of right answers from which on it is normal enough."""
+"""Standard deviation of the number of right predictions from which on a normal approximation is used."""
 
 
-def unrelated_to_labels(run: RunEvidence) -> Finding | None:
-    """The answers go with the labels no better than in random order, though a working model's would."""
+def chance_level(run: RunEvidence) -> Finding | None:
+    """Report predictions that agree with labels no better than chance, though a good model's would."""
     found = _agreement(run)
-    if found is None or found.p_as_many < ALPHA or found.p_as_few <= AGAINST or not found.tells:
+    if found is None or not found.like_chance or not found.enough_rows:
         return None
     return Finding(
-        "unrelated to labels", f"{_told(found)} (p = {found.p_as_many:.2g} that chance does as well)"
+        "chance level", f"{_accuracy_and_chance(found)} (p = {found.p_as_many:.2g} that chance does as well)"
     )
 
 
-def against_labels(run: RunEvidence) -> Finding | None:
-    """The answers are right less often than in random order: labels or answers are inverted."""
+def below_chance(run: RunEvidence) -> Finding | None:
+    """Report predictions that are right less often than in random order: labels may be inverted."""
     found = _agreement(run)
-    if found is None or found.p_as_few > AGAINST:
+    if found is None or found.p_as_few > BELOW_CHANCE:
         return None
     validation = run.record.validation.get(run.metric)
-    beside = "" if validation is None else f"; on validation {run.metric} is {validation:.3f}"
-    return Finding("against labels", f"{_told(found)}: labels of the test rows may be inverted{beside}")
+    compared = "" if validation is None else f"; on validation {run.metric} is {validation:.3f}"
+    return Finding(
+        "below chance", f"{_accuracy_and_chance(found)}: labels of the test rows may be inverted{compared}"
+    )
 
 
 def too_few_to_tell(run: RunEvidence) -> Finding | None:
-    """The answers cannot be told from a random order; of so few rows, a good model's might not."""
+    """Report predictions like a random order, on so few rows that a good model's might be like one too."""
     found = _agreement(run)
-    if found is None or found.p_as_many < ALPHA or found.p_as_few <= AGAINST or found.tells:
-        return None
-    if one_label(run):
+    if found is None or not found.like_chance or found.enough_rows or single_label(run):
         return None
     return Finding(
         "few rows",
-        f"{_told(found)}; with these test rows a model that works may not be told from chance either (it is "
-        f"in {found.power:.0%} of test sets)",
+        f"{_accuracy_and_chance(found)}; with these test rows a model that works may not be distinguished "
+        f"from chance either (it is in {found.power:.0%} of test sets)",
     )
 
 
-def one_label(run: RunEvidence) -> Finding | None:
-    """All test rows have one label, so a model that reads nothing can be right on each."""
+def single_label(run: RunEvidence) -> Finding | None:
+    """Report that all test rows have one label, so a model that ignores its input can be right on each."""
     task = run.record.spec.task
     if run.answers is None or not isinstance(task, ClassificationSpec):
         return None
-    wanted = run.answers.wanted
-    if len(wanted) < 2 or len({*wanted}) > 1:
+    references = run.answers.references
+    if len(references) < 2 or len({*references}) > 1:
         return None
-    label = task.labels.get(wanted[0], wanted[0])
+    label = task.labels.get(references[0], references[0])
     return Finding(
-        "one label",
-        f"all {len(wanted):,} test rows have the label '{label}', so {run.metric} does not tell a model that "
-        "reads them from one that always gives this label",
+        "single label",
+        f"all {len(references):,} test rows have the label '{label}', so {run.metric} does not distinguish a "
+        "model that reads them from one that always predicts this label",
     )
 
 
 class _Agreement(NamedTuple):
+    """The number of right predictions, beside what random orders of the same predictions would have."""
+
     right: int
     rows: int
     expected: float
-    """Right answers of a random order, on average."""
+    """Right predictions of a random order, on average."""
     p_as_many: float
-    """Chance of a random order to have as many right answers, or more."""
+    """Probability that a random order has as many right predictions, or more."""
     p_as_few: float
+    """Probability that a random order has as few right predictions, or fewer."""
     power: float
-    """Chance of a working model to have more right answers than chance explains."""
+    """Probability that a working model has more right predictions than chance explains."""
 
     @property
-    def tells(self) -> bool:
+    def like_chance(self) -> bool:
+        """Whether the predictions are neither better nor worse than chance."""
+        return self.p_as_many >= ALPHA and self.p_as_few > BELOW_CHANCE
+
+    @property
+    def enough_rows(self) -> bool:
+        """Whether a working model would very probably be better than chance on these test rows."""
         return self.power >= HEALTHY_PASSES
 
 
-def _told(found: _Agreement) -> str:
+def _accuracy_and_chance(found: _Agreement) -> str:
     return (
         f"eval_accuracy is {found.right / found.rows:.3f} over {found.rows:,} test rows, where the same "
-        f"answers in random order have {found.expected / found.rows:.3f}"
+        f"predictions in random order have {found.expected / found.rows:.3f}"
     )
 
 
@@ -108,61 +118,68 @@ def _agreement(run: RunEvidence) -> _Agreement | None:
     task = run.record.spec.task
     if run.answers is None or not len(run.answers) or not isinstance(task, ClassificationSpec):
         return None
-    wanted, given = run.answers.wanted, run.answers.given
-    labels = sorted({*wanted, *given} - {""})
-    in_references, in_answers = Counter(wanted.tolist()), Counter(given.tolist())
+    references, predictions = run.answers.references, run.answers.predictions
+    labels = sorted({*references, *predictions} - {""})
+    reference_counts, prediction_counts = Counter(references.tolist()), Counter(predictions.tolist())
     return _compared_with_chance(
-        int((wanted == given).sum()),
-        tuple(in_references[label] for label in labels),
-        # what is no label is right for no row
-        (*(in_answers[label] for label in labels), in_answers[""]),
+        int((references == predictions).sum()),
+        tuple(reference_counts[label] for label in labels),
+        # the last count is of predictions that are no label, which are right for no row
+        (*(prediction_counts[label] for label in labels), prediction_counts[""]),
     )
 
 
 @lru_cache(maxsize=4096)
-def _compared_with_chance(right: int, references: tuple[int, ...], answers: tuple[int, ...]) -> _Agreement:
+def _compared_with_chance(
+    right: int, references: tuple[int, ...], predictions: tuple[int, ...]
+) -> _Agreement:
+    """Return the agreement for numbers of references and predictions by label; see `_agreement`."""
     rows = sum(references)
-    expected, deviation = _random_order(references, answers)
-    as_many, as_few = _tails(right, references, answers, expected, deviation)
+    expected, deviation = _random_order(references, predictions)
+    as_many, as_few = _tails(right, references, predictions, expected, deviation)
     return _Agreement(right, rows, expected, as_many, as_few, _power(references))
 
 
-def _random_order(references: tuple[int, ...], answers: tuple[int, ...]) -> tuple[float, float]:
-    """Mean and standard deviation of the right answers over all orders."""
+def _random_order(references: tuple[int, ...], predictions: tuple[int, ...]) -> tuple[float, float]:
+    """Return mean and standard deviation of the number of right predictions over all orders."""
     rows = sum(references)
-    wanted = np.array(references, dtype=float)
-    given = np.array(answers[: len(references)], dtype=float)
-    products = wanted * given
-    alone = (products * (rows - wanted) * (rows - given)).sum()
+    of_references = np.array(references, dtype=float)
+    of_predictions = np.array(predictions[: len(references)], dtype=float)
+    # variance of a sum of indicators: first of single labels, then of pairs of different labels
+    products = of_references * of_predictions
+    alone = (products * (rows - of_references) * (rows - of_predictions)).sum()
     together = products.sum() ** 2 - (products**2).sum()
     variance = (alone + together) / (rows**2 * max(rows - 1, 1))
     return float(products.sum() / rows), math.sqrt(variance)
 
 
 def _tails(
-    right: int, references: tuple[int, ...], answers: tuple[int, ...], expected: float, deviation: float
+    right: int, references: tuple[int, ...], predictions: tuple[int, ...], expected: float, deviation: float
 ) -> tuple[float, float]:
-    """The chances of a random order to have as many right answers, and as few."""
+    """Return the probabilities that a random order has as many right predictions, and as few."""
     rows = sum(references)
     if deviation == 0:
         return 1.0, 1.0
-    if len(references) == 2 and not answers[2]:
-        # both counts follow from how often the first label is answered rightly
-        first = (right - rows + references[0] + answers[0]) // 2
-        of_first = hypergeom(rows, references[0], answers[0])
+    if len(references) == 2 and not predictions[2]:
+        # with two labels, all counts follow from the number of rows of the first that are right
+        first = (right - rows + references[0] + predictions[0]) // 2
+        of_first = hypergeom(rows, references[0], predictions[0])
         return float(of_first.sf(first - 1)), float(of_first.cdf(first))
     if deviation >= MANY:
         above, below = right - 0.5 - expected, right + 0.5 - expected
         return float(ndtr(-above / deviation)), float(ndtr(below / deviation))
-    tables = random_table(references, answers).rvs(DRAWS, random_state=np.random.default_rng(0))
+    tables = random_table(references, predictions).rvs(DRAWS, random_state=np.random.default_rng(0))
     drawn = np.trace(tables, axis1=1, axis2=2)
-    return (1 + int((drawn >= right).sum())) / (DRAWS + 1), (1 + int((drawn <= right).sum())) / (DRAWS + 1)
+    # the observed order counts as one of the random ones
+    as_many = (1 + int((drawn >= right).sum())) / (DRAWS + 1)
+    as_few = (1 + int((drawn <= right).sum())) / (DRAWS + 1)
+    return as_many, as_few
 
 
 def _power(references: tuple[int, ...]) -> float:
-    """How surely a working model has more right answers than chance explains, by a normal approximation.
+    """Return the probability that a working model has more right predictions than chance explains.
 
-    Its answers have the references' shares and their kappa is `HEALTHY_KAPPA`.
+    By a normal approximation, for predictions with the references' shares and a kappa of `HEALTHY_KAPPA`.
     """
     rows = sum(references)
     chance, deviation = _random_order(references, (*references, 0))

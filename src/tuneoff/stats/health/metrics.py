@@ -1,4 +1,4 @@
-"""Scores and runs that say nothing of their own, seen over all runs of a study."""
+"""Check metrics and runs over a whole study: scores that depend on one another, and identical runs."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,20 +14,23 @@ from tuneoff.stats.health.pairs import paired
 from tuneoff.words import sentences
 
 FEWEST_RUNS = 3
-"""Different values, at least: two runs can meet a relation by chance, and one meets many."""
+"""Least number of different values: two runs can meet a relation by chance, and one meets many."""
 EXACT = 1e-6
-"""How far a score may lie from a relation that holds exactly: six digits of a rounded report."""
+"""Largest deviation from a relation that holds exactly: six digits of a rounded report."""
 DIFFERENT_SHARE = 0.1
-"""Answers that differ between two runs, at least, for their equal scores to be no coincidence."""
+"""Least share of different predictions between two runs for their equal scores to be no coincidence."""
 SEVERAL_SENTENCES = 0.05
 """Share of references of several sentences from which on rougeLsum has to differ from rougeL."""
 _RIGHTLY_CONSTANT = frozenset({"eval_invalid"})
 
 
 class _Relation(NamedTuple):
-    told: str
-    of: Callable[[Any], Any]
+    """A function of one metric that another one must not be."""
+
+    text: str
+    function: Callable[[Any], Any]
     symmetric: bool
+    """Whether it is its own inverse, so that each pair of metrics needs one test only."""
 
 
 _RELATIONS = (
@@ -44,9 +47,9 @@ _RELATIONS = (
 def diagnose_study(
     records: Iterable[RunRecord], answers_by_run: Mapping[str, Answers]
 ) -> tuple[Finding, ...]:
-    """What is wrong with the metrics and the runs of a study together, task by task; answers are by run id.
+    """Return the findings about all complete runs of a study together, task by task.
 
-    Runs that are not complete do not count.
+    `answers_by_run` has predictions by run id.
     """
     tasks: dict[str, list[RunRecord]] = {}
     for record in sorted(records, key=lambda record: record.run_id):
@@ -54,14 +57,14 @@ def diagnose_study(
             tasks.setdefault(record.spec.task_name, []).append(record)
     found: list[Finding] = []
     for task, runs in tasks.items():
-        told = (*_dependent(runs, answers_by_run), *_constant(runs, answers_by_run))
-        found += [Finding("metric broken", f"{task}: {one}") for one in told]
+        broken = (*_dependent(runs, answers_by_run), *_constant(runs, answers_by_run))
+        found += [Finding("broken metric", f"{task}: {one}") for one in broken]
         found += alike(task, runs, answers_by_run)
     return tuple(found)
 
 
 def _dependent(runs: list[RunRecord], answers: Mapping[str, Answers]) -> Iterator[str]:
-    """Metrics that are a function of another one over all runs."""
+    """Yield metrics that are a function of another one over all runs."""
     scores = _scores(runs)
     for relation in _RELATIONS:
         pairs = itertools.combinations if relation.symmetric else itertools.permutations
@@ -69,20 +72,21 @@ def _dependent(runs: list[RunRecord], answers: Mapping[str, Answers]) -> Iterato
             both = scores[[one, other]].dropna()
             if both[one].round(6).nunique() < FEWEST_RUNS or _rightly_equal(one, other, runs, answers):
                 continue
-            if bool(((relation.of(both[one]) - both[other]).abs() <= EXACT).all()):
-                yield f"{other} {relation.told.format(a=one)}, in all of {len(both)} runs"
+            if bool(((relation.function(both[one]) - both[other]).abs() <= EXACT).all()):
+                yield f"{other} {relation.text.format(a=one)}, in all of {len(both)} runs"
 
 
 def _rightly_equal(one: str, other: str, runs: list[RunRecord], answers: Mapping[str, Answers]) -> bool:
+    """Return whether two metrics may be equal: rougeL and rougeLsum, where references are one sentence."""
     if {one, other} != {"eval_rougeL", "eval_rougeLsum"}:
         return False
-    references = [text for run in runs if run.run_id in answers for text in answers[run.run_id].wanted]
+    references = [text for run in runs if run.run_id in answers for text in answers[run.run_id].references]
     several = sum(len(sentences(text)) > 1 for text in references)
     return several < SEVERAL_SENTENCES * len(references) or not references
 
 
 def _constant(runs: list[RunRecord], answers: Mapping[str, Answers]) -> Iterator[str]:
-    """Metrics that are the same in runs whose answers differ."""
+    """Yield metrics that are the same in runs whose predictions differ."""
     different = _different([answers[run.run_id] for run in runs if run.run_id in answers])
     scores = _scores([run for run in runs if run.run_id in answers])
     if different < FEWEST_RUNS:
@@ -90,22 +94,24 @@ def _constant(runs: list[RunRecord], answers: Mapping[str, Answers]) -> Iterator
     for name in scores.columns.difference(list(_RIGHTLY_CONSTANT)):
         values = scores[name].dropna()
         if len(values) == len(scores) and values.max() - values.min() <= EXACT:
-            runs_told = f"{len(values)} runs, {different} of which answer differently"
-            yield f"{name} is {values.iloc[0]:.3f} in all of {runs_told}"
+            yield (
+                f"{name} is {values.iloc[0]:.3f} in all of {len(values)} runs, {different} of which have "
+                "different predictions"
+            )
 
 
 def _different(answers: Iterable[Answers]) -> int:
-    """How many of the runs differ from one another in more than a few answers."""
-    kept: list[Answers] = []
+    """Count the runs that differ from one another in more than a few predictions."""
+    different: list[Answers] = []
     for one in answers:
-        if all(_changed(one, other) >= DIFFERENT_SHARE for other in kept):
-            kept.append(one)
-    return len(kept)
+        if all(_changed(one, other) >= DIFFERENT_SHARE for other in different):
+            different.append(one)
+    return len(different)
 
 
 def _changed(one: Answers, other: Answers) -> float:
     ours, theirs = paired(one, other)
-    return float((ours.given != theirs.given).mean()) if len(ours) else 0.0
+    return float((ours.predictions != theirs.predictions).mean()) if len(ours) else 0.0
 
 
 def _scores(runs: Iterable[RunRecord]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Two runs' answers to the same examples."""
+"""Compare two runs' predictions for the same examples."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from tuneoff.stats.intervals import Interval, interval, within
 
 
 class Difference(NamedTuple):
-    """How one run's scores differ from another's on the examples that both answered."""
+    """The difference between two runs' scores on the examples that both answered."""
 
     mean: Interval
     changed: int
@@ -17,7 +17,7 @@ class Difference(NamedTuple):
 
 
 def paired(ours: Answers, theirs: Answers) -> tuple[Answers, Answers]:
-    """The rows of both that have the same number."""
+    """Return the rows of both that have the same number."""
     if np.array_equal(ours.rows, theirs.rows):
         return ours, theirs
     shared = np.intersect1d(ours.rows, theirs.rows)
@@ -25,7 +25,7 @@ def paired(ours: Answers, theirs: Answers) -> tuple[Answers, Answers]:
 
 
 def paired_difference(ours: Answers, theirs: Answers, metric: str) -> Difference | None:
-    """Ours minus theirs over the shared rows, with Student's interval; None where no row is shared."""
+    """Return ours minus theirs over the shared rows, with its interval; None where no row is shared."""
     one, other = paired(ours, theirs)
     if not len(one):
         return None

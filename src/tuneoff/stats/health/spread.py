@@ -1,4 +1,4 @@
-"""Whether a run's answers vary with the question."""
+"""Check whether a run's predictions vary with the input."""
 
 from collections import Counter
 
@@ -9,72 +9,77 @@ from tuneoff.stats.answers import Texts
 from tuneoff.stats.health.finding import Finding, RunEvidence
 
 COLLAPSED_SPREAD = 0.1
-"""Answers vary less than this share of what the references vary: a weak model still varies by a third."""
+"""Predictions that vary at most by this share of the references have collapsed: a weak model has a third."""
 TEXT_SPREAD = 2 / 3
-"""The same for texts: no writer has one and the same text for a third of its inputs."""
+"""The same for texts: no working model generates one text for a third of its inputs."""
 DIFFERENT_TEXTS = 1 / 3
-"""Different texts, at most this share of the different references: the rest are stock."""
+"""Different texts that are at most this share of the different references are a handful of stock texts."""
 FEWEST_OTHERS = 8
-"""References other than the commonest one, at least: a model that finds half of them misses 8 once in 256."""
+"""Least number of references other than the most common one: a model that finds half misses 8 once in 256."""
 LONGEST_QUOTE = 60
 """Characters of a text that evidence quotes."""
 
 
 def collapsed(run: RunEvidence) -> Finding | None:
-    """Nearly all answers are one label or one text, or texts are a handful, where the references vary."""
+    """Report predictions that are nearly all one label or one text, or a handful of texts.
+
+    The references must vary for that.
+    """
     if run.answers is None:
         return None
-    wanted = _compared(run, run.answers.wanted)
-    given = _compared(run, run.answers.given)
-    if _others(wanted) < FEWEST_OTHERS:
+    references = _normalized(run, run.answers.references)
+    predictions = _normalized(run, run.answers.predictions)
+    if _others(references) < FEWEST_OTHERS:
         return None
     labels = isinstance(run.record.spec.task, ClassificationSpec)
-    if _others(given) <= (COLLAPSED_SPREAD if labels else TEXT_SPREAD) * _others(wanted):
-        return Finding("collapsed", _one_answer(run, wanted, given))
-    different, references = len(set(given)), len(set(wanted))
-    if not labels and different <= DIFFERENT_TEXTS * references:
+    if _others(predictions) <= (COLLAPSED_SPREAD if labels else TEXT_SPREAD) * _others(references):
+        return Finding("collapsed", _one_value(run, references, predictions))
+    different, different_references = len(set(predictions)), len(set(references))
+    if not labels and different <= DIFFERENT_TEXTS * different_references:
         return Finding(
             "collapsed",
-            f"{len(given):,} test answers are {different:,} different texts, where the references are "
-            f"{references:,}",
+            f"{len(predictions):,} test predictions are {different:,} different texts, where the references "
+            f"are {different_references:,}",
         )
     return None
 
 
-def _one_answer(run: RunEvidence, wanted: Texts, given: Texts) -> str:
-    answer, reference = _commonest(given), _commonest(wanted)
+def _one_value(run: RunEvidence, references: Texts, predictions: Texts) -> str:
+    prediction, reference = _most_common(predictions), _most_common(references)
     return (
-        f"{(given == answer).mean():.1%} of {len(given):,} test answers are {_named(run, answer)}, where the "
-        f"commonest reference, {_named(run, reference)}, has {(wanted == reference).mean():.1%}"
+        f"{(predictions == prediction).mean():.1%} of {len(predictions):,} test predictions are "
+        f"{_label_or_quote(run, prediction)}, where the most common reference, "
+        f"{_label_or_quote(run, reference)}, has {(references == reference).mean():.1%}"
     )
 
 
 def _others(values: Texts) -> int:
+    """Count the values other than the most common one."""
     return len(values) - max(Counter(values.tolist()).values(), default=0)
 
 
-def _commonest(values: Texts) -> str:
-    """The commonest value; among equally common ones the first in the alphabet, whatever the rows' order."""
+def _most_common(values: Texts) -> str:
+    """Return the most common value; of equally common ones the first in the alphabet."""
     counts = Counter(values.tolist())
     most = max(counts.values())
     return min(value for value, count in counts.items() if count == most)
 
 
-def _compared(run: RunEvidence, values: Texts) -> Texts:
-    """Labels as they are, texts without case and with single spaces."""
+def _normalized(run: RunEvidence, values: Texts) -> Texts:
+    """Return labels as they are, texts without case and with single spaces."""
     if isinstance(run.record.spec.task, ClassificationSpec):
         return values
     return np.array([" ".join(value.split()).casefold() for value in values], dtype=object)
 
 
-def _named(run: RunEvidence, answer: str) -> str:
+def _label_or_quote(run: RunEvidence, value: str) -> str:
     task = run.record.spec.task
     if not isinstance(task, ClassificationSpec):
-        return quoted(answer)
-    return f"'{task.labels[answer]}'" if answer in task.labels else "no label"
+        return quoted(value)
+    return f"'{task.labels[value]}'" if value in task.labels else "no label"
 
 
 def quoted(text: str) -> str:
-    """A text as evidence quotes it: its beginning, in single spaces."""
+    """Quote a text for a message: its beginning, with single spaces."""
     words = " ".join(text.split())
     return f"'{words}'" if len(words) <= LONGEST_QUOTE else f"'{words[:LONGEST_QUOTE].rstrip()} ...'"

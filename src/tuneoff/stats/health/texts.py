@@ -1,4 +1,4 @@
-"""What generated texts look like: empty, looping, taken from the input, or too good."""
+"""Check generated texts: empty, looping, copied from the input, or too good."""
 
 from collections.abc import Sequence
 
@@ -11,73 +11,75 @@ from tuneoff.stats.health.spread import quoted
 from tuneoff.words import words
 
 EMPTY_SHARE = 0.05
-"""Share of empty texts from which on they are worth a word; no reference is empty."""
+"""Share of empty texts from which on to warn; no reference is empty."""
 WORDLESS_SHARE = 0.05
-"""Share of references without a word from which on they are worth a word: each scores 0 in any ROUGE."""
+"""Share of references without a word from which on to warn: each scores 0 in any ROUGE."""
 LOOPING_SHARE = 0.05
-"""Share of looping texts beyond the references' from which on they are worth a word."""
+"""Share of looping texts, beyond that of the references, from which on to warn."""
 SHORTEST_LOOP = 10
 """Sequences of three that a text must have to be called looping: 12 words."""
 REPEATED = 0.6
-"""Share of different sequences of three, at most, in a text that loops: one that says all twice has .5 to .6,
-ordinary text above .9."""
+"""Largest share of different sequences of three in a text that loops: text that is repeated once has .5 to
+.6, ordinary text above .9."""
 FEW_WORDS = 12
-"""Texts of fewer words are read by characters: scripts without spaces, or one word over and over."""
+"""Texts of fewer words are split into characters: scripts without spaces, or one word over and over."""
 COPIED_SHARE = 0.5
-"""Share of answers taken from the input (where the reference is not) from which on the method copies."""
+"""Share of predictions taken from the input (where the reference is not) from which on to warn."""
 TOO_GOOD = 0.95
-"""ROUGE-L of an answer that is its reference but for a word."""
+"""ROUGE-L of a prediction that differs from its reference in about one word."""
 TOO_GOOD_SHARE = 0.5
-"""Share of such answers; of the best summarizers, hardly any is."""
+"""Share of such predictions from which on to warn; even the best summarizers have hardly any."""
 LONG_REFERENCE = 20
-"""Characters of a reference that is not repeated by chance or because it is the only possible answer."""
+"""Characters of a reference that is not matched by chance or because nothing else could be right."""
 FEWEST_LONG = 20
-"""Different long references, at least."""
+"""Least number of different long references."""
 
 
 def empty_texts(run: RunEvidence) -> Finding | None:
-    """More than a few of the generated texts are empty."""
+    """Report that many generated texts are empty."""
     answers = _texts(run)
     if answers is None:
         return None
-    share = float(np.mean([not text.strip() for text in answers.given]))
+    share = float(np.mean([not text.strip() for text in answers.predictions]))
     if share <= EMPTY_SHARE:
         return None
-    return Finding("empty texts", f"{share:.1%} of {len(answers):,} test answers are empty")
+    return Finding("empty texts", f"{share:.1%} of {len(answers):,} test predictions are empty")
 
 
 def wordless_references(run: RunEvidence) -> Finding | None:
-    """More than a few references have no word that ROUGE counts, so no answer to them scores above 0."""
+    """Report that many references have no word that ROUGE counts, so that no prediction scores above 0."""
     answers = _texts(run)
     if answers is None:
         return None
-    wordless = [text for text in answers.wanted if not words(text)]
+    wordless = [text for text in answers.references if not words(text)]
     if len(wordless) <= WORDLESS_SHARE * len(answers):
         return None
     return Finding(
         "references without words",
         f"{len(wordless):,} of {len(answers):,} test references ({len(wordless) / len(answers):.1%}) have no "
-        f"word, such as {quoted(wordless[0])}: whatever is answered, ROUGE is 0 there",
+        f"word, such as {quoted(wordless[0])}: ROUGE is 0 there for any prediction",
     )
 
 
 def looping(run: RunEvidence) -> Finding | None:
-    """More texts than among the references say the same again and again."""
+    """Report that texts repeat themselves, more often than the references do."""
     answers = _texts(run)
     if answers is None:
         return None
-    share = float(np.mean([loops(text) for text in answers.given]))
-    if share <= LOOPING_SHARE or share <= LOOPING_SHARE + np.mean([loops(text) for text in answers.wanted]):
+    share = float(np.mean([loops(text) for text in answers.predictions]))
+    if share <= LOOPING_SHARE or share <= LOOPING_SHARE + np.mean(
+        [loops(text) for text in answers.references]
+    ):
         return None
-    example = next(text for text in answers.given if loops(text))
+    example = next(text for text in answers.predictions if loops(text))
     return Finding(
         "looping",
-        f"{share:.1%} of {len(answers):,} test answers repeat themselves, such as {quoted(example)}",
+        f"{share:.1%} of {len(answers):,} test predictions repeat themselves, such as {quoted(example)}",
     )
 
 
 def copied_input(run: RunEvidence) -> Finding | None:
-    """Most answers are taken from the input word for word, where the references are not."""
+    """Report that most predictions are taken from the input word for word, where the references are not."""
     answers = _texts(run)
     if answers is None or "copied" not in answers:
         return None
@@ -86,41 +88,41 @@ def copied_input(run: RunEvidence) -> Finding | None:
         return None
     return Finding(
         "copied input",
-        f"{share:.1%} of {len(answers):,} test answers are taken from the input word for word, where the "
+        f"{share:.1%} of {len(answers):,} test predictions are taken from the input word for word, where the "
         "reference is not",
     )
 
 
 def too_good(run: RunEvidence) -> Finding | None:
-    """Most answers are their reference, which a model cannot know: it may stand in the input."""
+    """Report that most predictions are their reference, which a model cannot know unless the input has it."""
     answers = _texts(run)
     if answers is None:
         return None
-    long = np.array([len(text) >= LONG_REFERENCE for text in answers.wanted])
-    if len({*answers.wanted[long]}) < FEWEST_LONG:
+    long = np.array([len(text) >= LONG_REFERENCE for text in answers.references])
+    if len({*answers.references[long]}) < FEWEST_LONG:
         return None
     share = float((answers.scores(run.metric)[long] >= TOO_GOOD).mean())
     if share <= TOO_GOOD_SHARE:
         return None
     return Finding(
         "too good",
-        f"{share:.1%} of {int(long.sum()):,} test answers are the reference almost word for word "
-        f"({run.metric} of {TOO_GOOD} or more); it may stand in the prompt, or the rows in train",
+        f"{share:.1%} of {int(long.sum()):,} test predictions are the reference almost word for word "
+        f"({run.metric} of {TOO_GOOD} or more); it may be part of the prompt, or the rows part of train",
     )
 
 
 def loops(text: str) -> bool:
-    """Whether a text says the same again and again, at its end or anywhere."""
+    """Return whether a text repeats itself: few of its sequences of three words are different."""
     parts = text.casefold().split()
     units: Sequence[str] = parts if len(parts) >= FEW_WORDS else "".join(parts)
     count = len(units) - 2
-    # few different units are a condition, and far cheaper to see
+    # few different sequences require few different units, which are far cheaper to count
     if count < SHORTEST_LOOP or len(set(units)) > REPEATED * (count + 2):
         return False
     return len({tuple(units[at : at + 3]) for at in range(count)}) <= REPEATED * count
 
 
 def _texts(run: RunEvidence) -> Answers | None:
-    """The answers, where they are texts."""
+    """Return the predictions of a run if they are texts."""
     labels = isinstance(run.record.spec.task, ClassificationSpec)
     return None if labels or run.answers is None or not len(run.answers) else run.answers

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from tuneoff.report.numerals import decimal, duration, mean_and_spread, percent
+from tuneoff.report.formatting import decimal, duration, mean_and_spread, percent
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Numbers as they stand in tables: short, never rounded to a wrong nothing."""
+"""Format numbers and names as text: short, and never rounded to a misleading 0."""
 
 import math
 
@@ -6,7 +6,7 @@ ABSENT = "-"
 
 
 def decimal(value: float | None, *, places: int = 3) -> str:
-    """The value with so many decimals, or with two digits where these would show 0."""
+    """Format a value with so many decimals, or with two digits where these would show 0."""
     if value is None or math.isnan(value):
         return ABSENT
     if 0 < abs(value) < 0.5 * 10**-places:
@@ -15,14 +15,14 @@ def decimal(value: float | None, *, places: int = 3) -> str:
 
 
 def mean_and_spread(mean: float, std: float, *, places: int = 3) -> str:
-    """`0.842 ± 0.006`, or the mean alone where there is no standard deviation."""
+    """Format as `0.842 ± 0.006`, or the mean alone where there is no standard deviation."""
     if math.isnan(mean) or math.isnan(std):
         return decimal(mean, places=places)
     return f"{decimal(mean, places=places)} ± {decimal(std, places=places)}"
 
 
 def percent(value: float) -> str:
-    """Three significant digits without exponent; 100 only for all of it."""
+    """Format with three significant digits and no exponent; values below 100 never show as 100."""
     if math.isnan(value):
         return ABSENT
     if value in (0, 100):
@@ -34,21 +34,31 @@ def percent(value: float) -> str:
 
 
 def signed(value: float, *, places: int = 3) -> str:
-    """The value with its sign, `+0.012`; a value that rounds to nothing has none."""
+    """Format with a sign, `+0.012`; a value that rounds to 0 has none."""
     text = f"{value:+.{places}f}"
     return text if float(text) else text[1:]
 
 
 def count(value: int | None) -> str:
-    """A whole number with commas at the thousands."""
+    """Format a whole number with commas at the thousands."""
     return ABSENT if value is None else f"{value:,}"
 
 
+def plural(number: int, noun: str) -> str:
+    """Format a number of things: `1 run`, `2 runs`."""
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
+def in_words(name: str) -> str:
+    """Format an identifier, such as a run's state, as words: `out of memory`."""
+    return name.replace("_", " ")
+
+
 def duration(seconds: float) -> str:
-    """`42.0 s`, `3 min 05 s` or `2 h 07 min`."""
-    if seconds < 120:
+    """Format seconds as `42.0 s`, `3 min 05 s` or `2 h 07 min`."""
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
-    if minutes < 120:
+    if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
