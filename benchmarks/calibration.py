@@ -44,7 +44,7 @@ CHUNK = 2_000_000
 
 
 class Metric(NamedTuple):
-    """What scores are like. Variances are of the latent."""
+    """A kind of score. Variances are of the latent."""
 
     name: str
     mean: float
@@ -53,7 +53,7 @@ class Metric(NamedTuple):
     own: float
     """An example's difficulty for one method."""
     noise: float
-    """What is of one seed on one example."""
+    """The rest, particular to one seed on one example."""
     graded: float
     """1 for the normal distribution function of the latent, 0 for its sign."""
 
@@ -84,7 +84,7 @@ DESIGNS = (Design(5, 1821), Design(3, 200), Design(3, 60))
 
 
 class Case(NamedTuple):
-    """What is simulated."""
+    """A metric, a size of study, and the deviation over seeds that are simulated together."""
 
     metric: Metric
     design: Design
@@ -175,7 +175,7 @@ def calibration(random: np.random.Generator, repetitions: int, case: Case) -> li
 
 
 class Found(NamedTuple):
-    """How often one true difference is found, over many studies."""
+    """How often one true difference is detected, over many studies."""
 
     alone: float
     among_many: float

@@ -8,7 +8,7 @@ from tuneoff.report.document import Entry, Table
 from tuneoff.report.formatting import ABSENT, count, decimal, signed
 from tuneoff.report.tables import record_link, train_size
 from tuneoff.spec import TrainSize
-from tuneoff.stats import Cell, Comparison, Crossover, Finding, Interval, rate_bound
+from tuneoff.stats import Cell, Comparison, Crossover, Interval, Level, rate_bound
 
 FAILED_COLUMN = "Failed checks"
 _LOST = frozenset({"collapsed", "diverged"})
@@ -111,15 +111,14 @@ def crossover_interval(one: Crossover) -> str:
 
 def health_table(data: ReportData) -> Table:
     """Return a row per finding about a run or about the whole study: errors first, then warnings."""
-    found: list[tuple[Entry, Finding]] = [
-        (record_link(run_id), finding)
-        for run_id, findings in data.judgement.findings.items()
-        for finding in findings
-    ]
-    found += [("all runs", finding) for finding in data.judgement.study_findings]
-    found.sort(key=lambda row: row[1].level != "error")
-    rows = tuple((run, one.check, one.evidence, one.level) for run, one in found)
-    return Table(("Run", "Check", "Evidence", "Level"), rows, text_columns=4)
+    rows: dict[Level, list[tuple[Entry, ...]]] = {"error": [], "warning": []}
+    for run_id, findings in data.judgement.findings.items():
+        for one in findings:
+            rows[one.level].append((record_link(run_id), one.check, one.evidence, one.level))
+    for one in data.judgement.study_findings:
+        rows[one.level].append(("all runs", one.check, one.evidence, one.level))
+    ordered = (*rows["error"], *rows["warning"])
+    return Table(("Run", "Check", "Evidence", "Level"), ordered, text_columns=4)
 
 
 def _interval_row(data: ReportData, cell: Cell, one: Interval) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ DATA_NOTE = (
     "repeat an earlier one, kept. overlap: rows whose input also occurs in train; near overlap: except for "
     "case, spaces and punctuation. used: rows trained on (none without training) or scored. truncated: used "
     "rows that were cut to the longest allowed length. tokens: of the used inputs and targets. repeated "
-    "inputs: rows with the input of an earlier one. also in validation: test rows with a validation input."
+    "inputs: rows with the input of an earlier one. also in validation: test rows whose input is there too."
 )
 SEEDS_NOTE = "A run's seed determines one seed for each random stream, the same for every method."
 TIME_NOTE = (

@@ -3,7 +3,7 @@
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from itertools import product
+from itertools import chain, product
 
 from tuneoff.report.data import ReportData
 from tuneoff.report.document import Table
@@ -52,12 +52,12 @@ def methods_table(data: ReportData) -> Table:
 def tasks_table(data: ReportData) -> Table:
     """Return a column per task with its source, prompt and the rest of its settings."""
     tasks = {name: task.model_dump() for name, task in data.study.tasks.items()}
-    keys = dict.fromkeys(("kind", *(key for settings in tasks.values() for key in settings)))
-    rows = tuple(
-        (key, *(as_text(settings[key]) if key in settings else ABSENT for settings in tasks.values()))
-        for key in keys
-    )
-    return Table(("Setting", *tasks), rows, text_columns=1 + len(tasks), caption="Tasks")
+    keys = dict.fromkeys(("kind", *chain.from_iterable(tasks.values())))
+    rows = []
+    for key in keys:
+        values = [as_text(settings[key]) if key in settings else ABSENT for settings in tasks.values()]
+        rows.append((key, *values))
+    return Table(("Setting", *tasks), tuple(rows), text_columns=1 + len(tasks), caption="Tasks")
 
 
 def data_table(data: ReportData) -> Table:

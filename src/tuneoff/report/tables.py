@@ -58,11 +58,8 @@ def task_tables(data: ReportData) -> tuple[Table, ...]:
     tables = []
     for task in data.study.tasks:
         rows = [row for row in summary.rows if row[task_column] == task]
-        used = [
-            column
-            for column in range(len(summary.columns))
-            if column != task_column and any(row[column] != ABSENT for row in rows)
-        ]
+        filled = {column for row in rows for column, entry in enumerate(row) if entry != ABSENT}
+        used = sorted(filled - {task_column})
         columns = tuple(summary.columns[column] for column in used)
         tables.append(
             Table(

@@ -107,11 +107,10 @@ def _drawn_figures(
 
 def _health(data: ReportData) -> str:
     """Return the findings about each run as JSON: a list by run id, empty where it passed all checks."""
-    findings = {
-        run_id: [{"level": one.level, **asdict(one)} for one in own]
-        for run_id, own in data.judgement.findings.items()
-    }
-    return to_json(findings, indent=2).decode() + "\n"
+    by_run = {}
+    for run_id, findings in data.judgement.findings.items():
+        by_run[run_id] = [{"level": one.level, **asdict(one)} for one in findings]
+    return to_json(by_run, indent=2).decode() + "\n"
 
 
 def _write(folder: Path, texts: dict[str, str], figures: Iterable[Figure]) -> None:

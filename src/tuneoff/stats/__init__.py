@@ -5,7 +5,7 @@ from tuneoff.stats.compare import Comparison, Contrast, compare, comparisons
 from tuneoff.stats.crossover import Crossover
 from tuneoff.stats.examples import Scores
 from tuneoff.stats.frame import COUNTS, SCORES, SPEEDS, frame, measures, summary
-from tuneoff.stats.health import LEVELS, Finding
+from tuneoff.stats.health import LEVELS, Finding, Level
 from tuneoff.stats.intervals import Interval, interval, rate_bound
 from tuneoff.stats.judge import AgainstBaseline, Best, Judgement, judge
 
@@ -23,6 +23,7 @@ __all__ = [
     "Finding",
     "Interval",
     "Judgement",
+    "Level",
     "Scores",
     "TaskSize",
     "compare",

@@ -120,9 +120,9 @@ def comparisons(
 ) -> tuple[Comparison, ...]:
     """Compare every method with every reference, by task, train size and method in the order of the cells.
 
-    An untrained method's cell stands against all train sizes. Two references meet once: an untrained one, or
-    else the one named first, is then the reference. A pair without a seed or an example in common is left
-    out. `metrics` has the name of each task's metric, `ablated` the names of ablation variants.
+    An untrained method's only cell is compared at all train sizes. Two references meet once: an untrained
+    one, or else the one named first, is then the reference. A pair without a seed or an example in common is
+    excluded. `metrics` has the name of each task's metric, `ablated` the names of ablation variants.
     """
     contrasts: dict[_Pair, Contrast] = {}
     for pair in _pairs(cells, references, untrained):
@@ -131,6 +131,7 @@ def comparisons(
             seeded = _has_trained(pair, untrained)
             contrasts[pair] = compare(*sides, seeded=seeded, margin=margin)
 
+    # a family: all methods on one task and train size, or all ablation variants there
     families: dict[tuple[TaskSize, bool], dict[_Pair, Contrast]] = {}
     for pair, contrast in contrasts.items():
         # a single seed of a trained method claims nothing, so it must not make other claims harder
@@ -161,25 +162,27 @@ def compare(
 ) -> Contrast:
     """Return the difference of scores [R, N] of two methods on the same seeds and examples.
 
-    An untrained method has scores [1, N], which stand against every seed of the other; `seeded=False` says
-    that both are untrained.
+    An untrained method has scores [1, N], which are compared with every seed of the other; `seeded=False`
+    means that both are untrained.
     """
-    differences = method - reference
+    differences = method - reference  # [1, N] is subtracted from every seed of the other
+    # for scores in 0..1, the example that the exact test adds differs by as much as others do
     size = _typical_change(differences)
-    inferior = superior = None
-    if margin is not None:
-        inferior = p_at_least(-differences, margin, seeded=seeded)
-        superior = p_at_least(differences, margin, seeded=seeded)
-    gap = interval(differences, seeded=seeded, added_values=None if size is None else (-size, size))
+    found = interval(differences, seeded=seeded, added_values=None if size is None else (-size, size))
     if size is not None:
-        gap = within(gap, -1, 1)
+        found = within(found, -1, 1)
+    p_noninferiority = p_equivalence = None
+    if margin is not None:
+        # two one-sided tests: both "lower by the margin" and "higher by it" must be rejected
+        p_noninferiority = p_at_least(-differences, margin, seeded=seeded)
+        p_equivalence = max(p_noninferiority, p_at_least(differences, margin, seeded=seeded))
     return Contrast(
-        difference=gap,
+        difference=found,
         p_value=p_no_difference(differences, seeded=seeded),
         effect_size=_effect_size(differences.mean(0)),
-        sign_flip_p=_sign_flip(differences.mean(1)) if gap.seeds > 1 else None,
-        p_noninferiority=inferior,
-        p_equivalence=None if inferior is None or superior is None else max(inferior, superior),
+        sign_flip_p=_sign_flip(differences.mean(1)) if found.seeds > 1 else None,
+        p_noninferiority=p_noninferiority,
+        p_equivalence=p_equivalence,
     )
 
 
@@ -208,10 +211,11 @@ def p_at_least(differences: Floats, value: float, *, seeded: bool = True) -> flo
 
 
 def _typical_change(differences: Floats) -> float | None:
-    """Return by how much answers differ where they do; None for differences beyond -1..1.
+    """Return by how much scores differ where they do; None for differences beyond -1..1.
 
-    The mean absolute difference, weighted by its square, as the larger ones decide how skewed a mean is. One
-    full difference is counted with them. So it is 1 for right-or-wrong answers, and near 1 where few differ.
+    It is the mean absolute difference, weighted by its square since the larger ones decide how skewed the
+    mean is. One full difference counts with them, so it is 1 for right-or-wrong scores, and near 1 where few
+    scores differ.
     """
     sizes = np.abs(differences)
     return None if sizes.max() > 1 else float((1 + (sizes**3).sum()) / (1 + (sizes**2).sum()))
@@ -273,6 +277,7 @@ def _paired_scores(
     if method is None or reference is None:
         return None
     rows = common(method.rows, reference.rows)
+    # an untrained method's seed means nothing, so it need not be one of the other's
     method_seeds, reference_seeds = method.seeds, reference.seeds
     if untrained.isdisjoint((pair.method, pair.reference)):
         method_seeds = common(method.seeds, reference.seeds)
@@ -289,6 +294,7 @@ def _outcome(mean: float, p_values: _AdjustedPValues) -> Outcome:
     equivalent = _is_significant(p_values.p_equivalence_adjusted)
     not_inferior = _is_significant(p_values.p_noninferiority_adjusted)
     if _is_significant(p_values.p_adjusted):
+        # a gain within the margin needs both tests, a loss within it only that of non-inferiority
         if mean > 0:
             return "better within the margin" if equivalent else "better"
         return "worse within the margin" if not_inferior else "worse"
@@ -309,6 +315,7 @@ def _effect_size(differences: Floats) -> float | None:
 def _sign_flip(differences: Floats) -> float:
     if 2 ** len(differences) > FLIPS:
         return _random_flips(differences)
+    # every combination of signs is equally likely without a difference
     flipped = permutation_test(
         (differences,), np.mean, permutation_type="samples", vectorized=True, n_resamples=np.inf
     )

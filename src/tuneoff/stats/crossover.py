@@ -1,4 +1,4 @@
-"""From how many training rows on a method is ahead of a reference."""
+"""Find the number of training rows at which a method overtakes a reference."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise

@@ -99,7 +99,7 @@ def interval(
     """
     seeds, examples = values.shape
     parts = spread(values, seeded=seeded)
-    alone = seeds == 1 or not seeded
+    alone = seeds == 1 or not seeded  # one model: nothing is known of other seeds
     mean, std_error = float(values.mean()), math.sqrt(parts.total)
     half = std_error * float(critical(_seeds_share(parts), seeds=seeds, examples=examples, alpha=alpha))
     found = Interval(
@@ -113,6 +113,7 @@ def interval(
         seeds=seeds,
         examples=examples,
     )
+    # values known to be bounded: widen the interval to that of the exact test where that is wider
     least, most = added_values or (0.0, 1.0)
     if added_values is None and not (values.min() >= least and values.max() <= most):
         return found
@@ -151,6 +152,7 @@ def spread(values: Floats, *, seeded: bool = True) -> Spread:
     residuals = values - of_seed[..., None] - of_example[..., None, :] + values.mean((-2, -1), keepdims=True)
     mean_square = (residuals**2).sum((-2, -1)) / ((seeds - 1) * max(examples - 1, 1))
     residual = mean_square / (seeds * examples)
+    # if seeds had no effect, the seeds' part times (R - 1) / residual would be chi-square with R - 1 degrees
     least = residual * chdtri(seeds - 1, 1 - RARE) / (seeds - 1)
     return Spread(np.maximum(_variance_of_mean(of_seed), least), of_examples, residual)
 
@@ -163,14 +165,16 @@ def tail(distance: ArrayLike, parts: Spread, *, seeds: int, examples: int) -> Fl
     degrees of freedom of both together (Ruben 1960). The share has a beta distribution, so one integral
     remains; over the log odds of the share, the trapezoid rule is exact to many digits.
     """
-    first, second = max(seeds - 1, 1), max(examples - 1, 1)
+    first, second = max(seeds - 1, 1), max(examples - 1, 1)  # degrees of freedom
+    # expit(odds) is the share of the first chi-square, expit(-odds) that of the second
     odds, weights = _beta_nodes(first, second)  # [NODES]
-    scaled = first * parts.seeds[..., None] / expit(odds) + second * parts.beyond_seeds[..., None] / expit(
-        -odds
-    )
+    of_seeds = first * parts.seeds[..., None] / expit(odds)
+    of_examples = second * parts.beyond_seeds[..., None] / expit(-odds)
+    variance = (of_seeds + of_examples) / (first + second)  # given the share
     distance = np.asarray(distance, dtype=float)[..., None]
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(distance == 0, 0.0, distance / np.sqrt(scaled / (first + second)))
+        # a distance of 0 is exceeded half of the time, even if the variance is 0 as well
+        ratio = np.where(distance == 0, 0.0, distance / np.sqrt(variance))
     return stdtr(first + second, -ratio) @ weights
 
 
@@ -209,6 +213,7 @@ def _beta_nodes(first: int, second: int) -> tuple[Floats, Floats]:
 
     The nodes cover all but 1e-13 of the distribution.
     """
-    centre, width = math.log(first / second), 8 * math.sqrt(2 / first + 2 / second)
-    odds = np.linspace(centre - width - 60 / first, centre + width + 60 / second, NODES)
+    # the density's mode over the log odds, and a range around it that reaches into its exponential tails
+    center, width = math.log(first / second), 8 * math.sqrt(2 / first + 2 / second)
+    odds = np.linspace(center - width - 60 / first, center + width + 60 / second, NODES)
     return odds, softmax(first / 2 * log_expit(odds) + second / 2 * log_expit(-odds))

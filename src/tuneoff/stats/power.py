@@ -85,6 +85,7 @@ def detectable(seeds: int, examples: int, components: Components, *, alpha: floa
     if min(seeds, examples) < 2:
         return None
     plan = _plan(seeds, examples, components, alpha)
+    # three standard errors above the highest bound, the power is practically 1
     surely = plan.bounds.max() + 3 * plan.std_error
     return float(brentq(lambda difference: plan.power(difference) - POWER, 0, surely)) if surely > 0 else 0.0
 
@@ -144,11 +145,13 @@ class _Plan(NamedTuple):
 
 
 def _plan(seeds: int, examples: int, components: Components, alpha: float) -> _Plan:
+    # variances of the mean difference; the residual is in the seeds' part, as in `spread`
     of_seeds = (components.seed**2 + components.residual**2 / examples) / seeds
     of_examples = components.example**2 / examples
     estimates = of_seeds * chi2.ppf(_DRAWS, seeds - 1) / (seeds - 1)
     total = estimates + of_examples
     share = np.divide(estimates, total, out=np.zeros_like(total), where=total > 0)
+    # the bound of the crossed test for each estimate of the seeds' variance
     factors = critical(share, seeds=seeds, examples=examples, alpha=alpha)
     # the exact test adds an example against the difference, about as large as the others are
     deviation = np.hypot(components.example, components.residual)

@@ -70,12 +70,12 @@ def _leader(label: Label, point: tuple[float, float]) -> list[Box]:
     """Return the line from a label to its point as small boxes; none for a label beside its point."""
     if not label.far:
         return []
-    shares = [step / 16 for step in range(4, 16)]
-    spots = [
-        tuple(start + share * (end - start) for start, end in zip(point, label.end, strict=True))
-        for share in shares
-    ]
-    return [Box(x - 2, y - 2, x + 2, y + 2) for x, y in spots]
+    boxes = []
+    for step in range(4, 16):  # the first quarter is inside the point
+        x = point[0] + step / 16 * (label.end[0] - point[0])
+        y = point[1] + step / 16 * (label.end[1] - point[1])
+        boxes.append(Box(x - 2, y - 2, x + 2, y + 2))
+    return boxes
 
 
 def _cost(label: Label, point: tuple[float, float], taken: Iterable[Box], frame: Box) -> float:

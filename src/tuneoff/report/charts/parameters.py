@@ -83,6 +83,7 @@ def _points(data: pd.DataFrame, x: View, y: View) -> View:
             shape=category("kind", scale=cycled(SHAPES, kinds), legend=legend),
             color=category("kind", scale=cycled(PALETTE, kinds), legend=legend),
         ),
+        # the label twice: first its white outline, so that it stays readable on grid lines
         layer("text", {"fontSize": 11, **halo}, **label),
         layer("text", {"fontSize": 11}, **label),
     )
@@ -104,6 +105,7 @@ def _with_labels(
     xs = [(math.log10(value) - left) * across for value in data["trainable"]]
     points = list(zip(xs, map(pixels, data["mean"]), strict=True))
     spreads = zip(xs, data["low"], data["high"], strict=True)
+    # labels keep off the vertical lines, the dashed lines, and the names above the dashed lines
     obstacles = [Box(x - 3, pixels(high), x + 3, pixels(low)) for x, low, high in spreads]
     for line in lines.itertuples():
         y = pixels(line.mean)

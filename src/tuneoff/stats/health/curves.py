@@ -64,9 +64,9 @@ def _exploded(run: RunEvidence) -> bool:
     """Return whether the loss ends far above its start, and not because training rows were memorized."""
     if len(run.evaluations) < 2:
         return False
-    start, end = run.evaluations[0].loss, run.evaluations[-1].loss
-    learned = any(loss < start for loss in run.training_losses[-1:])
-    return end > DIVERGED_RATIO * start and end > start + DIVERGED_NATS and not learned
+    start, end, losses = run.evaluations[0].loss, run.evaluations[-1].loss, run.training_losses
+    memorized = bool(losses) and losses[-1] < start
+    return end > DIVERGED_RATIO * start and end > start + DIVERGED_NATS and not memorized
 
 
 def contradictory(run: RunEvidence) -> Finding | None:
@@ -99,10 +99,12 @@ def undertrained(run: RunEvidence) -> Finding | None:
     if not run.trained or len(tuned) < 2:
         return None
     last = tuned[-1]
+    # the first three quarters, or at least the first evaluation after a step
     until = max((1 - LATE) * last.step, tuned[0].step)
     earlier = [one for one in evaluations if one.step <= until]
     before = max(one.metric for one in earlier)
     noise = metric_noise(run, before, last.metric)
+    # only a rise beyond noise counts: of a flat noisy curve, any point can be the best
     if noise is None or last.metric - before <= NOISE * noise:
         return None
     return Finding(
@@ -121,6 +123,7 @@ def overfitted(run: RunEvidence) -> Finding | None:
     lowest, last = min(evaluations, key=lambda one: one.loss), evaluations[-1]
     noise = loss_noise(run, lowest.loss)
     rise = last.loss - lowest.loss
+    # both: a large share of a small loss may be noise, and a rise beyond noise may be small
     if noise is None or rise <= PAST_MINIMUM * lowest.loss or rise <= NOISE * noise:
         return None
     return Finding(
@@ -185,6 +188,7 @@ def validation_gap(run: RunEvidence) -> Finding | None:
     if run.metric == "eval_accuracy":
         # for right-or-wrong scores the variance follows from the mean; take the split with the larger one
         variance = max(mean * (1 - mean) for mean in (validation, test))
+    # of the difference of two means; at least the variance that one different row gives
     error = math.sqrt(max(variance, 1 / rows) * (1 / rows + 1 / _rows(run)))
     if abs(validation - test) <= max(GAP * error, LEAST_GAP):
         return None
@@ -235,6 +239,7 @@ def _share_of_largest(run: RunEvidence) -> float:
 
 
 def _largest_deviation(mean: float) -> float:
+    """Return the largest deviation of values in 0..1 with this mean: that of zeros and ones."""
     return math.sqrt(max(0.0, mean * (1 - mean)))
 
 
