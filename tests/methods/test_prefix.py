@@ -8,7 +8,7 @@ from contract import MethodContract
 from models import batch, tiny_t5
 from test_prompt import word_tokenizer
 from tuneoff.methods import attach
-from tuneoff.methods.prefix import attentions
+from tuneoff.methods.sites import attentions
 from tuneoff.spec import PrefixSpec
 
 SITES = ("encoder", "decoder", "cross")

@@ -5,15 +5,17 @@ import sys
 
 import pytest
 import torch
+from torch import nn
+from transformers.activations import NewGELUActivation
 
 from models import batch, tiny_t5
-from tuneoff.kernels import quicken
+from tuneoff.kernels import Dropout, attention, use_fast_modules
 
 
 @pytest.mark.parametrize("kind", ["flan", "t5"])
-def test_a_quickened_model_gives_the_losses_and_gradients_of_the_plain_one(kind):
+def test_a_model_with_fast_modules_gives_the_losses_and_gradients_of_the_plain_one(kind):
     plain = tiny_t5(kind).eval()
-    quick = quicken(copy.deepcopy(plain))
+    quick = use_fast_modules(copy.deepcopy(plain))
     results = []
     for model in (plain, quick):
         out = model(**batch())
@@ -24,14 +26,41 @@ def test_a_quickened_model_gives_the_losses_and_gradients_of_the_plain_one(kind)
 
 def test_names_and_weights_stay():
     plain = tiny_t5("flan")
-    quick = quicken(copy.deepcopy(plain))
+    quick = use_fast_modules(copy.deepcopy(plain))
     assert [name for name, _ in quick.named_modules()] == [name for name, _ in plain.named_modules()]
     assert quick.state_dict().keys() == plain.state_dict().keys()
 
 
+def test_every_dropout_and_activation_is_replaced():
+    plain, fast = tiny_t5("flan"), use_fast_modules(tiny_t5("flan"))
+    dropouts = sum(type(module) is nn.Dropout for module in plain.modules())
+    activations = sum(isinstance(module, NewGELUActivation) for module in plain.modules())
+    assert dropouts > 0 and activations > 0
+    assert sum(isinstance(module, Dropout) for module in fast.modules()) == dropouts
+    assert sum(isinstance(module, nn.GELU) for module in fast.modules()) == activations
+    assert not any(type(module) is nn.Dropout for module in fast.modules())
+    assert not any(isinstance(module, NewGELUActivation) for module in fast.modules())
+
+
+@pytest.mark.parametrize("kind", ["flan", "t5"])
+def test_layers_of_a_stack_share_their_masks(kind, monkeypatch):
+    joined = []
+    join = attention._joined
+
+    def counted(*arguments):
+        joined.append(arguments)
+        return join(*arguments)
+
+    monkeypatch.setattr(attention, "_joined", counted)
+    model = use_fast_modules(tiny_t5(kind)).eval()
+    model(**batch())
+    assert len(model.encoder.block) > 1
+    assert len(joined) == 3  # the encoder's, the decoder's and that of cross-attention
+
+
 def test_dropout_reaches_training_as_before():
     torch.manual_seed(0)
-    model = quicken(tiny_t5("flan")).train()
+    model = use_fast_modules(tiny_t5("flan")).train()
     first, second = (model(**batch()).loss.item() for _ in range(2))
     assert first != second
 
