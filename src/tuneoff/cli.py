@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tuneoff.errors import InputError, TuneoffError, shown, visible
-from tuneoff.interrupts import interrupts_kept
+from tuneoff.interrupts import interrupts_remembered
 
 if TYPE_CHECKING:
     from tuneoff.report import ReportData, Written
@@ -136,7 +136,7 @@ def run(
             f"--workers {workers} has no effect without --executor process; add that, or leave it out"
         )
     console = _Terminal()
-    with interrupts_kept():
+    with interrupts_remembered():
         from tuneoff.spec import load_study
 
         spec = load_study(study, overrides=overrides or ())

@@ -1,4 +1,4 @@
-"""Live progress of a study on a terminal; a line for each ended run elsewhere."""
+"""Live progress of a study on a terminal; elsewhere a line for each finished run."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -11,7 +11,7 @@ from tuneoff.spec import CurvePoint, LeftOut, RunRecord, RunSpec, Search, Search
 
 
 class Progress:
-    """A listener that shows how many runs are done, and how the present one learns."""
+    """A listener that displays how many runs are done, and the scores of the current one."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -37,42 +37,42 @@ class Progress:
         self._bars.stop()
 
     def moved(self, damaged: Sequence[LeftOut]) -> None:
-        """Name the damaged results that are made again."""
+        """Print a line for each damaged result that will be computed again."""
         for one in damaged:
-            self._line(f"{one.name} is made again: {one.reason}")
+            self._line(f"{one.name} will be computed again: {one.reason}")
 
     def searching(self, pending: Sequence[Search], total: int) -> None:
-        """Says how many searches there are to do."""
+        """Show how many searches there are to do."""
         self._bars.update(self._runs, description="searches", total=total, completed=total - len(pending))
 
     def searched(self, result: SearchResult) -> None:
-        """Counts the search, and prints what it chose."""
+        """Count the search, and print the values that it chose."""
         self._bars.advance(self._runs)
         best = result.best
-        told = "no trial has a score"
+        outcome = "no trial has a score"
         if best:
             values = ", ".join(f"{name} {value:.3g}" for name, value in best.values.items())
-            told = f"{values}  {result.metric} {best.score:.3f} on validation"
+            outcome = f"{values}  {result.metric} {best.score:.3f} on validation"
         name = result.search_id.rpartition("-")[0]
         lost = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in result.lost.items())
         note = f"  (of {len(result.trials)} trials: {lost})" if lost else ""
-        self._line(f"{name}  {told}{note}")
+        self._line(f"{name}  {outcome}{note}")
 
     def planned(self, pending: Sequence[RunSpec], total: int) -> None:
-        """Shows how many runs there are and how many are done already."""
+        """Show how many runs there are and how many are done already."""
         done = total - len(pending)
         self._bars.update(self._runs, description="runs", total=total, completed=done)
         if done:
             self._line(f"{done} of {total} runs are done already")
 
     def started(self, run: RunSpec) -> None:
-        """Shows a fresh bar for the run."""
+        """Show a new bar for the run."""
         self._notes = {}
         name = run.run_id.rpartition("-")[0]
         self._bars.reset(self._steps, description=name, total=run.training.max_steps, note="", visible=True)
 
     def point(self, run: RunSpec, point: CurvePoint) -> None:
-        """Moves the run's bar and shows its latest loss and validation score."""
+        """Advance the run's bar, and show its latest loss and validation score."""
         metric = run.task.main_metric
         if point.loss is not None:
             self._notes["loss"] = point.loss
@@ -82,7 +82,7 @@ class Progress:
         self._bars.update(self._steps, completed=point.step, note=note)
 
     def finished(self, record: RunRecord) -> None:
-        """Counts the run, and prints its line."""
+        """Count the run, and print its line."""
         self._bars.advance(self._runs)
         metric = record.spec.task.main_metric
         result = f"{metric} {record.scores[metric]:.3f}" if record.scores else ""
