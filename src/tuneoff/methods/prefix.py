@@ -15,7 +15,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
-from transformers.models.t5.modeling_t5 import T5Attention
 
 from tuneoff import kernels
 from tuneoff.methods.adapter import Adapter
@@ -33,7 +32,7 @@ class LayerPrefix(NamedTuple):
     """[P, heads, d_kv]"""
     values: Tensor
     """[P, heads, d_kv]"""
-    positions: T5Attention | None
+    positions: nn.Module | None
     """The attention that computes the stack's position bias, where the prefix has positions."""
 
 
@@ -97,7 +96,7 @@ def _prepended(prefix: Tensor, text: Tensor) -> Tensor:
     return torch.cat([rows, text], dim=2)
 
 
-def _prefix_bias(positions: T5Attention | None, position_bias: Tensor, length: int) -> Tensor:
+def _prefix_bias(positions: nn.Module | None, position_bias: Tensor, length: int) -> Tensor:
     """Return the position bias towards a prefix of P: [1, heads, Q, P], zero where it has no positions."""
     _, heads, queries, keys = position_bias.shape
     if positions is None:
