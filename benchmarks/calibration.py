@@ -58,15 +58,15 @@ class Metric(NamedTuple):
     """1 for the normal distribution function of the latent, 0 for its sign."""
 
     def scores(self, latent: Floats) -> Floats:
-        """From latents to scores."""
+        """Return the scores of latent values."""
         return ndtr(latent) if self.graded else (latent > 0).astype(float)
 
     def width(self, of_seeds: float) -> float:
-        """By what a latent mean is divided to give the probit of the true mean."""
+        """Return the divisor of a latent mean that gives the probit of the true mean."""
         return float(np.sqrt(self.graded + self.shared + self.own + self.noise + of_seeds**2))
 
     def seed_effect(self, deviation: float) -> float:
-        """The latent's deviation over seeds that gives true scores this deviation."""
+        """Return the latent deviation over seeds that gives true scores this deviation."""
         width = self.width(0)
         return float(deviation * width / norm.pdf(ndtri(self.mean)))
 
@@ -102,7 +102,7 @@ CASES = tuple(itertools.starmap(Case, itertools.product((ACCURACY, ROUGE), DESIG
 def studies(
     random: np.random.Generator, repetitions: int, case: Case, means: Sequence[float]
 ) -> Iterator[tuple[Floats, Floats]]:
-    """Scores of trained methods [chunk, M, R, N] and of an untrained one [chunk, 1, 1, N], chunk by chunk."""
+    """Yield scores of trained methods [chunk, M, R, N] and of zero-shot [chunk, 1, 1, N], chunk by chunk."""
     metric, (seeds, examples), methods = case.metric, case.design, len(means)
     of_seeds = metric.seed_effect(case.deviation)
     latent = (ndtri(means) * metric.width(of_seeds))[:, None, None]
@@ -119,12 +119,12 @@ def studies(
 
 
 def normal(random: np.random.Generator, variance: float, shape: tuple[int, ...]) -> Floats:
-    """Normal numbers around 0."""
+    """Draw normal numbers around 0."""
     return np.sqrt(variance) * random.standard_normal(shape, dtype=np.float32)
 
 
 def p_values(differences: Floats, design: Design) -> Floats:
-    """Of no difference, two-sided, for many tables [..., R, N].
+    """Return two-sided p-values of no difference, for many tables [..., R, N].
 
     The crossed test is the quick one of two: where it finds nothing, the larger p-value does not either, and
     is not computed.
@@ -136,12 +136,12 @@ def p_values(differences: Floats, design: Design) -> Floats:
 
 
 def crossed(distance: Floats, parts: Spread, design: Design) -> Floats:
-    """Two-sided p-values of errors as large as this, by the crossed test alone."""
+    """Return two-sided p-values of errors as large as this, by the crossed test alone."""
     return 2 * tail(np.abs(distance), parts, seeds=design.seeds, examples=design.examples)
 
 
 def held(scores: Floats, mean: float, design: Design) -> Floats:
-    """Whether intervals of scores [..., R, N] hold their true mean."""
+    """Return whether intervals of scores [..., R, N] contain their true mean."""
     found = crossed(scores.mean((-2, -1)) - mean, spread(scores), design) >= ALPHA
     for place in zip(*np.nonzero(~found), strict=True):
         one = interval(scores[place])
@@ -150,7 +150,7 @@ def held(scores: Floats, mean: float, design: Design) -> Floats:
 
 
 def hillis(distance: Floats, parts: Spread, design: Design) -> Floats:
-    """The same by Student's t with the degrees of freedom of Hillis (2007), for comparison."""
+    """Return the same by Student's t with the degrees of freedom of Hillis (2007), for comparison."""
     total = parts.total
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = (design.seeds - 1) * (total / parts.seeds) ** 2
@@ -158,7 +158,7 @@ def hillis(distance: Floats, parts: Spread, design: Design) -> Floats:
 
 
 def calibration(random: np.random.Generator, repetitions: int, case: Case) -> list[str]:
-    """Shares of three kinds of intervals that hold the truth; of studies with a false claim, by two tests."""
+    """Return shares of intervals (three kinds) that hold the truth, and of false claims by two tests."""
     covered: list[list[Floats]] = [[], [], []]
     false: list[list[bool]] = [[], []]
     for trained, untrained in studies(random, repetitions, case, [case.metric.mean] * METHODS):
@@ -185,7 +185,7 @@ class Found(NamedTuple):
 
 
 def found(random: np.random.Generator, repetitions: int, case: Case, difference: float) -> Found:
-    """How often a true difference is found, and how often called equivalent within MARGIN."""
+    """Return how often a true difference is found, and how often called equivalent within MARGIN."""
     p: list[float] = []
     equivalent: list[bool] = []
     estimates: list[Components] = []
@@ -211,7 +211,7 @@ def found(random: np.random.Generator, repetitions: int, case: Case, difference:
 
 
 def powers(random: np.random.Generator, repetitions: int, case: Case) -> list[str]:
-    """Shares of studies that find each difference, with the planned power, and that call it equivalent."""
+    """Return shares of studies that find each difference, the planned power, and equivalences."""
     outcomes = {difference: found(random, repetitions, case, difference) for difference in (0, *DIFFERENCES)}
     cells = [
         f"{outcome.alone:.2f} ({planned(case, difference, outcome.components, ALPHA):.2f}); "
@@ -223,18 +223,18 @@ def powers(random: np.random.Generator, repetitions: int, case: Case) -> list[st
 
 
 def planned(case: Case, difference: float, typical: Components, alpha: float) -> float:
-    """The power that `plan` foretells."""
+    """Return the power that `plan` predicts."""
     seeds, examples = case.design
     return power(difference, seeds=seeds, examples=examples, components=typical, alpha=alpha)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Markdown."""
+    """Return a table in Markdown."""
     return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True, stralign="right")
 
 
 def main() -> None:
-    """Prints both tables."""
+    """Print both tables."""
     parser = argparse.ArgumentParser(description="How often tuneoff's intervals and verdicts are right.")
     parser.add_argument("--repetitions", type=int, default=3000, help="simulated studies per row and figure")
     repetitions = parser.parse_args().repetitions

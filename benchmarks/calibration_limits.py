@@ -28,18 +28,18 @@ SIZES: tuple[int, ...] = (100, 400, 1600, 6400)
 
 
 def share(studies: int, outcome: Callable[[], bool]) -> str:
-    """How often an outcome comes about."""
+    """Return how often an outcome occurs."""
     return f"{np.mean([outcome() for _ in range(studies)]):.3f}"
 
 
 def losses(random: np.random.Generator, seeds: int, examples: int, mean: float, agree: float) -> Floats:
-    """Differences [R, N] of mean -mean: some examples are lost, each by a share of the seeds."""
+    """Draw differences [R, N] of mean -mean: some examples are lost, each by a share of the seeds."""
     lost = random.random(examples) < mean / agree
     return -(lost & (random.random((seeds, examples)) < agree)).astype(float)
 
 
 def equivalence(random: np.random.Generator, studies: int) -> Iterable[Sequence[str]]:
-    """Methods that differ by just the margin: how often called equivalent; may be ALPHA."""
+    """Compare methods that differ by just the margin: how often called equivalent; may be ALPHA."""
     for seeds, examples, margin, agree in (
         (3, 30, 0.1, 1.0),
         (3, 60, 0.1, 1.0),
@@ -75,7 +75,7 @@ def right(
     shared: float | Floats = 0.0,
     own: float = 0.85,
 ) -> Floats:
-    """Right or wrong answers [R, N] of a true accuracy, by a latent normal.
+    """Draw right or wrong predictions [R, N] of a true accuracy, by a latent normal.
 
     `sd` is the latent's deviation over seeds; the variances of what examples share with other methods (given
     as values) and of their own make 0.85 together.
@@ -87,7 +87,7 @@ def right(
 
 
 def near_one(random: np.random.Generator, studies: int) -> Iterable[Sequence[str]]:
-    """Intervals of accuracies near 1: how often they hold the truth, by seeds."""
+    """Measure how often intervals of accuracies near 1 contain the truth, by seeds."""
     for mean, examples in ((0.95, 20), (0.98, 20), (0.98, 60), (0.98, 100), (0.95, 60), (0.9, 20)):
 
         def holds(seeds: int, mean: float = mean, examples: int = examples) -> bool:
@@ -98,7 +98,7 @@ def near_one(random: np.random.Generator, studies: int) -> Iterable[Sequence[str
 
 
 def chosen(random: np.random.Generator, studies: int) -> Iterable[Sequence[str]]:
-    """Equal methods: how often the interval of the best one holds, by itself and allowing for the choice."""
+    """Measure intervals of the best of equal methods, alone and allowing for the choice."""
     for methods, seeds, examples in ((3, 5, 1000), (6, 5, 1000), (12, 5, 1821), (6, 3, 200)):
         plain, adjusted = [], []
         for _ in range(studies):
@@ -121,7 +121,7 @@ def chosen(random: np.random.Generator, studies: int) -> Iterable[Sequence[str]]
 
 
 def certain(random: np.random.Generator, studies: int) -> Iterable[Sequence[str]]:
-    """A method lower by .004 with a margin of .01: what is said of it."""
+    """Compare a method lower by .004 with a margin of .01: the outcomes."""
     for examples in (5000, 20_000):
         outcomes = []
         for _ in range(studies):
@@ -143,7 +143,7 @@ def certain(random: np.random.Generator, studies: int) -> Iterable[Sequence[str]
 
 
 def false_crossovers(random: np.random.Generator, studies: int) -> Iterable[Sequence[str]]:
-    """Six methods in one order at four sizes on two tasks: how many studies state a crossover."""
+    """Count the studies that state a crossover of six methods in one order at four sizes on two tasks."""
     for lead, seeds, examples in ((0, 3, 100), (0, 5, 200), (0.01, 5, 200), (0.03, 3, 100), (0.03, 5, 200)):
 
         def states_any(lead: float = lead, seeds: int = seeds, examples: int = examples) -> bool:
@@ -161,7 +161,7 @@ def false_crossovers(random: np.random.Generator, studies: int) -> Iterable[Sequ
 
 
 def true_crossovers(random: np.random.Generator, studies: int) -> Iterable[Sequence[str]]:
-    """Two methods that cross at 800 rows: how often it is stated, and then how often its interval holds."""
+    """Measure how often a crossover at 800 rows is stated, and how often its interval holds."""
     for seeds in (1, 2, 3, 5, 10):
         held = []
         for _ in range(studies):
@@ -175,13 +175,13 @@ def true_crossovers(random: np.random.Generator, studies: int) -> Iterable[Seque
 
 
 def crossed(cells: dict[CellKey, Scores], tasks: Sequence[str], reference: str) -> tuple[Crossover, ...]:
-    """The crossovers that a study would state."""
+    """Return the crossovers that a study would state."""
     rows: dict[tuple[str, TrainSize], int] = {(task, size): size for task in tasks for size in SIZES}
     return crossovers(cells, rows=rows, references=[reference], untrained=frozenset())
 
 
 def scores(values: Floats) -> Scores:
-    """Of seeds 0, 1, ... on examples 0, 1, ..."""
+    """Draw scores of seeds 0, 1, ... on examples 0, 1, ..."""
     return Scores(tuple(range(values.shape[0])), tuple(range(values.shape[1])), values)
 
 

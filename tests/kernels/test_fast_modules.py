@@ -15,9 +15,9 @@ from tuneoff.kernels import Dropout, attention, use_fast_modules
 @pytest.mark.parametrize("kind", ["flan", "t5"])
 def test_a_model_with_fast_modules_gives_the_losses_and_gradients_of_the_plain_one(kind):
     plain = tiny_t5(kind).eval()
-    quick = use_fast_modules(copy.deepcopy(plain))
+    fast = use_fast_modules(copy.deepcopy(plain))
     results = []
-    for model in (plain, quick):
+    for model in (plain, fast):
         out = model(**batch())
         out.loss.backward()
         results.append((out.logits, {name: p.grad for name, p in model.named_parameters()}))
@@ -26,9 +26,9 @@ def test_a_model_with_fast_modules_gives_the_losses_and_gradients_of_the_plain_o
 
 def test_names_and_weights_stay():
     plain = tiny_t5("flan")
-    quick = use_fast_modules(copy.deepcopy(plain))
-    assert [name for name, _ in quick.named_modules()] == [name for name, _ in plain.named_modules()]
-    assert quick.state_dict().keys() == plain.state_dict().keys()
+    fast = use_fast_modules(copy.deepcopy(plain))
+    assert [name for name, _ in fast.named_modules()] == [name for name, _ in plain.named_modules()]
+    assert fast.state_dict().keys() == plain.state_dict().keys()
 
 
 def test_every_dropout_and_activation_is_replaced():

@@ -226,7 +226,7 @@ def _rouge_l(target: str, parts: Sequence[str]) -> float:
 
 
 def _plain_greedy(parts: Sequence[str], target: str) -> str:
-    """The greedy choice by whole texts and the library's own scores."""
+    """Make the greedy choice by whole texts and the library's own scores."""
     chosen: list[int] = []
     for _ in range(3):
         scores = {

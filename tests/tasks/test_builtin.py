@@ -209,5 +209,5 @@ def test_an_unknown_name_gets_near_matches() -> None:
 
 
 def _words(text: str) -> set[str]:
-    """Words and times; a colon before a space only ends a speaker's name."""
+    """Split a text into words and times; a colon before a space only ends a speaker's name."""
     return set(re.findall(r"[\w'-]+(?::\d+)?", text))

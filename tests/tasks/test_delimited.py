@@ -30,7 +30,7 @@ def _read(text: str, separator: str, width: int = 2) -> list[list[str]]:
 
 @st.composite
 def _tables(draw: st.DrawFn, cells: st.SearchStrategy[str]) -> list[list[str]]:
-    """Two to four columns, up to six rows."""
+    """Draw tables of two to four columns and up to six rows."""
     width = draw(st.integers(2, 4))
     return draw(st.lists(st.lists(cells, min_size=width, max_size=width), min_size=1, max_size=6))
 
@@ -200,7 +200,7 @@ def test_a_pair_of_stray_quotes_loses_no_row_in_silence_where_cells_are_empty(
 
 
 def _written_plainly(rows: list[list[str]], separator: str, quoted: tuple[int, int], column: int) -> str:
-    """Without any quoting, but with a quote before a cell of one row and one after it in a later row."""
+    """Write a table without quoting, but a quote before a cell of one row and one after it later."""
     cells = [[*row] for row in rows]
     cells[quoted[0]][column] = f'"{cells[quoted[0]][column]}'
     cells[quoted[1]][column] += '"'

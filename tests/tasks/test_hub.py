@@ -43,7 +43,7 @@ else:
 
 
 def _write(folder: Path, splits: Sequence[str], *, word: str, hidden: str | None = None) -> Path:
-    """A data set folder with a class label column, two rows a split; the labels of a hidden one are -1."""
+    """Write a data set folder with a class label column, two rows a split; hidden labels are -1."""
     features = datasets.Features(
         {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["bad", "good"])}
     )
