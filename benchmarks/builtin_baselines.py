@@ -32,13 +32,13 @@ DIALOGUES = SummarizationSpec(
 
 
 def levels_of(name: str, examples: Sequence[Example]) -> list[str]:
-    """The level of each example of a builtin test split."""
+    """Return the level of each example of a builtin test split."""
     records = builtin_tables(name)["test"].records
     return [str(records[example.row].cells["level"]) for example in examples]
 
 
 def level_means(levels: Sequence[str], scores: Sequence[float]) -> list[float]:
-    """The mean of the scores over all levels, then over each."""
+    """Return the mean of the scores over all levels, then over each."""
     return [
         fmean(score for level, score in zip(levels, scores, strict=True) if wanted in ("all", level))
         for wanted in LEVELS
@@ -48,7 +48,7 @@ def level_means(levels: Sequence[str], scores: Sequence[float]) -> list[float]:
 def table(
     name: str, task: Task, baselines: Mapping[str, Callable[..., Answers]], endings: Mapping[str, str]
 ) -> list[list[object]]:
-    """A row of level means for each baseline and score; `endings` are what a score adds to a row's title."""
+    """Return level means for each baseline and score; `endings` are added to the titles of rows."""
     data = load_task(task)
     levels = levels_of(name, data.test)
     rows = []

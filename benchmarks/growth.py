@@ -57,12 +57,12 @@ STUDY = {
 
 
 def a_study(seeds: int) -> StudySpec:
-    """The study with so many seeds."""
+    """Return the study with so many seeds."""
     return StudySpec.model_validate_json(json.dumps(STUDY | {"seeds": list(range(seeds))}))
 
 
 def tuneoff(*arguments: str) -> float:
-    """Seconds that a command takes."""
+    """Return the seconds that a command takes."""
     started = time.perf_counter()
     subprocess.run(
         [str(Path(sys.executable).with_name("tuneoff")), *arguments], check=True, stdout=subprocess.DEVNULL
@@ -71,7 +71,7 @@ def tuneoff(*arguments: str) -> float:
 
 
 def grow(real: Path, folder: Path, records: int) -> int:
-    """Lays out a study with about so many records, and says how many."""
+    """Write a study with about so many records, and return how many."""
     study = a_study(records // 4)
     patterns = {record.spec.method_name: record for record in read_records(real)}
     inputs = read_inputs(real)
@@ -92,7 +92,7 @@ def grow(real: Path, folder: Path, records: int) -> int:
 
 
 def report(sizes: list[int]) -> None:
-    """Prints a line for each number of records."""
+    """Print a line for each number of records."""
     with tempfile.TemporaryDirectory() as name:
         study = Path(name, "study.yaml")
         study.write_text(dump_study(a_study(1)), encoding="utf-8")
@@ -105,7 +105,7 @@ def report(sizes: list[int]) -> None:
 
 
 def memory(runs: int) -> None:
-    """Prints the resident memory of this process behind every tenth of its runs."""
+    """Print the resident memory of this process after every tenth of its runs."""
     process = psutil.Process()
     specs = [spec for spec in expand(a_study(runs // 4 + 1)) if spec.method_name != "zero_shot"]
     with tempfile.TemporaryDirectory() as name:
@@ -116,7 +116,7 @@ def memory(runs: int) -> None:
 
 
 def start(repeats: int) -> None:
-    """Prints the seconds before the first step of each method, medians of so many warm runs."""
+    """Print the seconds before the first step of each method, medians of so many warm runs."""
     with tempfile.TemporaryDirectory() as name:
         write_model(Path(name, "model"))
         # the model's vocabulary knows no other words
@@ -130,7 +130,7 @@ def start(repeats: int) -> None:
 
 
 def short_run(spec: RunSpec, folder: Path) -> RunRecord:
-    """The record of a run of three steps.
+    """Return the record of a run of three steps.
 
     Raises:
         SystemExit: it failed.
@@ -143,7 +143,7 @@ def short_run(spec: RunSpec, folder: Path) -> RunRecord:
 
 
 def main() -> None:
-    """Does what is asked for."""
+    """Do what the arguments ask for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -52,7 +52,7 @@ Measured with T5's tokenizer on 6,920 sentences of SST-2 and 14,732 dialogues of
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
-    """Words `w3` to `w32127`, one token each."""
+    """Make a tokenizer of the words `w3` to `w32127`, one token each."""
     vocabulary = {"<pad>": 0, "</s>": 1, "<unk>": 2} | {f"w{n}": n for n in range(FIRST_WORD, WORDS)}
     made = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -63,13 +63,13 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 
 def write_model(folder: Path) -> None:
-    """A model of flan-t5-small's geometry with random weights, and the tokenizer of words."""
+    """Write a model of flan-t5-small's geometry with random weights, and the tokenizer of words."""
     random_model().save_pretrained(folder)
     tokenizer().save_pretrained(folder)
 
 
 def write_rows(folder: Path, task: str, *, train: int, test: int, longest: int) -> None:
-    """`TASK-train` and `TASK-test` as CSV (text, label) or JSON (dialogue, summary)."""
+    """Write `TASK-train` and `TASK-test` as CSV (text, label) or JSON (dialogue, summary)."""
     generator = torch.Generator().manual_seed(0)
     for split, count in (("train", train), ("test", test)):
         inputs = _texts(QUANTILES[task]["input"], count, longest, generator)
@@ -87,7 +87,7 @@ def write_rows(folder: Path, task: str, *, train: int, test: int, longest: int) 
 
 
 def _texts(quantiles: list[int], count: int, longest: int, generator: torch.Generator) -> list[str]:
-    """Texts whose token counts, ends included, follow the quantiles."""
+    """Return texts whose token counts, ends included, follow the quantiles."""
     places = torch.rand(count, generator=generator, dtype=torch.float64) * (len(quantiles) - 1)
     low = places.long()
     table = torch.tensor(quantiles, dtype=torch.float64)

@@ -32,7 +32,7 @@ FLAN_T5_SMALL = T5Config(
 
 
 def write_sst2(source: Path, target: Path) -> int:
-    """The number of sentences written as CSV with columns text and label."""
+    """Write sentences as CSV with columns text and label; return their number."""
     rows = [line.split(" ", 1) for line in source.read_text(encoding="utf-8").splitlines()]
     with target.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -42,14 +42,14 @@ def write_sst2(source: Path, target: Path) -> int:
 
 
 def write_samsum(source: Path, target: Path) -> int:
-    """The number of dialogues written as JSON."""
+    """Write dialogues as JSON; return their number."""
     rows = json.loads(source.read_text(encoding="utf-8"))
     target.write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
     return len(rows)
 
 
 def random_model() -> T5ForConditionalGeneration:
-    """Flan-t5-small's geometry with random weights."""
+    """Make a model of flan-t5-small's geometry with random weights."""
     torch.manual_seed(0)
     model = T5ForConditionalGeneration(FLAN_T5_SMALL)
     # transformers builds T5 tied; Flan has its own head, here of a scale that gives moderate logits
@@ -58,7 +58,7 @@ def random_model() -> T5ForConditionalGeneration:
 
 
 def write_model(tokenizer: Path, target: Path) -> int:
-    """The number of parameters of the random model written beside the tokenizer."""
+    """Write the random model beside the tokenizer; return the number of its parameters."""
     model = random_model()
     model.save_pretrained(target)
     AutoTokenizer.from_pretrained(tokenizer).save_pretrained(target)
@@ -66,7 +66,7 @@ def write_model(tokenizer: Path, target: Path) -> int:
 
 
 def main() -> None:
-    """Writes everything and says how much."""
+    """Write everything and print how much."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder

@@ -67,12 +67,12 @@ class Contest(NamedTuple):
 
 
 def contests(folder: Path, task: str, work: str) -> Iterator[Contest]:
-    """The contestants' training of a method, or their evaluation, on a task."""
+    """Return the contestants' training of a method, or their evaluation, on a task."""
     return evaluations(folder, task) if work == EVALUATION else trainings(folder, task, work)
 
 
 def evaluations(folder: Path, task: str) -> Iterator[Contest]:
-    """The contestants' losses and answers on the test rows, with LoRA."""
+    """Return the contestants' losses and predictions on the test rows, with LoRA."""
     run = prepared(folder, task, "lora")
     count = len(run.data.encoded["test"])
 
@@ -92,7 +92,7 @@ def evaluations(folder: Path, task: str) -> Iterator[Contest]:
 
 
 def trainings(folder: Path, task: str, method: str) -> Iterator[Contest]:
-    """The contestants' training of a method on a task."""
+    """Return the contestants' training of a method on a task."""
     run = prepared(folder, task, method)
     length = mean_length(run)
 
@@ -109,7 +109,7 @@ def trainings(folder: Path, task: str, method: str) -> Iterator[Contest]:
 
 
 def line(work: str, contest: Contest) -> str:
-    """A row of the table; the peak is measured for each, since a shared machine changes its speed."""
+    """Return a row of the table; the peak is measured for each, since a shared machine changes its speed."""
     contest.samples()
     peak = matrix_peak()
     with FlopCounterMode(display=False) as counter:
@@ -133,7 +133,7 @@ def line(work: str, contest: Contest) -> str:
 
 
 def main() -> None:
-    """Prints the table as it grows."""
+    """Print the table as it grows."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

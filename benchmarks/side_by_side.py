@@ -103,7 +103,7 @@ def _figure(values: list[float]) -> str:
 
 
 def write_study(folder: Path, task: str, methods: Sequence[str], training: str = "") -> Path:
-    """The study file of a task."""
+    """Write the study file of a task."""
     path = folder / f"{task}.yaml"
     chosen = "\n".join(f"  {name}: {METHODS[name]}" for name in methods)
     source = SOURCES[task].format(folder=folder)
@@ -123,18 +123,18 @@ def write_study(folder: Path, task: str, methods: Sequence[str], training: str =
 
 
 def prepared(folder: Path, task: str, method: str, training: str = "") -> Prepared:
-    """The model and the rows as tuneoff has them."""
+    """Return the model and the rows as prepared by tuneoff."""
     runs = expand(load_study(str(write_study(folder, task, [method], training))))
     return prepare(next(run for run in runs if run.seed == 0), Session())
 
 
 def stock_model(folder: Path, method: str) -> T5ForConditionalGeneration:
-    """The contestants' model with PEFT's method."""
+    """Return the contestants' model with PEFT's method."""
     return method_on(AutoModelForSeq2SeqLM.from_pretrained(folder / "model"), method)
 
 
 def check_losses(run: Prepared, theirs: torch.nn.Module, method: str) -> None:
-    """Two batches, equal weights, no dropout.
+    """Compare the losses of two batches, with equal weights and without dropout.
 
     Raises:
         SystemExit: the losses differ.
@@ -160,7 +160,7 @@ def check_losses(run: Prepared, theirs: torch.nn.Module, method: str) -> None:
 
 @torch.no_grad()
 def copied(run: Prepared, theirs: torch.nn.Module, method: str) -> int:
-    """Gives the contestant tuneoff's weights, moved off their start, and says how many tensors."""
+    """Give the contestant tuneoff's weights, moved off their start; return the number of tensors."""
     parameters = run.adapted.parameters()
     if method == "full":
         return len(parameters)
@@ -192,7 +192,7 @@ class Step(NamedTuple):
 
 
 def our_steps(run: Prepared, steps: int, seed: int) -> Iterator[Step]:
-    """The steps of a round."""
+    """Yield the steps of a round."""
     optimise = Optimise(
         run.adapted,
         run.spec.training,
@@ -208,12 +208,12 @@ def our_steps(run: Prepared, steps: int, seed: int) -> Iterator[Step]:
 
 
 def mean_length(run: Prepared) -> float:
-    """Tokens of a training row's input."""
+    """Return the mean number of tokens of a training row's input."""
     return statistics.mean(len(row.input_ids) for row in run.data.encoded["train"])
 
 
 def train_ours(run: Prepared, task: str, seed: int) -> float:
-    """Tokens of input a second over a round of steps behind a first one."""
+    """Return tokens of input a second over a round of steps after a first one."""
     first, *rest = our_steps(run, STEPS[task] + 1, seed)
     first.call()
     taken = seconds(lambda: [step.call() for step in rest])
@@ -221,7 +221,7 @@ def train_ours(run: Prepared, task: str, seed: int) -> float:
 
 
 def train_theirs(stock: Stock, folder: Path, task: str, model: torch.nn.Module, seed: int) -> float:
-    """Tokens of input a second over a round of steps behind a first one."""
+    """Return tokens of input a second over a round of steps after a first one."""
     clock = trained(stock, folder, task, model, steps=STEPS[task] + 1, seed=seed)
     return (clock.tokens[-1] - clock.tokens[0]) / (clock.ends[-1] - clock.ends[0])
 
@@ -229,7 +229,7 @@ def train_theirs(stock: Stock, folder: Path, task: str, model: torch.nn.Module, 
 def contest(
     line: Line, run: Prepared, models: Sequence[torch.nn.Module], folder: Path, task: str, rounds: int
 ) -> None:
-    """Fills a line with rounds of training, the contestants in turn."""
+    """Fill a line with rounds of training, the contestants in turn."""
     length = mean_length(run)
     for seed in range(rounds):
         line.ours.append(train_ours(run, task, seed) / length)
@@ -238,7 +238,7 @@ def contest(
 
 
 def train_line(folder: Path, task: str, method: str, rounds: int) -> Line:
-    """Training of a method on a task."""
+    """Measure training of a method on a task."""
     before = matrix_peak()
     run = prepared(folder, task, method)
     models = [stock_model(folder, method) for _ in range(2)]
@@ -255,7 +255,7 @@ def train_line(folder: Path, task: str, method: str, rounds: int) -> Line:
 
 
 def stored_line(folder: Path, task: str, rounds: int) -> Line:
-    """A prefix at the decoder without dropout in the encoder, from the second epoch on."""
+    """Measure a prefix at the decoder without dropout in the encoder, from the second epoch on."""
     run = prepared(folder, task, "prefix", "dropout: {encoder: 0.0}")
     rows = list(run.train_rows())
     if any(row.states is None for row in rows):
@@ -269,7 +269,7 @@ def stored_line(folder: Path, task: str, rounds: int) -> Line:
 
 
 def evaluation_line(folder: Path, task: str, rounds: int) -> Line:
-    """Losses and answers of a LoRA model on the test rows."""
+    """Measure losses and predictions of a LoRA model on the test rows."""
     run = prepared(folder, task, "lora")
     model = stock_model(folder, "lora")
     line = Line(f"evaluation, {task}", "samples/s", [], [], [])
@@ -283,14 +283,14 @@ def evaluation_line(folder: Path, task: str, rounds: int) -> Line:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long some work takes."""
+    """Return how long some work takes."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
 
 
 def study_lines(folder: Path, rounds: int) -> list[Line]:
-    """A small study, from the start of its process to its end, and the memory it took at most.
+    """Measure a small study: time from the start of its process to its end, and peak memory.
 
     The contestants run one after another in one process; tuneoff does so and also with two workers.
     """
@@ -319,7 +319,7 @@ def study_lines(folder: Path, rounds: int) -> list[Line]:
 
 
 def process(command: list[str]) -> tuple[float, float]:
-    """Seconds of a command, and the most resident megabytes that it and its children have had.
+    """Return the seconds of a command, and the peak resident megabytes of it and its children.
 
     Raises:
         SystemExit: it failed.
@@ -338,14 +338,14 @@ def process(command: list[str]) -> tuple[float, float]:
 
 
 def matrix_peak() -> float:
-    """Floating-point operations a second of float32 products of 1024 x 1024, the best of five."""
+    """Measure floating-point operations a second of float32 products of 1024 x 1024, the best of five."""
     a = torch.randn(1024, 1024)
     a @ a
     return 2 * 1024**3 * 8 / min(seconds(lambda: [a @ a for _ in range(8)]) for _ in range(5))
 
 
 def main() -> None:
-    """Prints the table as it grows."""
+    """Print the table as it grows."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

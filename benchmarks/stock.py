@@ -44,7 +44,7 @@ class Stock:
     """bfloat16 where the machine multiplies it, batches of similar length, large ones in evaluation."""
 
     def arguments(self, folder: Path, task: str, **changes: Any) -> Seq2SeqTrainingArguments:
-        """The training arguments of a run."""
+        """Return the training arguments of a run."""
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         known = {
             "bf16": resolve_dtype("auto", device) == "bfloat16",
@@ -70,7 +70,7 @@ STOCK, KNOWING = Stock("stock", knows=False), Stock("tuned by hand", knows=True)
 
 
 def method_on(model: PreTrainedModel, method: str) -> Any:
-    """The model with PEFT's method on it."""
+    """Return the model with PEFT's method on it."""
     configs = {
         "lora": LoraConfig(task_type=KIND, r=8, lora_alpha=16, target_modules=["q", "v"]),
         "prefix": PrefixTuningConfig(
@@ -86,7 +86,7 @@ def method_on(model: PreTrainedModel, method: str) -> Any:
 
 
 def rows_of(folder: Path, task: str, split: str, tokenizer: PreTrainedTokenizerBase) -> Dataset:
-    """A split as token ids."""
+    """Return a split as token ids."""
     source, target = COLUMNS[task]
     data = load_dataset(FILES[task], data_files=str(folder / f"{task}-{split}.{FILES[task]}"), split="train")
 
@@ -106,13 +106,13 @@ class Clock(TrainerCallback):
         self.tokens: list[float] = []
 
     def on_step_end(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
-        """Called by the trainer."""
+        """Record the time; called by the trainer."""
         self.ends.append(time.perf_counter())
         self.tokens.append(state.num_input_tokens_seen)
 
 
 def trainer(stock: Stock, folder: Path, task: str, model: Any, **changes: Any) -> Seq2SeqTrainer:
-    """A trainer on the rows of a task."""
+    """Return a trainer on the rows of a task."""
     tokenizer = AutoTokenizer.from_pretrained(folder / "model")
     train, test = (rows_of(folder, task, split, tokenizer) for split in ("train", "test"))
     if stock.knows:
@@ -131,7 +131,7 @@ def trainer(stock: Stock, folder: Path, task: str, model: Any, **changes: Any) -
 
 
 def trained(stock: Stock, folder: Path, task: str, model: Any, *, steps: int, seed: int = 0) -> Clock:
-    """The times and tokens of a training of so many steps."""
+    """Return the times and tokens of a training of so many steps."""
     clock = Clock()
     run = trainer(stock, folder, task, model, max_steps=steps, seed=seed)
     run.add_callback(clock)
@@ -140,7 +140,7 @@ def trained(stock: Stock, folder: Path, task: str, model: Any, *, steps: int, se
 
 
 def small_study(stock: Stock, folder: Path) -> None:
-    """What `side_by_side.STUDY` asks for: every method with every seed, trained, validated and tested."""
+    """Do what `side_by_side.STUDY` asks for: every method with every seed, trained, validated and tested."""
     for seed in (0, 1):
         for method in ("full", "lora", "prompt"):
             torch.manual_seed(seed)

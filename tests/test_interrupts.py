@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 
 from swallowing import ctrl_c_that_is_swallowed
-from tuneoff.interrupts import interrupts_held, interrupts_kept, raise_if_interrupted
+from tuneoff.interrupts import interrupts_blocked, interrupts_remembered, raise_if_interrupted
 from tuneoff.study import ProcessExecutor
 
 
@@ -18,7 +18,7 @@ from tuneoff.study import ProcessExecutor
 def test_workers_are_not_waited_for_behind_a_ctrl_c_that_was_swallowed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with closing(ProcessExecutor(1)) as executor, pytest.raises(KeyboardInterrupt), interrupts_kept():
+    with closing(ProcessExecutor(1)) as executor, pytest.raises(KeyboardInterrupt), interrupts_remembered():
         ctrl_c_that_is_swallowed()
         list(executor.map(time.sleep, [3600.0]))
     assert capsys.readouterr().err == ""
@@ -26,7 +26,7 @@ def test_workers_are_not_waited_for_behind_a_ctrl_c_that_was_swallowed(
 
 def test_a_swallowed_ctrl_c_is_raised_at_the_end_at_the_latest() -> None:
     done = []
-    with pytest.raises(KeyboardInterrupt), interrupts_kept():
+    with pytest.raises(KeyboardInterrupt), interrupts_remembered():
         ctrl_c_that_is_swallowed()
         done.append("the rest")
     assert done == ["the rest"]
@@ -34,7 +34,7 @@ def test_a_swallowed_ctrl_c_is_raised_at_the_end_at_the_latest() -> None:
 
 def test_a_ctrl_c_is_kept_for_its_own_context_only() -> None:
     handler, told = signal.getsignal(signal.SIGINT), sys.unraisablehook
-    with pytest.raises(KeyboardInterrupt), interrupts_kept():
+    with pytest.raises(KeyboardInterrupt), interrupts_remembered():
         signal.raise_signal(signal.SIGINT)
     assert (signal.getsignal(signal.SIGINT), sys.unraisablehook) == (handler, told)
     raise_if_interrupted()
@@ -46,7 +46,7 @@ def test_ctrl_c_that_another_thread_takes_is_held_back_too() -> None:
     other = threading.Thread(target=ended.wait)
     other.start()  # before the mask, which it would inherit
     try:
-        with pytest.raises(KeyboardInterrupt), interrupts_held():
+        with pytest.raises(KeyboardInterrupt), interrupts_blocked():
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.2)
             done.append("all workers are started")

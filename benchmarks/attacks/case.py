@@ -55,7 +55,7 @@ class Case:
 
 
 def lay_out(folder: Path) -> None:
-    """Writes the sound study and its data into a folder."""
+    """Write the sound study and its data into a folder."""
     for split, count in ROWS.items():
         with (folder / f"{split}.csv").open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([["text", "label"], *rows(split, count)])
@@ -63,19 +63,19 @@ def lay_out(folder: Path) -> None:
 
 
 def rows(split: str, count: int) -> list[list[str]]:
-    """Sentences with labels 0 and 1 in turn."""
+    """Return sentences with labels 0 and 1 in turn."""
     return [[f"{split} {row} was {'good' if row % 2 else 'bad'}", str(row % 2)] for row in range(count)]
 
 
 def write_study(folder: Path, study: Mapping[str, Any]) -> None:
-    """Writes a study as JSON, which YAML reads; half surrogates stand escaped, as UTF-8 has none."""
+    """Write a study as JSON, which YAML reads; half surrogates are escaped, as UTF-8 has none."""
     text = json.dumps(study, indent=1, ensure_ascii=False)
     escaped = re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
     (folder / "study.yaml").write_text(escaped, encoding="utf-8")
 
 
 def with_value(path: tuple[str, ...], value: object, study: Mapping[str, Any] = STUDY) -> Change:
-    """A change that sets one value of the study, on the way making mappings that are not there."""
+    """Return a change that sets one value of the study and creates missing mappings above it."""
 
     def change(folder: Path) -> None:
         changed = copy.deepcopy(dict(study))
@@ -89,13 +89,13 @@ def with_value(path: tuple[str, ...], value: object, study: Mapping[str, Any] = 
 
 
 def with_text(text: str | bytes, name: str = "study.yaml") -> Change:
-    """A change that puts this into a file."""
+    """Return a change that writes this text into a file."""
     data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
     return lambda folder: (folder / name).write_bytes(data)
 
 
 def both(*changes: Change) -> Change:
-    """One change after another."""
+    """Return a change that makes one change after another."""
 
     def change(folder: Path) -> None:
         for one in changes:

@@ -54,17 +54,17 @@ class Outcome(NamedTuple):
 
     @property
     def text(self) -> str:
-        """All that was said."""
+        """All output."""
         return self.out + self.err
 
     @property
     def last_line(self) -> str:
-        """The last line of what was said: a traceback's error, or the message."""
+        """The last line of the output: a traceback's error, or the message."""
         return next((line for line in reversed(self.text.splitlines()) if line.strip()), "")
 
 
 def warm_up() -> None:
-    """Imports all that commands need, and makes what they keep, once for all children.
+    """Import all that commands need, and fill their caches, once for all children.
 
     No thread may be started here: it would not live in the children.
     """
@@ -85,7 +85,7 @@ def tuneoff(
     encoding: str = "utf-8",
     seconds: float = SECONDS,
 ) -> Outcome:
-    """The outcome of a command in a folder; `setup` is called in the child first."""
+    """Run a command in a folder and return its outcome; `setup` is called in the child first."""
     words = tuple(map(str, arguments))
     started = time.monotonic()
     # pipes, because files would come under a limit of their size
@@ -114,7 +114,7 @@ def start(
     encoding: str = "utf-8",
     seconds: float = SECONDS,
 ) -> int:
-    """The id of a child at work on a command; it leads a process group of its own.
+    """Start a child that runs a command, in a process group of its own; return its id.
 
     `output` are the file descriptors of its standard output and error.
     """
@@ -138,7 +138,7 @@ def start(
 
 
 def _exit_code(arguments: Sequence[str]) -> int:
-    """What Python's end of a process would give, with its traceback on standard error."""
+    """Run a command in this process; return its exit code, and print a traceback as Python does."""
     try:
         cli.main(list(arguments))
         code: object = 0
@@ -175,7 +175,7 @@ def _redirect(output: Sequence[int], encoding: str) -> None:
 
 
 def _waited(child: int, deadline: float, ends: Sequence[int], said: Sequence[bytearray]) -> int | None:
-    """The child's wait status; None if it had to be killed. What it left running is killed with it.
+    """Return the child's wait status, None if it had to be killed; kill what it left running.
 
     What it says is read from the ends of pipes, which are closed.
     """
@@ -198,7 +198,7 @@ def _waited(child: int, deadline: float, ends: Sequence[int], said: Sequence[byt
 
 
 def _read(ends: Sequence[int], said: Sequence[bytearray]) -> None:
-    """Reads what lies in pipes."""
+    """Read what is in pipes."""
     for end, text in zip(ends, said, strict=True):
         with contextlib.suppress(BlockingIOError):
             while piece := os.read(end, 1 << 16):
@@ -206,13 +206,13 @@ def _read(ends: Sequence[int], said: Sequence[bytearray]) -> None:
 
 
 def kill_group(leader: int) -> None:
-    """Kills a child with all that it started."""
+    """Kill a child with all processes that it started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(leader, signal.SIGKILL)
 
 
 def bound_by_permissions() -> None:
-    """Makes the superuser heed the permissions of files, like anyone else. For a child's setup."""
+    """Make file permissions apply to the superuser, too. For a child's setup."""
     if os.geteuid():
         return
     libc = ctypes.CDLL(None, use_errno=True)
@@ -227,12 +227,12 @@ def bound_by_permissions() -> None:
 
 
 def files_of_at_most(size: int) -> Setup:
-    """A setup in which no file can grow beyond a size in bytes: a disk that is full."""
+    """Return a setup in which no file can grow beyond a size in bytes: a full disk."""
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 def address_space_of(size: int) -> Setup:
-    """A setup with room for so many bytes of addresses more, as batch queues set it (`ulimit -v`)."""
+    """Return a setup with room for so many more bytes of addresses, as batch queues set it (`ulimit -v`)."""
 
     def limit() -> None:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])

@@ -95,7 +95,7 @@ class Finished:
     """What is seen of the folder without some of its runs, baselines or searches."""
 
     def fresh(self) -> Path:
-        """The work folder as it was at the end of the study."""
+        """Restore the work folder to the end of the study and return it."""
         shutil.rmtree(self.work, ignore_errors=True)
         shutil.copytree(self.kept, self.work, symlinks=True)
         return self.work
@@ -113,7 +113,7 @@ class Verdict(NamedTuple):
 
 
 def finished(name: str, place: Path) -> Finished:
-    """The study of this name, done."""
+    """Return the study of this name, finished."""
     work = place / "work"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
@@ -137,7 +137,7 @@ def _write(path: Path, table: Sequence[Sequence[str]]) -> None:
 
 
 def seen(folder: Path) -> Seen:
-    """What is seen of a folder that must be sound."""
+    """Return what status and report show of a folder that must be sound."""
     outcomes = [_called(command, folder) for command in ("status", "report")]
     if any(outcome.code not in (0, 1) or "Traceback" in outcome.text for outcome in outcomes):
         raise SystemExit("\n".join(outcome.text for outcome in outcomes))
@@ -156,7 +156,7 @@ def _seen(folder: Path, status: Outcome) -> Seen:
 
 
 def results(folder: Path) -> dict[str, Any]:
-    """By run: what must be the same when the run is done again."""
+    """Return by run what must be equal when the run is done again."""
     found = {}
     for path in sorted((folder / "out" / "runs").glob("*/record.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -169,7 +169,7 @@ def results(folder: Path) -> dict[str, Any]:
 
 
 def without(study: Finished, corruption: Corruption) -> Seen:
-    """What is seen of the study without what the corruption damages."""
+    """Return what is shown of the study without what the corruption damages."""
     edit = corruption.name if corruption.kind == "study.yaml" else ""
     key = (corruption.kind, edit, *corruption.runs, *corruption.signs)
     if key not in study.without:
@@ -190,7 +190,7 @@ def without(study: Finished, corruption: Corruption) -> Seen:
 
 
 def judged(corruption: Corruption, study: Finished, *, again: bool) -> Verdict:
-    """The verdict on a corruption."""
+    """Judge a corruption."""
     reference = without(study, corruption)
     folder = study.fresh()
     corruption.damage(folder)
@@ -211,7 +211,7 @@ def judged(corruption: Corruption, study: Finished, *, again: bool) -> Verdict:
 def _fate(
     corruption: Corruption, study: Finished, reference: Seen, outcomes: Sequence[Outcome]
 ) -> tuple[str, tuple[str, ...]]:
-    """What status and report made of a corruption, and what is wrong with it."""
+    """Return what status and report made of a corruption, and what is wrong with that."""
     signs = (*_ids(study, corruption), *corruption.signs, *(["study.yaml"] if corruption.whole else []))
     for outcome in outcomes:
         command = outcome.arguments[0]
@@ -234,7 +234,7 @@ def _fate(
 def _silences(
     now: Seen, before: Seen, reference: Seen, said: Sequence[str], signs: Sequence[str]
 ) -> Iterator[str]:
-    """What has changed in a report and is neither named nor explained by what is named."""
+    """Return what has changed in a report and is neither named nor explained by what is named."""
     alike = [sound for sound in (before, reference) if sound.summary == now.summary]
     if not alike:
         yield f"summary.csv: {_difference(now.summary, before.summary)}"
@@ -254,7 +254,7 @@ def _ids(study: Finished, corruption: Corruption) -> tuple[str, ...]:
 
 
 def _unexplained(now: Seen, sound: Seen) -> list[str]:
-    """Lines of a report that are neither in that of a sound folder nor say that something is damaged."""
+    """Return lines of a report that a sound folder's report lacks and that report no damage."""
     return [
         line
         for line in now.report
@@ -263,7 +263,7 @@ def _unexplained(now: Seen, sound: Seen) -> list[str]:
 
 
 def _difference(now: Sequence[Sequence[str]], before: Sequence[Sequence[str]]) -> str:
-    """The first cell that differs."""
+    """Return the first cell that differs."""
     for new, old in zip(now, before, strict=False):
         for name, one, other in zip(before[0], new, old, strict=False):
             if one != other:
@@ -272,7 +272,7 @@ def _difference(now: Sequence[Sequence[str]], before: Sequence[Sequence[str]]) -
 
 
 def _not_restored(corruption: Corruption, study: Finished, outcome: Outcome) -> Iterator[str]:
-    """What is wrong after the study was run again."""
+    """Return what is wrong after the study was run again."""
     if "Traceback (most recent call last)" in outcome.text or outcome.death:
         yield f"run: {outcome.death or outcome.last_line[:200]}"
     elif outcome.code == 2 and not (corruption.whole or corruption.refusable or corruption.kind == "report"):
@@ -296,7 +296,7 @@ def _readable(folder: Path) -> dict[str, Any]:
 
 
 def show(corruption: Corruption, verdict: Verdict) -> None:
-    """Prints all that a corruption led to."""
+    """Print everything that a corruption led to."""
     print(f"{corruption.kind}: {corruption.name}: {verdict.fate}, {verdict.again or 'not run again'}")
     for outcome in verdict.outcomes:
         print(f"\n$ tuneoff {' '.join(outcome.arguments)}")
@@ -306,7 +306,7 @@ def show(corruption: Corruption, verdict: Verdict) -> None:
 
 
 def table(tried: Sequence[tuple[Corruption, Verdict]]) -> str:
-    """The counts by kind, in Markdown."""
+    """Return the counts by kind, in Markdown."""
     fates = ("named", "no consequence", "SILENT", "traceback", "blocked")
     ends = ("restored", "refused", "fault")
     counts = Counter((one.kind, verdict.fate) for one, verdict in tried)
@@ -322,7 +322,7 @@ def table(tried: Sequence[tuple[Corruption, Verdict]]) -> str:
 
 
 def arguments() -> argparse.Namespace:
-    """What this script was asked for."""
+    """Parse the arguments of this script."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -334,7 +334,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Does what is asked for; exit code 1 if there was a fault."""
+    """Do what the arguments ask for; exit code 1 if there was a fault."""
     options = arguments()
     every = list(enumerate(corruptions()))
     numbered = [one for one in every if not options.kind or one[1].kind in options.kind]

@@ -34,7 +34,7 @@ class Corruption:
 
     @property
     def refusable(self) -> bool:
-        """Whether `run` may refuse: what a newer version may have written, and what cannot be moved."""
+        """Whether `run` may refuse: what a newer version may have written, or what cannot be moved."""
         return "future" in self.name or (self.kind == "run folder" and "no permission" in self.name)
 
 
@@ -44,19 +44,19 @@ SEARCHED_RUN = "films.lora.nfull.s0"
 
 
 def place(folder: Path, run: str = RUN) -> Path:
-    """The folder of a run, by the beginning of its id."""
+    """Return the folder of a run, by the beginning of its id."""
     return min((folder / "out" / "runs").glob(f"{run}-*"))
 
 
 def edited(path: Path, change: Callable[[Any], object]) -> None:
-    """Changes what a JSON file says."""
+    """Change the content of a JSON file."""
     content = json.loads(path.read_text(encoding="utf-8"))
     change(content)
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def setting(*keys: str, to: object) -> Callable[[Any], object]:
-    """A change that sets one value; a function makes it from the old one."""
+    """Return a change that sets one value; a function computes it from the old one."""
 
     def change(content: Any) -> None:
         for key in keys[:-1]:
@@ -67,7 +67,7 @@ def setting(*keys: str, to: object) -> Callable[[Any], object]:
 
 
 def removing(*keys: str) -> Callable[[Any], object]:
-    """A change that takes a key away."""
+    """Return a change that removes a key."""
 
     def change(content: Any) -> None:
         for key in keys[:-1]:
@@ -78,85 +78,85 @@ def removing(*keys: str) -> Callable[[Any], object]:
 
 
 def flip(path: Path, seed: int) -> None:
-    """Turns over one bit at a seeded place."""
+    """Flip one bit at a seeded place."""
     data = bytearray(path.read_bytes())
     data[random.Random(seed).randrange(len(data))] ^= 1 << seed % 8
     path.write_bytes(data)
 
 
 def flips(count: int) -> dict[str, Damage]:
-    """So many damages of one bit each."""
+    """Return so many damages of one bit each."""
     return {f"a bit flipped ({seed})": functools.partial(flip, seed=seed) for seed in range(count)}
 
 
 def cut(path: Path, share: float = 0.5) -> None:
-    """Keeps the first part of a file."""
+    """Keep the first part of a file only."""
     path.write_bytes(path.read_bytes()[: int(len(path.read_bytes()) * share)])
 
 
 def empty(path: Path) -> None:
-    """Keeps nothing of a file."""
+    """Empty a file."""
     path.write_bytes(b"")
 
 
 def gone(path: Path) -> None:
-    """Takes a file or folder away."""
+    """Remove a file or folder."""
     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def as_folder(path: Path) -> None:
-    """Puts a folder in a file's place."""
+    """Replace a file by a folder."""
     path.unlink()
     path.mkdir()
 
 
 def forbidden(path: Path) -> None:
-    """Takes all permissions away."""
+    """Remove all permissions."""
     path.chmod(0)
 
 
 def linked(path: Path) -> None:
-    """Moves the content to a place outside the folder, and leaves a link to it."""
+    """Move the content to a place outside the folder, and leave a link to it."""
     kept = path.parents[2 if path.is_dir() else 3] / f"{path.name}.kept"
     path.rename(kept)
     path.symlink_to(kept)
 
 
 def linked_to_neighbor(path: Path) -> None:
-    """Moves the content to a place beside it, and leaves a link to it."""
+    """Move the content to a place beside it, and leave a link to it."""
     kept = path.with_name(f"{path.name}.kept")
     path.rename(kept)
     path.symlink_to(kept.name)
 
 
 def link_to_nothing(path: Path) -> None:
-    """Leaves a link that leads nowhere."""
+    """Replace a file by a broken link."""
     gone(path)
     path.symlink_to("nowhere")
 
 
 def added(data: bytes) -> Damage:
-    """Puts bytes behind a file's end."""
+    """Append bytes to a file."""
     return lambda path: path.write_bytes(path.read_bytes() + data)
 
 
 def replaced(data: bytes) -> Damage:
-    """Puts other bytes in place of all."""
+    """Replace all bytes of a file."""
     return lambda path: path.write_bytes(data)
 
 
 def recoded(encoding: str) -> Damage:
-    """Writes a text in another encoding."""
+    """Write a text in another encoding."""
     return lambda path: path.write_bytes(path.read_text(encoding="utf-8").encode(encoding))
 
 
 def table(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Damage:
-    """Changes a parquet file as a data frame, and writes it soundly."""
+    """Change a Parquet file as a data frame, and write it soundly."""
     return lambda path: change(pd.read_parquet(path)).to_parquet(path, index=False)
 
 
 def cell(column: str, value: Callable[[Any], Any]) -> Damage:
-    """Changes the first cell of a column."""
+    """Change the first cell of a column."""
 
     def change(frame: pd.DataFrame) -> pd.DataFrame:
         frame[column] = [value(frame[column].iloc[0]), *frame[column].iloc[1:]]
@@ -166,7 +166,7 @@ def cell(column: str, value: Callable[[Any], Any]) -> Damage:
 
 
 def lines(change: Callable[[list[str]], list[str]]) -> Damage:
-    """Changes the lines of a text file."""
+    """Change the lines of a text file."""
 
     def damage(path: Path) -> None:
         old = path.read_text(encoding="utf-8").splitlines()
@@ -176,7 +176,7 @@ def lines(change: Callable[[list[str]], list[str]]) -> Damage:
 
 
 def json_line(number: int, change: Callable[[Any], object]) -> Damage:
-    """Changes one line of a JSON-lines file."""
+    """Change one line of a JSON-lines file."""
 
     def changed(old: list[str]) -> list[str]:
         content = json.loads(old[number])
@@ -192,7 +192,7 @@ def _edit(path: str, to: object) -> Damage:
 
 
 def higher(value: float) -> float:
-    """A score that is believed at once."""
+    """Return a plausible higher score."""
     return 0.5 + value / 2 + 1e-3
 
 
@@ -384,7 +384,7 @@ def _moved(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def corruptions() -> Iterator[Corruption]:
-    """All corruptions in their lasting order; a corruption's number is its place here."""
+    """Return all corruptions in a fixed order; a corruption's number is its place here."""
     yield from _of_run("record", "record.json", RECORD)
     yield from _of_run("curve", "curve.jsonl", CURVE)
     yield from _of_run("predictions", "predictions.parquet", PREDICTIONS)
@@ -415,7 +415,7 @@ def corruptions() -> Iterator[Corruption]:
 
 
 def _at(pattern: str, damage: Damage) -> Damage:
-    """A damage of the first path that a pattern matches."""
+    """Return a damage of the first path that a pattern matches."""
     return lambda folder: damage(min(folder.glob(pattern)))
 
 
@@ -427,7 +427,7 @@ def _of_run(kind: str, file: str, damages: Mapping[str, Damage]) -> Iterator[Cor
 
 
 def _summaries() -> Iterator[Corruption]:
-    """The same of a task with generated answers."""
+    """Return the same damages for a task with generated predictions."""
     score = lambda path: edited(path, setting("scores", "eval_rougeL", to=higher))  # noqa: E731
     for name, file, damage in (
         ("a rougeL edited", "record.json", score),
@@ -439,7 +439,7 @@ def _summaries() -> Iterator[Corruption]:
 
 
 def _exchanges() -> Iterator[Corruption]:
-    """Files of one run in the place of another's."""
+    """Return damages that put files of one run in the place of another's."""
     for file in ("record.json", "curve.jsonl", "predictions.parquet", "adapter/adapter.safetensors"):
         for name, source in (("another seed's", OTHER), ("another method's", "films.full.nfull.s0")):
 
@@ -460,7 +460,7 @@ def _exchanges() -> Iterator[Corruption]:
 
 
 def _folders() -> Iterator[Corruption]:
-    """Run folders that are moved, copied or gone."""
+    """Return damages that move, copy or remove run folders."""
 
     def renamed(folder: Path) -> None:
         place(folder).rename(folder / "out/runs/films.lora.nfull.s0-00000000")
@@ -501,7 +501,7 @@ def _folders() -> Iterator[Corruption]:
 
 
 def _studies() -> Iterator[Corruption]:
-    """The study's own file, its data, and the report."""
+    """Return damages of the study's own file, its data, and the report."""
 
     def text(old: str, new: str) -> Damage:
         def damage(path: Path) -> None:

@@ -45,13 +45,13 @@ class Verdict(NamedTuple):
 
 
 def every_case() -> list[Case]:
-    """All cases in their lasting order; a case's number is its place here."""
+    """Return all cases in a fixed order; a case's number is its place here."""
     modules = (inputs_study, inputs_data, inputs_models, inputs_folders)
     return [case for module in modules for case in module.cases()]
 
 
 def judged(case: Case, folder: Path) -> Verdict:
-    """The verdict on a case, done in an empty folder."""
+    """Run a case in an empty folder and judge it."""
     lay_out(folder)
     case.change(folder)
     outcomes = []
@@ -65,7 +65,7 @@ def judged(case: Case, folder: Path) -> Verdict:
 
 
 def faults_of(outcome: Outcome, folder: Path) -> Iterator[str]:
-    """What is wrong with how a single command ended."""
+    """Return what is wrong with how a single command ended."""
     command = outcome.arguments[0] if outcome.arguments else "no command"
     if "Traceback (most recent call last)" in outcome.text:
         yield f"{command}: traceback: {outcome.last_line[:200]}"
@@ -84,7 +84,7 @@ def faults_of(outcome: Outcome, folder: Path) -> Iterator[str]:
 
 
 def contradictions(case: Case, outcomes: Sequence[Outcome], folder: Path) -> Iterator[str]:
-    """Where commands contradict each other, the case, or what lies on disk."""
+    """Return where commands contradict each other, the case, or what is on disk."""
     codes = {outcome.arguments[0]: outcome.code for outcome in outcomes if outcome.arguments}
     last = outcomes[-1]
     if 2 in codes.values() and 0 in codes.values() and codes.keys() == {"plan", "run"}:
@@ -101,7 +101,7 @@ def contradictions(case: Case, outcomes: Sequence[Outcome], folder: Path) -> Ite
 
 
 def losses(case: Case, folder: Path) -> Iterator[str]:
-    """What a run that ended well has not done or not read."""
+    """Return what a run that ended well has not done or not read."""
     records = read_records(folder)
     if not any(folder.rglob("report/report.md")):
         yield "exit code 0 without a report"
@@ -123,17 +123,17 @@ def losses(case: Case, folder: Path) -> Iterator[str]:
 
 
 def read_records(folder: Path) -> list[dict]:
-    """The records below a folder, as they are written."""
+    """Return the records below a folder, as they are written."""
     return [json.loads(path.read_text(encoding="utf-8")) for path in folder.rglob("runs/*/record.json")]
 
 
 def unfinished(folder: Path) -> bool:
-    """Whether a record says why its run is not complete."""
+    """Return whether a record says why its run is not complete."""
     return any(record["state"] != "complete" and record.get("failure") for record in read_records(folder))
 
 
 def one_message(text: str) -> bool:
-    """Whether this is tuneoff's one message."""
+    """Return whether this is tuneoff's one message."""
     return text.startswith("error: ") and len(re.findall("^error: ", text, re.MULTILINE)) == 1
 
 
@@ -144,7 +144,7 @@ def _is_hidden(character: str) -> bool:
 
 
 def show(case: Case, verdict: Verdict) -> None:
-    """Prints all that a case led to."""
+    """Print everything that a case led to."""
     print(f"{case.kind}: {case.name}: {verdict.fate}")
     for outcome in verdict.outcomes:
         print(f"\n$ tuneoff {' '.join(map(repr, outcome.arguments))}")
@@ -154,7 +154,7 @@ def show(case: Case, verdict: Verdict) -> None:
 
 
 def table(tried: Sequence[tuple[Case, Verdict]]) -> str:
-    """The counts by kind, in Markdown."""
+    """Return the counts by kind, in Markdown."""
     fates = ("refused", "fine", "failed", "fault")
     counts = Counter((case.kind, verdict.fate) for case, verdict in tried)
     kinds = list(dict.fromkeys(case.kind for case, _ in tried))
@@ -169,7 +169,7 @@ def table(tried: Sequence[tuple[Case, Verdict]]) -> str:
 
 
 def arguments() -> argparse.Namespace:
-    """What this script was asked for."""
+    """Parse the arguments of this script."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -180,7 +180,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Does what is asked for; exit code 1 if there was a fault."""
+    """Do what the arguments ask for; exit code 1 if there was a fault."""
     options = arguments()
     numbered = [one for one in enumerate(every_case()) if not options.kind or one[1].kind in options.kind]
     if options.case is not None:

@@ -486,7 +486,7 @@ LABELS_AS_YAML: tuple[tuple[str, str, tuple[str, str], str], ...] = (
 
 
 def cases() -> Iterator[Case]:
-    """All cases of this file."""
+    """Return all cases of this file."""
     for name, (ending, content, want, read) in FILES.items():
         counts = None if read is None else {"train": read}
         yield Case(kind="data file", name=name, change=_train(ending, content), want=want, rows=counts)
@@ -524,7 +524,7 @@ def _train(ending: str, content: str | bytes) -> Change:
 
 
 def _mutations() -> Iterator[Case]:
-    """Every format damaged in every way, at seeded places."""
+    """Return every format damaged in every way, at seeded places."""
     for ending, sound in SOUND.items():
         for number in range(MUTATIONS_PER_FORMAT):
             name = list(DAMAGES)[number % len(DAMAGES)]
@@ -548,7 +548,7 @@ def _odd_places(folder: Path) -> None:
 
 
 def _renamed(column: str) -> Change:
-    """Gives the text column another name."""
+    """Rename the text column."""
 
     def change(folder: Path) -> None:
         for path in folder.glob("*.csv"):
@@ -559,7 +559,7 @@ def _renamed(column: str) -> Change:
 
 
 def _labelled(labels: str, values: tuple[str, str]) -> Change:
-    """Labels as someone writes them in YAML, and rows that hold those values."""
+    """Return labels as someone writes them in YAML, and rows with those values."""
 
     def change(folder: Path) -> None:
         with_value(("tasks", "films", "labels"), "LABELS")(folder)

@@ -154,7 +154,7 @@ LIMITS = (
 
 
 def cases() -> Iterator[Case]:
-    """All cases of this file."""
+    """Return all cases of this file."""
     for name, (change, want) in IN_THE_WAY.items():
         yield Case(
             kind="output folder",

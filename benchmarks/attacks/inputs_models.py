@@ -83,7 +83,7 @@ def _config(**changes: object) -> Damage:
 
 
 def _edited(name: str, changes: Mapping[str, object]) -> Damage:
-    """Changes keys of a JSON file; `...` takes one away."""
+    """Change keys of a JSON file; `...` removes one."""
 
     def damage(model: Path) -> None:
         path = model / name
@@ -122,7 +122,7 @@ def _pickled(model: Path) -> None:
 
 
 def _code(model: Path) -> None:
-    """A folder that brings Python, which leaves a mark if anyone runs it."""
+    """Make a folder with Python code that leaves a mark if anyone runs it."""
     (model / "code.py").write_text(
         "from pathlib import Path\nPath('executed').touch()\n"
         "from transformers import T5Config as Mine, T5ForConditionalGeneration as Model\n",
@@ -142,13 +142,13 @@ def _code_of_tokenizer(model: Path) -> None:
 
 
 def _pickle_that_runs(model: Path) -> None:
-    """A checkpoint in pickle whose reading would leave a mark."""
+    """Make a pickled checkpoint whose reading would leave a mark."""
     (model / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch executed'\ntR.")
     (model / "model.safetensors").unlink()
 
 
 def _added_tokens(count: int) -> Damage:
-    """A tokenizer with more tokens than the embedding has rows."""
+    """Make a tokenizer with more tokens than the embedding has rows."""
 
     def damage(model: Path) -> None:
         from transformers import AutoTokenizer
@@ -355,7 +355,7 @@ PLACES: Mapping[str, str] = {
 
 @functools.cache
 def _sound() -> Path:
-    """A folder with a T5 of one layer, made once."""
+    """Return a folder with a T5 of one layer, made once."""
     from transformers import T5Config, T5ForConditionalGeneration
     from transformers.utils import logging
 
@@ -374,7 +374,7 @@ def _sound() -> Path:
 
 
 def cases() -> Iterator[Case]:
-    """All cases of this file."""
+    """Return all cases of this file."""
     for name, (damage, want) in DAMAGES.items():
         yield _case(name, damage, want)
     for file in JSON_FILES:
@@ -405,7 +405,7 @@ def _text(name: str, content: bytes) -> Change:
 
 
 def _mutate(model: Path, *, number: int) -> None:
-    """The weights' file cut short, or with bytes changed in its header, at a seeded place."""
+    """Cut the weights' file short, or change bytes in its header, at a seeded place."""
     path, draw = model / "model.safetensors", random.Random(number)
     data = bytearray(path.read_bytes())
     if number % 2:

@@ -361,7 +361,7 @@ COMMAND_LINES: tuple[tuple[str, ...], ...] = (
 
 
 def cases() -> Iterator[Case]:
-    """All cases of this file."""
+    """Return all cases of this file."""
     yield from _wrong_values()
     for name, keys in STRUCTURES.items():
         yield Case(kind="study", name=name, change=_with_keys(keys))
@@ -391,7 +391,7 @@ def _wrong_values() -> Iterator[Case]:
 
 
 def _with_what_leads_to(path: tuple[str, ...]) -> Mapping[str, Any]:
-    """The sound study, with the optional part of it that a path leads through."""
+    """Return the sound study with the optional part that a path leads through."""
     match path:
         case ("methods", name, *_) if name in OF_METHODS:
             return {**STUDY, "methods": {**STUDY["methods"], name: OF_METHODS[name]}}
@@ -409,7 +409,7 @@ def _with_keys(keys: Mapping[str, Any]) -> Change:
 
 
 def _names() -> Iterator[Case]:
-    """Hostile names of every kind of thing; those that patterns forbid are refused, the others only shown."""
+    """Return hostile names of every kind; those that patterns forbid are refused, the others shown."""
     pairs = [(thing, name) for thing in NAMED_THINGS for name in HOSTILE_NAMES]
     for thing, name in random.Random(2).sample(pairs, 75):
         text = HOSTILE_NAMES[name]

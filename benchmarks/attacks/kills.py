@@ -96,7 +96,7 @@ class Kill(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """What the table has a row for."""
+        """The row of the table that counts this kill."""
         where = "a worker" if self.executor == "worker" else self.executor
         return f"{self.study}, {where}, {'inside a write' if self.inside else 'at any moment'}"
 
@@ -124,7 +124,7 @@ class Verdict(NamedTuple):
 
 
 def kills() -> list[Kill]:
-    """All kills in their lasting order."""
+    """Return all kills in a fixed order."""
     every = [Kill("plain", "inline", "", seed) for seed in range(7)]
     every += [Kill("searched", "inline", "", seed) for seed in range(7)]
     every += [Kill(study, "process", "", seed) for study in ("plain", "searched") for seed in range(3)]
@@ -135,7 +135,7 @@ def kills() -> list[Kill]:
 
 
 def watching(folder: Path, act: Callable[[Touch], object]) -> Callable[[], None]:
-    """A setup that calls `act` before each write to, and change of, a file in a folder."""
+    """Return a setup that calls `act` before each write to, and change of, a file in a folder."""
 
     def setup() -> None:
         import pyarrow.parquet
@@ -182,7 +182,7 @@ def _writes(arguments: tuple[object, ...]) -> bool:
 
 
 def touches(command: Sequence[str], folder: Path) -> list[Touch]:
-    """All touches of a command on its output folder, in order."""
+    """Return all writes and changes by a command in its output folder, in order."""
     log = folder / "touches"
 
     def note(touch: Touch) -> None:
@@ -196,7 +196,7 @@ def touches(command: Sequence[str], folder: Path) -> list[Touch]:
 
 
 def dying(folder: Path, number: int, room: int) -> Callable[[], None]:
-    """A setup in which the process dies of the touch of this number: of a write after `room` more bytes."""
+    """Return a setup that kills the process at touch `number`: in a write, after `room` bytes."""
     counter = itertools.count()
 
     def act(touch: Touch) -> None:
@@ -222,12 +222,12 @@ class Undisturbed(NamedTuple):
 
 
 def command(kill_of: str) -> tuple[str, ...]:
-    """What is called, by executor."""
+    """Return the command for an executor."""
     return ("run", "study.yaml", "--out", "out", *(() if kill_of == "inline" else WORKERS))
 
 
 def fresh(study: str, work: Path) -> Path:
-    """The work folder, always the same one, with the study and nothing done."""
+    """Return the work folder, always the same one, with the study and nothing done."""
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     lay_out(work)
@@ -236,7 +236,7 @@ def fresh(study: str, work: Path) -> Path:
 
 
 def undisturbed(study: str, work: Path) -> Undisturbed:
-    """The study done without a kill, by each executor."""
+    """Run the study without a kill, by each executor."""
     seconds, found = {}, {}
     for executor in ("inline", "process"):
         outcome = tuneoff(*command(executor), folder=fresh(study, work), seconds=PATIENCE)
@@ -249,7 +249,7 @@ def undisturbed(study: str, work: Path) -> Undisturbed:
 
 
 def left(work: Path) -> dict[str, Any]:
-    """What must be the same however often the study was killed: of each run, and of each search."""
+    """Return what must be equal however often the study was killed: of each run, and of each search."""
     searches = {
         path.parent.name: json.loads(path.read_text(encoding="utf-8"))
         for path in work.glob("out/search/*/result.json")
@@ -258,7 +258,7 @@ def left(work: Path) -> dict[str, Any]:
 
 
 def finished(work: Path) -> dict[Path, bytes]:
-    """The records of runs that are complete, and the results of searches, as they lie there."""
+    """Return the records of complete runs and the results of searches, as they are on disk."""
     kept = {}
     for path in [*work.glob("out/runs/*/record.json"), *work.glob("out/search/*/result.json")]:
         content = path.read_bytes()
@@ -269,7 +269,7 @@ def finished(work: Path) -> dict[Path, bytes]:
 
 
 def done(kill: Kill, sound: Undisturbed, work: Path) -> Verdict:
-    """The verdict on a kill."""
+    """Make a kill and judge it."""
     draw = random.Random(f"{kill.study} {kill.executor} {kill.inside} {kill.seed}")
     killed, left_over, attempt = False, None, 0
     while not killed and attempt < ATTEMPTS:
@@ -298,12 +298,12 @@ def done(kill: Kill, sound: Undisturbed, work: Path) -> Verdict:
 
 
 def _trials(path: Path) -> int:
-    """How many trials have ended."""
+    """Count the trials that have ended."""
     return len(path.read_text(encoding="utf-8").splitlines())
 
 
 def _killed_inside(kill: Kill, sound: Undisturbed, work: Path, draw: random.Random) -> tuple[bool, str]:
-    """Whether the study died in a write, or right before a file was renamed, made or removed; and how."""
+    """Kill the study in a write, or before a file is renamed, made or removed; return whether and how."""
     numbers = [n for n, touch in enumerate(sound.touches) if re.search(kill.inside, touch.path)]
     if not numbers:
         return False, f"nothing like {kill.inside} is written"
@@ -317,7 +317,7 @@ def _killed_inside(kill: Kill, sound: Undisturbed, work: Path, draw: random.Rand
 def _killed_somewhen(
     kill: Kill, sound: Undisturbed, work: Path, draw: random.Random, attempt: int
 ) -> tuple[bool, str, int]:
-    """Whether the study was killed at a random moment, how, and the group that may still be at work.
+    """Kill the study at a random moment; return whether, how, and the group that may still be at work.
 
     Each attempt comes earlier than the one before, which the study's end had outrun.
     """
@@ -339,7 +339,7 @@ def _killed_somewhen(
 
 
 def _kill_worker(driver: int, draw: random.Random) -> bool:
-    """Kills one of the processes that do runs; whether there was one within a minute."""
+    """Kill one of the processes that do runs; return whether there was one within a minute."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and psutil.pid_exists(driver):
         try:
@@ -355,7 +355,7 @@ def _kill_worker(driver: int, draw: random.Random) -> bool:
 
 
 def table(tried: Sequence[tuple[Kill, Verdict]]) -> str:
-    """The counts by kind, in Markdown."""
+    """Return the counts by kind, in Markdown."""
     heads = ["kind", "kills", "finished before", "lost", "done twice", "different", "not completed"]
     lines = []
     for kind in dict.fromkeys(kill.kind for kill, _ in tried):
@@ -370,7 +370,7 @@ def _numbers(verdict: Verdict) -> tuple[int, ...]:
 
 
 def arguments() -> argparse.Namespace:
-    """What this script was asked for."""
+    """Parse the arguments of this script."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -380,7 +380,7 @@ def arguments() -> argparse.Namespace:
 
 
 def chosen(options: argparse.Namespace) -> Iterator[tuple[int, Kill]]:
-    """The kills that were asked for, with their numbers."""
+    """Return the kills that were asked for, with their numbers."""
     every = list(enumerate(kills()))
     if options.case is not None:
         yield every[options.case]
@@ -391,7 +391,7 @@ def chosen(options: argparse.Namespace) -> Iterator[tuple[int, Kill]]:
 
 
 def main() -> None:
-    """Does what is asked for; exit code 1 if there was a fault."""
+    """Do what the arguments ask for; exit code 1 if there was a fault."""
     wanted = list(chosen(arguments()))
     warm_up()
     started, tried = time.monotonic(), []

@@ -1,17 +1,17 @@
-"""The errors that tuneoff raises on purpose.
+"""The errors that tuneoff raises, and how their messages quote values.
 
     TuneoffError
-    |-- InputError          what the user gave cannot be used (exit code 2)
+    |-- InputError          an input cannot be used (exit code 2)
     |   |-- StudyError      the study file or a --set override
     |   |-- DataError       a file or hub data set, or the rows in it
-    |   |-- ModelError      a checkpoint: its place, its files or its family
+    |   |-- ModelError      a checkpoint: its path, its files or its architecture
     |   `-- StoreError      the output folder: permission, space, another study's data
-    |       |-- DamagedError      a file in it is not as it was written
+    |       |-- DamagedError      a file in it was changed after it was written
     |       `-- NewerFormatError  a file in it was written by a newer version
-    |-- DivergedError       a loss or gradient stopped being finite (a run's state, not an exit code)
-    `-- StoppedError        a run is to be stopped early
+    |-- DivergedError       a loss or gradient is not finite (a run's state, not an exit code)
+    `-- StoppedError        a run is stopped early
 
-Each message gives the rule, the value and the remedy.
+Each message says what is wrong, where, and what to do.
 """
 
 import difflib
@@ -25,11 +25,11 @@ LONGEST_VALUE = 200
 
 
 class TuneoffError(Exception):
-    """Base of all errors raised on purpose."""
+    """Base of all errors that tuneoff raises itself."""
 
 
 class InputError(TuneoffError):
-    """Something given by the user cannot be used."""
+    """An input of the user cannot be used."""
 
 
 class StudyError(InputError):
@@ -41,7 +41,7 @@ class DataError(InputError):
 
 
 class ModelError(InputError):
-    """A checkpoint is missing, unreachable, incomplete or of another family."""
+    """A checkpoint is missing, unreachable, incomplete or of another architecture."""
 
 
 class StoreError(InputError):
@@ -49,7 +49,7 @@ class StoreError(InputError):
 
 
 class DamagedError(StoreError):
-    """A file in an output folder is not as it was written."""
+    """A file in an output folder was changed after it was written."""
 
 
 class NewerFormatError(StoreError):
@@ -61,35 +61,35 @@ class DivergedError(TuneoffError):
 
 
 class StoppedError(TuneoffError):
-    """A run is to go no further."""
+    """Raised to stop a run early, for example by the pruner."""
 
 
 def shown(value: object) -> str:
     """Return a value as messages quote it: its repr, cut to 200 characters.
 
-    A repr escapes control, bidirectional and other characters that do not print.
+    A repr escapes control characters, bidirectional marks and others that do not print.
     """
     try:
         text = repr(value)
-    except (ValueError, RecursionError):  # Python refuses to write integers of many thousand digits
+    except (ValueError, RecursionError):  # Python refuses to print integers of many thousand digits
         return f"{type(value).__name__} too large to show"
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}... ({len(text):,} characters)"
 
 
 def first_line(error: Exception, *, longest: int = LONGEST_VALUE) -> str:
-    """Return the first line of an error's message that is not blank, cut to so many characters.
+    """Return the first line of an error's message that is not blank, cut to `longest` characters.
 
-    Errors of other libraries hold whole stacks and quote values in full.
+    Messages of other libraries can contain whole stack traces, and quote values in full.
     """
     line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return line if len(line) <= longest else f"{line[:longest]}... ({len(line):,} characters)"
 
 
 def visible(text: str) -> str:
-    """Return a text with an escape in place of each character that would change how others are shown.
+    """Return a text with escapes for characters that would change how others are displayed.
 
-    Control and bidirectional characters, separators of lines but for the newline, halves of surrogate
-    pairs. Tabs, the joiners that scripts and emoji need and all other characters stay.
+    These are control characters, bidirectional marks, line separators except the newline, and halves of
+    surrogate pairs. Tabs, the joiners that scripts and emoji need, and all other characters stay.
     """
     return text if text.isascii() and text.isprintable() else "".join(map(_visible, text))
 
@@ -102,29 +102,33 @@ def _visible(character: str) -> str:
 
 
 def near_names(name: str, names: Sequence[str]) -> list[str]:
-    """Return up to three names that are written much like another; none of more than 1,000."""
-    # to compare long texts takes long, and no name is one
+    """Return up to three names that are spelled much like `name`; none if there are more than 1,000."""
+    # cut, since comparing long texts is slow, and no name is one
     return difflib.get_close_matches(name[:LONGEST_VALUE], names, n=3) if len(names) <= 1000 else []
 
 
 def unknown_name(name: str, known: Iterable[str]) -> str:
-    """A phrase that names what is unknown, its near matches, and what is known where that is short."""
+    """Return a phrase for a message: the unknown name, near matches, and all known names if they are few."""
+    return f"unknown name {shown(name)}{suggestions(name, known)}"
+
+
+def suggestions(name: str, known: Iterable[str]) -> str:
+    """Return the end of a message on an unknown name: near matches, and all known names if they are few."""
     names = sorted(known)
     near = near_names(name, names)
     hint = f"; did you mean {' or '.join(map(shown, near))}?" if near else ""
     short = len(names) <= 20 and sum(map(len, names)) <= 2 * LONGEST_VALUE
-    told = ", ".join(one if one.isprintable() else shown(one) for one in names)
-    listing = f" (known: {told})" if short else ""
-    return f"unknown name {shown(name)}{hint}{listing}"
+    listing = ", ".join(one if one.isprintable() else shown(one) for one in names)
+    return f"{hint} (known: {listing})" if short else hint
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """A context in which a failure to write becomes a `StoreError` about the path."""
+    """Turn a failure to write in this context into a `StoreError` about the path."""
     try:
         yield
     except OSError as error:
         raise StoreError(
-            f"'{path}' must be writable, but: {error.strerror or error}; free space, get permission, or "
-            "give another folder with --out (what is complete is kept)"
+            f"cannot write '{path}': {error.strerror or error}; free space, get permission, or give another "
+            "folder with --out (finished results are kept)"
         ) from error

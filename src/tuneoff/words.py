@@ -1,14 +1,14 @@
 """Words and sentences of a text in any script, as ROUGE and the baselines count them.
 
-In ASCII text, words and stems are those of rouge-score with its stemmer, to the last one. In other text:
+In ASCII text, words and stems are exactly those of rouge-score with its stemmer. In other text:
 
-- A word is a run of letters, digits and the marks on them. All else separates words or is left out: symbols
-  and emoji, punctuation, and apostrophes, whatever character they are written with.
+- A word is a run of letters, digits and the marks on them. Everything else separates words or is dropped:
+  symbols and emoji, punctuation, and apostrophes in any spelling.
 - Scripts that put no spaces between words (Chinese, Japanese, Thai, Lao, Khmer, Myanmar and their relatives)
-  are cut into single characters, each with its marks.
-- Spellings of one word are one: composed and decomposed, full and half width, ligatures, upper and lower case
-  (`casefold`), digits of any script, with or without Arabic and Hebrew points, tatweel, soft hyphens, and the
-  joiners and direction marks that nobody sees. Accents count: `cafe` is not `café`.
+  are split into single characters, each with its marks.
+- Spellings of one word are equal: composed and decomposed, full and half width, ligatures, upper and lower
+  case (`casefold`), digits of any script, with or without Arabic and Hebrew points, tatweel, soft hyphens,
+  and invisible joiners and direction marks. Accents count: `cafe` is not `café`.
 - Words of a-z and 0-9 alone are stemmed (Porter).
 """
 
@@ -19,7 +19,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 TOKENIZER = "tuneoff-words-1"
-"""The rules of this file; another number for whatever changes a word or a sentence."""
+"""The version of the rules in this file; a change of any word or sentence needs a new number."""
 
 _UNSPACED = (
     "\u0e00-\u0eff"  # Thai, Lao
@@ -32,9 +32,9 @@ _UNSPACED = (
     "\ua000-\ua4cf\U00016fe0-\U00018cff\U0001aff0-\U0001b2ff"  # Yi, Tangut, Khitan, further kana, Nushu
 )
 _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003fffd]")
-"""Words even where they are younger than Python's Unicode."""
+"""Letters even where they are newer than Python's version of Unicode."""
 _APOSTROPHES = "\u02bb\u02bc\u02bd"
-"""Letters by their category."""
+"""Letters by their Unicode category, but used as apostrophes."""
 _OPTIONAL = re.compile(
     "[\u0640\u0610-\u061a\u064b-\u0652\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed"  # Arabic
     "\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7"  # Hebrew
@@ -54,9 +54,9 @@ _STOP = re.compile(f"[{_STOPS}][{_STOPS}.!?]*[{_CLOSING}]*")
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text: its lines, split further after `.`, `!` or `?` before a space.
+    """Split a text into sentences: at line breaks, and after `.`, `!` or `?` before a space.
 
-    The stops of other scripts end a sentence wherever they stand, with the closing quotes and brackets that
+    The stops of other scripts end a sentence everywhere, together with the closing quotes and brackets that
     follow.
     """
     lines = _STOP_BEFORE_SPACE.sub("\n", text)
@@ -66,22 +66,23 @@ def sentences(text: str) -> list[str]:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in lower case, as this file's rules have it."""
+    """Split a text into words in lower case, by the rules of this file."""
     if text.isascii():
         return _ASCII_WORD.findall(text.lower())
     folded = unicodedata.normalize("NFC", text).translate(_Folding())
+    # casefold is defined on decomposed text, and words are compared in composed form
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFD", folded).casefold())
-    # the Turkish capital of i, which casefold leaves as i and a dot
+    # casefold turns the Turkish capital of i into i and a combining dot
     return _any_words().findall(folded.replace("i\u0307", "i"))
 
 
 def stems(text: str) -> list[str]:
-    """The words of a text, those in ASCII by their Porter stems."""
+    """Split a text into words, with ASCII words reduced to their Porter stems."""
     return [_stem(word) if len(word) > 3 and word.isascii() else word for word in words(text)]
 
 
 def spaced(text: str) -> list[str]:
-    """The parts of a text between spaces, and single characters where a script puts none."""
+    """Split a text at spaces, and into single characters where a script has none."""
     return text.split() if text.isascii() else _unspaced().sub(r" \g<0> ", text).split()
 
 
@@ -99,7 +100,7 @@ def _stemmer() -> Any:
 
 
 class _Folding:
-    """A table for `str.translate`."""
+    """The mapping of `_folded` in the form that `str.translate` takes."""
 
     def __getitem__(self, code: int) -> str:
         return _folded(chr(code))
@@ -107,7 +108,7 @@ class _Folding:
 
 @cache
 def _folded(character: str) -> str:
-    """What a character is of a word: a simpler form, nothing, or a space, where it separates words."""
+    """Return a character's simpler form within a word: nothing if it is dropped, a space if it separates."""
     category = unicodedata.category(character)
     if _OPTIONAL.match(character) or (category in ("Cf", "Me") and character != _ZERO_WIDTH_SPACE):
         return ""
@@ -124,24 +125,26 @@ def _folded(character: str) -> str:
 
 @cache
 def _unspaced() -> re.Pattern[str]:
-    """A character of a script without spaces, with its marks."""
+    """Match a character of a script without spaces, with its marks."""
     return re.compile(f"[{_UNSPACED}][{_marks()}]*")
 
 
 @cache
 def _any_words() -> re.Pattern[str]:
+    """Match a word: a character of a script without spaces, or a run of other characters."""
     marks = _marks()
     return re.compile(f"[{_UNSPACED}][{marks}]*|[^\\s{_UNSPACED}{marks}][^\\s{_UNSPACED}]*")
 
 
 @cache
 def _marks() -> str:
-    """All combining marks, as ranges of a regular expression."""
+    """Return all combining marks, as ranges of a regular expression."""
     codes = (code for code in range(0x300, 0x20000) if unicodedata.category(chr(code))[0] == "M")
     return "".join(f"{chr(first)}-{chr(last)}" for first, last in _ranges(codes))
 
 
 def _ranges(codes: Iterable[int]) -> list[tuple[int, int]]:
+    """Join consecutive codes into pairs of first and last."""
     found: list[tuple[int, int]] = []
     for code in codes:
         if found and found[-1][1] == code - 1:

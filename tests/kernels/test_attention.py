@@ -3,10 +3,10 @@ import torch
 from torch import nn
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from tuneoff.kernels import attend
+from tuneoff.kernels import SharedMasks, attend
 
 NEARLY_NONE = 1e-9
-"""A chance of dropout that takes the way by hand and drops nothing."""
+"""A probability of dropout at which attention is computed explicitly and nothing is dropped."""
 
 
 class Site(nn.Module):
@@ -30,7 +30,7 @@ def tensors(queries, keys, *, seed=0):
 
 
 def visible(queries, keys):
-    """A mask that hides the end of the second row."""
+    """Return a mask that hides the end of the second row."""
     mask = torch.ones(2, 1, queries, keys, dtype=torch.bool)
     mask[1, ..., -2:] = False
     return mask
@@ -46,7 +46,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("dropout", [0.0, NEARLY_NONE], ids=["fused", "by hand"])
+@pytest.mark.parametrize("dropout", [0.0, NEARLY_NONE], ids=["fused", "explicit"])
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_outputs_and_gradients_equal_those_of_transformers(case, dropout):
     is_causal, queries, keys, mask = case
@@ -59,7 +59,7 @@ def test_outputs_and_gradients_equal_those_of_transformers(case, dropout):
     torch.testing.assert_close(results[0], results[1])
 
 
-def test_queries_behind_cached_ones_see_all_that_came_before():
+def test_queries_after_cached_ones_see_all_that_came_before():
     inputs = tensors(2, 6)
     out, _ = attend(Site(is_causal=True), attention_mask=None, **inputs)
     first = {name: tensor[:, :, :1] if name == "query" else tensor for name, tensor in inputs.items()}
@@ -70,13 +70,30 @@ def test_queries_behind_cached_ones_see_all_that_came_before():
 
 
 def test_another_mask_on_the_same_bias_is_not_taken_for_the_first():
-    inputs = tensors(5, 5)
-    outs = [attend(Site(is_causal=False), attention_mask=mask, **inputs)[0] for mask in (None, visible(5, 5))]
+    inputs, masks = tensors(5, 5), SharedMasks()
+    outs = [
+        attend(Site(is_causal=False), attention_mask=mask, masks=masks, **inputs)[0]
+        for mask in (None, visible(5, 5))
+    ]
     expected, _ = sdpa_attention_forward(
         Site(is_causal=False), attention_mask=visible(5, 5), scaling=1.0, **inputs
     )
     torch.testing.assert_close(outs[1], expected)
     assert not torch.equal(outs[0], outs[1])
+
+
+def test_bias_and_mask_are_joined_once_for_all_layers():
+    masks, calls = SharedMasks(), []
+    bias, mask = torch.zeros(1, 3, 5, 5), visible(5, 5)
+
+    def compute():
+        calls.append(1)
+        return torch.zeros(1)
+
+    first = masks.once(bias, mask, compute)
+    assert masks.once(bias, mask, compute) is first
+    assert masks.once(bias.clone(), mask, compute) is not first
+    assert len(calls) == 2
 
 
 def test_weights_are_dropped_in_training():

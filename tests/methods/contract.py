@@ -28,7 +28,7 @@ class MethodContract:
         return attach(model, self.method, generator=generator, tokenizer=self.tokenizer, removable=True)
 
     def trained(self, model: T5ForConditionalGeneration, steps: int = 3) -> AdaptedModel:
-        """The method after a few steps, far enough to change answers."""
+        """Return the method after a few steps, far enough to change outputs."""
         adapted = self.adapt(model)
         optimizer = torch.optim.SGD(adapted.parameters(), lr=0.5)
         for step in range(steps):
@@ -49,7 +49,7 @@ class MethodContract:
         model(**batch(prompt_ids=adapted.prompt_ids)).loss.backward()
         assert declared == {id(p) for p in model.parameters() if p.grad is not None}
 
-    def test_training_changes_the_answers(self, kind, dtype):
+    def test_training_changes_the_outputs(self, kind, dtype):
         adapted = self.adapt(tiny_t5(kind, dtype=dtype))
         before = self.logits(adapted)
         assert not torch.equal(before, self.logits(self.trained(tiny_t5(kind, dtype=dtype))))
@@ -69,7 +69,7 @@ class MethodContract:
         loaded = load(tiny_t5(kind, dtype=dtype), tmp_path / "adapter")
         assert torch.equal(self.logits(loaded), self.logits(adapted))
 
-    def test_folding_keeps_the_answers(self, kind):
+    def test_folding_keeps_the_outputs(self, kind):
         adapted = self.trained(tiny_t5(kind))
         before = self.logits(adapted)
         adapted.fold()
@@ -117,7 +117,7 @@ class MethodContract:
         steps = logits.log_softmax(-1).gather(2, out.sequences[:, 1:, None])[..., 0]
         torch.testing.assert_close(out.sequences_scores, steps.sum(1), rtol=1e-4, atol=1e-4)
 
-    def test_taken_off_the_base_answers_bit_for_bit_as_before(self, kind, dtype):
+    def test_detached_the_base_gives_bit_identical_outputs(self, kind, dtype):
         model = tiny_t5(kind, dtype=dtype)
         names = [name for name, _ in model.named_modules()]
         with torch.no_grad():

@@ -14,7 +14,7 @@ from tuneoff.spec import PromptSpec
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A saved soft prompt."""
+    """Return the folder of a saved soft prompt."""
     method = PromptSpec(kind="prompt", length=3, init="random")
     save(attach(tiny_t5(), method, generator=torch.Generator(), tokenizer=None), tmp_path / "adapter")
     return tmp_path / "adapter"

@@ -10,7 +10,7 @@ class TestFull(MethodContract):
     method = FullSpec(kind="full")
 
     def test_training_leaves_the_weights_of_the_base_as_they_are(self, kind):
-        """Full fine-tuning changes them, and puts them back when it is taken off."""
+        """Full fine-tuning changes them, and restores them when it is detached."""
         model = tiny_t5(kind)
         adapted = self.trained(model)
         assert not torch.equal(model.shared.weight, tiny_t5(kind).shared.weight)

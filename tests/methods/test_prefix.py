@@ -8,7 +8,7 @@ from contract import MethodContract
 from models import batch, tiny_t5
 from test_prompt import word_tokenizer
 from tuneoff.methods import attach
-from tuneoff.methods.prefix import attentions
+from tuneoff.methods.sites import attentions
 from tuneoff.spec import PrefixSpec
 
 SITES = ("encoder", "decoder", "cross")
@@ -87,7 +87,7 @@ def test_a_projection_gives_what_that_of_peft_gives_with_the_same_weights():
 
 
 def by_hand(module, query, key, value, mask, key_values, bias):
-    """Softmax attention written out, with the prefix in front: one query at a time."""
+    """Compute softmax attention with a prepended prefix by its formula, one query at a time."""
     keys = torch.cat([key_values[0].transpose(0, 1).expand(len(key), -1, -1, -1), key], 2)
     values = torch.cat([key_values[1].transpose(0, 1).expand(len(key), -1, -1, -1), value], 2)
     scores = torch.einsum("bhqd,bhkd->bhqk", query, keys) + F.pad(bias, (len(key_values[0]), 0))
@@ -143,7 +143,7 @@ def test_a_cache_never_holds_the_prefix():
     assert cache.cross_attention_cache.get_seq_length() == 9
 
 
-def test_several_tokens_behind_a_cache_see_the_prefix_and_the_past_alone():
+def test_several_tokens_after_a_cache_see_the_prefix_and_the_past_alone():
     ours = adapt(tiny_t5(), length=4)
     data = batch()
     ids = torch.tensor([[0, 5, 6, 7], [0, 8, 9, 4], [0, 3, 3, 5]])
@@ -166,6 +166,27 @@ def test_a_prefix_of_words_answers_nearly_as_the_keys_and_values_of_those_words(
         keys = first.k(norm(model.shared.weight)).view(-1, 6, 8)
     for position in range(4):
         assert torch.isclose(keys, stored[0, 0, position]).all(-1).all(-1).any()
+
+
+def test_a_failed_forward_pass_leaves_no_prefix_and_no_hook():
+    model = tiny_t5().train()
+    hooks = [len(module._forward_hooks) for module in model.modules()]
+
+    def fail(module, inputs, output):
+        raise RuntimeError("no memory")
+
+    handle = model.decoder.register_forward_hook(fail)
+    with pytest.raises(RuntimeError, match="no memory"):
+        adapt(model, length=4, init="vocabulary")
+    handle.remove()
+    assert model.training
+    assert [len(module._forward_hooks) for module in model.modules()] == hooks
+    ours = adapt(model, length=4)
+    handle = attentions(model, "encoder")[1].register_forward_hook(fail)
+    with pytest.raises(RuntimeError, match="no memory"):
+        model(**batch())
+    handle.remove()
+    assert all(hooks._key_values is None for hooks in ours.parts[0].adapter._hooks)
 
 
 def test_two_models_with_prefixes_do_not_disturb_each_other():

@@ -47,11 +47,11 @@ def test_logits_equal_those_of_peft_with_the_same_weights():
     torch.testing.assert_close(actual, expected)
 
 
-def test_a_prompt_of_real_pieces_answers_as_those_pieces_do():
+def test_a_prompt_of_real_tokens_gives_the_logits_of_those_tokens():
     ours = adapt(tiny_t5(), PromptSpec(kind="prompt", length=3, init="text", init_text="w7 w9"))
-    pieces = batch(prompt_ids=(7, 9, 7))
+    tokens = batch(prompt_ids=(7, 9, 7))
     actual = ours.model(**batch(prompt_ids=ours.prompt_ids)).logits
-    torch.testing.assert_close(actual, tiny_t5()(**pieces).logits)
+    torch.testing.assert_close(actual, tiny_t5()(**tokens).logits)
 
 
 def test_vocabulary_rows_are_distinct_rows_of_the_embedding_and_not_special():
@@ -62,7 +62,7 @@ def test_vocabulary_rows_are_distinct_rows_of_the_embedding_and_not_special():
     assert min(rows) > 2
 
 
-def test_text_without_pieces_is_refused():
+def test_text_without_tokens_is_refused():
     with pytest.raises(StudyError, match="init_text"):
         adapt(tiny_t5(), PromptSpec(kind="prompt", init="text", init_text="  "))
 

@@ -20,7 +20,7 @@ from killing import (
     refuse_to_start,
 )
 from tuneoff.errors import InputError, TuneoffError
-from tuneoff.interrupts import interrupts_kept
+from tuneoff.interrupts import interrupts_remembered
 from tuneoff.study import InlineExecutor, Job, Lost, ProcessExecutor
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
@@ -157,7 +157,7 @@ class TestProcessExecutor(ExecutorContract):
     def test_ctrl_c_in_a_second_attempt_ends_the_work(self, tmp_path: Path) -> None:
         jobs = [Attempt("a", tmp_path, ("killed", "interrupt")), Attempt("b", tmp_path)]
         results = []
-        with pytest.raises(KeyboardInterrupt), interrupts_kept():
+        with pytest.raises(KeyboardInterrupt), interrupts_remembered():
             results += self.executor().map(attempt, jobs)
         assert multiprocessing.active_children() == []
         assert [job.times for job in jobs] == [2, 1]

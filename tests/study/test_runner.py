@@ -225,7 +225,7 @@ def test_train_sizes_are_nested_and_equal_for_every_method(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("override", "kind", "told"),
     [
-        ("tasks.films.prompt='{texts}'", DataError, r"unknown name 'texts'; did you mean 'text'\?"),
+        ("tasks.films.prompt='{texts}'", DataError, r"has no column 'texts' .*; did you mean 'text'\?"),
         (
             "tasks.films.max_target_length=1",
             DataError,

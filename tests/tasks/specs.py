@@ -23,7 +23,7 @@ def summarization(source: Source = NOWHERE, **fields: Any) -> SummarizationSpec:
 
 
 def files(folder: Path, **splits: Sequence[Mapping[str, object]]) -> FilesSource:
-    """A source of JSONL files, a split each."""
+    """Write JSONL files, one a split, and return them as a source."""
     for split, rows in splits.items():
         lines = "\n".join(json.dumps(row) for row in rows)
         (folder / f"{split}.jsonl").write_text(lines, encoding="utf-8")
@@ -41,5 +41,5 @@ def written(*targets: str) -> list[Example]:
 
 
 def example(text: str, target: str = "x", label: str | None = None, *, row: int = 0) -> Example:
-    """An example whose prompt is its text alone."""
+    """Return an example whose prompt is its text alone."""
     return Example(row, text, text, target, label)

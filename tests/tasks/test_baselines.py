@@ -18,17 +18,17 @@ from tuneoff.tasks.baselines import (
     FITTED,
     UPPER_BOUNDS,
     BaselineResult,
+    are_dialogues,
     baseline_names,
     baseline_predictions,
+    counted_words,
     lead_1,
     lead_3,
     longest_turn,
     majority,
-    of_dialogues,
     oracle,
     rouge_l_against,
     run_baseline,
-    telling_words,
     tfidf,
 )
 from tuneoff.words import stems
@@ -112,7 +112,7 @@ def test_tfidf_sees_the_words_of_english_that_scikit_learn_sees() -> None:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     text = "It's a GREAT film, I think: 10 of 10 - see it."
-    assert telling_words(text) == TfidfVectorizer().build_analyzer()(text)
+    assert counted_words(text) == TfidfVectorizer().build_analyzer()(text)
 
 
 def test_tfidf_takes_many_labels_with_few_rows() -> None:
@@ -146,14 +146,14 @@ def test_the_longest_turn_has_the_most_characters_where_a_script_has_no_spaces()
 
 
 def test_most_texts_decide_whether_a_task_is_one_of_dialogues() -> None:
-    assert of_dialogues(_texts(DIALOGUE, DIALOGUE, ARTICLE), summarization())
-    assert not of_dialogues(_texts(DIALOGUE, ARTICLE), summarization())
+    assert are_dialogues(_texts(DIALOGUE, DIALOGUE, ARTICLE), summarization())
+    assert not are_dialogues(_texts(DIALOGUE, ARTICLE), summarization())
 
 
 def test_a_line_for_each_column_of_the_prompt_makes_no_dialogue() -> None:
     titled = summarization(prompt="{title}: {article} (on {title})")
     texts = _texts(f"Rain\n{ARTICLE}")
-    assert not of_dialogues(texts, titled)
+    assert not are_dialogues(texts, titled)
     assert lead_3([], texts, titled) == ["Rain\nIt rained.\nIt rained all day long."]
 
 
@@ -226,7 +226,7 @@ def _rouge_l(target: str, parts: Sequence[str]) -> float:
 
 
 def _plain_greedy(parts: Sequence[str], target: str) -> str:
-    """The greedy choice by whole texts and the library's own scores."""
+    """Make the greedy choice by whole texts and the library's own scores."""
     chosen: list[int] = []
     for _ in range(3):
         scores = {

@@ -204,10 +204,10 @@ def test_the_examples_in_the_docs_are_rows_of_the_test_splits() -> None:
 
 
 def test_an_unknown_name_gets_near_matches() -> None:
-    with pytest.raises(DataError, match=r"unknown name 'review'; did you mean 'reviews'\?"):
+    with pytest.raises(DataError, match=r"there is no builtin data set 'review'; did you mean 'reviews'\?"):
         load_task(classification(BuiltinSource(builtin="review")))
 
 
 def _words(text: str) -> set[str]:
-    """Words and times; a colon before a space only ends a speaker's name."""
+    """Split a text into words and times; a colon before a space only ends a speaker's name."""
     return set(re.findall(r"[\w'-]+(?::\d+)?", text))

@@ -30,7 +30,7 @@ def _read(text: str, separator: str, width: int = 2) -> list[list[str]]:
 
 @st.composite
 def _tables(draw: st.DrawFn, cells: st.SearchStrategy[str]) -> list[list[str]]:
-    """Two to four columns, up to six rows."""
+    """Draw tables of two to four columns and up to six rows."""
     width = draw(st.integers(2, 4))
     return draw(st.lists(st.lists(cells, min_size=width, max_size=width), min_size=1, max_size=6))
 
@@ -54,7 +54,7 @@ def test_what_the_csv_module_writes_is_read_back_or_refused_as_lines_like_rows(
     try:
         assert _read(text, separator, len(rows[0])) == rows
     except DataError as error:
-        assert "must not look like rows" in str(error)
+        assert "its lines look like rows" in str(error)
         assert end == "\n"
         assert any(separator in cell and "\n" in cell for row in rows for cell in row) or any(
             sum("\n" in cell for cell in row) > 1 for row in rows
@@ -119,7 +119,7 @@ def test_quotes_in_tab_separated_text_stay_or_enclose_a_cell(texts: list[str]) -
     try:
         read = [text for text, _ in _read("\n".join(lines), TSV)]
     except DataError as error:
-        assert "must not look like rows" in str(error)
+        assert "its lines look like rows" in str(error)
         return
     assert len(read) == len(texts)
     for cell, text in zip(read, texts, strict=True):
@@ -131,7 +131,9 @@ def test_quotes_in_tab_separated_text_stay_or_enclose_a_cell(texts: list[str]) -
 @pytest.mark.parametrize("separator", [CSV, TSV])
 def test_stray_quotes_around_rows_are_refused_with_their_lines(separator: str) -> None:
     rows = ["c0,c1", "x,0", '"a,1', "b,0", 'c",1', "d,0"]
-    with pytest.raises(DataError, match=r"runs from line 3 to line 5 over lines of 2 cells each") as caught:
+    with pytest.raises(
+        DataError, match=r"line 3 to line 5, and its lines look like rows of 2 cells"
+    ) as caught:
         _read("\n".join(rows).replace(",", separator), separator)
     assert "remove the stray quotes in lines 3 and 5" in str(caught.value)
 
@@ -148,7 +150,7 @@ def test_stray_quotes_around_rows_are_refused_with_their_lines(separator: str) -
     ids=["answer first", "blank after comma", "prose with commas", "empty line", "quote alone"],
 )
 def test_rows_between_stray_quotes_are_seen_in_csv_as_people_write_it(lines: list[str]) -> None:
-    with pytest.raises(DataError, match=r"must not look like rows|must have as many cells"):
+    with pytest.raises(DataError, match=r"its lines look like rows|instead of 2 cells"):
         _read("\n".join(["c0,c1", *lines]), CSV)
 
 
@@ -166,7 +168,7 @@ def test_rows_between_stray_quotes_are_seen_in_csv_as_people_write_it(lines: lis
 )
 def test_rows_between_stray_quotes_are_seen_where_cells_are_empty(separator: str, lines: list[str]) -> None:
     text = "\n".join([separator.join(["c0", "c1", "c2"]), *lines]).replace("'", '"')
-    with pytest.raises(DataError, match="must not look like rows"):
+    with pytest.raises(DataError, match="its lines look like rows"):
         _read(text, separator, 3)
 
 
@@ -178,7 +180,7 @@ def test_the_only_cell_of_several_lines_may_not_look_like_rows_at_all(
     separator: str, lines: list[str]
 ) -> None:
     text = "\n".join([f"c0{separator}c1", *lines]).replace("'", '"')
-    with pytest.raises(DataError, match="must not look like rows"):
+    with pytest.raises(DataError, match="its lines look like rows"):
         _read(text, separator)
 
 
@@ -198,7 +200,7 @@ def test_a_pair_of_stray_quotes_loses_no_row_in_silence_where_cells_are_empty(
 
 
 def _written_plainly(rows: list[list[str]], separator: str, quoted: tuple[int, int], column: int) -> str:
-    """Without any quoting, but with a quote before a cell of one row and one after it in a later row."""
+    """Write a table without quoting, but a quote before a cell of one row and one after it later."""
     cells = [[*row] for row in rows]
     cells[quoted[0]][column] = f'"{cells[quoted[0]][column]}'
     cells[quoted[1]][column] += '"'
@@ -221,9 +223,9 @@ def test_a_first_line_that_names_the_separator_is_read_past(separator: str, line
 @pytest.mark.parametrize("separator", [CSV, TSV])
 def test_row_names_without_a_column_name_are_named_as_the_cause(separator: str) -> None:
     lines = ['"c0","c1"', '"1","a",0', '"2","b",1']
-    with pytest.raises(DataError, match=r"3 instead of 2 at line 2; .* row name .* col\.names=NA"):
+    with pytest.raises(DataError, match=r"3 instead of 2 cells at line 2; .* row name .* col\.names=NA"):
         _read("\n".join(lines).replace(",", separator), separator)
-    with pytest.raises(DataError, match=r"3 instead of 2 at line 3; quote cells that hold the separator"):
+    with pytest.raises(DataError, match=r"3 instead of 2 cells at line 3; quote cells that contain"):
         _read("\n".join(["c0,c1", "a,0", "b, c,1"]).replace(",", separator), separator)
 
 
@@ -234,7 +236,7 @@ def test_a_literal_quote_elsewhere_shows_that_the_quotes_of_a_tsv_file_are_liter
 
 def test_a_quote_without_a_partner_is_literal_in_tsv_and_an_error_in_csv() -> None:
     assert _read('c0\tc1\n"a\t1\nb\t0\n', TSV) == [['"a', "1"], ["b", "0"]]
-    with pytest.raises(DataError, match=r"must have matching quotes, but 'data\.csv' .* row from line 2"):
+    with pytest.raises(DataError, match=r"quotes of 'data\.csv' do not match in the row from line 2"):
         _read('c0,c1\n"a,1\nb,0\n', CSV)
 
 
@@ -263,5 +265,7 @@ def test_lines_that_end_otherwise_than_rows_are_no_rows() -> None:
 
 
 def test_a_row_of_the_wrong_width_is_named_with_the_lines_of_its_quoted_cell() -> None:
-    with pytest.raises(DataError, match=r"has 1 instead of 2 at line 2 \(a quoted cell runs on to line 3\)"):
+    with pytest.raises(
+        DataError, match=r"1 instead of 2 cells at line 2 \(a quoted cell extends to line 3\)"
+    ):
         _read('c0,c1\n"a\nb"\nc,1\n', CSV)

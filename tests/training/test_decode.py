@@ -8,7 +8,7 @@ from models import END, batch, tiny_t5
 from swallowing import ctrl_c_that_is_swallowed
 from test_prompt import word_tokenizer
 from tuneoff.errors import DataError
-from tuneoff.interrupts import interrupts_kept
+from tuneoff.interrupts import interrupts_remembered
 from tuneoff.methods import attach
 from tuneoff.results.predictions import write_predictions
 from tuneoff.spec import ClassificationSpec, NoneSpec, PrefixSpec, PromptSpec, StackSpec, SummarizationSpec
@@ -261,7 +261,7 @@ def test_evaluation_leaves_training_of_the_model_possible():
 
 
 def test_answers_end_behind_a_ctrl_c_that_was_swallowed():
-    with pytest.raises(KeyboardInterrupt), interrupts_kept():
+    with pytest.raises(KeyboardInterrupt), interrupts_remembered():
         ctrl_c_that_is_swallowed()
         decoder(summarization()).answers(encoded(examples()))
         pytest.fail("all rows were answered")

@@ -8,7 +8,7 @@ from transformers.optimization import Adafactor
 from models import VOCABULARY, tiny_t5
 from swallowing import ctrl_c_that_is_swallowed
 from tuneoff.errors import DivergedError
-from tuneoff.interrupts import interrupts_kept
+from tuneoff.interrupts import interrupts_remembered
 from tuneoff.methods import attach
 from tuneoff.spec import FullSpec, LoraSpec, PrefixSpec, PromptSpec, StackSpec, TrainingSpec
 from tuneoff.training import Encoded, collate, fit, total_steps, windows
@@ -275,7 +275,7 @@ def test_training_ends_behind_a_ctrl_c_that_was_swallowed():
         points.append(point.step)
         ctrl_c_that_is_swallowed()
 
-    with pytest.raises(KeyboardInterrupt), interrupts_kept():
+    with pytest.raises(KeyboardInterrupt), interrupts_remembered():
         fit(
             adapt(tiny_t5(), FullSpec(kind="full")),
             examples(),

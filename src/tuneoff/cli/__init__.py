@@ -19,7 +19,7 @@ from rich.text import Text
 
 from tuneoff.errors import InputError, TuneoffError, shown, visible
 from tuneoff.extras import require_train
-from tuneoff.interrupts import interrupts_kept
+from tuneoff.interrupts import interrupts_remembered
 
 if TYPE_CHECKING:
     from tuneoff.report import ReportData, WrittenReport
@@ -138,7 +138,7 @@ def run(
         )
     require_train("tuneoff run")
     console = _Terminal()
-    with interrupts_kept():
+    with interrupts_remembered():
         from tuneoff.spec import load_study
 
         spec = load_study(study, overrides=overrides or ())

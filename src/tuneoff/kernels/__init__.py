@@ -1,18 +1,20 @@
-"""What costs time in a step beside matrix products, done faster at the same mathematics."""
+"""Faster implementations of what a training step does besides matrix products; the mathematics stays."""
 
-from tuneoff.kernels.attention import attend, causal_mask, kept
+from tuneoff.kernels.attention import SharedMasks, attend, causal_mask, share_masks, use_attention
 from tuneoff.kernels.dropout import Dropout, dropout
 from tuneoff.kernels.lora import LowRankLinear
 from tuneoff.kernels.memory import keep_freed_memory
-from tuneoff.kernels.model import quicken
+from tuneoff.kernels.model import use_fast_modules
 
 __all__ = [
     "Dropout",
     "LowRankLinear",
+    "SharedMasks",
     "attend",
     "causal_mask",
     "dropout",
     "keep_freed_memory",
-    "kept",
-    "quicken",
+    "share_masks",
+    "use_attention",
+    "use_fast_modules",
 ]

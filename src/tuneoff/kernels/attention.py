@@ -1,6 +1,7 @@
-"""T5's attention: masks joined once for all layers of a stack, and cheap dropout of its weights.
+"""T5's attention: bias and mask are joined once for all layers of a stack, and dropout is cheap.
 
-Dropout inside attention throws torch's off its fused kernel on a CPU; there it is done by hand.
+On a CPU, dropout inside attention disables torch's fused kernel, so that softmax and dropout are computed
+explicitly.
 """
 
 from collections.abc import Callable
@@ -8,15 +9,55 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+from transformers.masking_utils import sdpa_mask
 
 from tuneoff.kernels.dropout import dropout as drop
 
-ATTENTION = "tuneoff"
-"""The name under which a model chooses `attend`."""
 T = TypeVar("T")
+
+
+class SharedMasks:
+    """What is computed from a position bias and a mask, memoized for one forward pass of a stack.
+
+    All layers of a stack get the same bias and the same mask object, one pair for self-attention and one for
+    cross-attention. A new instance is made for each forward pass, so nothing outlives it.
+    """
+
+    def __init__(self) -> None:
+        self._results: list[tuple[Tensor, Tensor | None, Any]] = []
+
+    def once(self, bias: Tensor, mask: Tensor | None, compute: Callable[[], T]) -> T:
+        """Return the result of `compute` for this pair, computed at the first call only."""
+        # by identity: to compare values would cost more than to compute the result again
+        for known_bias, known_mask, result in self._results:
+            if known_bias is bias and known_mask is mask:
+                return result
+        result = compute()
+        self._results.append((bias, mask, result))
+        return result
+
+
+def share_masks(stack: nn.Module, inputs: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Add `SharedMasks` to the arguments of a T5 stack; a forward pre-hook.
+
+    A stack passes arguments that it does not know on to the attention function of every layer.
+    """
+    return inputs, {"masks": SharedMasks()} | kwargs
+
+
+def use_attention(model: PreTrainedModel, function: Callable[..., Any], *, name: str) -> str:
+    """Let a model compute attention by `function`; return the name of the function it used before.
+
+    A model refers to its attention function by name only, and transformers looks the name up in tables of the
+    whole process. An entry is never changed: each name stands for one function.
+    """
+    AttentionInterface.register(name, function)
+    AttentionMaskInterface.register(name, sdpa_mask)
+    before: str = model.config._attn_implementation
+    model.set_attn_implementation(name)
+    return before
 
 
 def attend(
@@ -30,15 +71,18 @@ def attend(
     dropout: float = 0.0,
     scaling: float = 1.0,
     is_causal: bool | None = None,
+    masks: SharedMasks | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """What transformers' `sdpa_attention_forward` gives for the same arguments.
+    """Return what transformers' `sdpa_attention_forward` returns for the same arguments.
 
     Shapes: query [B, heads, Q, d_kv]; key and value [B, heads, K, d_kv], cached ones included;
     attention_mask [B, 1, Q, K] or None; position_bias [1, heads, Q, K] -> [B, Q, heads, d_kv].
     """
     causal = bool(module.is_causal) if is_causal is None else is_causal
-    bias = kept(position_bias, attention_mask, lambda: _joined(position_bias, attention_mask, causal))
+    bias = (masks or SharedMasks()).once(
+        position_bias, attention_mask, lambda: _joined(position_bias, attention_mask, causal)
+    )
     if dropout and query.device.type == "cpu":
         scores = torch.matmul(query if scaling == 1.0 else query * scaling, key.transpose(2, 3))
         weights = drop((scores + bias).softmax(dim=-1), dropout)
@@ -48,26 +92,11 @@ def attend(
     )
 
 
-AttentionInterface.register(ATTENTION, attend)
-AttentionMaskInterface.register(ATTENTION, sdpa_mask)
-
-
-def kept(bias: Tensor, mask: Tensor | None, make: Callable[[], T]) -> T:
-    """What `make` gives for a bias and a mask, made once: the layers of a stack hand on both of them.
-
-    It is kept at the bias and lives as long.
-    """
-    found = getattr(bias, "_kept", None)
-    if found is None or found[0] is not mask:
-        found = mask, make()
-        bias._kept = found  # type: ignore[attr-defined]
-    return found[1]
-
-
 def causal_mask(position_bias: Tensor) -> Tensor | None:
-    """What each of Q queries, the last of K positions, may see: [1, 1, Q, K]; None for a single query.
+    """Return which of K positions each of Q queries sees: [1, 1, Q, K]; None for a single query.
 
-    SDPA's own causal mask aligns the first query with the first key.
+    The queries are the last Q of the K positions. SDPA's own causal mask would align the first query with the
+    first key.
     """
     queries, keys = position_bias.shape[2:]
     if queries == 1:
@@ -77,7 +106,7 @@ def causal_mask(position_bias: Tensor) -> Tensor | None:
 
 
 def _joined(position_bias: Tensor, attention_mask: Tensor | None, causal: bool) -> Tensor:
-    """Bias and mask as one addend of the scores: [B or 1, heads, Q, K]."""
+    """Add bias and mask: [B or 1, heads, Q, K], to be added to the scores."""
     if attention_mask is None and causal:
         attention_mask = causal_mask(position_bias)
     if attention_mask is None:

@@ -1,13 +1,12 @@
-"""LoRA as one product with W + s B A, in place of three products and passes over their results.
+"""LoRA as one product with W + s B A, instead of three products and passes over their results.
 
-With r far below the number of tokens, adding s B A to the weight costs less than carrying the
-low-rank path beside it. Gradients of A and B come from the layer's input and output as before.
+With r far below the number of tokens, it costs less to add s B A to the weight than to carry the low-rank
+path beside it. Gradients of A and B are computed from the layer's input and output as usual.
 """
 
 from typing import Any, cast, final
 
 import torch
-from peft.tuners.lora import Linear
 from torch import Tensor, nn
 
 
@@ -34,33 +33,52 @@ class _Summed(torch.autograd.Function):
 
 
 @final
-class LowRankLinear(Linear):
-    """PEFT's LoRA layer, which goes through one product where that is the cheaper way."""
+class LowRankLinear(nn.Module):
+    """A linear layer W with a low-rank update: x W^T + alpha / r * dropout(x) (B A)^T.
 
-    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    It computes what PEFT's LoRA layer computes, operation by operation, but for the one product where that is
+    cheaper. A and B are created in float32, even beside a bfloat16 W: small updates would be rounded away.
+    """
+
+    def __init__(self, base_layer: nn.Linear, *, rank: int, alpha: float, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.base_layer = base_layer
+        self.lora_dropout = nn.Dropout(dropout) if dropout > 0 else nn.Identity()
+        device = base_layer.weight.device
+        self.lora_A = nn.Parameter(torch.zeros(rank, base_layer.in_features, device=device))
+        self.lora_B = nn.Parameter(torch.zeros(base_layer.out_features, rank, device=device))
+        self.scaling = alpha / rank
+
+    @property
+    def weight(self) -> Tensor:
+        """The weight of the base layer, which T5 looks at for its dtype."""
+        return self.base_layer.weight
+
+    def forward(self, x: Tensor) -> Tensor:
         """`x`: [..., in] -> [..., out]."""
-        if not (self._is_plain(x) and self._is_worth_adding(x)):
-            return cast(Tensor, super().forward(x, *args, **kwargs))
-        (name,) = self.active_adapters
-        a, b = self.lora_A[name].weight, self.lora_B[name].weight
-        return cast(Tensor, _Summed.apply(x, self.get_base_layer().weight, a, b, self.scaling[name]))  # type: ignore[no-untyped-call]
+        if self._can_be_summed(x) and self._is_worth_summing(x):
+            return cast(
+                Tensor,
+                _Summed.apply(x, self.base_layer.weight, self.lora_A, self.lora_B, self.scaling),  # type: ignore[no-untyped-call]
+            )
+        result = self.base_layer(x)
+        low = nn.functional.linear(self.lora_dropout(x.to(self.lora_A.dtype)), self.lora_A)
+        update = nn.functional.linear(low, self.lora_B) * self.scaling
+        return cast(Tensor, (result + update).to(result.dtype))
 
-    def _is_plain(self, x: Tensor) -> bool:
-        """Whether the layer is x W^T + s x (B A)^T in one dtype, with W frozen."""
-        if len(self.active_adapters) != 1 or self.disable_adapters or self.merged:
-            return False
-        (name,) = self.active_adapters
-        base = self.get_base_layer()
-        parts = (base.weight, self.lora_A[name].weight, self.lora_B[name].weight)
+    def _can_be_summed(self, x: Tensor) -> bool:
+        """Return whether the layer is x W^T + s x (B A)^T in one dtype, with W frozen."""
+        base = self.base_layer
         return (
-            isinstance(self.lora_dropout[name], nn.Identity)
+            isinstance(self.lora_dropout, nn.Identity)
             and base.bias is None
             and not base.weight.requires_grad
-            and all(part.dtype == x.dtype for part in parts)
+            and all(matrix.dtype == x.dtype for matrix in (base.weight, self.lora_A, self.lora_B))
             and not torch.is_autocast_enabled(x.device.type)
         )
 
-    def _is_worth_adding(self, x: Tensor) -> bool:
-        """Whether r products for each of in x out weights are fewer than for N tokens of in + out."""
-        tokens = x.numel() // self.in_features
-        return bool(tokens * (self.in_features + self.out_features) > self.in_features * self.out_features)
+    def _is_worth_summing(self, x: Tensor) -> bool:
+        """Compare r products for each of in x out weights with r for N tokens of in + out numbers."""
+        inside, outside = self.base_layer.in_features, self.base_layer.out_features
+        tokens = x.numel() // inside
+        return tokens * (inside + outside) > inside * outside

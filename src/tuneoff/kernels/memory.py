@@ -1,7 +1,7 @@
 """Freed memory that stays with the process.
 
-A training step frees and asks again for the same few hundred megabytes. glibc gives large blocks
-back to the kernel at once, which then hands them out page by page, each filled with zeros.
+A training step frees and requests the same few hundred megabytes again. glibc returns large blocks to the
+kernel at once, which then hands them out page by page, each filled with zeros.
 """
 
 import ctypes
@@ -12,11 +12,12 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 
 
 def keep_freed_memory() -> None:
-    """Lets this process reuse what it has freed; does nothing where the C library is not glibc."""
+    """Let this process reuse what it has freed; do nothing where the C library is not glibc."""
     if platform.libc_ver()[0] != "glibc":
         return
     mallopt = ctypes.CDLL(None).mallopt
-    # where a glibc refuses so much, the most that all of them take
-    mallopt(_MMAP_THRESHOLD, 1 << 30) or mallopt(_MMAP_THRESHOLD, 32 << 20)
+    if not mallopt(_MMAP_THRESHOLD, 1 << 30):
+        # some versions refuse as much; this is the most that all of them accept
+        mallopt(_MMAP_THRESHOLD, 32 << 20)
     mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
     mallopt(_TOP_PAD, 64 << 20)

@@ -1,21 +1,26 @@
-"""The faster parts put into a model."""
+"""The faster modules, put into a model."""
 
 from torch import nn
 from transformers import T5ForConditionalGeneration
 from transformers.activations import NewGELUActivation
 
-from tuneoff.kernels.attention import ATTENTION
+from tuneoff.kernels.attention import attend, share_masks, use_attention
 from tuneoff.kernels.dropout import Dropout
 
+ATTENTION = "tuneoff"
+"""The name under which a model chooses `attend`."""
 
-def quicken(model: T5ForConditionalGeneration) -> T5ForConditionalGeneration:
-    """The same model with faster dropout, attention and activation; weights and names stay."""
+
+def use_fast_modules(model: T5ForConditionalGeneration) -> T5ForConditionalGeneration:
+    """Replace dropout, attention and activation of a model by faster ones; weights and names stay."""
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             faster = _faster(child)
             if faster is not None:
                 setattr(parent, name, faster.train(child.training))
-    model.set_attn_implementation(ATTENTION)
+    for stack in (model.encoder, model.decoder):
+        stack.register_forward_pre_hook(share_masks, with_kwargs=True)
+    use_attention(model, attend, name=ATTENTION)
     return model
 
 
@@ -23,6 +28,6 @@ def _faster(module: nn.Module) -> nn.Module | None:
     if type(module) is nn.Dropout:
         return Dropout(module.p)
     if isinstance(module, NewGELUActivation):
-        # the same function, as one operation in place of eight
+        # the same function as one operation instead of eight
         return nn.GELU(approximate="tanh")
     return None

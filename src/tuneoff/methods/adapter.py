@@ -1,8 +1,9 @@
-"""What a method is once it sits on a model."""
+"""A method that is attached to a model."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,55 +16,65 @@ class Adapter(ABC):
     """One trained part on a model, which keeps its own class and forward signature."""
 
     prompt_ids: tuple[int, ...] = ()
-    """Token ids that every batch carries in front of its inputs."""
+    """Token ids that every batch prepends to its inputs."""
 
     @abstractmethod
     def parameters(self) -> list[nn.Parameter]:
-        """The parameters that the optimiser may change."""
+        """Return the parameters that the optimizer may change."""
 
     @abstractmethod
     def stored(self) -> dict[str, Tensor]:
-        """What is saved: all that is needed to answer as now."""
+        """Return what is saved: all that the tuned model needs beyond the base."""
 
     @abstractmethod
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Takes on tensors that `stored` gave; only for a folded adapter."""
+        """Load the tensors returned by `stored`; only for a folded adapter."""
 
     @abstractmethod
     def fold(self) -> None:
-        """Drops what only training needs; answers stay the same."""
+        """Drop what only training needs; outputs stay the same."""
 
     @abstractmethod
     def deployed(self) -> int:
-        """Parameters that the tuned model has beyond the base when it is put to use."""
+        """Return the number of parameters added to the base at inference time."""
 
     @abstractmethod
     def detach(self) -> None:
-        """Takes the method off: a base with no trained weight answers as before, bit for bit."""
+        """Remove the method from the model.
+
+        Outputs are then bit-identical to those of the base, unless the method trained weights of the base.
+        """
+
+
+class AttachedPart(NamedTuple):
+    """A part of a method and its adapter."""
+
+    spec: Tuned
+    adapter: Adapter
 
 
 @dataclass(frozen=True)
 class AdaptedModel:
-    """A model with the parts of its method."""
+    """A model with the parts of its method: several for a stack, none for zero-shot, else one."""
 
     model: T5ForConditionalGeneration
     method: Method
-    parts: tuple[tuple[Tuned, Adapter], ...]
+    parts: tuple[AttachedPart, ...]
     base_parameters: int
     base: Mapping[str, Tensor] | None = None
-    """Weights of the base that the method trains, as they were, where `detach` is to put them back."""
+    """A copy of the base's weights from before training, where `detach` is to restore them."""
 
     @property
     def prompt_ids(self) -> tuple[int, ...]:
-        """Token ids that every batch carries in front of its inputs."""
+        """Token ids that every batch prepends to its inputs."""
         return tuple(token for _, adapter in self.parts for token in adapter.prompt_ids)
 
     def parameters(self) -> list[nn.Parameter]:
-        """All parameters that the optimiser may change."""
+        """Return all parameters that the optimizer may change."""
         return [parameter for _, adapter in self.parts for parameter in adapter.parameters()]
 
     def stored(self) -> dict[str, Tensor]:
-        """What is saved, by name."""
+        """Return what is saved, by name."""
         return {
             f"{spec.kind}.{name}": tensor
             for spec, adapter in self.parts
@@ -71,20 +82,19 @@ class AdaptedModel:
         }
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Takes on tensors that `stored` gave."""
+        """Load the tensors returned by `stored`."""
         for spec, adapter in self.parts:
-            start = f"{spec.kind}."
-            adapter.restore(
-                {name[len(start) :]: value for name, value in tensors.items() if name.startswith(start)}
-            )
+            prefix = f"{spec.kind}."
+            own = {name: value for name, value in tensors.items() if name.startswith(prefix)}
+            adapter.restore({name.removeprefix(prefix): value for name, value in own.items()})
 
     def fold(self) -> None:
-        """Drops what only training needs; answers stay the same."""
+        """Drop what only training needs; outputs stay the same."""
         for _, adapter in self.parts:
             adapter.fold()
 
     def detach(self) -> None:
-        """Takes all parts off, the last one first; trained weights of the base stay unless it was kept."""
+        """Remove all parts, the last one first; restore the base's weights where a copy was made."""
         for _, adapter in reversed(self.parts):
             adapter.detach()
         with torch.no_grad():

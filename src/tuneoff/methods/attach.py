@@ -1,16 +1,22 @@
-"""Putting a method on a model."""
+"""Attaching a method to a model."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
 
 from tuneoff.methods import full, lora, prefix, prompt
-from tuneoff.methods.adapter import AdaptedModel
+from tuneoff.methods.adapter import AdaptedModel, Adapter, AttachedPart
 from tuneoff.spec import FullSpec, Method, tuned_parts
 
+AttachFunction = Callable[
+    [T5ForConditionalGeneration, Any, torch.Generator, PreTrainedTokenizerBase | None], Adapter
+]
+"""Its arguments: the model, the part's spec, a generator for first weights, a tokenizer for some inits."""
+
 # in the order of attaching: LoRA must not find the linear layers of a prefix's projection
-ATTACH: dict[str, Any] = {
+ATTACH: dict[str, AttachFunction] = {
     "full": full.attach,
     "lora": lora.attach,
     "prefix": prefix.attach,
@@ -26,10 +32,10 @@ def attach(
     tokenizer: PreTrainedTokenizerBase | None,
     removable: bool = False,
 ) -> AdaptedModel:
-    """The model with the method on it; the base's weights are frozen unless the method trains them.
+    """Attach a method to a model; the base's weights are frozen unless the method trains them.
 
-    `generator` gives the initial weights; `tokenizer` is needed by inits from text or vocabulary.
-    `removable` keeps a copy of the weights that full fine-tuning trains, for `AdaptedModel.detach`.
+    `generator` draws the first weights; `tokenizer` is needed by inits from text or vocabulary. `removable`
+    copies the weights that full fine-tuning trains, for `AdaptedModel.detach`.
 
     Raises:
         StudyError: the method does not fit the model.
@@ -38,7 +44,8 @@ def attach(
     model.requires_grad_(False)
     order = list(ATTACH)
     specs = sorted(tuned_parts(method), key=lambda spec: order.index(spec.kind))
-    parts = tuple((spec, ATTACH[spec.kind](model, spec, generator, tokenizer)) for spec in specs)
-    trains_base = removable and any(isinstance(spec, FullSpec) for spec in specs)
-    base = {name: value.detach().clone() for name, value in model.named_parameters()} if trains_base else None
+    parts = tuple(AttachedPart(spec, ATTACH[spec.kind](model, spec, generator, tokenizer)) for spec in specs)
+    base = None
+    if removable and any(isinstance(spec, FullSpec) for spec in specs):
+        base = {name: value.detach().clone() for name, value in model.named_parameters()}
     return AdaptedModel(model, method, parts, base_parameters, base)

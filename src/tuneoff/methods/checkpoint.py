@@ -29,7 +29,7 @@ class SavedMethod(Spec):
 
 
 def save(adapted: AdaptedModel, folder: Path) -> None:
-    """Writes what `AdaptedModel.stored` gives, and the method, into a new folder.
+    """Write the method and the tensors of `AdaptedModel.stored` into a new folder.
 
     Raises:
         StoreError: the folder exists, or cannot be written.
@@ -46,14 +46,17 @@ def save(adapted: AdaptedModel, folder: Path) -> None:
 
 
 def load(model: T5ForConditionalGeneration, folder: Path) -> AdaptedModel:
-    """The saved method on its base model, folded, ready to answer.
+    """Attach a saved method to its base model, folded, ready for inference.
 
     Raises:
         StoreError: the folder holds no saved method.
         DamagedError: a file is not as it was written.
     """
     if not (folder / _SPEC_FILE).is_file() or not (folder / _TENSOR_FILE).is_file():
-        raise StoreError(f"a saved method is {_SPEC_FILE} and {_TENSOR_FILE}, but '{folder}' lacks them")
+        raise StoreError(
+            f"a saved method is {_SPEC_FILE} and {_TENSOR_FILE}, but '{folder}' lacks one or both; "
+            "give the adapter/ folder of a run"
+        )
     method = _read_method(folder)
     adapted = attach(model, _folded(method), generator=torch.Generator(), tokenizer=None)
     adapted.restore(load_file(folder / _TENSOR_FILE))
@@ -65,7 +68,7 @@ def _read_method(folder: Path) -> Method:
     with reading(path, ValueError):
         text = path.read_text(encoding="utf-8")
         if "method" not in json.loads(text):
-            return _METHOD.validate_json(text)  # of an older version, which wrote no checksums
+            return _METHOD.validate_json(text)  # written by an older version, without checksums
     saved, _ = read_json(SavedMethod, path)
     if seal(folder / _TENSOR_FILE) != saved.tensors:
         raise DamagedError(f"{folder / _TENSOR_FILE} was changed after it was written; train the run again")
@@ -73,7 +76,7 @@ def _read_method(folder: Path) -> Method:
 
 
 def _folded(method: Method) -> Method:
-    """The method without what only training needs."""
+    """Return the method without what only training needs."""
     match method:
         case PrefixSpec():
             return method.model_copy(update={"projection": None, "init": "random"})

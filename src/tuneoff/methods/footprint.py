@@ -1,4 +1,4 @@
-"""How much of a model a method trains, reaches, stores and adds."""
+"""Parameter counts of a method: trained, receiving gradient, stored and deployed."""
 
 from collections.abc import Mapping
 
@@ -9,9 +9,9 @@ from tuneoff.results import Footprint
 
 
 def footprint(adapted: AdaptedModel, batch: Mapping[str, Tensor]) -> Footprint:
-    """Parameter counts, with one backward pass over a batch to see what receives gradient.
+    """Count parameters; one backward pass over a batch shows which receive gradient.
 
-    `batch`: input_ids [B, S], attention_mask [B, S], labels [B, T]. Gradients are cleared behind it.
+    `batch`: input_ids [B, S], attention_mask [B, S], labels [B, T]. Gradients are cleared afterwards.
     """
     parameters = adapted.parameters()
     if parameters:

@@ -35,7 +35,7 @@ class FullAdapter(Adapter):
         return 0
 
     def detach(self) -> None:
-        """Leaves nothing to take off; the base's weights are put back by whoever kept them."""
+        """Do nothing: `AdaptedModel.detach` restores the base's weights where it has a copy."""
 
 
 def attach(
@@ -44,6 +44,6 @@ def attach(
     generator: torch.Generator,
     tokenizer: PreTrainedTokenizerBase | None,
 ) -> FullAdapter:
-    """The model's own weights, made trainable."""
+    """Make the model's own weights trainable."""
     model.requires_grad_(True)
     return FullAdapter(model)

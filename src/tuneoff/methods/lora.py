@@ -1,12 +1,9 @@
-"""LoRA (Hu et al. 2021, arXiv:2106.09685), put into the model by PEFT."""
+"""LoRA (Hu et al. 2021, arXiv:2106.09685) on linear layers of a model."""
 
 import math
-import warnings
 from typing import final
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
 
@@ -15,23 +12,22 @@ from tuneoff.kernels import LowRankLinear
 from tuneoff.methods.adapter import Adapter
 from tuneoff.spec import LoraSpec
 
-_NAME = "default"
-
 
 @final
 class LoraAdapter(Adapter):
     """Pairs of low-rank matrices beside linear layers: A: [r, in], B: [out, r]."""
 
-    def __init__(self, model: T5ForConditionalGeneration, layers: dict[str, LoraLayer]) -> None:
+    def __init__(self, model: T5ForConditionalGeneration, layers: dict[str, LowRankLinear]) -> None:
         self._model = model
         self._layers = layers
 
     def _matrices(self) -> dict[str, nn.Parameter]:
-        return {
-            f"{name}.{side}": getattr(layer, side)[_NAME].weight
-            for name, layer in self._layers.items()
-            for side in ("lora_A", "lora_B")
-        }
+        """Return all matrices by the names that PEFT gives them in its files."""
+        found: dict[str, nn.Parameter] = {}
+        for name, layer in self._layers.items():
+            found[f"{name}.lora_A"] = layer.lora_A
+            found[f"{name}.lora_B"] = layer.lora_B
+        return found
 
     def parameters(self) -> list[nn.Parameter]:  # noqa: D102
         return list(self._matrices().values())
@@ -48,13 +44,12 @@ class LoraAdapter(Adapter):
         pass
 
     def deployed(self) -> int:
-        """None: B A is added to the weight it stands beside."""
+        """Return 0: B A can be merged into the weight that it updates."""
         return 0
 
     def detach(self) -> None:  # noqa: D102
         for name, layer in self._layers.items():
-            self._model.set_submodule(name, layer.get_base_layer())
-        del self._model.peft_config
+            self._model.set_submodule(name, layer.base_layer)
 
 
 def attach(
@@ -63,51 +58,50 @@ def attach(
     generator: torch.Generator,
     tokenizer: PreTrainedTokenizerBase | None,
 ) -> LoraAdapter:
-    """LoRA on the targets, A random and B zero, in float32.
+    """Put LoRA on the targets, A random and B zero, in float32.
 
     Raises:
         StudyError: a target names no linear layer of the model, or the rank is above that of any target.
     """
-    targets = spec.targets if spec.targets == "all-linear" else _named(model, spec.targets)
-    _check_rank(model, targets, spec.rank)
-    config = LoraConfig(
-        r=spec.rank,
-        lora_alpha=spec.alpha,
-        lora_dropout=spec.dropout,
-        target_modules=targets,
-    )
-    config._register_custom_module({nn.Linear: LowRankLinear})
-    with warnings.catch_warnings():
-        # PEFT warns that T5's embeddings are tied; LoRA leaves them alone
-        warnings.simplefilter("ignore")
-        inject_adapter_in_model(config, model)
-    layers = {name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)}
-    for layer in layers.values():
-        _initialise(layer, generator)
+    linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    targets = _targets(model, linear, spec)
+    _check_rank(targets, spec.rank)
+    layers: dict[str, LowRankLinear] = {}
+    for name, base_layer in targets.items():
+        layer = LowRankLinear(base_layer, rank=spec.rank, alpha=spec.alpha, dropout=spec.dropout)
+        # drawn on the CPU, so that all devices start from equal weights
+        initial = torch.empty(layer.lora_A.shape)
+        nn.init.kaiming_uniform_(initial, a=math.sqrt(5), generator=generator)
+        with torch.no_grad():
+            layer.lora_A.copy_(initial)
+        model.set_submodule(name, layer)
+        layers[name] = layer
     return LoraAdapter(model, layers)
 
 
-def _named(model: nn.Module, targets: tuple[str, ...]) -> list[str]:
-    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-    found: list[str] = []
-    for target in targets:
-        named = [name for name in linear if _is_named(name, target)]
-        if not named:
+def _targets(
+    model: T5ForConditionalGeneration, linear: dict[str, nn.Linear], spec: LoraSpec
+) -> dict[str, nn.Linear]:
+    """Return the layers to update by name, in the order of the model."""
+    if spec.targets == "all-linear":
+        head = model.get_output_embeddings()
+        return {name: module for name, module in linear.items() if module is not head}
+    for target in spec.targets:
+        if not any(_is_named(name, target) for name in linear):
             ends = sorted({name.rsplit(".", 1)[-1] for name in linear})
             raise StudyError(
                 f"a LoRA target must be the end of a linear layer's name, but the model has none that ends "
                 f"in '{target}' (it has {', '.join(ends)}; or use targets: all-linear)"
             )
-        found.extend(named)
-    return found
+    return {
+        name: module
+        for name, module in linear.items()
+        if any(_is_named(name, target) for target in spec.targets)
+    }
 
 
-def _check_rank(model: nn.Module, targets: list[str] | str, rank: int) -> None:
-    highest = max(
-        min(module.weight.shape)
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and (targets == "all-linear" or name in targets)
-    )
+def _check_rank(targets: dict[str, nn.Linear], rank: int) -> None:
+    highest = max(min(module.weight.shape) for module in targets.values())
     if rank > highest:
         raise StudyError(
             f"a LoRA rank must not exceed the smaller side of every matrix that it changes, {highest:,} in "
@@ -116,17 +110,8 @@ def _check_rank(model: nn.Module, targets: list[str] | str, rank: int) -> None:
 
 
 def _is_named(module: str, target: str) -> bool:
-    """Whether a module's name ends in the target, or in what is behind the stack that the target names."""
+    """Return whether a module's name ends in the target, in the stack that the target may start with."""
     stack, _, end = target.partition(".")
     if stack in ("encoder", "decoder"):
         return module.startswith(f"{stack}.") and module.endswith(f".{end}")
     return module == target or module.endswith(f".{target}")
-
-
-def _initialise(layer: LoraLayer, generator: torch.Generator) -> None:
-    a, b = layer.lora_A[_NAME], layer.lora_B[_NAME]
-    # float32 even beside bfloat16 weights: small updates would be rounded away
-    initial = torch.empty(a.weight.shape)
-    nn.init.kaiming_uniform_(initial, a=math.sqrt(5), generator=generator)
-    a.weight = nn.Parameter(initial.to(a.weight.device))
-    b.weight = nn.Parameter(torch.zeros_like(b.weight, dtype=torch.float32))

@@ -1,27 +1,25 @@
 """Prefix-tuning (Li & Liang 2021, arXiv:2101.00190) at any attention of an encoder-decoder.
 
-Trained keys and values stand in front of the text's own, at the encoder's self-attention, the
-decoder's self-attention and the decoder's attention to the encoder (cross). They meet attention in
-`attend`, which takes the place of the model's attention function through transformers'
-`AttentionInterface`. It runs behind the cache update, so generation never caches a prefix twice.
+Trained keys and values are prepended to those of the text, at the encoder's self-attention, the decoder's
+self-attention and the decoder's attention to the encoder (cross). `attend` does this. It takes the place of
+the model's attention function and is called after the cache update, so generation never caches a prefix.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
-from transformers import AttentionInterface, PreTrainedTokenizerBase, T5ForConditionalGeneration
-from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
-from transformers.models.t5.modeling_t5 import T5Attention, T5Stack
+from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
 
 from tuneoff import kernels
 from tuneoff.methods.adapter import Adapter
-from tuneoff.methods.vocabulary import sampled_pieces
+from tuneoff.methods.sites import attentions, bias_before_text, position_source, stack_of
+from tuneoff.methods.vocabulary import sampled_tokens
 from tuneoff.spec import PrefixSpec, Site
 
 _ATTENTION = "tuneoff_prefix"
@@ -34,8 +32,8 @@ class LayerPrefix(NamedTuple):
     """[P, heads, d_kv]"""
     values: Tensor
     """[P, heads, d_kv]"""
-    bias: T5Attention | None
-    """The attention that holds the stack's position bias, where the prefix has positions."""
+    positions: nn.Module | None
+    """The attention that computes the stack's position bias, where the prefix has positions."""
 
 
 def attend(
@@ -47,66 +45,64 @@ def attend(
     *,
     position_bias: Tensor,
     prefix: LayerPrefix | None = None,
+    masks: kernels.SharedMasks | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Scaled dot-product attention over the prefix and the text.
+    """Compute scaled dot-product attention over the prefix and the text.
 
     Shapes: query [B, heads, Q, d_kv]; key and value [B, heads, K, d_kv], cached ones included;
     attention_mask [B, 1, Q, K] or None; position_bias [1, heads, Q, K] -> [B, Q, heads, d_kv].
     """
     if prefix is None:
         return kernels.attend(
-            module, query, key, value, attention_mask, position_bias=position_bias, **kwargs
+            module, query, key, value, attention_mask, position_bias=position_bias, masks=masks, **kwargs
         )
-    mask, bias = kernels.kept(
+    masks = masks or kernels.SharedMasks()
+    mask, bias = masks.once(
         position_bias,
         attention_mask,
-        lambda: _seen_in_front(prefix, position_bias, attention_mask, bool(module.is_causal)),
+        lambda: _extended(prefix, position_bias, attention_mask, bool(module.is_causal)),
     )
     return kernels.attend(
         module,
         query,
-        _in_front(prefix.keys, key),
-        _in_front(prefix.values, value),
+        _prepended(prefix.keys, key),
+        _prepended(prefix.values, value),
         mask,
         position_bias=bias,
-        is_causal=False,
+        is_causal=False,  # the mask says it all
+        masks=masks,
         **kwargs,
     )
 
 
-def _seen_in_front(
+def _extended(
     prefix: LayerPrefix, position_bias: Tensor, attention_mask: Tensor | None, causal: bool
 ) -> tuple[Tensor | None, Tensor]:
-    """Mask and bias with P columns in front, the same for all layers: all queries see a prefix."""
+    """Prepend P columns to mask and bias, equal for all layers: every query sees the whole prefix."""
     length = len(prefix.keys)
     if attention_mask is None and causal:
         attention_mask = kernels.causal_mask(position_bias)
     if attention_mask is not None:
         visible = True if attention_mask.dtype == torch.bool else 0.0
         attention_mask = F.pad(attention_mask, (length, 0), value=visible)
-    in_front = _prefix_bias(prefix.bias, position_bias, length)
-    return attention_mask, torch.cat([in_front, position_bias], dim=3)  # [1, heads, Q, P + K]
+    columns = _prefix_bias(prefix.positions, position_bias, length)
+    return attention_mask, torch.cat([columns, position_bias], dim=3)  # [1, heads, Q, P + K]
 
 
-AttentionInterface.register(_ATTENTION, attend)
-AttentionMaskInterface.register(_ATTENTION, sdpa_mask)
-
-
-def _in_front(prefix: Tensor, text: Tensor) -> Tensor:
+def _prepended(prefix: Tensor, text: Tensor) -> Tensor:
     """`prefix`: [P, heads, d_kv], `text`: [B, heads, K, d_kv] -> [B, heads, P + K, d_kv]."""
     rows = prefix.to(text.dtype).transpose(0, 1).expand(text.shape[0], -1, -1, -1)
     return torch.cat([rows, text], dim=2)
 
 
-def _prefix_bias(source: T5Attention | None, position_bias: Tensor, length: int) -> Tensor:
-    """The position bias towards a prefix of P: [1, heads, Q, P], zero where it has no positions."""
+def _prefix_bias(positions: nn.Module | None, position_bias: Tensor, length: int) -> Tensor:
+    """Return the position bias towards a prefix of P: [1, heads, Q, P], zero where it has no positions."""
     _, heads, queries, keys = position_bias.shape
-    if source is None:
+    if positions is None:
         return position_bias.new_zeros(1, heads, queries, length)
-    seen = length + keys - queries
-    bias = source.compute_bias(queries, length + keys, device=position_bias.device, past_seen_tokens=seen)
-    return bias[..., :length].to(position_bias.dtype)
+    bias = bias_before_text(positions, queries=queries, keys=keys, length=length, device=position_bias.device)
+    return bias.to(position_bias.dtype)
 
 
 @final
@@ -118,13 +114,13 @@ class DirectPrefix(nn.Module):
         self.key_values = nn.Parameter(key_values)
 
     def forward(self) -> Tensor:
-        """Keys and values of all layers: [L, 2, P, heads, d_kv]."""
+        """Return keys and values of all layers: [L, 2, P, heads, d_kv]."""
         return self.key_values
 
 
 @final
 class ProjectedPrefix(nn.Module):
-    """Keys and values made by an MLP from one embedding for each prefix position.
+    """Keys and values computed by an MLP from one embedding for each prefix position.
 
     Sizes are those of PEFT's PrefixEncoder: [P, I] -> tanh [P, width] -> [P, L * 2 * I], where
     I = heads * d_kv.
@@ -139,14 +135,14 @@ class ProjectedPrefix(nn.Module):
         self.output = _linear(width, layers * 2 * inner, generator)
 
     def forward(self) -> Tensor:
-        """Keys and values of all layers: [L, 2, P, heads, d_kv]."""
+        """Return keys and values of all layers: [L, 2, P, heads, d_kv]."""
         layers, two, length, heads, d_kv = self.shape
         flat = self.output(torch.tanh(self.hidden(self.embedding)))
         return flat.view(length, layers, two, heads, d_kv).permute(1, 2, 0, 3, 4)
 
 
 def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
-    """A linear layer with torch's default initialisation, from the given generator."""
+    """Create a linear layer with torch's default initialization, drawn from the given generator."""
     layer = nn.Linear(inputs, outputs)
     bound = 1 / math.sqrt(inputs)
     nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
@@ -154,65 +150,67 @@ def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
     return layer
 
 
-def attentions(model: T5ForConditionalGeneration, site: Site) -> list[T5Attention]:
-    """The attention modules of a site, first layer first."""
-    blocks = stack_of(model, site).block
-    if site == "cross":
-        return [block.layer[1].EncDecAttention for block in blocks]
-    return [block.layer[0].SelfAttention for block in blocks]
+@final
+class _SiteHooks:
+    """The hooks of one site: compute its prefix once in each forward pass, and give each layer its share."""
 
+    def __init__(self, model: T5ForConditionalGeneration, site: Site, *, relative_positions: bool) -> None:
+        self._model = model
+        self._site = site
+        self._positions = position_source(model, site) if relative_positions else None
+        self._key_values: Tensor | None = None
+        stack = stack_of(model, site)
+        self._handles = [
+            stack.register_forward_pre_hook(kernels.share_masks, with_kwargs=True),
+            stack.register_forward_pre_hook(self._compute),
+            stack.register_forward_hook(self._release, always_call=True),
+        ]
+        for index, attention in enumerate(attentions(model, site)):
+            hook = partial(self._pass_on, index)
+            self._handles.append(attention.register_forward_pre_hook(hook, with_kwargs=True))
 
-def stack_of(model: T5ForConditionalGeneration, site: Site) -> T5Stack:
-    """The encoder or the decoder, whichever holds the site."""
-    return model.encoder if site == "encoder" else model.decoder
+    def _compute(self, stack: nn.Module, inputs: object) -> None:
+        self._key_values = self._model.prefixes[self._site]()
+
+    def _pass_on(
+        self, index: int, attention: nn.Module, inputs: Any, kwargs: dict[str, Any]
+    ) -> tuple[Any, dict[str, Any]]:
+        # T5's attention passes arguments that it does not know on to `attend`
+        assert self._key_values is not None
+        keys, values = self._key_values[index]
+        return inputs, kwargs | {"prefix": LayerPrefix(keys, values, self._positions)}
+
+    def _release(self, stack: nn.Module, inputs: object, output: object) -> None:
+        # called after a failed forward pass, too: no graph of gradients outlives the pass
+        self._key_values = None
+
+    def remove(self) -> None:
+        """Take all hooks off the model."""
+        for handle in self._handles:
+            handle.remove()
 
 
 @final
 class PrefixAdapter(Adapter):
     """Prefixes at some sites of a model.
 
-    The prefix modules live in `model.prefixes`; hooks hand each attention its layer's share.
+    The prefix modules are in `model.prefixes`; hooks give each attention its layer's share.
     """
 
     def __init__(
         self, model: T5ForConditionalGeneration, prefixes: dict[Site, nn.Module], *, relative_positions: bool
     ) -> None:
         self._model = model
-        self._attention = model.config._attn_implementation
-        self._current: dict[Site, Tensor] = {}
         model.prefixes = nn.ModuleDict({str(site): prefix for site, prefix in prefixes.items()})
-        model.set_attn_implementation(_ATTENTION)
-        self._hooks = [hook for site in prefixes for hook in self._hooked(site, relative_positions)]
-
-    def _hooked(self, site: Site, relative_positions: bool) -> Iterator[RemovableHandle]:
-        def refresh(stack: nn.Module, inputs: object) -> None:
-            # once for all layers of a forward pass
-            self._current[site] = self._model.prefixes[site]()
-
-        def release(stack: nn.Module, inputs: object, output: object) -> None:
-            del self._current[site]
-
-        stack = stack_of(self._model, site)
-        yield stack.register_forward_pre_hook(refresh)
-        yield stack.register_forward_hook(release, always_call=True)
-        layers = attentions(self._model, site)
-        bias = layers[0] if relative_positions and site != "cross" else None
-        for index, attention in enumerate(layers):
-            yield attention.register_forward_pre_hook(self._handing(site, index, bias), with_kwargs=True)
-
-    def _handing(self, site: Site, index: int, bias: T5Attention | None) -> Any:
-        def hand(module: nn.Module, inputs: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-            keys, values = self._current[site][index]
-            return inputs, kwargs | {"prefix": LayerPrefix(keys, values, bias)}
-
-        return hand
+        self._attention_before = kernels.use_attention(model, attend, name=_ATTENTION)
+        self._hooks = [_SiteHooks(model, site, relative_positions=relative_positions) for site in prefixes]
 
     def parameters(self) -> list[nn.Parameter]:  # noqa: D102
         return list(self._model.prefixes.parameters())
 
     @torch.no_grad()
     def stored(self) -> dict[str, Tensor]:
-        """Keys and values of each site: [L, 2, P, heads, d_kv]."""
+        """Return keys and values of each site: [L, 2, P, heads, d_kv]."""
         return {site: prefix().contiguous() for site, prefix in self._model.prefixes.items()}
 
     @torch.no_grad()
@@ -228,10 +226,10 @@ class PrefixAdapter(Adapter):
         return sum(key_values.numel() for key_values in self.stored().values())
 
     def detach(self) -> None:  # noqa: D102
-        for hook in self._hooks:
-            hook.remove()
+        for hooks in self._hooks:
+            hooks.remove()
         del self._model.prefixes
-        self._model.set_attn_implementation(self._attention)
+        self._model.set_attn_implementation(self._attention_before)
 
 
 def attach(
@@ -240,7 +238,7 @@ def attach(
     generator: torch.Generator,
     tokenizer: PreTrainedTokenizerBase | None,
 ) -> PrefixAdapter:
-    """Prefixes at the sites of the spec, in float32.
+    """Put prefixes at the sites of the spec, in float32.
 
     Geometry comes from `num_heads` and `d_kv` alone: their product need not be `d_model`.
     """
@@ -264,32 +262,38 @@ def _word_key_values(
     generator: torch.Generator,
     tokenizer: PreTrainedTokenizerBase | None,
 ) -> dict[Site, Tensor]:
-    """The keys and values that the base computes for P real words: [L, 2, P, heads, d_kv] a site."""
+    """Return the keys and values that the base computes for P real words: [L, 2, P, heads, d_kv] a site."""
     if tokenizer is None:
         raise TypeError("init: vocabulary needs the tokenizer")
-    ids = torch.tensor([sampled_pieces(tokenizer, spec.length, generator)], device=model.device)
-    shape = (1, spec.length, model.config.num_heads, model.config.d_kv)
-    seen: dict[Site, list[Tensor]] = {site: [] for site in spec.sites}
-    with _listening(model, seen):
+    ids = torch.tensor([sampled_tokens(tokenizer, spec.length, generator)], device=model.device)
+    layers = [layer for site in spec.sites for layer in attentions(model, site)]
+    with _recorded(model, [linear for layer in layers for linear in (layer.k, layer.v)]) as outputs:
         model(input_ids=ids, decoder_input_ids=ids, use_cache=False)
-    return {
-        site: torch.cat([linear.view(shape) for linear in outputs]).view(-1, 2, *shape[1:])
-        for site, outputs in seen.items()
-    }
+    found: dict[Site, Tensor] = {}
+    for site in spec.sites:
+        pairs = [torch.cat([outputs[layer.k], outputs[layer.v]]) for layer in attentions(model, site)]
+        # [L, 2, P, I] -> [L, 2, P, heads, d_kv]
+        stacked = torch.stack(pairs)
+        found[site] = stacked.view(*stacked.shape[:-1], model.config.num_heads, model.config.d_kv)
+    return found
 
 
 @contextmanager
-def _listening(model: T5ForConditionalGeneration, heard: dict[Site, list[Tensor]]) -> Iterator[None]:
-    """Collects the outputs of k and v, layer by layer, of the sites asked for, with dropout off."""
-    hooks = [
-        linear.register_forward_hook(lambda module, inputs, output, outputs=outputs: outputs.append(output))
-        for site, outputs in heard.items()
-        for attention in attentions(model, site)
-        for linear in (attention.k, attention.v)
-    ]
+def _recorded(
+    model: T5ForConditionalGeneration, modules: Sequence[nn.Module]
+) -> Iterator[dict[nn.Module, Tensor]]:
+    """Record the outputs of modules in the forward passes of the context, with dropout off."""
+    outputs: dict[nn.Module, Tensor] = {}
+
+    def record(module: nn.Module, inputs: object, output: Tensor) -> None:
+        outputs[module] = output
+
+    handles = [module.register_forward_hook(record) for module in modules]
     training = model.training
     model.eval()
-    yield
-    model.train(training)
-    for hook in hooks:
-        hook.remove()
+    try:
+        yield outputs
+    finally:
+        model.train(training)
+        for handle in handles:
+            handle.remove()

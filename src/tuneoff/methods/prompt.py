@@ -1,7 +1,7 @@
-"""Prompt-tuning (Lester et al. 2021, arXiv:2104.08691): trained vectors in front of the input.
+"""Prompt-tuning (Lester et al. 2021, arXiv:2104.08691): trained vectors prepended to the input.
 
-The vectors are extra rows behind the encoder's embedding, and every batch carries their ids in
-front, so that the model keeps its class and its generation.
+The vectors are extra rows at the end of the encoder's embedding, and every batch prepends their ids to its
+inputs, so that the model keeps its class and its generation.
 """
 
 from typing import final
@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
 
 from tuneoff.methods.adapter import Adapter
-from tuneoff.methods.vocabulary import pieces_of, sampled_pieces
+from tuneoff.methods.vocabulary import repeated_tokens, sampled_tokens
 from tuneoff.spec import PromptSpec
 
 
 @final
 class PromptEmbedding(nn.Module):
-    """An embedding of V pieces with P trained rows behind it."""
+    """An embedding of V tokens with P trained rows after them."""
 
     def __init__(self, base: nn.Embedding, prompt: Tensor) -> None:
         super().__init__()
@@ -26,10 +26,11 @@ class PromptEmbedding(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """`ids`: [B, T], from 0 to V + P - 1 -> [B, T, H]."""
-        row = ids - self.base.num_embeddings
-        soft = (row >= 0)[..., None]
-        text = self.base(ids.masked_fill(row >= 0, 0))
-        return torch.where(soft, self.prompt.to(text.dtype)[row.clamp(min=0)], text)
+        row = ids - self.base.num_embeddings  # of the prompt; negative for tokens of the text
+        soft = row >= 0
+        # both lookups are made for all ids, with row 0 wherever the other one counts
+        text = self.base(ids.masked_fill(soft, 0))
+        return torch.where(soft[..., None], self.prompt.to(text.dtype)[row.clamp(min=0)], text)
 
 
 @final
@@ -46,7 +47,7 @@ class PromptAdapter(Adapter):
         return [self._embedding.prompt]
 
     def stored(self) -> dict[str, Tensor]:
-        """`prompt`: [P, H]."""
+        """Return the prompt: [P, H]."""
         return {"prompt": self._embedding.prompt.detach()}
 
     @torch.no_grad()
@@ -69,7 +70,7 @@ def attach(
     generator: torch.Generator,
     tokenizer: PreTrainedTokenizerBase | None,
 ) -> PromptAdapter:
-    """A soft prompt in front of the encoder's input, in float32."""
+    """Prepend a soft prompt to the encoder's input, in float32."""
     base = model.encoder.get_input_embeddings()
     prompt = _initial(base, spec, generator, tokenizer)
     embedding = PromptEmbedding(base, prompt.to(device=base.weight.device, dtype=torch.float32))
@@ -89,7 +90,7 @@ def _initial(
     if tokenizer is None:
         raise TypeError(f"init: {spec.init} needs the tokenizer")
     if spec.init_text is not None:
-        ids = pieces_of(spec.init_text, tokenizer, spec.length)
+        ids = repeated_tokens(spec.init_text, tokenizer, spec.length)
     else:
-        ids = sampled_pieces(tokenizer, spec.length, generator)
+        ids = sampled_tokens(tokenizer, spec.length, generator)
     return base.weight.detach()[ids].clone()

@@ -22,7 +22,7 @@ from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar, final
 import torch
 
 from tuneoff.errors import TuneoffError
-from tuneoff.interrupts import interrupts_held, raise_if_interrupted
+from tuneoff.interrupts import interrupts_blocked, raise_if_interrupted
 from tuneoff.kernels import keep_freed_memory
 from tuneoff.spec import RunSpec
 from tuneoff.study.events import Event, OnEvent, ignore
@@ -194,7 +194,7 @@ class ProcessExecutor:
         self._pool = [worker for worker in self._pool if worker.process.is_alive()]
         while True:
             raise_if_interrupted()
-            with interrupts_held():
+            with interrupts_blocked():
                 self._hand_out(work, waiting, workers)
             busy: dict[object, _Worker] = {one.connection: one for one in self._pool if one.busy}
             if not busy:
@@ -325,7 +325,7 @@ def _start_server() -> None:
         resource_tracker.ensure_running()
     if sys.platform == "linux":
         _CONTEXT.set_forkserver_preload(_PRELOADED)
-        with interrupts_held():
+        with interrupts_blocked():
             forkserver.ensure_running()
 
 

@@ -1,4 +1,4 @@
-"""Tasks: rows from files, the hub or a generator, as checked examples, and the scores of answers to them."""
+"""Tasks: checked examples from files, the hub or a generator, and the scores of predictions for them."""
 
 from tuneoff.tasks.baselines import BaselineResult, baseline_names, run_baseline
 from tuneoff.tasks.classification import match_label

@@ -1,4 +1,4 @@
-"""Rows of Arrow data, as Parquet files and hub data sets give them."""
+"""Rows of Arrow data, from Parquet files and hub data sets."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ def arrow_records(
     *,
     most_bytes: int | None = None,
 ) -> tuple[Record, ...]:
-    """The rows of the batches, with the columns of the schema alone.
+    """Return the rows of the batches, with the columns of the schema only.
 
     Raises:
         DataError: a column is nested, a value has no counterpart in Python, or the data unpacks to more
@@ -31,8 +31,8 @@ def arrow_records(
         values = field.type.value_type if types.is_dictionary(field.type) else field.type
         if types.is_nested(values):
             raise DataError(
-                f"a cell must be text, a number or a truth value, but column {shown(field.name)} of {name} "
-                f"holds {shown(str(values))}; flatten it"
+                f"column {shown(field.name)} of {name} holds {shown(str(values))}, but a cell must be text, "
+                "a number or a truth value; flatten it"
             )
     records: list[Record] = []
     size = 0
@@ -46,17 +46,16 @@ def arrow_records(
         except (ValueError, OverflowError) as error:
             cause = str(error).partition("\n")[0]
             raise DataError(
-                f"cells must hold values that can be read as text, but {name} does not between row {start} "
-                f"and row {start + batch.num_rows - 1} ({cause}); correct or leave out "
-                "the value"
+                f"cannot read a value of {name} between row {start} and row {start + batch.num_rows - 1} "
+                f"({cause}); correct or remove it"
             ) from error
         records.extend(Record(f"row {row}", cells) for row, cells in enumerate(rows, start=start))
     return tuple(records)
 
 
 def too_large(name: str, most_bytes: int) -> str:
-    """What is wrong with data that unpacks to more than so many bytes."""
+    """Return the message for data that unpacks to more than `most_bytes`."""
     return (
-        f"a compressed file must not unpack to more than {most_bytes:,} bytes, but {name} does; "
-        "leave out columns or rows that the task does not use"
+        f"{name} unpacks to more than {most_bytes:,} bytes, the limit for compressed files; "
+        "remove columns or rows that the task does not use"
     )

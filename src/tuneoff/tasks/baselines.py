@@ -1,11 +1,11 @@
-"""Classical baselines: what a task yields to counting words and to copying, without a neural network.
+"""Classical baselines: what counting words and copying achieve on a task, without a neural network.
 
-A baseline is a function from the training examples, the test examples and the task's spec to an answer
+A baseline is a function from the training examples, the test examples and the task's spec to a prediction
 for each test example, in their order. None of them draws a random number.
 
-The parts that summaries are copied from are turns (lines) where the task is one of dialogues, and sentences
-elsewhere. It is one of dialogues if most texts of the test split have more lines than the prompt has columns;
-a text of such a task that has not is cut into sentences.
+Summaries are copied in parts: turns (lines) if the texts are dialogues, else sentences. Texts are dialogues
+if most of the test split have more lines than the prompt has columns; a text among them with fewer lines is
+split into sentences.
 """
 
 import time
@@ -27,25 +27,25 @@ from tuneoff.words import sentences, spaced, stems, words
 
 Answers = list[str | None]
 ORACLE_PARTS = 3
-"""The oracle copies at most so many turns or sentences."""
+"""The most turns or sentences that the oracle copies."""
 _PACKAGES = ("tuneoff", "scikit-learn", "rouge-score")
 
 
 def majority(train: Sequence[Example], test: Sequence[Example], task: ClassificationSpec) -> Answers:
-    """For every example the most frequent training label; of equally frequent ones, the first in `labels`."""
+    """Predict the most frequent training label; of equally frequent ones, the first in `labels`."""
     counts = Counter(example.label for example in train)
-    answer = max(task.labels, key=lambda label: counts[label])
-    return [answer] * len(test)
+    most_common = max(task.labels, key=lambda label: counts[label])
+    return [most_common] * len(test)
 
 
 def tfidf(
     train: Sequence[Example], test: Sequence[Example], task: ClassificationSpec, *, longest: int = 2
 ) -> Answers:
-    """The labels that a logistic regression on TF-IDF weights of words and word pairs chooses.
+    """Predict labels by a logistic regression on TF-IDF weights of words and word pairs.
 
-    It reads `Example.text`, never the prompt. `longest` is the length of the longest n-grams in words. Where
-    the training examples have one label only, or no word but single letters and digits of ASCII, the answers
-    are those of `majority`.
+    It reads `Example.text`, never the prompt. `longest` is the length of the longest n-grams in words. If the
+    training examples have one label only, or no word but single ASCII letters and digits, the predictions are
+    those of `majority`.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
@@ -55,37 +55,37 @@ def tfidf(
         ngram_range=(1, longest),
         sublinear_tf=True,
         lowercase=False,
-        tokenizer=telling_words,
+        tokenizer=counted_words,
         token_pattern=None,
     )
     labels = [example.label for example in train]
-    if len(set(labels)) < 2 or not any(telling_words(example.text) for example in train):
+    if len(set(labels)) < 2 or not any(counted_words(example.text) for example in train):
         return majority(train, test, task)
     model = make_pipeline(weights, LogisticRegression(max_iter=1000))
     with warnings.catch_warnings():
-        # many labels on few rows look like a regression to scikit-learn
+        # with many labels on few rows, scikit-learn warns that this looks like a regression
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         model.fit([example.text for example in train], labels)
     return [str(answer) for answer in model.predict([example.text for example in test])]
 
 
-def telling_words(text: str) -> list[str]:
-    """The words of a text but for single letters and digits of ASCII, as scikit-learn has them in English."""
+def counted_words(text: str) -> list[str]:
+    """Return the words of a text but for single ASCII letters and digits, as scikit-learn does in English."""
     return [word for word in words(text) if len(word) > 1 or not word.isascii()]
 
 
 def lead_3(train: Sequence[Example], test: Sequence[Example], task: SummarizationSpec) -> Answers:
-    """The first three turns or sentences of each text."""
+    """Copy the first three turns or sentences of each text."""
     return ["\n".join(parts[:3]) for parts in _parts(test, task)]
 
 
 def lead_1(train: Sequence[Example], test: Sequence[Example], task: SummarizationSpec) -> Answers:
-    """The first turn or sentence of each text."""
+    """Copy the first turn or sentence of each text."""
     return [parts[0] for parts in _parts(test, task)]
 
 
 def longest_turn(train: Sequence[Example], test: Sequence[Example], task: SummarizationSpec) -> Answers:
-    """The turn or sentence with the most words of each text (characters, in scripts without spaces).
+    """Copy the turn or sentence with the most words of each text (characters, in scripts without spaces).
 
     Of equally long ones, the first.
     """
@@ -93,11 +93,11 @@ def longest_turn(train: Sequence[Example], test: Sequence[Example], task: Summar
 
 
 def oracle(train: Sequence[Example], test: Sequence[Example], task: SummarizationSpec) -> Answers:
-    """One to three turns or sentences of each text, chosen for their rougeL against its reference.
+    """Copy one to three turns or sentences of each text, those with the best rougeL against its reference.
 
-    Greedily: the part that raises rougeL most is added to those chosen, in the order of the text, until none
+    They are chosen greedily: the part that raises rougeL most is added, in the order of the text, until none
     raises it; of equal ones, the first. It sees the reference and so bounds what copying parts can reach,
-    but for the difference between a greedy and a full search.
+    apart from the difference between a greedy and a full search.
     """
     answers: Answers = []
     for example, parts in zip(test, _parts(test, task), strict=True):
@@ -112,16 +112,16 @@ BASELINES: Mapping[str, Mapping[str, Baseline]] = {
     "classification": {"majority": majority, "tfidf": tfidf},
     "summarization": {"lead_3": lead_3, "lead_1": lead_1, "longest_turn": longest_turn, "oracle": oracle},
 }
-"""From a kind of task to its baselines by name."""
+"""The baselines by kind of task and name."""
 UPPER_BOUNDS = frozenset({"oracle"})
 """Baselines that see the references."""
 FITTED = frozenset({"majority", "tfidf"})
-"""Baselines that see the training examples; the others answer alike at every train size."""
+"""Baselines that see the training examples; the others predict the same at every train size."""
 
 
 def baseline_names(task: Task, test: Sequence[Example]) -> tuple[str, ...]:
-    """The baselines that suit a task: `longest_turn` is for dialogues, `lead_1` for all other texts."""
-    unsuitable = "lead_1" if of_dialogues(test, task) else "longest_turn"
+    """Return the baselines of a task: `longest_turn` is for dialogues, `lead_1` for all other texts."""
+    unsuitable = "lead_1" if are_dialogues(test, task) else "longest_turn"
     return tuple(name for name in BASELINES[task.kind] if name != unsuitable)
 
 
@@ -135,7 +135,7 @@ class BaselineResult(NamedTuple):
 def run_baseline(
     name: str, data: TaskData, train: Sequence[Example], *, task_name: str, train_size: TrainSize, seed: int
 ) -> BaselineResult:
-    """A baseline's result on the test split of a task; `train` is the subset that `seed` draws."""
+    """Run a baseline on the test split of a task; `train` is the subset that `seed` draws."""
     started = time.perf_counter()
     answers = BASELINES[data.spec.kind][name](train, data.test, data.spec)
     seconds = time.perf_counter() - started
@@ -167,17 +167,15 @@ def baseline_predictions(
     ]
 
 
-def of_dialogues(examples: Sequence[Example], task: Task) -> bool:
-    """Whether most texts have turns: more lines than the prompt has columns."""
+def are_dialogues(examples: Sequence[Example], task: Task) -> bool:
+    """Return whether most texts have turns: more lines than the prompt has columns."""
     return 2 * sum(_has_turns(example.text, task) for example in examples) > len(examples)
 
 
 def _parts(examples: Sequence[Example], task: SummarizationSpec) -> list[list[str]]:
-    dialogues = of_dialogues(examples, task)
-    return [
-        _lines(example.text) if dialogues and _has_turns(example.text, task) else sentences(example.text)
-        for example in examples
-    ]
+    dialogues = are_dialogues(examples, task)
+    texts = [example.text for example in examples]
+    return [_lines(text) if dialogues and _has_turns(text, task) else sentences(text) for text in texts]
 
 
 def _has_turns(text: str, task: Task) -> bool:
@@ -189,7 +187,7 @@ def _lines(text: str) -> list[str]:
 
 
 def greedy_choice(parts: Sequence[Sequence[str]], reference: Sequence[str]) -> tuple[int, ...]:
-    """The indices, in order, of the parts that `oracle` chooses; parts and reference are tokens."""
+    """Return the indices, in order, of the parts that `oracle` chooses; parts and reference are tokens."""
     rouge_l = rouge_l_against(reference)
 
     def value(choice: tuple[int, ...]) -> float:
@@ -197,6 +195,7 @@ def greedy_choice(parts: Sequence[Sequence[str]], reference: Sequence[str]) -> t
 
     chosen, best = tuple[int, ...](), -1.0
     while len(chosen) < min(ORACLE_PARTS, len(parts)):
+        # every choice with one part more, in the order of the text; `max` returns the first of equal ones
         wider = [tuple(sorted((*chosen, index))) for index in range(len(parts)) if index not in chosen]
         candidate = max(wider, key=value)
         if (raised := value(candidate)) <= best:
@@ -206,7 +205,7 @@ def greedy_choice(parts: Sequence[Sequence[str]], reference: Sequence[str]) -> t
 
 
 def rouge_l_against(reference: Sequence[str]) -> Callable[[Sequence[str]], float]:
-    """A function from the tokens of an answer to its rougeL F-measure."""
+    """Return a function from the tokens of a text to its rougeL F-measure against the reference."""
     places = places_in(reference)
 
     def rouge_l(tokens: Sequence[str]) -> float:

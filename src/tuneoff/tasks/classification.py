@@ -1,4 +1,4 @@
-"""Labels: from rows, from generated text, and the scores of chosen ones."""
+"""Labels: of rows, in generated text, and the scores of predicted ones."""
 
 import re
 from collections import defaultdict
@@ -12,26 +12,27 @@ from tuneoff.tasks.examples import Example
 from tuneoff.tasks.table import Row
 
 _INVALID = -1
+"""The code of a prediction that is no label."""
 
 
 def check_label_values(spec: ClassificationSpec) -> None:
-    """Refuse a label that no row can have, since rows with an empty target are left out.
+    """Refuse a label with an empty value, which no row can have: rows with an empty target are dropped.
 
     Raises:
         DataError: a label's value is empty.
     """
     if not all(value.strip() for value in spec.labels):
         raise DataError(
-            f"a label's value must not be empty, as rows without an answer are left out, but got "
-            f"{shown(list(spec.labels))}; write a word into the data where the answer is missing"
+            f"a label's value must not be empty, but labels are {shown(list(spec.labels))}; rows without a "
+            "target are dropped, so write a word into the data where the target is missing"
         )
 
 
 def label_of(spec: ClassificationSpec, row: Row) -> str:
-    """The value of a row's label: the one of the spec that is written as in the row, else spelled alike.
+    """Return the label of a row: the value in the spec that equals the cell, or else is spelled alike.
 
     Spelled alike are the same decimal number (1, 1.0, 1e0, but not 01) and the same truth value (true, True,
-    TRUE). What two values of the spec are spelled alike with is neither.
+    TRUE). A cell that is spelled alike with two values of the spec is neither of them.
 
     Raises:
         DataError: the value is not one of the spec's labels.
@@ -44,8 +45,8 @@ def label_of(spec: ClassificationSpec, row: Row) -> str:
     if len(known) == 1:
         return known[0]
     raise DataError(
-        f"a label must be one of {shown(list(spec.labels))}, but column '{spec.target}' holds {shown(value)} "
-        f"at {row.place}; add it to labels or correct the row"
+        f"{row.place}: column '{spec.target}' holds {shown(value)}, which is none of the labels "
+        f"{shown(list(spec.labels))}; add it to labels or correct the row"
     )
 
 
@@ -53,7 +54,7 @@ _NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][-+]?[0-9]{1,3})?")
 
 
 def spelling(value: str) -> str | Decimal:
-    """What all spellings of a value have in common."""
+    """Return a value that is equal for all spellings of a cell."""
     text = value.strip()
     if _NUMBER.fullmatch(text):
         return Decimal(text)
@@ -69,10 +70,10 @@ def _by_spelling(values: tuple[str, ...]) -> Mapping[str | Decimal, list[str]]:
 
 
 def match_label(text: str, *labels: Mapping[str, str]) -> str | None:
-    """The value of the label that a generated text names, or None.
+    """Return the label whose text was generated, or None.
 
-    Case, surrounding space and then final full stops and exclamation marks do not count. Several mappings
-    from values to texts are ways to write the same labels, the surest first.
+    Case and surrounding space are ignored; if no label matches then, so are final full stops and exclamation
+    marks. Each mapping from values to texts is a way to write the labels; earlier ones take precedence.
     """
     for plain in (_folded, _without_stop):
         for texts in labels:
@@ -93,10 +94,10 @@ def _without_stop(text: str) -> str:
 def classification_scores(
     spec: ClassificationSpec, examples: Sequence[Example], answers: Sequence[str | None]
 ) -> dict[str, float]:
-    """Accuracy, macro-F1 and, with two labels, the F1 of the positive one; None is a wrong answer.
+    """Compute accuracy, macro-F1 and, with two labels, the F1 of the positive one; None counts as wrong.
 
-    Macro-F1 is the mean over the labels that occur among the rows or the answers, as in scikit-learn. Where
-    answers are generated freely, also the share of None.
+    Macro-F1 is the mean over the labels that occur among references or predictions, as in scikit-learn. With
+    `scoring: generate`, also the share of None.
     """
     from sklearn.metrics import accuracy_score, f1_score
 
@@ -117,7 +118,7 @@ def classification_scores(
 
 
 def classification_rows(examples: Sequence[Example], answers: Sequence[str | None]) -> list[dict[str, float]]:
-    """Whether each answer is right, as 0 or 1."""
+    """Return whether each prediction is right, as 0 or 1."""
     pairs = zip(examples, answers, strict=True)
     return [{"correct": float(answer == _label(example))} for example, answer in pairs]
 

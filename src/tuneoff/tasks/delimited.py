@@ -1,14 +1,19 @@
-"""Tables in delimited text: CSV as RFC 4180 has it, TSV as people write it.
+"""Tables in delimited text: CSV by RFC 4180, TSV as people write it.
 
-In CSV a quoted cell may hold separators, line breaks and doubled quotes; a quote inside another cell is
-itself. TSV is often written without any quoting, so a quote that starts a cell there is itself as well,
-unless the next single quote stands at the end of a cell.
+In CSV a quoted cell may contain separators, line breaks and doubled quotes; a quote inside an unquoted cell
+is literal. TSV is often written without any quoting, so there a quote that starts a cell is literal as well,
+unless the next single quote is at the end of a cell.
 
-Two stray quotes look like one quoted cell that holds the rows between them. A cell whose lines would be
-rows by themselves is therefore refused. Commas and tabs that a text may well hold count for this where
-each line has as many as a row, or where the file has cells that are empty there. In TSV there is a further
-sign: no program that quotes cells leaves a quote inside an unquoted one. Where one is found, the quotes
-around such lines are literal.
+Two stray quotes look like one quoted cell that contains the rows between them, and these rows would be lost
+without an error. A quoted cell of several lines is therefore refused if its lines look like rows. The rules,
+from `_Shape.check` on:
+
+1. A line looks like a row if it has as many separators as a row.
+2. Separators that a text may well contain ("soft" ones: a comma before a space, a tab that indents) count
+   only where the file's cells are often empty at that place, or where every line has as many as a row.
+3. In TSV there is a further sign: no program that quotes cells leaves a quote inside an unquoted one. Where
+   there is such a quote, the quotes around the lines are literal, and the file is read again without cells of
+   several lines.
 """
 
 import csv
@@ -30,33 +35,36 @@ _LINE_END = re.compile(r"\r\n|\r|\n|\Z")
 _SEPARATORS = {",": "','", ";": "';'", "\t": "tabs", "|": "'|'"}
 _SEPARATOR_LINE = re.compile(r"(\"?)sep=(?P<separator>[,;\t|])\1(?=[\r\n])", re.IGNORECASE)
 _ROW_LINES_SHARE = 0.75
+"""Share of a cell's lines that look like rows from which on the cell is refused."""
 _LOOSE_SHARE = 0.1
+"""Share of a column's cells that are empty or begin with a space from which on the column is loose."""
 _CELLS_SHOWN = 5
+"""Cells of a first line that a message quotes."""
 
 
 class _Row(NamedTuple):
     cells: list[str]
     first: int
-    """Number of its first line in the file, from 1."""
+    """The number of its first line in the file, from 1."""
     lines: tuple[str, ...]
-    """Its lines as they stand in the file, with their ends."""
+    """Its lines as in the file, with their ends."""
     literal_quote: bool
-    """A quote is left in a cell that is not quoted."""
+    """Whether a quote is inside a cell that is not quoted."""
 
 
 def read_delimited(path: Path, text: str, columns: Sequence[str], *, separator: str) -> Table:
-    """The rows of a table in text, with the wanted columns that it has.
+    """Read the rows of a table, with those of the given columns that it has.
 
-    Another separator than the expected one is taken where the header is one cell without it and has
-    all wanted columns with the other, and where a first line such as `sep=;` names it, as Excel writes it.
+    Another separator than the expected one is used if the header has one cell with the expected one and all
+    given columns with the other, or if a first line such as `sep=;` names it, as Excel writes it.
 
     Raises:
-        DataError: quotes do not match, a row has another number of cells than the header, or a quoted cell
-            looks like swallowed rows.
+        DataError: quotes do not match, a row has another number of cells than the header, or the lines of a
+            quoted cell look like rows.
     """
     named = _SEPARATOR_LINE.match(text)
     if named:
-        text = text[named.end() :]  # its line end stays, so that the lines keep their numbers
+        text = text[named.end() :]  # the line end stays, so that line numbers stay correct
     separator = named["separator"] if named else _separator(text, columns, separator)
     if separator != "\t":
         return _table(path, lambda: _csv_rows(path, text, separator), columns, separator)
@@ -91,16 +99,17 @@ def _lines(text: str) -> Iterator[str]:
 
 
 def _csv_rows(path: Path, text: str, separator: str) -> Iterator[_Row]:
-    # the module's limit of 128 KiB a cell is less than a long document
+    # the csv module's default limit, 128 KiB a cell, is too low for long documents
     csv.field_size_limit(_LONGEST_CELL)
     lines: list[str] = []
 
-    def remembered() -> Iterator[str]:
+    # the csv reader does not say which lines a row came from, so they are recorded as it asks for them
+    def recorded() -> Iterator[str]:
         for line in _lines(text):
             lines.append(line)
             yield line
 
-    reader = csv.reader(remembered(), delimiter=separator, strict=True)
+    reader = csv.reader(recorded(), delimiter=separator, strict=True)
     first = 1
     try:
         for cells in reader:
@@ -110,18 +119,19 @@ def _csv_rows(path: Path, text: str, separator: str) -> Iterator[_Row]:
             first = reader.line_num + 1
     except csv.Error as error:
         raise DataError(
-            f"a {path.suffix} file must have matching quotes, but '{path}' has not in the row "
-            f"from line {first} ({error}); double the quotes inside quoted cells"
+            f"the quotes of '{path}' do not match in the row from line {first} ({error}); double the quotes "
+            "inside quoted cells"
         ) from error
 
 
 def _tsv_rows(text: str, *, line_breaks: bool = True) -> Iterator[_Row]:
-    """Rows of tab-separated text; without `line_breaks`, a quoted cell must end in its first line."""
+    """Split tab-separated text into rows; without `line_breaks`, a quoted cell must end in its first line."""
     start, number = 0, 1
     while start < len(text):
         end = _line_end(text, start).start()
         cells, literal_quote = text[start:end].split("\t"), False
         if '"' in text[start:end]:
+            # a quoted cell may run on over several lines, so the row's end can move
             cells, literal_quote, end = _cells_with_quotes(text, start, end, line_breaks=line_breaks)
         after = _line_end(text, end).end()
         lines = tuple(_lines(text[start:after]))
@@ -134,7 +144,7 @@ def _tsv_rows(text: str, *, line_breaks: bool = True) -> Iterator[_Row]:
 def _cells_with_quotes(
     text: str, position: int, end: int, *, line_breaks: bool
 ) -> tuple[list[str], bool, int]:
-    """The cells of a tab-separated row, whether one holds a literal quote, and where its last line ends."""
+    """Return a row's cells, whether one contains a literal quote, and where the row's last line ends."""
     cells: list[str] = []
     literal_quote = False
     while True:
@@ -158,10 +168,11 @@ def _line_end(text: str, position: int) -> re.Match[str]:
 
 
 def _closing_quote(text: str, start: int, stop: int) -> int | None:
-    """Where the quoted cell that begins at `start` ends; None if no such cell begins there."""
+    """Return where the quoted cell that begins at `start` ends; None if no such cell begins there."""
     if not text.startswith('"', start):
         return None
     close = text.find('"', start + 1, stop)
+    # doubled quotes stand for one quote inside the cell
     while close >= 0 and text.startswith('"', close + 1):
         close = text.find('"', close + 2, stop)
     return close if close >= 0 and text[close + 1 : close + 2] in ("", "\t", "\r", "\n") else None
@@ -172,21 +183,22 @@ def _table(path: Path, rows: Callable[[], Iterator[_Row]], columns: Sequence[str
     header = next(body)
     names = header.cells
     end = _end(header.lines[0])
+    # a stray quote in the header swallows rows, too; then only its first line tells the number of columns
     _Shape(path, separator, header.lines[0].count(separator) + 1, end, rows).check(header)
     shape = _Shape(path, separator, len(names), end, rows)
-    wanted = {column: names.index(column) for column in columns if column in names}
+    places = {column: names.index(column) for column in columns if column in names}
     records: list[Record] = []
-    if len(wanted) < len(set(columns)):
+    if len(places) < len(set(columns)):
         return Table(str(path), tuple(names), (), _remark(header, columns, separator))
     for row in body:
         if len(row.lines) > 1:
             shape.check(row)
         if len(row.cells) != len(names):
             raise DataError(
-                f"every row must have as many cells as the header, but '{path}' has {len(row.cells)} "
-                f"instead of {len(names)} at {_place(row)}; {_remedy(rows, len(names))}"
+                f"a row of '{path}' has {len(row.cells)} instead of {len(names)} cells at {_place(row)}; "
+                f"{_remedy(rows, len(names))}"
             )
-        cells = {column: row.cells[index] for column, index in wanted.items()}
+        cells = {column: row.cells[index] for column, index in places.items()}
         records.append(Record(f"line {row.first}", cells))
     return Table(str(path), tuple(names), tuple(records))
 
@@ -195,20 +207,20 @@ def _place(row: _Row) -> str:
     last = row.first + len(row.lines) - 1
     if last == row.first:
         return f"line {row.first}"
-    return f"line {row.first} (a quoted cell runs on to line {last})"
+    return f"line {row.first} (a quoted cell extends to line {last})"
 
 
 def _remedy(rows: Callable[[], Iterator[_Row]], width: int) -> str:
     if all(len(row.cells) == width + 1 for row in itertools.islice(rows(), 1, None)):
         return (
-            "every row has one more, so the first may be a row name as R's write.table writes it: "
-            "write the table with row.names=FALSE, or with col.names=NA to name that column, too"
+            "every row has one more, so the first may be a row name as written by R's write.table: write the "
+            "table with row.names=FALSE, or with col.names=NA to name that column, too"
         )
-    return "quote cells that hold the separator"
+    return "quote cells that contain the separator"
 
 
 def _remark(header: _Row, columns: Sequence[str], separator: str) -> str:
-    """The likely cause of no wanted column being there."""
+    """Return the likely cause if a column is missing."""
     first = header.lines[0].strip("\r\n")
     counts = {other: first.count(other) for other in _SEPARATORS if other != separator}
     other = max(counts, key=lambda other: counts[other])
@@ -219,17 +231,18 @@ def _remark(header: _Row, columns: Sequence[str], separator: str) -> str:
             "save it with the right separator, and correct prompt and target if they name other columns"
         )
     if any(near_names(column, header.cells) for column in columns):
-        return ""  # the error names the column that is meant
-    told = ", ".join(shown(cell) for cell in header.cells[:_CELLS_SHOWN])
+        return ""  # the error suggests the column that is meant
+    cells_shown = ", ".join(shown(cell) for cell in header.cells[:_CELLS_SHOWN])
     more = ", ..." if len(header.cells) > _CELLS_SHOWN else ""
     return (
-        f". Its first line holds {told}{more}: if that is a row, put a line with the column names before it"
+        f". Its first line holds {cells_shown}{more}: if that is a row, write a line with the column names "
+        "before it"
     )
 
 
 @dataclass(frozen=True)
 class _Shape:
-    """What a row of a file looks like, to find rows inside of quoted cells."""
+    """What a row of a file looks like, to find rows inside quoted cells."""
 
     path: Path
     separator: str
@@ -239,10 +252,13 @@ class _Shape:
     rows: Callable[[], Iterator[_Row]]
 
     def check(self, row: _Row) -> None:
-        """Refuse a row of several lines most of which would be rows by themselves.
+        """Refuse a row of several lines if most of them look like rows.
 
-        They are none if they end otherwise than the file's rows: with a bare line feed, for instance, where
-        rows end with carriage return and line feed.
+        They are none if their line ends differ from those of the file's rows: a program that ends rows with
+        carriage return and line feed often leaves bare line feeds inside cells.
+
+        Raises:
+            DataError: they look like rows.
         """
         inner = {_end(line) for line in row.lines[:-1]}
         if not inner or self.width == 1 or (self.line_end not in inner and _end(row.lines[-1]) not in inner):
@@ -253,17 +269,16 @@ class _Shape:
         last = row.first + len(row.lines) - 1
         example = shown(lines[0].strip("\r\n"))
         raise DataError(
-            f"a quoted cell must not look like rows, but in '{self.path}' one runs from line {row.first} to "
-            f"line {last} over lines of {self.width} cells each ({example}, ...), as stray "
-            f"quotes make it. If they are rows, remove the stray quotes in lines {row.first} and {last}, or "
-            "quote those cells whole and double the quotes inside; if it is one cell, write the data as "
-            ".jsonl"
+            f"a quoted cell of '{self.path}' extends from line {row.first} to line {last}, and its lines "
+            f"look like rows of {self.width} cells ({example}, ...), which stray quotes can cause. If they "
+            f"are rows, remove the stray quotes in lines {row.first} and {last}, or quote those cells whole "
+            "and double the quotes inside; if it is one cell, write the data as .jsonl"
         )
 
     def _mostly_rows(self, lines: Sequence[str]) -> bool:
-        """Whether most lines have the separators of a row.
+        """Return whether most lines have the separators of a row.
 
-        Soft ones (see `_soft`) do not count, except in a column whose cells are so elsewhere in the file.
+        Soft ones (see `_soft`) count only next to a loose column, whose cells look so elsewhere in the file.
         """
         return sum(map(self._is_row, lines)) >= _ROW_LINES_SHARE * len(lines)
 
@@ -273,30 +288,35 @@ class _Shape:
             return True
         if len(soft) != self.width - 1:
             return False
-        # a soft tab shows an empty cell before it, another soft separator a cell after it
+        # a soft tab stands after an empty cell; any other soft separator before a cell that begins with a
+        # space, or before an empty one
         shift = 0 if self.separator == "\t" else 1
-        return all(column in self._loose_columns for column, one in enumerate(soft, shift) if one)
+        return all(column in self._loose_columns for column, is_soft in enumerate(soft, shift) if is_soft)
 
     def _all_may_be_rows(self, row: _Row, lines: Sequence[str]) -> bool:
-        """Whether every line has exactly the separators of a row, and they are not just those of a text.
+        """Return whether every line has as many separators as a row, and not only those of a text.
 
-        In a text all separators are soft. Where they are, its lines are taken for rows only if no other
-        cell of the file runs over several lines: a program that wrote such texts has mostly written more.
+        In a text all separators are soft. If they are, the lines count as rows only if no other cell of the
+        file has several lines: a file with one such text usually has more of them.
         """
         soft = [self._soft(line) for line in lines]
         if any(len(line) != self.width - 1 for line in soft):
             return False
         column = next((index for index, cell in enumerate(row.cells) if _BREAK.search(cell)), 0)
-        within = [*soft[0][column:], *(one for line in soft[1:-1] for one in line), *soft[-1][:column]]
-        return not all(within) or self._long_rows == 1
+        # separators inside the cell: in the first line after its start, in the last one before its end
+        inside = soft[0][column:] + soft[-1][:column]
+        for line in soft[1:-1]:
+            inside += line
+        return not all(inside) or self._long_rows == 1
 
     def _soft(self, line: str) -> list[bool]:
-        """For each separator outside of quoted cells, whether a text may well hold it.
+        """Return for each separator outside quoted cells whether a text may well contain it.
 
-        So it may a tab that indents a line, a comma that a blank or the line's end follows, and a semicolon
-        that is part of a smiley.
+        Soft are a tab that indents a line, any other separator before a space or the line's end, and a
+        semicolon that is part of a smiley.
         """
         mark = re.escape(self.separator)
+        # each quoted cell becomes the letter Q, so that only separators between cells are left
         bare = re.sub(rf'(?:^|(?<={mark}))"(?:[^"]|"")*"(?={mark}|$)', "Q", line.strip("\r\n"))
         if self.separator == "\t":
             indent = len(bare) - len(bare.lstrip("\t"))
@@ -305,7 +325,7 @@ class _Shape:
 
     @functools.cached_property
     def _loose_columns(self) -> frozenset[int]:
-        """Columns of which a tenth of the cells or more are empty or begin with a blank."""
+        """Return the columns of which a tenth of the cells or more are empty or begin with a space."""
         soft, total = Counter[int](), 0
         for row in self.rows():
             total += 1
@@ -314,11 +334,12 @@ class _Shape:
 
     @functools.cached_property
     def _long_rows(self) -> int:
-        """Number of rows of several lines."""
+        """Count the rows of several lines."""
         return sum(len(row.lines) > 1 for row in self.rows())
 
 
 _SOFT = re.compile(r"[ \t\u00a0\u3000]|$|-?\)")
+"""What follows a soft separator: a space, the end of the line, or the rest of a smiley."""
 _BREAK = re.compile(r"[\r\n]")
 
 

@@ -1,4 +1,4 @@
-"""What a loaded task is made of, and the nested subsets of its training examples."""
+"""The examples of a loaded task, and the nested subsets of its training examples."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Example:
     source: str
     """The prompt with the row's columns filled in."""
     text: str
-    """The row's columns alone, in the order of the prompt, a line each or more."""
+    """The prompt's columns of the row without the words around them, each starting a line."""
     target: str
     """The text to be learned; for classification the label's text."""
     label: str | None
@@ -26,15 +26,15 @@ class Example:
 
     @property
     def reference(self) -> str:
-        """What an answer is held against: the label's value, for other kinds of task the target."""
+        """The label's value; for other kinds of task the target."""
         return self.target if self.label is None else self.label
 
 
 @dataclass(frozen=True, slots=True)
 class RowCounts:
-    """Rows of one split on their way from the source to examples, before any limit.
+    """Counts of the rows of one split, from the source to examples, before any limit.
 
-    `read - empty - dropped_overlap` rows are left.
+    `read - empty - dropped_overlap` rows remain.
     """
 
     read: int
@@ -42,17 +42,17 @@ class RowCounts:
     empty: int
     """Rows dropped because a prompt column or the target was empty."""
     duplicates: int
-    """Rows that repeat an earlier one of this split exactly; they are kept."""
+    """Rows that repeat an earlier one of this split exactly; they stay."""
     overlap: int
     """Rows whose input also occurs in train (0 for train itself)."""
     dropped_overlap: int
-    """Rows of those left out by `drop_overlap`."""
+    """Those of `overlap` that `drop_overlap` dropped."""
     near_overlap: int = 0
-    """Further rows whose input occurs in train but for case, spaces and punctuation."""
+    """Further rows whose input occurs in train up to case, spaces and punctuation."""
     repeated_inputs: int = 0
-    """Rows whose input, but for the same, is that of an earlier row of this split; they are kept."""
+    """Rows whose input is, up to the same, that of an earlier row of this split; they stay."""
     validation_overlap: int = 0
-    """Rows of test whose input, but for the same, also occurs in validation (0 for the other splits)."""
+    """Rows of test whose input also occurs in validation, up to the same (0 for the other splits)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class TaskData:
     """At most `max_predict_samples` examples."""
     reports: Mapping[SplitName, RowCounts]
     carved_validation: bool
-    """The validation split was taken from train because the source has none."""
+    """Whether the validation split was taken from train because the source has none."""
     revision: str | None
     """Commit of a hub data set."""
     digests: Mapping[str, str]
@@ -75,7 +75,7 @@ class TaskData:
 
 
 def train_subset(examples: Sequence[Example], size: TrainSize, *, seed: int) -> tuple[Example, ...]:
-    """The first `size` examples of the seed's permutation, so that smaller subsets lie within larger ones.
+    """Return the first `size` examples of the seed's permutation: smaller subsets lie within larger ones.
 
     `full` is all examples in file order.
 
@@ -86,8 +86,8 @@ def train_subset(examples: Sequence[Example], size: TrainSize, *, seed: int) -> 
         return tuple(examples)
     if size > len(examples):
         raise DataError(
-            f"a train size must not exceed the usable training rows, but got {size} with "
-            f"{len(examples)} rows; lower train_sizes, or use full"
+            f"train size {size} exceeds the number of usable training rows, {len(examples)}; lower "
+            "train_sizes, or use full"
         )
     order = np.random.default_rng(seed).permutation(len(examples))
     return tuple(examples[index] for index in order[:size])

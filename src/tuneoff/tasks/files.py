@@ -1,4 +1,4 @@
-"""Reading of local files: csv, tsv, json, jsonl and parquet, all of them also with .gz."""
+"""Local files: csv, tsv, json, jsonl and parquet, each also with .gz."""
 
 import codecs
 import gzip
@@ -14,17 +14,17 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from tuneoff.errors import DataError, unknown_name
+from tuneoff.errors import DataError, shown, suggestions
 from tuneoff.tasks.arrow import arrow_records, too_large
 from tuneoff.tasks.delimited import read_delimited
 from tuneoff.tasks.table import Record, Table
 
 MOST_UNPACKED = 4 * 2**30
-"""Bytes that a compressed file may unpack to."""
+"""The most bytes that a compressed file may unpack to."""
 
 _ENCODINGS = {
     codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF32_LE: "utf-32",  # begins with the mark of UTF-16
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it begins with
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
@@ -45,11 +45,11 @@ _PACKED_ENDINGS = (".bz2", ".xz", ".zip", ".zst", ".7z", ".tar", ".tgz")
 
 
 def read_file(path: Path, columns: Sequence[str], *, most_unpacked: int = MOST_UNPACKED) -> Table:
-    """The rows of a file, with those of the wanted columns that it has.
+    """Read the rows of a file, with those of the given columns that it has.
 
     Raises:
-        DataError: the file is missing, unreadable, empty, or not what its ending says; it changes while it
-            is read, or unpacks to more than `most_unpacked` bytes.
+        DataError: the file is missing, unreadable, empty, or not of the type that its ending names; it
+            changes while it is read, or unpacks to more than `most_unpacked` bytes.
     """
     packed = path.suffix.lower() == ".gz"
     ending = Path(path.stem).suffix.lower() if packed else path.suffix.lower()
@@ -61,18 +61,15 @@ def read_file(path: Path, columns: Sequence[str], *, most_unpacked: int = MOST_U
             return _read_parquet(path, content, columns, most_unpacked)
         text = _text(path, content.read())
     if not text.strip():
-        raise DataError(f"a data file must hold rows, but '{path}' is empty; give another file")
+        raise DataError(f"'{path}' is empty; give a file with rows")
     return _TEXT_READERS[ending](path, text, columns)
 
 
 def _unknown_ending(path: Path, ending: str) -> str:
     if ending in _PACKED_ENDINGS:
-        return (
-            f"a data file must be plain or compressed with gzip (.csv.gz), but '{path}' is compressed "
-            "otherwise; unpack it"
-        )
-    kind = unknown_name(ending, (*_TEXT_READERS, ".parquet"))
-    return f"a data file's ending must tell its format, but '{path}' has an {kind}"
+        return f"'{path}' is compressed, and only gzip (.csv.gz) is supported; unpack it"
+    hint = suggestions(ending, (*_TEXT_READERS, ".parquet"))
+    return f"unsupported file type {shown(ending)} of '{path}'{hint}"
 
 
 @contextmanager
@@ -80,41 +77,29 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            raise DataError(f"a data source must be a file, but '{path}' is a folder; name a file in it")
-        if not stat.S_ISREG(mode):  # to open a pipe is to wait for its writer
-            raise DataError(
-                f"a data source must be a regular file, but '{path}' is a pipe or a device; "
-                "write its content to a file"
-            )
+            raise DataError(f"'{path}' is a folder; give a file in it")
+        if not stat.S_ISREG(mode):  # opening a pipe would wait for its writer
+            raise DataError(f"'{path}' is a pipe or a device; write its content to a file")
         with path.open("rb") as file:
             yield file
     except FileNotFoundError as error:
-        cause = f"'{path}' is a link to nothing" if path.is_symlink() else f"there is no '{path}'"
-        raise DataError(
-            f"a data file must exist, but {cause}; "
-            "correct the path (it is relative to the study file's folder)"
-        ) from error
+        cause = f"'{path}' is a broken link" if path.is_symlink() else f"there is no file '{path}'"
+        raise DataError(f"{cause}; correct the path (it is relative to the study file's folder)") from error
     except PermissionError as error:
-        raise DataError(
-            f"a data file must be readable, but there is no permission to read '{path}'; "
-            "change its permissions"
-        ) from error
+        raise DataError(f"no permission to read '{path}'; change its permissions") from error
     except OSError as error:
-        raise DataError(f"a data file must be readable, but '{path}' is not ({error.strerror})") from error
+        raise DataError(f"cannot read '{path}' ({error.strerror}); check the file and its disk") from error
 
 
 @contextmanager
 def unchanged(path: Path, file: BinaryIO) -> Iterator[None]:
-    """A context in which an open file is read: it must be the same afterwards.
+    """Check that an open file does not change in this context, in which it is read.
 
     Raises:
-        DataError: somebody wrote to the file meanwhile.
+        DataError: the file was written to in the meantime.
     """
     before = _state(file)
-    changed = (
-        f"a data file must stay as it is while it is read, but '{path}' changed; "
-        "try again when it is complete"
-    )
+    changed = f"'{path}' changed while it was read; try again when it is complete"
     try:
         yield
     except DataError as error:
@@ -126,6 +111,7 @@ def unchanged(path: Path, file: BinaryIO) -> Iterator[None]:
 
 
 def _state(file: BinaryIO) -> tuple[int, int]:
+    """Return size and time of the last change."""
     status = os.fstat(file.fileno())
     return status.st_size, status.st_mtime_ns
 
@@ -139,7 +125,7 @@ def _unpacked(path: Path, file: BinaryIO, most_bytes: int) -> bytes:
             if len(unpacked) > most_bytes:
                 raise DataError(too_large(f"'{path}'", most_bytes))
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"a .gz file must be whole, but '{path}' is not ({error}); write it anew") from error
+        raise DataError(f"'{path}' is not a complete gzip file ({error}); write it again") from error
     return bytes(unpacked)
 
 
@@ -157,12 +143,9 @@ def _text(path: Path, data: bytes) -> str:
 def _no_text(path: Path, data: bytes, position: int) -> str:
     kind = next((kind for start, kind in _SIGNATURES.items() if data.startswith(start)), None)
     if kind is not None:
-        return f"a {path.suffix} file must be text, but '{path}' is {kind}"
+        return f"'{path}' is not text but {kind}"
     line = data.count(b"\n", 0, position) + 1
-    return (
-        f"a data file must be UTF-8 text, but '{path}' is not at line {line} "
-        f"(byte 0x{data[position]:02x}); save it as UTF-8"
-    )
+    return f"'{path}' is not UTF-8 text: byte 0x{data[position]:02x} at line {line}; save it as UTF-8"
 
 
 def _read_json(path: Path, text: str, columns: Sequence[str]) -> Table:
@@ -171,14 +154,14 @@ def _read_json(path: Path, text: str, columns: Sequence[str]) -> Table:
     values = _parsed(path, text, columns)
     if not isinstance(values, list):
         raise DataError(
-            f"a .json file must hold a list of objects, but '{path}' holds {_kind(values)}; "
-            "write a list of rows, or a row per line"
+            f"'{path}' holds {_kind(values)}, but a .json file must hold a list of objects; write a list of "
+            "rows, or a row per line"
         )
     return _objects(path, ((f"row {row}", value) for row, value in enumerate(values)), columns)
 
 
 def _holds_lines(text: str, columns: Sequence[str]) -> bool:
-    """Whether a JSON text is an object per line, as `Dataset.to_json` writes it."""
+    """Return whether a JSON text is an object per line, as `Dataset.to_json` writes it."""
     first, _, rest = text.strip().partition("\n")
     try:
         row = json.loads(first)
@@ -199,7 +182,7 @@ def _read_jsonl(path: Path, text: str, columns: Sequence[str]) -> Table:
 
 
 def _parsed(path: Path, text: str, columns: Sequence[str], *, line: int = 1) -> object:
-    def checked(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    def without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
         row = dict(pairs)
         if len(row) < len(pairs):
             names = [name for name, _ in pairs]
@@ -209,22 +192,16 @@ def _parsed(path: Path, text: str, columns: Sequence[str], *, line: int = 1) -> 
         return row
 
     try:
-        value: object = json.loads(text, object_pairs_hook=checked)
+        value: object = json.loads(text, object_pairs_hook=without_repeats)
     except json.JSONDecodeError as error:
         raise DataError(
-            f"a {path.suffix} file must hold valid JSON, but '{path}' does not at line "
-            f"{line + error.lineno - 1}: {error.msg}; correct it there"
+            f"'{path}' is not valid JSON at line {line + error.lineno - 1}: {error.msg}; correct it there"
         ) from error
     except ValueError as error:
         cause = str(error).partition(":")[0]
-        raise DataError(
-            f"a {path.suffix} file must hold plain JSON, but '{path}' does not from line {line} on: {cause}; "
-            "correct it"
-        ) from error
+        raise DataError(f"cannot read '{path}' from line {line} on: {cause}; correct it") from error
     except RecursionError as error:
-        raise DataError(
-            f"rows must be flat objects, but '{path}' is nested too deeply; flatten it"
-        ) from error
+        raise DataError(f"'{path}' is nested too deeply; write rows as flat objects") from error
     return value
 
 
@@ -233,8 +210,8 @@ def _objects(path: Path, values: Iterator[tuple[str, object]], columns: Sequence
     for place, value in values:
         if not isinstance(value, dict):
             raise DataError(
-                f"every row must be an object, but '{path}' holds {_kind(value)} at {place}; "
-                "write each row as {column: value, ...}"
+                f"'{path}' holds {_kind(value)} at {place}, but every row must be an object; write each row "
+                "as {column: value, ...}"
             )
         records.append(Record(place, {column: value[column] for column in columns if column in value}))
         known.update(dict.fromkeys(value))
@@ -252,15 +229,13 @@ def _read_parquet(path: Path, file: BinaryIO, columns: Sequence[str], most_unpac
     try:
         parquet = pyarrow.parquet.ParquetFile(file, page_checksum_verification=True)
         names = parquet.schema_arrow.names
-        wanted = [column for column in columns if names.count(column) == 1]
-        schema = pyarrow.schema([parquet.schema_arrow.field(column) for column in wanted])
-        batches = parquet.iter_batches(columns=wanted)
+        present = [column for column in columns if names.count(column) == 1]
+        schema = pyarrow.schema([parquet.schema_arrow.field(column) for column in present])
+        batches = parquet.iter_batches(columns=present)
         records = arrow_records(f"'{path}'", schema, batches, most_bytes=most_unpacked)
     except (pyarrow.ArrowException, OSError) as error:
         cause = str(error).partition("\n")[0]
-        raise DataError(
-            f"a .parquet file must be whole, but '{path}' is not ({cause}); write it anew"
-        ) from error
+        raise DataError(f"cannot read '{path}' as Parquet ({cause}); write it again") from error
     return Table(str(path), tuple(names), records)
 
 

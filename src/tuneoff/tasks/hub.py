@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tuneoff.errors import LONGEST_VALUE, DataError, shown, unknown_name
+from tuneoff.errors import LONGEST_VALUE, DataError, shown, suggestions
 from tuneoff.spec import HubSource, SplitName
 from tuneoff.tasks.arrow import arrow_records
 from tuneoff.tasks.table import Table
@@ -15,27 +15,26 @@ SPLIT_NAMES: dict[SplitName, tuple[str, ...]] = {
     "validation": ("validation", "val", "valid", "dev"),
     "test": ("test",),
 }
-"""The names that a split may have on the hub unless the source names it; the first one that is there
-counts."""
+"""The names that a split may have on the hub unless the source names it; the first that exists is used."""
 
 _TIMEOUT = 5.0
 _BATCH_ROWS = 10_000
-_WAY_OUT = (
+_ALTERNATIVES = (
     "or give local files (source: {files: {train: ..., test: ...}}) "
     "or generated data (source: {builtin: ...})"
 )
 
 
 def hub_tables(source: HubSource, columns: Sequence[str]) -> tuple[dict[SplitName, Table], str]:
-    """The splits of a hub data set and the commit that they were read at.
+    """Read the splits of a hub data set; return them and the commit that was read.
 
     Raises:
         DataError: the hub is unreachable, the data set unknown, gated or unreadable, or a split missing.
     """
     if _is_path(source.hub):
         raise DataError(
-            f"hub must be the id of a data set on the hub, but {shown(source.hub)} is a local path; "
-            "local files are given as source: {files: {train: ..., test: ...}}"
+            f"{shown(source.hub)} is a local path, but hub must be the id of a data set on the hub; give "
+            "local files as source: {files: {train: ..., test: ...}}"
         )
     commit = _commit(source)
     splits = _splits(source, commit)
@@ -56,7 +55,7 @@ def _is_path(name: str) -> bool:
 
 
 def _split_name(source: HubSource, split: SplitName, known: Collection[str]) -> str | None:
-    """The hub's name of a split; None for a validation split that is not there."""
+    """Return the hub's name of a split; None for a validation split that does not exist."""
     if split in source.splits:
         names: tuple[str, ...] = (source.splits[split],)
     else:
@@ -65,9 +64,8 @@ def _split_name(source: HubSource, split: SplitName, known: Collection[str]) -> 
     if found is None and (split != "validation" or split in source.splits):
         missing = source.splits.get(split, split)
         raise DataError(
-            f"a hub data set must have train and test splits, but {source.hub} has "
-            f"{unknown_name(missing, known)}; choose another config, give the names of the splits "
-            f"(splits: {{test: validation}}), {_WAY_OUT}"
+            f"data set {source.hub} has no {shown(missing)} split{suggestions(missing, known)}; choose "
+            f"another config, name the splits (splits: {{test: validation}}), {_ALTERNATIVES}"
         )
     return found
 
@@ -80,7 +78,7 @@ def _commit(source: HubSource) -> str:
     except Exception as error:  # which ones depends on the HTTP library below
         raise DataError(_refusal(source, error)) from error
     if commit is None:
-        raise DataError(f"a hub data set must have a commit, but the hub tells none for {source.hub}")
+        raise DataError(f"the hub reports no commit for data set {source.hub}; try again, {_ALTERNATIVES}")
     return commit
 
 
@@ -97,51 +95,52 @@ def _splits(source: HubSource, commit: str) -> Mapping[str, Any]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the progress bars of `datasets`: what is shown to the user is the caller's business."""
+    """Switch off the progress bars of `datasets`: the caller decides what is displayed."""
     import datasets
 
-    shown = not datasets.are_progress_bars_disabled()
+    enabled = not datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:
         yield
     finally:
-        if shown:
+        if enabled:
             datasets.enable_progress_bars()
 
 
 def _table(name: str, split: Any, columns: Sequence[str]) -> Table:
     known = tuple(split.column_names)
-    wanted = [column for column in columns if known.count(column) == 1]
-    batches = split.select_columns(wanted).with_format("arrow").iter(batch_size=_BATCH_ROWS)
-    schema = split.select_columns(wanted).features.arrow_schema
+    present = [column for column in columns if known.count(column) == 1]
+    batches = split.select_columns(present).with_format("arrow").iter(batch_size=_BATCH_ROWS)
+    schema = split.select_columns(present).features.arrow_schema
     return Table(name, known, arrow_records(name, schema, batches))
 
 
 def _refusal(source: HubSource, error: Exception) -> str:
+    """Return the message for a failed request to the hub."""
     from datasets.exceptions import DatasetNotFoundError
     from huggingface_hub import constants
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
     where = shown(source.hub)
     match error:
-        # not found after its commit was: a gated one
+        # the commit was found before, so the data set exists and is gated
         case DatasetNotFoundError():
             return (
-                f"a hub data set must be open to you, but {where} is gated; accept its terms on its page "
-                f"and set HF_TOKEN, {_WAY_OUT}"
+                f"hub data set {where} is gated; accept its terms on its page and set HF_TOKEN, "
+                f"{_ALTERNATIVES}"
             )
         case RepositoryNotFoundError() | HFValidationError():
             return (
-                f"a hub data set must exist, but {constants.ENDPOINT} has none with the id {where} "
-                f"that may be read; correct the id, {_WAY_OUT}"
+                f"{constants.ENDPOINT} has no data set {where} that you may read; correct the id, "
+                f"{_ALTERNATIVES}"
             )
         case RevisionNotFoundError():
             return (
-                f"a revision must exist, but the hub data set {where} has no {shown(source.revision)}; "
-                f"correct or leave out revision, {_WAY_OUT}"
+                f"hub data set {where} has no revision {shown(source.revision)}; correct or remove revision, "
+                f"{_ALTERNATIVES}"
             )
-    told = str(error).strip().partition("\n")[0][:LONGEST_VALUE]
+    cause = str(error).strip().partition("\n")[0][:LONGEST_VALUE]
     return (
-        f"a hub data set must be readable, but {where} at {constants.ENDPOINT} is not "
-        f"({type(error).__name__}: {told}); try again, set HF_ENDPOINT to another hub, {_WAY_OUT}"
+        f"cannot read hub data set {where} at {constants.ENDPOINT} ({type(error).__name__}: {cause}); "
+        f"try again, set HF_ENDPOINT to another hub, {_ALTERNATIVES}"
     )

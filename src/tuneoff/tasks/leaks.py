@@ -1,4 +1,4 @@
-"""Prompts that hold the answer."""
+"""Prompts that contain the answer."""
 
 from collections.abc import Sequence
 
@@ -8,28 +8,28 @@ from tuneoff.tasks.classification import spelling
 from tuneoff.tasks.table import Row
 
 ROWS_OF_A_VALUE = 10
-"""Rows for each value, at least, for a column that goes one to one with the labels to be no chance."""
-_REMEDY = "take it out, or say allow_target_in_prompt: true in the task if this is meant"
+"""A column that maps one to one to the labels is no coincidence from so many rows a label on."""
+_REMEDY = "remove it, or set allow_target_in_prompt: true in the task if this is intended"
 
 
 def check_prompt(spec: Task) -> None:
-    """Refuses a prompt with the target column in it.
+    """Refuse a prompt that contains the target column.
 
     Raises:
         DataError: the prompt contains it, and the task does not allow that.
     """
     if spec.target in prompt_columns(spec.prompt) and not spec.allow_target_in_prompt:
         raise DataError(
-            f"a prompt must not hold the answer, but {shown(spec.prompt)} contains the target column "
-            f"{shown(spec.target)}; {_REMEDY}"
+            f"the prompt {shown(spec.prompt)} contains the target column {shown(spec.target)}, so the model "
+            f"would read the answer; {_REMEDY}"
         )
 
 
 def check_columns(spec: Task, rows: Sequence[Row]) -> None:
-    """Refuses a prompt with a column that is the target under another name, in all rows of all splits.
+    """Refuse a prompt with a column that equals the target in all rows of all splits.
 
-    For a classification, the column may hold the values or the texts of the labels, or beside another column
-    whatever goes one to one with them.
+    For a classification, also a column that holds the texts of the labels, or that, beside other columns,
+    maps one to one to them.
 
     Raises:
         DataError: the prompt contains such a column, and the task does not allow that.
@@ -40,7 +40,7 @@ def check_columns(spec: Task, rows: Sequence[Row]) -> None:
         if all(_equal(spec, cell, answer) for cell, answer in pairs):
             raise DataError(_refusal(spec, column, "equals"))
         if isinstance(spec, ClassificationSpec) and len(columns) > 1 and _one_to_one(spec, column, rows):
-            raise DataError(_refusal(spec, column, "goes one to one with"))
+            raise DataError(_refusal(spec, column, "maps one to one to"))
 
 
 def _equal(spec: Task, cell: str, answer: str) -> bool:
@@ -60,6 +60,6 @@ def _one_to_one(spec: ClassificationSpec, column: str, rows: Sequence[Row]) -> b
 
 def _refusal(spec: Task, column: str, relation: str) -> str:
     return (
-        f"a prompt must not hold the answer, but its column {shown(column)} {relation} the target "
-        f"{shown(spec.target)} in every row; {_REMEDY}"
+        f"column {shown(column)} of the prompt {relation} the target {shown(spec.target)} in every row, so "
+        f"the model would read the answer; {_REMEDY}"
     )

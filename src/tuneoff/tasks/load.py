@@ -1,4 +1,4 @@
-"""From a task's spec to its checked examples."""
+"""Load the checked examples of a task."""
 
 import hashlib
 import json
@@ -18,21 +18,22 @@ from tuneoff.tasks.sources import check_answers, read_source
 from tuneoff.tasks.table import Row
 
 CARVED_SHARE = 10
-"""A missing validation split is one row in so many of train's."""
+"""A missing validation split gets one in so many rows of train."""
 CARVED_MOST = 1000
+"""The most rows that it gets."""
 _CARVING_SEED = 20_260_101
 
 
 def load_task(spec: Task) -> TaskData:
-    """The examples of a task, checked, with validation and test limited as the spec says.
+    """Load the examples of a task, checked, with validation and test limited by the spec.
 
-    Rows with an empty prompt column or target are dropped, exact duplicates are kept, rows of validation and
-    test whose input also occurs in train are dropped if `drop_overlap` says so; all are counted. Without a
-    validation split, a tenth of train's rows (1 to 1000) is taken for it by a fixed permutation; rows of
-    equal input stay on one side.
+    Rows with an empty prompt column or target are dropped, exact duplicates stay, and rows of validation and
+    test whose input also occurs in train are dropped with `drop_overlap`; all are counted. Without a
+    validation split, a tenth of the rows of train (1 to 1000) is used for it, chosen by a fixed permutation;
+    rows of equal input stay together.
 
     Raises:
-        DataError: the source or a row in it cannot be used, a split has no rows left, or the prompt holds
+        DataError: the source or a row in it cannot be used, a split has no rows left, or the prompt contains
             the target.
     """
     check_prompt(spec)
@@ -72,7 +73,7 @@ def load_task(spec: Task) -> TaskData:
 
 
 def prompt_filler(prompt: str) -> Callable[[Mapping[str, str]], str]:
-    """A function from a row's cells to the prompt with them in place of the braces."""
+    """Return a function from a row's cells to the prompt filled with them."""
     pieces = prompt_pieces(prompt)
 
     def fill(cells: Mapping[str, str]) -> str:
@@ -84,7 +85,7 @@ def prompt_filler(prompt: str) -> Callable[[Mapping[str, str]], str]:
 def carve(
     rows: Sequence[Row], fill: Callable[[Mapping[str, str]], str], *, name: str
 ) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
-    """Train and validation rows in file order, no input on both sides, no empty row in validation.
+    """Split rows into train and validation, in file order: no input in both, no empty row in validation.
 
     Raises:
         DataError: there are fewer than two different inputs.
@@ -95,8 +96,8 @@ def carve(
             groups[fill(row.cells)].append(row)
     if len(groups) < 2:
         raise DataError(
-            f"a validation split can only be taken from a train split with two different inputs or more, but "
-            f"{name} has {len(groups)}; give a validation split"
+            f"{name} has {len(groups)} different inputs, too few to split off validation rows; give a "
+            "validation split"
         )
     chosen = _chosen(list(groups.values()))
     return (
@@ -106,12 +107,13 @@ def carve(
 
 
 def _chosen(groups: Sequence[Sequence[Row]]) -> set[int]:
-    """Numbers of the validation rows: whole groups in random order, as far as they fit."""
-    wanted = min(CARVED_MOST, max(1, sum(map(len, groups)) // CARVED_SHARE))
+    """Return the numbers of the validation rows: whole groups in random order, as long as they fit."""
+    limit = min(CARVED_MOST, max(1, sum(map(len, groups)) // CARVED_SHARE))
     chosen = set[int]()
     for position in np.random.default_rng(_CARVING_SEED).permutation(len(groups)):
-        if len(chosen) + len(groups[position]) <= wanted:
+        if len(chosen) + len(groups[position]) <= limit:
             chosen.update(row.number for row in groups[position])
+    # where every group is too large, the smallest one
     return chosen or {row.number for row in min(groups, key=len)}
 
 
@@ -120,15 +122,15 @@ def _checked(
 ) -> tuple[tuple[Example, ...], RowCounts]:
     filled = [row for row in rows if not _empty(row)]
     examples = [_example(spec, row, fill) for row in filled]
-    kept = [example for example in examples if not (spec.drop_overlap and example.source in seen)]
+    remaining = [example for example in examples if not (spec.drop_overlap and example.source in seen)]
     counts = RowCounts(
         read=len(rows),
         empty=len(rows) - len(filled),
         duplicates=len(filled) - len(Counter(tuple(row.cells.items()) for row in filled)),
         overlap=sum(example.source in seen for example in examples),
-        dropped_overlap=len(examples) - len(kept),
+        dropped_overlap=len(examples) - len(remaining),
     )
-    return tuple(kept), counts
+    return tuple(remaining), counts
 
 
 def _example(spec: Task, row: Row, fill: Callable[[Mapping[str, str]], str]) -> Example:
@@ -146,13 +148,13 @@ def _empty(row: Row) -> bool:
 
 def _nothing_left(name: str, counts: RowCounts) -> str:
     return (
-        f"a split must have usable rows, but of the {counts.read} in {name} {counts.empty} are empty and "
+        f"{name} has no usable rows: of {counts.read}, {counts.empty} are empty and "
         f"{counts.dropped_overlap} overlap with train; check prompt, target and drop_overlap"
     )
 
 
 def digest(rows: Sequence[Row]) -> str:
-    """SHA-256 of the rows' cells as canonical JSON: equal for equal rows, whatever the file's format."""
+    """Compute the SHA-256 of the rows' cells as canonical JSON: equal for equal rows in any file format."""
     cells = [row.cells for row in rows]
     text = json.dumps(cells, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

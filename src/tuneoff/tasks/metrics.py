@@ -1,4 +1,4 @@
-"""Scores of the answers to a task's examples, for all of them and for each."""
+"""Scores of predictions, over all examples of a task and for each."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ from tuneoff.words import TOKENIZER
 
 
 def score(spec: Task, examples: Sequence[Example], answers: Sequence[str | None]) -> dict[str, float]:
-    """Scores over all examples, as fractions in 0..1.
+    """Compute the scores over all examples, as fractions in 0..1.
 
-    Answers are label values for classification and texts for summarization; None is no valid answer.
+    Predictions are label values for classification and texts for summarization; None is an invalid one.
     """
     if isinstance(spec, ClassificationSpec):
         return classification_scores(spec, examples, answers)
@@ -25,7 +25,7 @@ def score(spec: Task, examples: Sequence[Example], answers: Sequence[str | None]
 def score_rows(
     spec: Task, examples: Sequence[Example], answers: Sequence[str | None]
 ) -> list[dict[str, float]]:
-    """Scores of each example, whose means are the scores over all.
+    """Compute the scores of each example, whose means are the scores over all.
 
     `correct` (its mean is `eval_accuracy`) for classification, the four ROUGE values for summarization.
     """
@@ -35,10 +35,10 @@ def score_rows(
 
 
 def tokenizer_versions() -> dict[str, str]:
-    """What decides into which words a text is cut: the rules, and the version of Unicode that they are on."""
+    """Return what decides how a text is split into words: the version of the rules and that of Unicode."""
     return {"tokenizer": TOKENIZER, "unicode": unicodedata.unidata_version}
 
 
 def scoring(spec: Task) -> dict[str, str]:
-    """What decides a task's scores besides its answers: the tokenizer, where texts are compared."""
+    """Return what else decides a task's scores: the tokenizer, where texts are compared."""
     return {} if isinstance(spec, ClassificationSpec) else tokenizer_versions()

@@ -1,4 +1,4 @@
-"""Texts that are nearly the same: inputs of several rows, and answers that are taken from the input."""
+"""Texts that are nearly equal: inputs of several rows, and predictions copied from the input."""
 
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
@@ -9,55 +9,55 @@ from tuneoff.spec import SplitName
 from tuneoff.tasks.examples import Example
 
 COPIED_RUN = 20
-"""Characters that must stand in the input in one piece to count as copied: three or four words."""
+"""Characters in a row that must occur in the input to count as copied: three or four words."""
 COPIED_SHARE = 0.9
-"""Share of an answer in such pieces from which on it is a copy: a word may differ."""
+"""Share of copied characters from which on a prediction is a copy: a word may differ."""
 _PUNCTUATION = ".,;:!?\"'()[]"
 _OTHER_PUNCTUATION = dict.fromkeys(map(ord, "\u2018\u2019“”„«»。、「」"))
-"""What Unicode's compatibility normalization does not turn into the above."""
+"""Marks that Unicode's compatibility normalization does not map to the ones above."""
 
 
 class SimilarInputs(NamedTuple):
-    """How many rows of a split have an input that is another row's but for case, spaces and punctuation."""
+    """Rows of a split whose input equals that of another row up to case, spaces and punctuation."""
 
     near_overlap: int
-    """As one in train has, where none of train is equal (0 for train itself)."""
+    """Equal in this way to one of train, but to none exactly (0 for train itself)."""
     repeated_inputs: int
-    """As an earlier one of the same split."""
+    """Equal to an earlier one of the same split."""
     validation_overlap: int
-    """For test: as one in validation."""
+    """For test: equal to one of validation."""
 
 
 def similar_inputs(
     examples: Mapping[SplitName, Sequence[Example]], seen: Collection[str]
 ) -> dict[SplitName, SimilarInputs]:
-    """The counts of each split; `seen` are the inputs (`Example.source`) of train."""
+    """Count similar inputs of each split; `seen` are the inputs (`Example.source`) of train."""
     keys = {split: [_key(example.text) for example in rows] for split, rows in examples.items()}
     train, validation = set(keys["train"]), set(keys["validation"])
-    return {
-        split: SimilarInputs(
-            near_overlap=sum(
-                split != "train" and key in train and example.source not in seen
-                for key, example in zip(keys[split], rows, strict=True)
-            ),
+    counts: dict[SplitName, SimilarInputs] = {}
+    for split, rows in examples.items():
+        pairs = zip(keys[split], rows, strict=True)
+        near = sum(key in train and example.source not in seen for key, example in pairs)
+        counts[split] = SimilarInputs(
+            near_overlap=0 if split == "train" else near,
             repeated_inputs=len(rows) - len(set(keys[split])),
             validation_overlap=sum(key in validation for key in keys[split]) if split == "test" else 0,
         )
-        for split, rows in examples.items()
-    }
+    return counts
 
 
 def copied(example: Example, answer: str | None) -> bool:
-    """Whether an answer is taken from the example's text, and the reference is not.
+    """Return whether a prediction is copied from the example's text, and the reference is not.
 
-    Case and spaces do not count. An answer of fewer than `COPIED_RUN` characters is none.
+    Case and spaces are ignored. A prediction of fewer than `COPIED_RUN` characters is no copy.
     """
     text = _folded(example.text)
-    return _taken_from(text, answer or "") and not _taken_from(text, example.target)
+    return _is_copied(text, answer or "") and not _is_copied(text, example.target)
 
 
-def _taken_from(text: str, answer: str) -> bool:
+def _is_copied(text: str, answer: str) -> bool:
     answer = _folded(answer)
+    # a window of COPIED_RUN characters moves over the answer; wherever the text contains it, it is covered
     covered = [False] * len(answer)
     for start in range(len(answer) - COPIED_RUN + 1):
         if answer[start : start + COPIED_RUN] in text:
@@ -66,11 +66,12 @@ def _taken_from(text: str, answer: str) -> bool:
 
 
 def _key(text: str) -> bytes:
-    """A digest that texts share if they differ in case, spaces and punctuation only."""
+    """Return a digest that is equal for texts that differ in case, spaces and punctuation only."""
     folded = _composed(text).casefold()
     plain = folded if folded.isascii() else folded.translate(_OTHER_PUNCTUATION)
-    # on bytes, since it is ten times as fast; UTF-8 has no ASCII byte within another character
+    # bytes are ten times as fast as str; in UTF-8 no byte of another character looks like ASCII
     words = b" ".join(plain.encode().translate(None, _PUNCTUATION.encode()).split())
+    # a text of punctuation alone is equal to itself only
     return blake2b(words or text.encode(), digest_size=16).digest()
 
 

@@ -14,7 +14,7 @@ from tuneoff.tasks.table import Row, Table, text_rows
 
 @dataclass(frozen=True, slots=True)
 class SourceRows:
-    """What a source holds: train and test, perhaps validation."""
+    """The rows of a source by split: train, test and perhaps validation."""
 
     splits: Mapping[SplitName, tuple[Row, ...]]
     names: Mapping[SplitName, str]
@@ -23,7 +23,7 @@ class SourceRows:
 
 
 def read_source(source: Source, columns: Sequence[str]) -> SourceRows:
-    """The wanted columns of all rows of a source.
+    """Read the given columns of all rows of a source.
 
     Raises:
         DataError: the source cannot be read, or lacks a split, a column or rows.
@@ -33,12 +33,12 @@ def read_source(source: Source, columns: Sequence[str]) -> SourceRows:
     splits = {split: text_rows(table, columns) for split, table in tables.items()}
     for split, rows in splits.items():
         if not rows:
-            raise DataError(f"a split must have rows, but {tables[split].name} has none; give another one")
+            raise DataError(f"{tables[split].name} has no rows; give another file or split")
     return SourceRows(splits, {split: table.name for split, table in tables.items()}, revision)
 
 
 def check_answers(spec: Task, read: SourceRows) -> None:
-    """Refuse splits whose answers are hidden, as the labels -1 of GLUE's test splits are.
+    """Refuse splits whose targets are hidden, as the labels -1 of GLUE's test splits.
 
     Raises:
         DataError: all targets of a split are -1, which is no label, or all are empty.
@@ -48,8 +48,8 @@ def check_answers(spec: Task, read: SourceRows) -> None:
         values = {row.cells[spec.target].strip() for row in rows}
         if len(values) == 1 and values <= _HIDDEN - labels.keys():
             raise DataError(
-                f"a split must have answers, but column {shown(spec.target)} holds {shown(values.pop())} in "
-                f"all rows of {read.names[split]}: its answers are hidden; {_other_split(spec.source, split)}"
+                f"{read.names[split]} has no answers: column {shown(spec.target)} holds "
+                f"{shown(values.pop())} in all rows; {_other_split(spec.source, split)}"
             )
 
 
@@ -62,22 +62,21 @@ def _check_columns(source: Source, tables: Mapping[SplitName, Table], columns: S
             having = sum(column in other.columns for other in tables.values())
             if column not in table.columns and having == len(tables) - 1 > 0:
                 raise DataError(
-                    f"every split must have the columns of prompt and target, but {table.name} lacks "
-                    f"{shown(column)}, which the other splits have; if its answers are hidden, "
-                    f"{_other_split(source, split)}"
+                    f"{table.name} has no column {shown(column)}, which the other splits have; add it, or if "
+                    f"the answers of this split are hidden, {_other_split(source, split)}"
                 )
 
 
 def _other_split(source: Source, split: SplitName) -> str:
-    """What to do about a split without answers."""
+    """Return the remedy for a split without answers."""
     if split != "test":
         return "give another split"
     if isinstance(source, HubSource):
-        given = f"{{hub: {source.hub}, splits: {{test: validation}}}}"
+        remedy = f"{{hub: {source.hub}, splits: {{test: validation}}}}"
     else:
-        given = "{files: {train: ..., test: the validation file}}"
+        remedy = "{files: {train: ..., test: the validation file}}"
     return (
-        f"test on the validation split, with source: {given} (a part of train is then taken for validation)"
+        f"test on the validation split, with source: {remedy} (a part of train is then used for validation)"
     )
 
 

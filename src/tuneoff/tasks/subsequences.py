@@ -1,7 +1,16 @@
-"""Longest common subsequences of tokens: exact, and quick for texts of megabytes in little memory.
+"""Longest common subsequences (LCS) of tokens: exact, and fast for texts of megabytes in little memory.
 
-A set of positions in a text is one integer, with bit i for its token i (Hyyrö 2004, "Bit-parallel LCS-length
-computation revisited").
+The table of LCS lengths has a row for each token of a text and a column for each token of another one, and
+in each column the length rises by 0 or 1 from row to row. So a column is one integer, `free`, with bit i for
+token i of the text: 0 where the length rises, 1 elsewhere. One addition computes the next column (Hyyrö 2004,
+"Bit-parallel LCS-length computation revisited"). An example, with the text `a b c b` (`a` is bit 0, on the
+right):
+
+    tokens of the other    places    free = 1111, and then (free + hits) | (free ^ hits)
+    b                      1010      (1111 + 1010) | (1111 ^ 1010) = 11101, cut to 4 bits: 1101
+    c                      0100      (1101 + 0100) | (1101 ^ 0100) = 11001, cut to 4 bits: 1001
+
+Bits 1 and 2 are 0: the LCS of `a b c b` and `b c` has length 2.
 """
 
 from collections import Counter, defaultdict
@@ -11,22 +20,25 @@ from itertools import chain
 from typing import NamedTuple
 
 Places = Callable[[str | None], int]
-_KEPT_PLACES = 512
-"""Tokens whose places are kept: for long texts, a number of many kilobytes each."""
-_KEPT_COLUMNS = 256
-"""Columns of a table that are kept; the others are computed again when their turn comes."""
+"""A function from a token to its positions in a text, as the bits of an integer."""
+_CACHED_PLACES = 512
+"""Tokens whose places are cached: for long texts, a number of many kilobytes each."""
+_STORED_COLUMNS = 256
+"""Columns of a table that are stored at a time; the others are computed again when they are needed."""
 _END = None
+"""The token after each sentence."""
 
 
 def places_in(tokens: Sequence[str | None]) -> Places:
-    """A function from a token to the set of its positions."""
+    """Return a function from a token to its positions."""
     positions = defaultdict[str | None, list[int]](list)
     for position, token in enumerate(tokens):
         positions[token].append(position)
 
-    @lru_cache(maxsize=_KEPT_PLACES)
+    @lru_cache(maxsize=_CACHED_PLACES)
     def places(token: str | None) -> int:
         found = positions.get(token, [])
+        # a bytearray is filled in place, where `1 << position` would make a long integer each time
         bits = bytearray(found[-1] // 8 + 1 if found else 0)
         for position in found:
             bits[position >> 3] |= 1 << (position & 7)
@@ -36,7 +48,7 @@ def places_in(tokens: Sequence[str | None]) -> Places:
 
 
 def common_length(places: Places, length: int, tokens: Sequence[str]) -> int:
-    """The length of a longest common subsequence of some tokens and a text of `length` tokens at `places`."""
+    """Return the LCS length of some tokens and a text of `length` tokens at `places`."""
     free = every = (1 << length) - 1
     for token in tokens:
         free = _next(free, places(token), every)
@@ -44,31 +56,45 @@ def common_length(places: Places, length: int, tokens: Sequence[str]) -> int:
 
 
 def _next(free: int, places: int, every: int) -> int:
-    """The next column of the table of lengths: a bit is 0 where the length rises by one."""
+    """Compute the column of the next token, whose places in the text are given.
+
+    The hits are places where the length does not rise yet. In each run of 1 bits, the addition starts a carry
+    at the lowest hit, which sets the 0 above the run: the rise moves from there down to the hit. The right
+    side of the `|` restores the 1 bits that the carry cleared, except the hits.
+    """
     hits = free & places
     return (free + hits | free ^ hits) & every if hits else free
 
 
 def union_counts(text: Sequence[Sequence[str]], other: Sequence[Sequence[str]]) -> Counter[str]:
-    """How often each token stands in the union of longest common subsequences, over the sentences of a text.
+    """Count each token in the union of longest common subsequences, over the sentences of a text.
 
-    A sentence's union holds its positions that are in its subsequence with any sentence of the other text. Of
-    several longest ones, it is the one that rouge-score follows back from the end: a match where there is
-    one, else the other text's token left out if the length allows it, else the text's.
+    A sentence's union is the set of its positions that are in its LCS with any sentence of the other text. Of
+    several longest ones, it is the one that rouge-score finds from the end: a match where there is one, else
+    skip the other text's token if the length stays the same, else the text's.
 
-    All sentences of the text go through one computation: they stand in a row, with a 0 bit after each that
-    catches what an addition carries over.
+    All sentences of the text are computed at once: they are joined, with a 0 bit after each, which absorbs
+    the carry of an addition. For each token of the other sentence, from its last:
+
+    - `rising` are the rows where the length of this column rises, `hits` the places of the token;
+    - `beginning` has all active rows up to the last one of each sentence that rises or is hit: the shifts
+      spread a bit over all rows before it, doubling its reach each time;
+    - `last` is the highest row of each beginning. If it is a hit, it belongs to the LCS and the search goes
+      on before it, else at it.
     """
     shared = set(chain.from_iterable(other))
-    kept = [[token for token in sentence if token in shared] for sentence in text]
-    tokens = [*chain.from_iterable([*sentence, _END] for sentence in kept)]
+    # tokens that only one text has are in no common subsequence
+    sentences = [[token for token in sentence if token in shared] for sentence in text]
+    tokens: list[str | None] = []
+    for sentence in sentences:
+        tokens += [*sentence, _END]
     places = places_in(tokens)
     every = ((1 << len(tokens)) - 1) ^ places(_END)
-    shifts = _shifts(places(_END), every, longest=max(map(len, kept), default=0))
+    shifts = _shifts(places(_END), every, longest=max(map(len, sentences), default=0))
     union = 0
-    for sentence in dict.fromkeys(tuple(one) for one in other if one):
-        active = every  # in each sentence of the text, the beginning that is still to be looked at
-        for rising, hits in _columns_from_last(sentence, places, every):
+    for distinct in dict.fromkeys(tuple(sentence) for sentence in other if sentence):
+        active = every  # in each sentence of the text, the rows that are still to be searched
+        for rising, hits in _columns_from_last(distinct, places, every):
             beginning = (rising | hits) & active
             for shift, inside in shifts:
                 beginning |= beginning >> shift & inside
@@ -85,11 +111,11 @@ def union_counts(text: Sequence[Sequence[str]], other: Sequence[Sequence[str]]) 
 class _Shift(NamedTuple):
     by: int
     inside: int
-    """The positions that still lie in the same sentence when so many are added."""
+    """The positions that stay in the same sentence when moved up by so many."""
 
 
 def _shifts(ends: int, every: int, *, longest: int) -> list[_Shift]:
-    """Shifts by 1, 2, 4, ..., which together spread a bit over all of a sentence before it."""
+    """Return shifts by 1, 2, 4, ..., which together spread a bit over all of its sentence before it."""
     found, by, near = [], 1, ends >> 1
     while True:
         found.append(_Shift(by, every & ~near))
@@ -99,8 +125,12 @@ def _shifts(ends: int, every: int, *, longest: int) -> list[_Shift]:
 
 
 def _columns_from_last(sentence: Sequence[str], places: Places, every: int) -> Iterator[tuple[int, int]]:
-    """For each token from the last: where the table of lengths rises in its column, and where it stands."""
-    parts = [sentence[start : start + _KEPT_COLUMNS] for start in range(0, len(sentence), _KEPT_COLUMNS)]
+    """Yield for each token from the last: where the lengths rise in its column, and its places.
+
+    Columns can only be computed from the first token on, and all of them together would take too much memory.
+    So the first pass stores the column at each part's start, and the second computes one part at a time.
+    """
+    parts = [sentence[start : start + _STORED_COLUMNS] for start in range(0, len(sentence), _STORED_COLUMNS)]
     starts = [every]
     for part in parts[:-1]:
         free = starts[-1]

@@ -1,4 +1,4 @@
-"""Raw rows as a source gives them, and their wanted columns as text."""
+"""Raw rows of a source, and the columns that a task uses as text."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from tuneoff.errors import DataError, shown, unknown_name
+from tuneoff.errors import DataError, shown, suggestions
 
 
 class Record(NamedTuple):
-    """A raw row and its place as error messages name it: `line 3` or `row 2`."""
+    """A raw row, and where it is for error messages: `line 3` or `row 2`."""
 
     place: str
     cells: Mapping[str, object]
@@ -23,15 +23,15 @@ class Table:
     name: str
     """The file or hub split, as error messages name it."""
     columns: tuple[str, ...]
-    """All columns of the source, in order; a name may be empty or stand more than once."""
+    """All columns of the source, in order; a name may be empty or repeated."""
     records: tuple[Record, ...]
-    """The rows with their cells of the wanted columns."""
+    """The rows, with the cells of the columns asked for."""
     remark: str = ""
-    """A sentence on the likely cause if no wanted column is there."""
+    """A sentence on the likely cause if none of the columns asked for exists."""
 
 
 class Row(NamedTuple):
-    """A row's wanted columns as text."""
+    """The columns of a row that a task uses, as text."""
 
     number: int
     """Row in the source, from 0."""
@@ -41,20 +41,19 @@ class Row(NamedTuple):
 
 
 def text_rows(table: Table, columns: Sequence[str]) -> tuple[Row, ...]:
-    """The wanted columns of a table as text; a missing value is empty text.
+    """Return the given columns of a table as text; a missing value becomes empty text.
 
-    Dates and times are as in ISO 8601 with a blank between the two, bytes are read as UTF-8.
+    Dates and times are written as in ISO 8601 with a space between the two; bytes are read as UTF-8.
 
     Raises:
-        DataError: a column is not there or there twice, or a cell holds something else than a single value.
+        DataError: a column is missing or repeated, or a cell holds something else than a single value.
     """
     for column in columns if table.records or table.columns else ():
         if column not in table.columns:
             raise DataError(_missing(table, column, columns))
         if table.columns.count(column) > 1:
             raise DataError(
-                f"column names must differ, but {table.name} has {table.columns.count(column)} columns named "
-                f"{shown(column)}; rename them"
+                f"{table.name} has {table.columns.count(column)} columns named {shown(column)}; rename them"
             )
     return tuple(_rows(table, columns))
 
@@ -75,8 +74,8 @@ def _missing(table: Table, column: str, columns: Sequence[str]) -> str:
     elif not column.replace("-", "_").isidentifier():
         remark += ". If these braces of the prompt are meant literally, double them: {{...}}"
     return (
-        f"prompt and target must name columns of the data, but {table.name} has "
-        f"{unknown_name(column, names)}{remark}"
+        f"{table.name} has no column {shown(column)} (used in prompt or target)"
+        f"{suggestions(column, names)}{remark}"
     )
 
 
@@ -93,8 +92,8 @@ def _cell(value: object, place: str, column: str) -> str:
         return ""
     if isinstance(value, list | dict | tuple):
         raise DataError(
-            f"a cell must be text, a number or a truth value, but column {shown(column)} holds "
-            f"a {type(value).__name__} at {place}; flatten it"
+            f"{place}: column {shown(column)} holds a {type(value).__name__}, but a cell must be text, a "
+            "number or a truth value; flatten it"
         )
     text = _text(value, place, column)
     if not text.isascii():
@@ -115,8 +114,8 @@ def _text(value: object, place: str, column: str) -> str:
                 return value.decode()
             except UnicodeDecodeError as error:
                 raise DataError(
-                    f"bytes in a cell must be UTF-8 text, but column {shown(column)} holds {shown(value)} at "
-                    f"{place}; write it as text"
+                    f"{place}: column {shown(column)} holds bytes that are not UTF-8 ({shown(value)}); write "
+                    "them as text"
                 ) from error
     return str(value)
 
@@ -126,6 +125,5 @@ def _check_unicode(text: str, place: str, column: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise DataError(
-            f"a cell must be valid Unicode, but column {shown(column)} holds half of a surrogate pair at "
-            f"{place}; write the character as UTF-8"
+            f"{place}: column {shown(column)} holds half of a surrogate pair; write the character as UTF-8"
         ) from error

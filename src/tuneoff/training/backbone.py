@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
 
 import tuneoff
 from tuneoff.errors import ModelError, first_line, shown, unknown_name
-from tuneoff.kernels import quicken
+from tuneoff.kernels import use_fast_modules
 from tuneoff.results import ModelIdentity
 from tuneoff.spec import BUILTIN, ModelSpec
 from tuneoff.training.model_config import read_config
@@ -75,7 +75,7 @@ def _builtin(name: str) -> Backbone:
         return load_backbone(ModelSpec(id=str(_MODELS / name)))
     if name == "random":
         model, tokenizer = random_t5(), random_tokenizer()
-        return Backbone(quicken(model), tokenizer, None, _digest_in_memory(model, tokenizer))
+        return Backbone(use_fast_modules(model), tokenizer, None, _digest_in_memory(model, tokenizer))
     raise ModelError(f"builtin models: {unknown_name(name, ['tiny', 'random'])}")
 
 
@@ -96,7 +96,7 @@ def _loaded(folder: Path, *, revision: str | None) -> Backbone:
             f"a T5 with its own output head does not scale the decoder's output, but the config of "
             f"'{folder}' says it does; set tie_word_embeddings to false in its config.json"
         )
-    return Backbone(quicken(model), tokenizer, revision, None if revision else folder_digest(folder))
+    return Backbone(use_fast_modules(model), tokenizer, revision, None if revision else folder_digest(folder))
 
 
 def _digest_in_memory(model: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerBase) -> str:

@@ -5,7 +5,7 @@ docs/builtin_tasks.md shows what they look like and what they test.
 
 from collections.abc import Callable, Mapping
 
-from tuneoff.errors import DataError, unknown_name
+from tuneoff.errors import DataError, shown, suggestions
 from tuneoff.spec import SplitName
 from tuneoff.tasks.builtin.dialogues import dialogue_rows
 from tuneoff.tasks.builtin.draw import SIZES
@@ -16,13 +16,13 @@ __all__ = ["SIZES", "builtin_tables"]
 
 
 def builtin_tables(name: str) -> dict[SplitName, Table]:
-    """The splits of a generated data set.
+    """Generate the splits of a builtin data set.
 
     Raises:
-        DataError: there is none of this name.
+        DataError: no data set has this name.
     """
     if name not in _BUILTIN:
-        raise DataError(f"builtin must name generated data, but got an {unknown_name(name, _BUILTIN)}")
+        raise DataError(f"there is no builtin data set {shown(name)}{suggestions(name, _BUILTIN)}")
     return {
         split: _table(f"builtin data {name}, split {split}", rows) for split, rows in _BUILTIN[name]().items()
     }

@@ -18,7 +18,7 @@ MAX_WORDS: Final = 120
 
 @dataclass(frozen=True, slots=True)
 class Dialogue:
-    """A row, and what it was made of."""
+    """A row and its ingredients."""
 
     dialogue: str
     summary: str
@@ -32,7 +32,7 @@ class Dialogue:
 
 @cache
 def dialogue_rows() -> dict[SplitName, tuple[Dialogue, ...]]:
-    """The rows of all splits."""
+    """Generate the rows of all splits."""
     return distinct_rows(_dialogue, text=lambda row: row.dialogue, core=lambda row: row.dialogue)
 
 
@@ -52,7 +52,7 @@ def _dialogue(draw: Draw, position: Position) -> Dialogue:
 
 
 def _facts(draw: Draw, script: Sequence[str], activity: Activity) -> dict[str, str]:
-    """What the slots of turns and summary stand for."""
+    """Choose what the slots of turns and summary stand for."""
     day, other_day, else_day = draw.some(3, DAYS.split())
     early, late = sorted(draw.some(2, range(len(activity.hours))))
     other_activity = draw.one([option for option in ACTIVITIES if option is not activity])
@@ -89,7 +89,7 @@ def _changes(script: Sequence[str], what: str) -> bool:
 
 
 def _chat(draw: Draw, script: Sequence[str], facts: Mapping[str, str]) -> str:
-    """The turns as lines; wordings that make too many turns or words are drawn again."""
+    """Return the turns as lines; wordings that give too many turns or words are drawn again."""
     while True:
         turns = _turns(draw, script, facts)
         chat = "\n".join(turns)
@@ -98,7 +98,7 @@ def _chat(draw: Draw, script: Sequence[str], facts: Mapping[str, str]) -> str:
 
 
 def _turns(draw: Draw, script: Sequence[str], facts: Mapping[str, str]) -> list[str]:
-    """The turns as `Name: what is said`; what one person says in a row becomes one turn."""
+    """Return the turns as `Name: text`; consecutive lines of one person become one turn."""
     said = [line.split(": ", 1) for exchange in script for line in draw.one(EXCHANGES[exchange]).split("\n")]
     spoken = [(facts[role], text.format_map(facts)) for role, text in said]
     return [

@@ -1,6 +1,6 @@
 """Random choices that are equal on every machine, and rows whose splits share no combination.
 
-A row is made of a frame (how it is said) and a content (what it is about), both numbered. The class of a
+A row joins a frame (how it is said) and a content (what it is about), both numbered. The class of a
 row is (frame + content) mod 5: train takes the classes 0, 1 and 2, validation 3 and test 4, so that all
 frames and all contents occur in every split, but no combination of the two occurs in more than one.
 """
@@ -28,53 +28,54 @@ class Draw:
         self._random = random.Random(seed)
 
     def below(self, end: int) -> int:
-        """A number from 0 to end - 1."""
+        """Return a number from 0 to end - 1."""
         return int(self._random.random() * end)
 
     def chance(self, probability: float) -> bool:
-        """True with this probability."""
+        """Return True with this probability."""
         return self._random.random() < probability
 
     def one(self, options: Sequence[T]) -> T:
-        """One of the options."""
+        """Return one of the options."""
         return options[self.below(len(options))]
 
     def some(self, count: int, options: Sequence[T]) -> tuple[T, ...]:
-        """So many different options, in random order."""
+        """Return `count` different options, in random order."""
         left = list(options)
         return tuple(left.pop(self.below(len(left))) for _ in range(count))
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a row stands, and so what it may be made of."""
+    """The place of a row in its split, which decides its level and content."""
 
     split: SplitName
     number: int
-    """Row of the split, from 0."""
+    """The number of the row in the split, from 0."""
 
     @property
     def level(self) -> str:
-        """The levels take turns."""
+        """The level of the row: levels alternate."""
         return LEVELS[self.number % len(LEVELS)]
 
     @property
     def turn(self) -> int:
-        """Row of those of its level, from 0."""
+        """The number of the row among those of its level, from 0."""
         return self.number // len(LEVELS)
 
     def content(self, draw: Draw, frame: int, count: int) -> int:
-        """One of so many contents that this split may join with the frame."""
-        wanted = (draw.one(CLASSES[self.split]) - frame) % 5
-        return draw.one(range(wanted, count, 5))
+        """Return one of `count` contents that this split may join with the frame."""
+        first = (draw.one(CLASSES[self.split]) - frame) % 5
+        return draw.one(range(first, count, 5))
 
 
 def distinct_rows(
     make: Callable[[Draw, Position], Row], text: Callable[[Row], str], core: Callable[[Row], str]
 ) -> dict[SplitName, tuple[Row, ...]]:
-    """The rows of all splits.
+    """Generate the rows of all splits.
 
-    A row is drawn again if its text has occurred before, or its core (what matters of it) in another split.
+    A row is drawn again if its text has occurred before, or its core (the part that matters) in another
+    split.
     """
     draw = Draw(SEED)
     texts, cores = set[str](), dict[str, SplitName]()

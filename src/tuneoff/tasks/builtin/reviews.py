@@ -22,23 +22,23 @@ ELSEWHERES: Mapping[str, float] = {"easy": 0.0, "medium": 0.0, "hard": 0.3}
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """A row, and what it was made of."""
+    """A row and its ingredients."""
 
     text: str
     label: int
-    """1 for favourable, as the row says it."""
+    """The label in the data: 1 for positive."""
     level: str
     sentiment: int
     """The label without noise."""
     opinion: str
-    """The text without the sentence that does not matter."""
+    """The text without the irrelevant sentence."""
     frame: str
     topic: str
 
 
 @cache
 def review_rows() -> dict[SplitName, tuple[Review, ...]]:
-    """The rows of all splits."""
+    """Generate the rows of all splits."""
     splits = distinct_rows(_review, text=lambda row: row.text, core=lambda row: row.opinion)
     return splits | {"train": _noisy(splits["train"])}
 
@@ -46,7 +46,7 @@ def review_rows() -> dict[SplitName, tuple[Review, ...]]:
 def _review(draw: Draw, position: Position) -> Review:
     frames = FRAMES[position.level]
     turn, sentiment = divmod(position.turn, 2)
-    frame = 17 * turn % len(frames)  # neighbours in the list are alike, the first rows should not be
+    frame = 17 * turn % len(frames)  # neighbors in the list are alike, but consecutive rows should not be
     topic = TOPICS[position.content(draw, frame, len(TOPICS))]
     opinion = _polished(frames[frame].format_map(_words(draw, topic, sentiment)))
     return Review(
@@ -61,7 +61,7 @@ def _review(draw: Draw, position: Position) -> Review:
 
 
 def _words(draw: Draw, topic: Topic, sentiment: int) -> dict[str, str]:
-    """What the slots of a frame stand for."""
+    """Choose what the slots of a frame stand for."""
     main, second = draw.some(2, topic.aspects.split(", "))
     words = {slot: pair[sentiment] for slot, pair in OPPOSITES.items()}
     for suffix, aspect in (("", ""), ("_a", main), ("_b", second)):
@@ -81,7 +81,7 @@ def _words(draw: Draw, topic: Topic, sentiment: int) -> dict[str, str]:
 
 
 def _word(draw: Draw, aspect: str, sentiment: int, taken: Mapping[str, str]) -> str:
-    """A good or bad word that suits the aspect and is not among those taken."""
+    """Return a good or bad word that suits the aspect and is not taken yet."""
     special = aspect in WORDS_FOR and draw.chance(0.5)
     options = (WORDS_FOR[aspect] if special else GENERAL).of(sentiment)
     return draw.one([word for word in options if word not in taken.values()])
@@ -97,7 +97,7 @@ def _polished(text: str) -> str:
 
 
 def _with_aside(draw: Draw, topic: Topic, opinion: str, level: str) -> str:
-    """The opinion, mostly with a sentence before or after it that does not matter."""
+    """Return the opinion, mostly with an irrelevant sentence before or after it."""
     if draw.chance(ELSEWHERES[level]):
         return f"{opinion} {_elsewhere(draw, topic)}"
     if not draw.chance(ASIDES[level] / (1 - ELSEWHERES[level])):
@@ -107,14 +107,14 @@ def _with_aside(draw: Draw, topic: Topic, opinion: str, level: str) -> str:
 
 
 def _elsewhere(draw: Draw, topic: Topic) -> str:
-    """A sentence about another thing of the kind, be it good or bad."""
+    """Return a sentence about another thing of the kind, good or bad."""
     word = draw.one(GENERAL.of(draw.below(2)))
     sentence = draw.one(ELSEWHERE)
     return _polished(sentence.format(topic=topic.name, tried=topic.tried, person=draw.one(PEOPLE), word=word))
 
 
 def _noisy(rows: tuple[Review, ...]) -> tuple[Review, ...]:
-    """The rows with the share `NOISE` of wrong labels, equally many in every level and label."""
+    """Make the share `NOISE` of labels wrong, equally many at every level and label."""
     wrong = set(_wrong(Draw(SEED), rows))
     return tuple(
         replace(row, label=1 - row.sentiment) if number in wrong else row for number, row in enumerate(rows)

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Words:
-    """Words of judgement, and what they suit."""
+    """Words of judgment, and the aspects that they suit."""
 
     bad: str
     good: str
     aspects: str = ""
 
     def of(self, sentiment: int) -> list[str]:
-        """The bad words for 0, the good ones for 1."""
+        """Return the bad words for 0, the good ones for 1."""
         return (self.good if sentiment else self.bad).split()
 
 
