@@ -1,1 +1,48 @@
-"""Which way of fine-tuning suits this model, this data and this budget, answered with evidence."""
+"""Which way of fine-tuning suits this model, this data and this budget, answered with evidence.
+
+    import tuneoff
+
+    result = tuneoff.run("quickstart", out="results/quickstart")
+    print(result.summary)
+
+Names are imported when they are first used, so that `import tuneoff` is fast.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tuneoff.api import report, run
+    from tuneoff.report import Result
+    from tuneoff.spec import StudySpec as Study
+    from tuneoff.spec import load_study
+    from tuneoff.training import Session
+
+    __version__: str
+
+__all__ = ["Result", "Session", "Study", "__version__", "load_study", "report", "run"]
+
+_PLACES = {
+    "Result": ("tuneoff.report", "Result"),
+    "Session": ("tuneoff.training", "Session"),
+    "Study": ("tuneoff.spec", "StudySpec"),
+    "load_study": ("tuneoff.spec", "load_study"),
+    "report": ("tuneoff.api", "report"),
+    "run": ("tuneoff.api", "run"),
+}
+"""From each name to its module and its name there."""
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("tuneoff")
+    if name not in _PLACES:
+        raise AttributeError(f"module 'tuneoff' has no attribute {name!r}")
+    module, attribute = _PLACES[name]
+    return getattr(importlib.import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -5,6 +5,7 @@ import errno
 import gc
 import io
 import math
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,17 +18,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tuneoff.errors import InputError, TuneoffError, shown, visible
+from tuneoff.errors import LONGEST_VALUE, InputError, TuneoffError, shown, visible
 from tuneoff.extras import require_train
 from tuneoff.interrupts import interrupts_remembered
 
 if TYPE_CHECKING:
-    from tuneoff.report import ReportData, WrittenReport
+    from tuneoff.report import ReportData, Result
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 _PLAN_WIDTH = 132
-_WORKERS = 2
-_LONGEST_NAME, _LONGEST_LINE = 100, 5000
+_LONGEST_NAME, _LONGEST_WORD = 100, 600
+"""Characters of what is shown whole: a method in a table, and a path in a message."""
 _USAGE_ERROR: Any = typer.BadParameter.__base__  # typer gives it no name of its own
 
 app = typer.Typer(
@@ -109,10 +110,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _print_error(message: str) -> None:
-    lines = (
-        line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}..." for line in message.split("\n")
-    )
-    _Terminal(stderr=True, soft_wrap=True).print("error: " + "\n".join(lines))
+    message = re.sub(rf"\S{{{_LONGEST_WORD},}}", _shortened, message)
+    _Terminal(stderr=True, soft_wrap=True).print(f"error: {message}")
+
+
+def _shortened(word: re.Match[str]) -> str:
+    return f"{word[0][:LONGEST_VALUE]}...({len(word[0]):,} characters)...{word[0][-LONGEST_VALUE // 2 :]}"
 
 
 @app.command()
@@ -128,7 +131,7 @@ def run(
     ] = ExecutorName.inline,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help=f"Worker processes; their threads share the cores [default: {_WORKERS}]."),
+        typer.Option(min=1, help="Worker processes; their threads share the cores [default: 2]."),
     ] = None,
 ) -> None:
     """Train and test what has not been done yet, and write the report."""
@@ -141,22 +144,17 @@ def run(
     with interrupts_remembered():
         from tuneoff.spec import load_study
 
+        # bad input is told before the heavy imports
         spec = load_study(study, overrides=overrides or ())
-        folder = out or Path("results") / spec.name
-
         with _lasting_imports():
+            import tuneoff.api
             from tuneoff.cli.progress import Progress
-            from tuneoff.study import InlineExecutor, ProcessExecutor, run_study
 
-        inline = executor is ExecutorName.inline
-        chosen = InlineExecutor() if inline else ProcessExecutor(workers or _WORKERS)
         with Progress(console) as progress:
-            run_study(spec, folder, executor=chosen, on_event=progress.show)
-
-    with _lasting_imports():
-        from tuneoff.report import write_report
-
-    _print_outcome(console, write_report(folder))
+            result = tuneoff.api.run(
+                spec, out=out, executor=executor.value, workers=workers, on_event=progress.show
+            )
+    _print_outcome(console, result)
 
 
 @app.command()
@@ -171,6 +169,7 @@ def plan(study: StudyName, overrides: Overrides = None) -> None:
 
     with _lasting_imports():
         from tuneoff.report import power_statements
+        from tuneoff.report.formatting import duration
         from tuneoff.study import check, estimate
         from tuneoff.training import Session
 
@@ -192,15 +191,15 @@ def plan(study: StudyName, overrides: Overrides = None) -> None:
             f"{counts.receiving_gradient:,}",
             f"{counts.stored:,}",
             f"{counts.deployed:,}",
-            _duration(item.seconds),
+            duration(item.seconds),
         )
     # run ids are there to be copied: a narrow terminal wraps them, it must not cut them
     _Terminal(width=max(console.width, _PLAN_WIDTH)).print(table)
-    total = _duration(sum(item.seconds for item in estimates))
+    total = duration(sum(item.seconds for item in estimates))
     console.print(f"{len(runs)} runs, about {total} one after another on this machine")
     if found:
         sizes = [search.trials * len(search.seeds) for search in found]
-        longer = _duration(sum(one.trial_seconds * n for one, n in zip(trials, sizes, strict=True)))
+        longer = duration(sum(one.trial_seconds * n for one, n in zip(trials, sizes, strict=True)))
         console.print(f"before them {sum(sizes)} trials of {len(found)} searches, about {longer}")
     for line in power_statements(spec, {item.run.task_name: item.test_rows for item in estimates}):
         console.print(line, soft_wrap=True)
@@ -241,9 +240,9 @@ def status(folder: Folder) -> None:
 def report(folder: Folder) -> None:
     """Write the report of a study again, from its records."""
     with _lasting_imports():
-        from tuneoff.report import write_report
+        import tuneoff.api
 
-    _print_outcome(_Terminal(), write_report(folder))
+    _print_outcome(_Terminal(), tuneoff.api.report(folder))
 
 
 @contextmanager
@@ -256,23 +255,23 @@ def _lasting_imports() -> Iterator[None]:
         gc.enable()
 
 
-def _print_outcome(console: Console, written: "WrittenReport") -> None:
+def _print_outcome(console: Console, result: "Result") -> None:
     """Say what was found, what failed and where the report is; exit code 1 if a run failed or is left out."""
     spread = "+/-" if console.options.ascii_only else "\u00b1"
-    for task in written.data.study.tasks:
-        console.print(_scores(written.data, task, spread))
-    failed = [record for record in written.data.records if record.state != "complete"]
+    for task in result.data.study.tasks:
+        console.print(_scores(result.data, task, spread))
+    failed = [record for record in result.data.records if record.state != "complete"]
     for record in failed:
         reason = record.failure.message if record.failure else "no reason recorded"
         console.print(f"{record.run_id}: {record.state}: {reason}", soft_wrap=True)
-    for one in written.data.left_out:
+    for one in result.data.left_out:
         console.print(f"left out: {one.name}: {one.reason}", soft_wrap=True)
-    for conclusion in written.conclusions:
+    for conclusion in result.conclusions:
         console.print(f"- {conclusion}", soft_wrap=True)
-    for warning in written.warnings:
+    for warning in result.warnings:
         console.print(warning, soft_wrap=True)
-    console.print(f"report: {written.path.as_posix()}", soft_wrap=True)
-    if failed or written.data.left_out:
+    console.print(f"report: {result.report.as_posix()}", soft_wrap=True)
+    if failed or result.data.left_out:
         raise typer.Exit(FAILED)
 
 
@@ -291,11 +290,3 @@ def _scores(data: "ReportData", task: str, between: str) -> Table:
         name = row["method"] if len(row["method"]) <= _LONGEST_NAME else f"{row['method'][:_LONGEST_NAME]}..."
         table.add_row(name, str(row["train_size"]), percent, score, str(row["n"]))
     return table
-
-
-def _duration(seconds: float) -> str:
-    hours, rest = divmod(round(seconds), 3600)
-    minutes, secs = divmod(rest, 60)
-    if hours:
-        return f"{hours} h {minutes:02} min"
-    return f"{minutes} min {secs:02} s" if minutes else f"{secs} s"

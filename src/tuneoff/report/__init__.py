@@ -2,6 +2,7 @@
 
 from tuneoff.report.data import ReportData
 from tuneoff.report.power import power_statements
-from tuneoff.report.write import WrittenReport, write_report
+from tuneoff.report.result import Result
+from tuneoff.report.write import write_report
 
-__all__ = ["ReportData", "WrittenReport", "power_statements", "write_report"]
+__all__ = ["ReportData", "Result", "power_statements", "write_report"]

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 from pydantic_core import to_json
 
@@ -17,25 +16,14 @@ from tuneoff.report.document import Figure, Statement
 from tuneoff.report.figures import Drawing, comparison_figures, curve_figures, named_apart, search_figures
 from tuneoff.report.html import html
 from tuneoff.report.markdown import markdown
+from tuneoff.report.result import Result
 from tuneoff.report.sections import document
 from tuneoff.report.tables import summary_csv, task_tables
 from tuneoff.report.titles import Title
 from tuneoff.results import ReportFolder, StudyFolder
 
 
-class WrittenReport(NamedTuple):
-    """A report on disk."""
-
-    path: Path
-    """Of report.md."""
-    conclusions: tuple[str, ...]
-    warnings: tuple[str, ...]
-    """What the report lacks, and why."""
-    data: ReportData
-    """The data that it was made from."""
-
-
-def write_report(folder: Path) -> WrittenReport:
+def write_report(folder: Path) -> Result:
     """Write a study's report.md, report.html, summary.csv, health.json and plots.
 
     An older report is replaced at the end; it stays as it was if anything fails before.
@@ -59,7 +47,7 @@ def write_report(folder: Path) -> WrittenReport:
             f"({error.strerror or error}); free space or permit writing there, close programs that show the "
             "report, and report again"
         ) from error
-    return WrittenReport(report.markdown, tuple(one.text for one in found), warnings, data)
+    return Result(folder, tuple(one.text for one in found), warnings, data)
 
 
 def rendered(

@@ -1,5 +1,6 @@
 """Tasks: where rows come from, what the model reads, and what it is to answer."""
 
+import unicodedata
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, PositiveInt, Tag, field_validator, model_validator
@@ -127,7 +128,8 @@ class ClassificationSpec(TaskSpec):
     @model_validator(mode="after")
     def _labels_are_distinct(self) -> Self:
         texts = list(self.labels.values())
-        if len({text.strip().casefold() for text in texts}) < len(texts):
+        plain = {unicodedata.normalize("NFC", text.strip()).casefold() for text in texts}
+        if len(plain) < len(texts):
             raise ValueError(f"labels must have distinct texts, but got {shown(texts)}")
         if self.positive is not None and self.positive not in self.labels:
             raise ValueError(

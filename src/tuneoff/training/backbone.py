@@ -11,7 +11,6 @@ import transformers
 from huggingface_hub import HfApi, snapshot_download
 from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
 
-import tuneoff
 from tuneoff.errors import ModelError, first_line, shown, unknown_name
 from tuneoff.kernels import use_fast_modules
 from tuneoff.results import ModelIdentity
@@ -22,7 +21,7 @@ from tuneoff.training.model_weights import read_model
 from tuneoff.training.random_t5 import random_t5, random_tokenizer
 from tuneoff.training.tokenizer import read_tokenizer, tokenizer_key
 
-_MODELS = Path(tuneoff.__file__).parent / "models"
+_MODELS = Path(__file__).parents[1] / "models"
 """Models that come with tuneoff."""
 _PATIENCE = 5
 """Seconds to wait for a hub's answer."""
