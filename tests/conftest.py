@@ -15,9 +15,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import small
 from command_line import tuneoff
-from tuneoff.report.charts.style import View
+from tuneoff.reporting.charts.style import View
 
-pictures = import_module("tuneoff.report.charts.pictures")  # a function of the package has this name too
+pictures = import_module("tuneoff.reporting.charts.pictures")  # a function of the package has this name too
 
 # a shell's background job ignores Ctrl-C, and so would the commands that tests interrupt
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

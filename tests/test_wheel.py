@@ -36,8 +36,8 @@ def test_a_wheel_has_the_code_the_data_and_the_licenses_and_nothing_else(wheel: 
     model = ("config", "generation_config", "tokenizer", "tokenizer_config")
     data = {
         "tuneoff/py.typed",
-        "tuneoff/report/templates/report.md.j2",
-        "tuneoff/report/templates/report.html.j2",
+        "tuneoff/reporting/templates/report.md.j2",
+        "tuneoff/reporting/templates/report.html.j2",
         "tuneoff/models/tiny/model.safetensors",
         *(f"tuneoff/models/tiny/{name}.json" for name in model),
     }

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tuneoff.api import report, run
-    from tuneoff.report import Result
+    from tuneoff.reporting import Result
     from tuneoff.spec import StudySpec as Study
     from tuneoff.spec import load_study
     from tuneoff.training import Session
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Result", "Session", "Study", "__version__", "load_study", "report", "run"]
 
 _PLACES = {
-    "Result": ("tuneoff.report", "Result"),
+    "Result": ("tuneoff.reporting", "Result"),
     "Session": ("tuneoff.training", "Session"),
     "Study": ("tuneoff.spec", "StudySpec"),
     "load_study": ("tuneoff.spec", "load_study"),

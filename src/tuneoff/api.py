@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tuneoff.errors import InputError, unknown_name
 from tuneoff.extras import require_train
-from tuneoff.report import Result, write_report
+from tuneoff.reporting import Result, write_report
 from tuneoff.spec import StudySpec, load_study
 
 if TYPE_CHECKING:

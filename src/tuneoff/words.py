@@ -106,7 +106,7 @@ class _Folding:
         return _folded(chr(code))
 
 
-@cache
+@lru_cache(maxsize=2**16)
 def _folded(character: str) -> str:
     """Return a character's simpler form within a word: nothing if it is dropped, a space if it separates."""
     category = unicodedata.category(character)

@@ -136,7 +136,7 @@ def test_train_sizes_are_rows_of_their_own_in_order_of_appearance() -> None:
 @pytest.mark.subprocess
 def test_reporting_and_statistics_load_no_torch() -> None:
     code = (
-        "import sys, tuneoff.report, tuneoff.stats;"
+        "import sys, tuneoff.reporting, tuneoff.stats;"
         "doing = ('study', 'training', 'methods', 'tasks');"
         "print([name for name in sys.modules if name in ('torch', 'transformers', 'peft', 'datasets')"
         " or name.startswith(tuple('tuneoff.' + wing for wing in doing))])"

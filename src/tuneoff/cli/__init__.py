@@ -23,7 +23,7 @@ from tuneoff.extras import require_train
 from tuneoff.interrupts import interrupts_remembered
 
 if TYPE_CHECKING:
-    from tuneoff.report import ReportData, Result
+    from tuneoff.reporting import ReportData, Result
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 _PLAN_WIDTH = 132
@@ -168,8 +168,8 @@ def plan(study: StudyName, overrides: Overrides = None) -> None:
     console = _Terminal()
 
     with _lasting_imports():
-        from tuneoff.report import power_statements
-        from tuneoff.report.formatting import duration
+        from tuneoff.reporting import power_statements
+        from tuneoff.reporting.formatting import duration
         from tuneoff.study import check, estimate
         from tuneoff.training import Session
 

@@ -1,0 +1,78 @@
+"""Draw charts as PNG pictures, in a process of their own (`draw.py`)."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from tuneoff.errors import visible
+from tuneoff.reporting.charts import draw
+from tuneoff.reporting.charts.style import STYLE, View
+
+LONGEST_TEXT = 120
+"""Characters of a name or title that a chart shows."""
+_STARTS = 3
+_START_SECONDS, _CHART_SECONDS = 60, 10
+
+
+def pictures(charts: Sequence[View]) -> list[bytes | None]:
+    """Return the charts as PNG at twice the screen's density; None for one that could not be drawn.
+
+    The process that draws may be ended by the system. It is then started again without the chart at which it
+    ended, but only a few times: where memory is short it never gets far.
+    """
+    drawn: list[bytes | None] = []
+    for _ in range(_STARTS):
+        if len(drawn) < len(charts):
+            drawn += _drawn(charts[len(drawn) :])
+        if len(drawn) < len(charts):
+            drawn.append(None)
+    return drawn + [None] * (len(charts) - len(drawn))
+
+
+def _drawn(charts: Sequence[View]) -> list[bytes | None]:
+    """Return the pictures that a process has drawn before its end."""
+    views = json.dumps([_readable({**chart, "config": STYLE}) for chart in charts])
+    command = [sys.executable, "-P", str(Path(draw.__file__))]
+    longest = _START_SECONDS + _CHART_SECONDS * len(charts)
+    try:
+        done = subprocess.run(
+            command, input=views.encode(), capture_output=True, check=False, timeout=longest
+        )
+        output = done.stdout
+    except subprocess.TimeoutExpired as error:
+        output = error.stdout or b""
+    except OSError:
+        output = b""
+    return _split(output)
+
+
+def _split(output: bytes) -> list[bytes | None]:
+    """Return the whole pictures in an output that may end anywhere."""
+    found: list[bytes | None] = []
+    while len(output) >= 8 and len(output) >= (end := 8 + int.from_bytes(output[:8], "big")):
+        found.append(output[8:end] or None)
+        output = output[end:]
+    return found
+
+
+def _readable(part: Any) -> Any:
+    """Return a part of a chart with its texts shortened, and their invisible characters made visible."""
+    match part:
+        case dict():
+            return {name: _readable(value) for name, value in part.items()}
+        case list() | tuple():
+            return [_readable(value) for value in part]
+        case str():
+            return _cut(visible(part))
+    return part
+
+
+def _cut(text: str) -> str:
+    """Shorten a long text to its beginning and a hash, so that two long ones stay different."""
+    if len(text) <= LONGEST_TEXT:
+        return text
+    return f"{text[:LONGEST_TEXT]}... ({sha256(text.encode()).hexdigest()[:6]})"

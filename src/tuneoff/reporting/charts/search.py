@@ -1,0 +1,62 @@
+"""Search charts: the validation score of every trial against the value of one searched setting."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from tuneoff.reporting.charts.style import (
+    PALETTE,
+    View,
+    categorical_encoding,
+    highlight,
+    layered,
+    line_and_points,
+    metric_title,
+    quantity,
+    score_scale,
+    titled,
+    with_line_key,
+)
+from tuneoff.results import SearchResult
+
+WIDTH = 640
+_COLUMNS = ["method", "value", "score", "chosen"]
+
+
+def search_data(results: Iterable[SearchResult], *, field: str) -> pd.DataFrame:
+    """Return a row per scored trial of the searches that have the field: method, value, score, chosen."""
+    rows = [
+        (result.method_name, trial.values[field], trial.score, trial == result.best)
+        for result in results
+        if field in result.space
+        for trial in sorted(result.trials, key=lambda trial: trial.values[field])
+        if trial.score is not None
+    ]
+    return pd.DataFrame(rows, columns=_COLUMNS).astype({"value": float, "score": float, "chosen": bool})
+
+
+def draw_search(data: pd.DataFrame, *, field: str, log: bool, title: str, metric: str) -> View:
+    """Draw a line per method through its trials; a ring marks the chosen one."""
+    methods = list(dict.fromkeys(data["method"]))
+    panel = layered(
+        data,
+        {
+            "x": _value_axis(field, log),
+            "y": quantity(
+                "score", title=f"validation {metric_title(metric)}", scale=score_scale(data["score"])
+            ),
+            "color": categorical_encoding("method", PALETTE, methods),
+        },
+        *line_and_points("method", methods, width=1.6, size=50),
+        highlight("chosen", size=280),
+        width=WIDTH,
+        height=340,
+    )
+    subtitle = "a point per trial, mean over the search's seeds; a ring marks the chosen value"
+    return titled(with_line_key(panel, methods, width=WIDTH), title, subtitle, offset=10)
+
+
+def _value_axis(field: str, log: bool) -> View:
+    scale = {"type": "log" if log else "linear", "nice": False, "padding": 18, "zero": False}
+    axis = {"format": "~e", "tickCount": 8} if log else {}
+    return quantity("value", title=f"{field}{' (log scale)' if log else ''}", scale=scale, axis=axis)

@@ -1,0 +1,89 @@
+"""A report before it has a format: sections of text, tables and figures."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from tuneoff.reporting.titles import Title
+from tuneoff.results import ReportFolder
+
+
+class Link(NamedTuple):
+    """A text that leads to a file, relative to the report's folder."""
+
+    text: str
+    href: str
+
+
+Entry = str | Link
+"""What a table has in one column of one row."""
+
+
+class Statement(NamedTuple):
+    """A sentence, and where its evidence is."""
+
+    text: str
+    evidence: Link
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of entries under columns."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Entry, ...], ...]
+    text_columns: int = 1
+    """The number of columns, from the left, that hold text and not numbers."""
+    caption: str = ""
+    ends_in_text: bool = False
+    """Whether the last column holds text as well."""
+
+    def holds_text(self, column: int) -> bool:
+        """Return whether a column, counted from 0, holds text."""
+        return column < self.text_columns or (self.ends_in_text and column == len(self.columns) - 1)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A PNG picture and the name of its file, without the ending."""
+
+    stem: str
+    caption: str
+    png: bytes
+
+    @property
+    def href(self) -> str:
+        """The picture's place, relative to the report's folder."""
+        return ReportFolder(Path()).figure(self.stem).as_posix()
+
+    @property
+    def width(self) -> int:
+        """The width to show it at: half its pixels, since it is drawn at twice the density."""
+        return int.from_bytes(self.png[16:20], "big") // 2  # the first field of a PNG's header
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with its text, tables and figures."""
+
+    title: Title
+    paragraphs: tuple[str, ...] = ()
+    statements: tuple[Statement, ...] = ()
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    embedded: bool = True
+    """Whether a format of linked files shows the figures, or only links to them."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A title, an introduction, and sections."""
+
+    title: str
+    introduction: tuple[str, ...]
+    sections: tuple[Section, ...]
+
+    def with_tables(self, title: Title, tables: tuple[Table, ...]) -> "Document":
+        """Return the document with other tables in the section of a title."""
+        changed = (replace(one, tables=tables) if one.title == title else one for one in self.sections)
+        return replace(self, sections=tuple(changed))

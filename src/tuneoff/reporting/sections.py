@@ -1,0 +1,183 @@
+"""Lay out a report: its sections in order, each with its note, tables and figures."""
+
+from collections import Counter
+from dataclasses import replace
+
+from tuneoff.reporting import evidence, settings, tables
+from tuneoff.reporting.data import ReportData
+from tuneoff.reporting.document import Document, Figure, Section, Statement
+from tuneoff.reporting.formatting import in_words
+from tuneoff.reporting.titles import Title
+
+RESULTS_NOTE = (
+    "Scores are fractions between 0 and 1 on the test split. ± is the sample standard deviation over seeds, "
+    "omitted where there is one run. Only complete runs count; n is their number. eval_loss is in nats per "
+    "token, eval_runtime in seconds. Trainable % is relative to the parameters of the base model. Health: "
+    f"checks that gave an error or a warning, explained under {Title.HEALTH}; 'does not beat' names the "
+    "strongest simple baseline where the method is not above it by more than chance."
+)
+INTERVALS_NOTE = (
+    "The mean of the main metric with its 95% interval for other seeds and other test examples. The two "
+    "errors are standard errors: the part due to the seeds alone, and the part due to the finite test set "
+    "alone. With one seed the interval is for that model only."
+)
+COMPARISONS_NOTE = (
+    "Difference: method minus reference on the same seeds and the same test examples, with its 95% interval. "
+    "p has Holm's adjustment over the methods' rows of one task and train size; ablation variants are a "
+    "family of their own, and rows with a single seed are in none. The sign-flip test uses the seeds alone; "
+    "its smallest possible p-value with so many seeds is given in brackets. Effect size is Cohen's d_z over "
+    "test examples. docs/statistics.md explains all columns."
+)
+CROSSOVERS_NOTE = (
+    "Training rows at which two methods have equal scores, by linear interpolation over log rows between two "
+    "train sizes. Only pairs are listed of which each is shown to be ahead at some size, with Holm's "
+    "adjustment over all pairs and sizes. The interval holds every place at which no difference is shown."
+)
+HEALTH_NOTE = (
+    "Findings about single runs. error: the run failed the check, and its score must not be used as a result "
+    "of the method. warning: interpret the score with care. Runs not listed passed all checks. "
+    "docs/health.md has the rules."
+)
+SEARCH_NOTE = (
+    "Every method had the same number of trials, each of the steps shown; trials that failed, diverged or "
+    "ran out of memory count, without a score. Scores are on validation, with seeds that no result uses. "
+    "At the edge: no value beyond the best one was tried, so a better one may lie there."
+)
+RUNS_NOTE = (
+    "A row per planned run, in the order of the results; the link leads to the run's record. Kept step: the "
+    "step with the best validation score, whose weights were tested."
+)
+CONFIGURATION_NOTE = (
+    "A method with weight_decay=none or lr_scheduler_type=none uses the value under Model and training."
+)
+SEARCHED_NOTE = "Searched settings have the values that their search chose, once it has ended."
+DATA_NOTE = (
+    "read: rows in the source. empty: rows without an input or target, excluded. duplicates: rows that "
+    "repeat an earlier one, kept. overlap: rows whose input also occurs in train; near overlap: except for "
+    "case, spaces and punctuation. used: rows trained on (none without training) or scored. truncated: used "
+    "rows that were cut to the longest allowed length. tokens: of the used inputs and targets. repeated "
+    "inputs: rows with the input of an earlier one. also in validation: test rows whose input is there too."
+)
+SEEDS_NOTE = "A run's seed determines one seed for each random stream, the same for every method."
+TIME_NOTE = (
+    "Train is the optimizer steps alone; total also includes loading, evaluations and the test. Runs that "
+    "share a machine slow each other down."
+)
+
+
+def document(
+    data: ReportData,
+    conclusions: tuple[Statement, ...],
+    *,
+    figures: dict[Title, tuple[Figure, ...]],
+    warnings: tuple[str, ...] = (),
+) -> Document:
+    """Return the whole report, with its figures by section; `warnings` say what it lacks."""
+    title = f"{data.study.name}: fine-tuning methods compared"
+    introduction = (*_introduction(data), *warnings)
+    sections = (
+        Section(Title.CONCLUSIONS, statements=conclusions),
+        Section(Title.RESULTS, (RESULTS_NOTE,), tables=(tables.summary_table(data),)),
+        Section(Title.CHARTS, figures=figures[Title.CHARTS]),
+        Section(Title.INTERVALS, _intervals_notes(data), tables=(evidence.intervals_table(data),)),
+        Section(Title.COMPARISONS, (COMPARISONS_NOTE,), tables=(evidence.comparisons_table(data),)),
+        Section(Title.CROSSOVERS, (CROSSOVERS_NOTE,), tables=(evidence.crossovers_table(data),)),
+        Section(Title.HEALTH, (HEALTH_NOTE,), tables=(evidence.health_table(data),)),
+        Section(Title.FAILURES, tables=(tables.failures_table(data),)),
+        Section(
+            Title.SEARCH,
+            (SEARCH_NOTE,),
+            tables=(tables.search_table(data),),
+            figures=figures[Title.SEARCH],
+        ),
+        Section(
+            Title.CURVES,
+            _curves_notes(data, drawn=len(figures[Title.CURVES])),
+            figures=figures[Title.CURVES],
+            embedded=False,
+        ),
+        Section(Title.RUNS, (RUNS_NOTE,), tables=(tables.runs_table(data),)),
+        Section(
+            Title.CONFIGURATION,
+            _configuration_notes(data),
+            tables=(
+                settings.model_table(data),
+                settings.methods_table(data),
+                settings.tasks_table(data),
+            ),
+        ),
+        Section(Title.DATA, (DATA_NOTE,), tables=(settings.data_table(data), settings.sources_table(data))),
+        Section(Title.ENVIRONMENT, (_sameness(data),), tables=(settings.environment_table(data),)),
+        Section(Title.SEEDS, (SEEDS_NOTE,), tables=(settings.seeds_table(data),)),
+        Section(Title.TIME, (TIME_NOTE,), tables=(settings.time_table(data),)),
+    )
+    return Document(title, introduction, tuple(_filled(sections)))
+
+
+def _filled(sections: tuple[Section, ...]) -> list[Section]:
+    """Return the sections that have any content, without empty tables."""
+    filled = []
+    for section in sections:
+        with_rows = tuple(table for table in section.tables if table.rows)
+        if with_rows or section.figures or section.statements:
+            filled.append(replace(section, tables=with_rows))
+    return filled
+
+
+def progress(data: ReportData) -> str:
+    """Return how many runs are complete and what became of the others.
+
+    For instance `1 of 3 runs are complete; 2 failed.`
+    """
+    states = Counter(record.state for record in data.records)
+    others = [
+        f"{number} {in_words(state)}" for state, number in sorted(states.items()) if state != "complete"
+    ]
+    excluded = len({one.name for one in data.left_out} & {run.run_id for run in data.plan})
+    if excluded:
+        others.append(f"{excluded} excluded")
+    if missing := len(data.plan) - len(data.records) - excluded:
+        others.append(f"{missing} not run yet")
+    rest = f"; {', '.join(others)}" if others else ""
+    return f"{states['complete']} of {len(data.plan)} runs are complete{rest}."
+
+
+def _introduction(data: ReportData) -> tuple[str, ...]:
+    tasks, methods = ", ".join(data.study.tasks), ", ".join(name for name, _ in data.variants)
+    paragraphs = [progress(data), f"Model: {data.study.model.id}. Tasks: {tasks}. Methods: {methods}."]
+    if not (data.runs["state"] == "complete").any():
+        paragraphs.append("No run is complete, so there are no scores to compare.")
+    if data.left_out:
+        names = ", ".join(one.name for one in data.left_out)
+        paragraphs.append(f"Excluded from all tables, for the reasons under {Title.FAILURES}: {names}.")
+    if data.foreign:
+        names = ", ".join(one.name for one in data.foreign)
+        paragraphs.append(
+            f"Records in this folder that belong to no run of this study are excluded: {names}."
+        )
+    paragraphs += [f"{remark}." for remark in data.remarks]
+    return tuple(paragraphs)
+
+
+def _intervals_notes(data: ReportData) -> tuple[str, ...]:
+    lost = evidence.lost_seeds(data)
+    return (INTERVALS_NOTE, lost) if lost else (INTERVALS_NOTE,)
+
+
+def _curves_notes(data: ReportData, *, drawn: int) -> tuple[str, ...]:
+    trained = [cell for cell in data.cells if cell.method not in data.untrained]
+    rows = sum(any(data.curves[run.run_id] for run in data.of_cell(cell)) for cell in trained)
+    if rows <= drawn:
+        return ()
+    return (f"Drawn for the first {drawn} of {rows} rows; each run's folder has its curve.jsonl.",)
+
+
+def _configuration_notes(data: ReportData) -> tuple[str, ...]:
+    return (CONFIGURATION_NOTE, SEARCHED_NOTE) if data.study.search else (CONFIGURATION_NOTE,)
+
+
+def _sameness(data: ReportData) -> str:
+    if names := settings.differing(data):
+        listed = ", ".join(names)
+        return f"These differ between runs, so scores and times may differ for that reason: {listed}."
+    return "These were the same in all runs."

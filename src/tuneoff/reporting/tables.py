@@ -1,0 +1,203 @@
+"""Build the tables of results: a row per task, method and train size, and a row per run."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+
+from tuneoff.reporting.data import ReportData
+from tuneoff.reporting.document import Entry, Link, Table
+from tuneoff.reporting.formatting import ABSENT, count, decimal, in_words, mean_and_spread, percent
+from tuneoff.results import BaselineRecord, RunRecord, SearchResult, StudyFolder
+from tuneoff.spec import RunSpec
+from tuneoff.stats import SCORES, SPEEDS, Cell, measures
+
+HEALTH_COLUMN = "Health"
+_PLACES = dict.fromkeys(SPEEDS, 1)
+
+
+def summary_csv(data: ReportData) -> pd.DataFrame:
+    """Return a row per task, method and train size of the study, with the columns of summary.csv.
+
+    Scores are means over complete runs, as fractions; `_std` columns hold sample standard deviations.
+    A row without complete runs has n = 0 and no scores; an untrained method has no train size.
+    """
+    table = _planned_rows(data)
+    names = _measure_names(data.summary)
+    table["run_ids"] = [";".join(ids) for ids in table["run_ids"]]
+    table["train_size"] = table["train_size"].mask(table["method"].isin(data.untrained), None)
+    titles = {
+        "method": "Method",
+        "task": "Task",
+        "train_size": "Train size",
+        "trainable_percent": "Trainable %",
+    }
+    counts = {name: f"{name}_parameters" for name in ("trainable", "stored", "deployed")}
+    deviations = [f"{name}_std" for name in names]
+    columns = [*titles, *names, *deviations, "n", *counts, "run_ids"]
+    return table[columns].rename(columns=titles | counts)
+
+
+def summary_table(data: ReportData) -> Table:
+    """Return the same rows for reading: mean and standard deviation in one column."""
+    names = _measure_names(data.summary)
+    rows = [_summary_row(data, row, names) for row in _planned_rows(data).to_dict("records")]
+    rows += [_baseline_row(data, one, names) for one in data.baselines]
+    sizes = ["Train size"] if data.several_sizes else []
+    texts = ("Method", "Task", *sizes)
+    columns = (*texts, "Trainable %", *names, "n", "Trainable parameters", HEALTH_COLUMN)
+    return Table(columns, tuple(rows), text_columns=len(texts), ends_in_text=True)
+
+
+def task_tables(data: ReportData) -> tuple[Table, ...]:
+    """Return the summary as a table per task, without the columns that are empty for it."""
+    summary = summary_table(data)
+    task_column = summary.columns.index("Task")
+    tables = []
+    for task in data.study.tasks:
+        rows = [row for row in summary.rows if row[task_column] == task]
+        filled = {column for row in rows for column, entry in enumerate(row) if entry != ABSENT}
+        used = sorted(filled - {task_column})
+        columns = tuple(summary.columns[column] for column in used)
+        tables.append(
+            Table(
+                columns,
+                tuple(tuple(row[column] for column in used) for row in rows),
+                text_columns=sum(name in ("Method", "Train size") for name in columns),
+                caption=task,
+                ends_in_text=columns[-1:] == (HEALTH_COLUMN,),
+            )
+        )
+    return tuple(tables)
+
+
+def runs_table(data: ReportData) -> Table:
+    """Return a row per planned run: a link to its record, its state and its scores."""
+    names = [
+        name for name in _measure_names(data.summary) if name not in SPEEDS and data.runs[name].notna().any()
+    ]
+    records = {record.spec.key: record for record in data.records}
+    plan = sorted(data.plan, key=lambda run: data.cells.index(Cell.of(run)))
+    rows = tuple(_run_row(run, records.get(run.key), names) for run in plan)
+    return Table(("Run", "State", *names, "Kept step", "Steps done"), rows, text_columns=2)
+
+
+def search_table(data: ReportData) -> Table:
+    """Return a row per search: the trials, the chosen values, and whether these lie at an edge."""
+    return Table(
+        ("Method", "Task", "Train size", "Chosen", "Warning", "Validation score", "Trials", "Steps of each"),
+        tuple(_search_row(result) for result in data.searches),
+        text_columns=5,
+    )
+
+
+def _search_row(result: SearchResult) -> tuple[Entry, ...]:
+    best = result.best
+    chosen = ", ".join(f"{field} {value:.3g}" for field, value in best.values.items()) if best else ABSENT
+    lost = ", ".join(f"{number} {in_words(state)}" for state, number in result.lost.items())
+    edges = "; ".join(f"{field} at the {end} edge" for field, end in result.edges.items())
+    return (
+        result.method_name,
+        result.task_name,
+        str(result.train_size),
+        chosen,
+        edges if best else "no trial has a score: the study's own values were used",
+        decimal(best.score if best else None),
+        f"{len(result.trials)} ({lost})" if lost else str(len(result.trials)),
+        count(result.steps),
+    )
+
+
+def failures_table(data: ReportData) -> Table:
+    """Return a row per run that did not complete or is excluded: state, kind of error and message."""
+    excluded = tuple((one.name, "excluded", ABSENT, _shortened(one.reason)) for one in data.left_out)
+    rows = tuple(
+        (
+            record_link(record.run_id),
+            in_words(record.state),
+            record.failure.kind if record.failure else ABSENT,
+            _shortened(record.failure.message) if record.failure else ABSENT,
+        )
+        for record in data.records
+        if record.state != "complete"
+    )
+    return Table(("Run", "State", "Error", "Message"), rows + excluded, text_columns=4)
+
+
+def record_link(run_id: str) -> Link:
+    """Return a link to the record of a run, from the report's folder."""
+    record = StudyFolder(Path("..")).run(run_id).record.as_posix()
+    return Link(run_id, quote(record, safe="/=+,@"))
+
+
+def train_size(data: ReportData, cell: Cell) -> str:
+    """Format the train size of a cell; absent for an untrained method."""
+    return ABSENT if cell.method in data.untrained else str(cell.train_size)
+
+
+def _planned_rows(data: ReportData) -> pd.DataFrame:
+    """Return the summary with a row for every cell of the plan, in its order."""
+    rows_by_cell = {_cell_of(row): row for row in data.summary.to_dict("records")}
+    empty = {"n": 0, "run_ids": (), "trainable_percent": float("nan")}
+    rows = [rows_by_cell.get(cell, cell._asdict() | empty) for cell in data.cells]
+    table = pd.DataFrame(rows, columns=list(data.summary.columns))
+    return table.astype({name: kind for name, kind in data.summary.dtypes.items() if name != "run_ids"})
+
+
+def _cell_of(row: dict[str, Any]) -> Cell:
+    return Cell(row["task"], row["method"], row["train_size"])
+
+
+def _measure_names(summary: pd.DataFrame) -> list[str]:
+    """Return the scores that always have a column, the speeds, and then all other scores."""
+    known = [*SCORES, *SPEEDS]
+    return known + [name for name in measures(summary) if name not in known]
+
+
+def _summary_row(data: ReportData, row: dict[str, Any], names: list[str]) -> tuple[Entry, ...]:
+    cell = _cell_of(row)
+    planned = sum(Cell.of(run) == cell for run in data.plan)
+    sizes = [train_size(data, cell)] if data.several_sizes else []
+    values = (mean_and_spread(row[name], row[f"{name}_std"], places=_PLACES.get(name, 3)) for name in names)
+    n = str(row["n"]) if row["n"] == planned else f"{row['n']} of {planned}"
+    trainable = None if pd.isna(row["trainable"]) else int(row["trainable"])
+    share = percent(row["trainable_percent"])
+    return (cell.method, cell.task, *sizes, share, *values, n, count(trainable), _health(data, cell))
+
+
+def _baseline_row(data: ReportData, one: BaselineRecord, names: list[str]) -> tuple[Entry, ...]:
+    """Return a baseline in the columns of the methods: computed once, without parameters."""
+    sizes = [str(one.train_size)] if data.several_sizes else []
+    scores = (decimal(one.scores.get(name)) for name in names)
+    note = "sees the references: an upper bound" if one.upper_bound else ABSENT
+    return (f"baseline {one.name}", one.task_name, *sizes, ABSENT, *scores, "1", ABSENT, note)
+
+
+def _health(data: ReportData, cell: Cell) -> str:
+    """List the findings about a cell's runs with the number of runs, and whether it beats its baseline."""
+    runs = data.of_cell(cell)
+    counts = Counter[str]()
+    for record in runs:
+        findings = data.judgement.findings.get(record.run_id, ())
+        counts.update(list(dict.fromkeys(finding.check for finding in findings)))
+    several = len(runs) > 1
+    parts = [f"{check} ({n} of {len(runs)})" if several else check for check, n in counts.items()]
+    against = data.judgement.against_baseline.get(cell)
+    if against and not against.beaten:
+        parts.append(f"does not beat {against.baseline}")
+    return "; ".join(parts) or ABSENT
+
+
+def _run_row(run: RunSpec, record: RunRecord | None, names: list[str]) -> tuple[Entry, ...]:
+    if record is None:
+        return (run.run_id, "not run", *[ABSENT] * (len(names) + 2))
+    scores = (decimal(record.scores.get(name), places=4) for name in names)
+    steps = (count(record.best_step), count(record.steps))
+    return (record_link(record.run_id), in_words(record.state), *scores, *steps)
+
+
+def _shortened(message: str, *, length: int = 400) -> str:
+    line = " ".join(message.split())
+    return line if len(line) <= length else f"{line[:length]} ... (the rest is in the record)"

@@ -1,0 +1,209 @@
+import json
+import math
+
+import altair
+import fabricated as made
+import numpy as np
+import pytest
+
+from tuneoff.reporting import charts
+from tuneoff.reporting.charts.curves import MOST_POINTS, TRAIN_LOSS
+from tuneoff.reporting.charts.labels import Box, place_labels
+from tuneoff.reporting.charts.style import View, padded
+from tuneoff.reporting.figures import Drawing, named_apart
+from tuneoff.results import CurvePoint, SearchResult, Trial
+from tuneoff.spec import RunSpec, expand
+from tuneoff.stats import frame, interval
+
+STUDY = made.a_study(
+    train_sizes=[100, "full"], ablations={"rank": {"of": "lora", "vary": {"rank": [16, 1, 8]}}}
+)
+RUNS = frame(map(made.a_record, expand(STUDY)))
+
+
+def a_run(method: str = "prefix", seed: int = 0) -> RunSpec:
+    return made.by_name(STUDY)["sst2", method, "full", seed]
+
+
+def assert_drawn(chart: View) -> None:
+    """The chart follows Vega-Lite's schema, which drawing does not ask for, and can be drawn."""
+    altair.Chart.from_dict(json.loads(json.dumps(chart)), validate=True)
+    (picture,) = charts.pictures([chart])
+    assert picture is not None and picture.startswith(b"\x89PNG")
+
+
+def test_curves_have_a_row_per_panel_and_step_that_has_a_value() -> None:
+    record = made.a_record(a_run(), best_step=20)
+    points = [
+        CurvePoint(step=10, loss=2.0),
+        CurvePoint(step=20, loss=None, scores={"eval_loss": 1.5, "eval_accuracy": 0.8}),
+        CurvePoint(step=30, loss=1.0, scores={"eval_loss": 1.25}),
+    ]
+    data = charts.curve_data([record], {record.run_id: points})
+    assert list(data.itertuples(index=False, name=None)) == [
+        ("seed 0", TRAIN_LOSS, 10, 2.0, False),
+        ("seed 0", TRAIN_LOSS, 30, 1.0, False),
+        ("seed 0", "evaluation loss (nats per token)", 20, 1.5, True),
+        ("seed 0", "evaluation loss (nats per token)", 30, 1.25, False),
+        ("seed 0", "accuracy (fraction)", 20, 0.8, True),
+    ]
+
+
+def test_many_train_losses_are_averaged_in_equal_groups() -> None:
+    record = made.a_record(a_run())
+    points = [CurvePoint(step=step, loss=float(step)) for step in range(1, 2 * MOST_POINTS + 1)]
+    data = charts.curve_data([record], {record.run_id: points})
+    assert len(data) == MOST_POINTS
+    assert list(data["step"][:2]) == [2, 4]
+    assert list(data["value"][:2]) == [1.5, 3.5]
+
+
+def test_values_that_are_not_finite_are_not_drawn() -> None:
+    record = made.a_record(a_run())
+    wild = [CurvePoint.model_construct(step=step, loss=loss) for step, loss in ((1, math.inf), (2, math.nan))]
+    assert charts.curve_data([record], {record.run_id: wild}).empty
+
+
+def test_a_run_that_is_not_complete_is_labelled_with_its_state() -> None:
+    record = made.a_failure(a_run(seed=2), state="out_of_memory")
+    data = charts.curve_data([record], {record.run_id: [CurvePoint(step=1, loss=1.0)]})
+    assert set(data["run"]) == {"seed 2 (out of memory)"}
+
+
+def test_an_ablation_has_its_variants_in_its_own_order_with_mean_and_spread() -> None:
+    labels = {"lora-rank=16": "sixteen", "lora-rank=1": "one", "lora": "eight"}
+    data = charts.ablation_data(RUNS, task="sst2", metric="eval_accuracy", labels=labels)
+    full = data[data["train_size"] == "full"]
+    assert list(dict.fromkeys(full["variant"])) == ["sixteen", "one", "eight"]
+    one = full[full["variant"] == "one"]
+    a, b, c = one["score"]
+    mean = (a + b + c) / 3
+    spread = math.sqrt(((a - mean) ** 2 + (b - mean) ** 2 + (c - mean) ** 2) / 2)
+    assert list(one["seed"]) == ["seed 0", "seed 1", "seed 2"]
+    assert one["mean"].iloc[0] == pytest.approx(mean)
+    assert one["high"].iloc[0] - one["mean"].iloc[0] == pytest.approx(spread)
+
+
+def test_parameters_have_a_point_per_method_of_a_train_size_and_the_untrained_one() -> None:
+    kinds = {name: method.kind for name, method in made.a_study().methods.items()}
+    data = charts.parameters_data(RUNS, task="sst2", metric="eval_accuracy", kinds=kinds, train_size=100)
+    assert list(zip(data["method"], data["trainable"], strict=True)) == [
+        ("zero_shot", 0),
+        ("full", 76_961_152),
+        ("lora", 344_064),
+        ("prefix", 10_070_016),
+        ("prompt", 10_240),
+    ]
+
+
+def test_train_sizes_are_drawn_at_the_number_of_rows_used() -> None:
+    band = interval(np.array([[0.8, 0.9, 1.0], [0.7, 0.9, 1.0]]))
+    data = charts.sizes_data(
+        RUNS,
+        task="sst2",
+        metric="eval_accuracy",
+        methods=["lora"],
+        untrained=frozenset({"zero_shot"}),
+        intervals={("sst2", "lora", 100): band},
+    )
+    assert sorted(set(data["rows"])) == [100, 6920]
+    assert len(data) == 6
+    few, all_rows = data[data["rows"] == 100], data[data["rows"] == 6920]
+    assert set(zip(few["bottom"], few["top"], strict=True)) == {(band.low, band.high)}
+    assert (all_rows["bottom"] == all_rows["mean"]).all()
+    assert (all_rows["top"] == all_rows["mean"]).all()
+
+
+def test_a_search_is_drawn_with_every_scored_trial_and_the_chosen_one_marked() -> None:
+    trials = tuple(
+        Trial(number=n, values={"learning_rate": 10.0**-n}, state="complete", score=score, eval_loss=1.0)
+        for n, score in enumerate((0.5, 0.9, 0.7))
+    )
+    gone = Trial(number=3, values={"learning_rate": 2.0}, state="diverged")
+    result = SearchResult(
+        search_id="x",
+        task_name="sst2",
+        method_name="lora",
+        train_size="full",
+        metric="eval_accuracy",
+        space={"learning_rate": (1e-5, 2.0, "log")},
+        seeds=(1000,),
+        steps=10,
+        trials=(*trials, gone),
+    )
+    data = charts.search_data([result], field="learning_rate")
+    assert data["value"].tolist() == pytest.approx([0.01, 0.1, 1.0])
+    assert data["score"].tolist() == [0.7, 0.9, 0.5]
+    assert data["chosen"].tolist() == [False, True, False]
+    chart = charts.draw_search(data, field="learning_rate", log=True, title="s", metric="eval_accuracy")
+    assert_drawn(chart)
+
+
+def test_charts_of_a_single_run_are_drawn() -> None:
+    run = a_run("lora")
+    runs = frame([made.a_record(run)])
+    arguments = {"task": "sst2", "metric": "eval_accuracy"}
+    pictures = [
+        charts.draw_ablation(
+            charts.ablation_data(runs, **arguments, labels={"lora": "lora"}),
+            title="a",
+            metric="eval_accuracy",
+        ),
+        charts.draw_parameters(
+            charts.parameters_data(runs, **arguments, kinds={"lora": "lora"}, train_size="full"),
+            title="p",
+            metric="eval_accuracy",
+        ),
+        charts.draw_sizes(
+            charts.sizes_data(runs, **arguments, methods=["lora"], untrained=frozenset(), intervals={}),
+            title="s",
+            metric="eval_accuracy",
+        ),
+        charts.draw_curves(
+            charts.curve_data([made.a_record(run)], {run.run_id: [CurvePoint(step=1, loss=1.0)]}),
+            title="c",
+            metric="eval_accuracy",
+            seeds=1,
+        ),
+    ]
+    for picture in pictures:
+        assert_drawn(picture)
+
+
+def test_curves_of_many_seeds_show_the_first_ones_and_say_so() -> None:
+    run = a_run("lora")
+    points = charts.curve_data([made.a_record(run)], {run.run_id: [CurvePoint(step=1, loss=1.0)]})
+    few, many = (
+        charts.draw_curves(points, title="c", metric="eval_accuracy", seeds=seeds)
+        for seeds in (charts.MOST_RUNS, charts.MOST_RUNS + 1)
+    )
+    assert few["title"]["subtitle"].startswith("a line per seed;")
+    assert many["title"]["subtitle"].startswith("the first 12 of 13 seeds")
+
+
+def test_labels_keep_off_each_other_and_inside_the_frame() -> None:
+    points = [(100.0, 100.0), (104.0, 108.0), (108.0, 96.0), (290.0, 190.0)]
+    frame_box = Box(0, 0, 300, 200)
+    labels = place_labels(points, ["first", "second", "third", "at the edge"], obstacles=[], frame=frame_box)
+    boxes = [label.box for label in labels]
+    assert [a.overlap(b) for i, a in enumerate(boxes) for b in boxes[:i]] == [0.0] * 6
+    assert all(box.left >= 0 and box.top >= 0 and box.right <= 300 and box.bottom <= 200 for box in boxes)
+
+
+def test_figure_names_are_safe_and_distinct_even_where_case_is_ignored() -> None:
+    stems = ["curve-a-b=1+2", "curve-a-b-1-2", "curve-A-b-1-2", "x/../y:<z>"]
+    named = named_apart(Drawing(stem, stem, {}) for stem in stems)
+    assert [drawing.stem for drawing in named] == [
+        "curve-a-b-1-2",
+        "curve-a-b-1-2-2",
+        "curve-A-b-1-2-3",
+        "x-..-y-z",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "low"), [([6.0, 0.4, 0.5], 0.0), ([0.5, 0.6], 0.488), ([0.0], 0.0), ([-1.0, 1.0], -1.24)]
+)
+def test_an_axis_goes_below_zero_only_where_a_value_does(values: list[float], low: float) -> None:
+    assert padded(values)[0] == pytest.approx(low)
+    assert padded(values)[1] > max(values)

@@ -1,0 +1,191 @@
+"""Texts of users, data and errors are shown as they are, and are markup on no output."""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from html.parser import HTMLParser
+from pathlib import Path
+
+import fabricated as made
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from command_line import Outcome, tuneoff
+from tuneoff.cli import main
+from tuneoff.cli.progress import Progress
+from tuneoff.errors import visible
+from tuneoff.reporting.document import Document, Figure, Link, Section, Statement, Table
+from tuneoff.reporting.html import html
+from tuneoff.reporting.markdown import escaped, inline, markdown
+from tuneoff.spec import expand
+from tuneoff.study import RunFinished, RunStarted
+
+HOSTILE = (
+    "[/b]",
+    "[red]x[/red] :smile:",
+    "<script>alert(1)</script>",
+    "a|b\n# c",
+    "\x1b[31mred\u202e",
+    "x" * 5000,
+    "$x$ `y` _z_ **b** ~~s~~ &amp; https://a.b www.c.d",
+    "![i](javascript:alert(1))",
+)
+HIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, tuple[str, ...]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, tuple(name for name, _ in attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        self.seen.append((f"/{tag}", ()))
+
+
+def _tags(page: str) -> list[tuple[str, tuple[str, ...]]]:
+    parser = _Tags()
+    parser.feed(page)
+    return parser.seen
+
+
+def _document(text: str) -> Document:
+    picture = b"\x89PNG".ljust(16, b"\0") + (8).to_bytes(4, "big")
+    table = Table(("Method", "Value"), ((text, text), (Link(text, "../runs/a/record.json"), "-")), 2, text)
+    return Document(
+        text,
+        (text,),
+        (
+            Section(
+                "S", (text,), (Statement(text, Link("e", "#s")),), (table,), (Figure("f", text, picture),)
+            ),
+        ),
+    )
+
+
+def _columns(markdown_text: str) -> list[int]:
+    rows = [line for line in markdown_text.splitlines() if line.startswith("|")]
+    return [len(re.findall(r"(?<!\\)(?:\\\\)*\|", row)) for row in rows]
+
+
+_TEXTS = st.text(st.characters(exclude_categories=["Cs"])) | st.text(
+    "#-+=_*`[]()<>!|\\~$&:;/.@ \n1x", min_size=1
+)
+
+
+@settings(max_examples=60)
+@given(text=_TEXTS.filter(lambda text: text.split()))
+@example("# a")
+@example("1. a")
+@example("---")
+@example("a\n\n    code")
+@example("a\\")
+@example("](x) [y](")
+def test_no_text_changes_the_structure_of_a_page(text: str) -> None:
+    plain, hostile = _document("p"), _document(text)
+    page, told = html(hostile), markdown(hostile)
+    assert _tags(page) == _tags(html(plain))
+    assert not HIDDEN.search(page + told)
+    assert _columns(told) == [3, 3, 3, 3]
+    assert len(told.splitlines()) == len(markdown(plain).splitlines())
+    assert sum(line.startswith("#") for line in told.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("eval_f1_macro -0.012", "eval_f1_macro -0.012"),
+        ("_em_ and a_", r"\_em\_ and a\_"),
+        ("# a", r"\# a"),
+        ("- a", r"\- a"),
+        ("+ a", r"\+ a"),
+        ("12. a", r"12\. a"),
+        ("1) a", r"1\) a"),
+        ("---", r"\---"),
+        ("==", r"\=="),
+        ("$x$", r"\$x\$"),
+        ("![a](b)", r"!\[a\](b)"),
+        ("a <b> &amp;", "a &lt;b&gt; &amp;amp;"),
+        ("see https://a.b or www.a.b", r"see https\://a.b or www\.a.b"),
+        ("a@b.c", r"a\@b.c"),
+    ],
+)
+def test_markdown_shows_what_would_be_markup(text: str, told: str) -> None:
+    assert escaped(text) == told
+
+
+def test_nothing_but_marks_is_escaped_in_a_cell() -> None:
+    assert inline("-") == "-"
+    assert inline("+0.012 to 1.5") == "+0.012 to 1.5"
+
+
+def test_what_does_not_show_is_made_visible_and_scripts_stay_whole() -> None:
+    assert visible("a\x1b[0m\u202eb\x85\ud800\r") == r"a\x1b[0m\u202eb\x85\ud800\r"
+    kept = "Анна\t中文\n\u0645\u06cc\u200c\u062e 👩\u200d🚀 a\u00a0b"
+    assert visible(kept) == kept
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Outcome]]:
+    """The report of a study with a hostile text in each name that can be one, and what the terminal said."""
+    folder = tmp_path_factory.mktemp("reports") / "a[v2] [b]"
+    study = made.a_study(
+        tasks={
+            "sst2": made.SST2 | {"prompt": "[/i] \x85 {text}", "labels": {"0": HOSTILE[2], "1": HOSTILE[0]}}
+        },
+        methods={"prompt": made.METHODS["prompt"] | {"init": "text", "init_text": "x"}},
+        ablations={"w": {"of": "prompt", "vary": {"init_text": list(HOSTILE)}}},
+        seeds=[0],
+    )
+    runs = expand(study)
+    broken = made.a_failure(runs[-1], message="no [/red] \x1b[31m space")
+    made.write_folder(folder, study, records=[*map(made.a_record, runs[:-1]), broken])
+    yield folder, tuneoff("report", folder)
+
+
+def test_the_terminal_shows_names_and_paths_as_they_are(hostile: tuple[Path, Outcome]) -> None:
+    folder, outcome = hostile
+    assert (outcome.code, outcome.err) == (1, "")
+    assert f"report: {folder.as_posix()}/report/report.md" in outcome.out
+    assert "init_text=[/b]" in outcome.out
+    assert r"no [/red] \x1b[31m space" in outcome.out
+    assert not HIDDEN.search(outcome.out)
+
+
+def test_a_report_of_hostile_names_is_whole(hostile: tuple[Path, Outcome]) -> None:
+    place = hostile[0] / "report"
+    page, told = ((place / f"report.{ending}").read_text(encoding="utf-8") for ending in ("html", "md"))
+    assert not HIDDEN.search(page + told)
+    assert "<script" not in page
+    results = told.split("\n## Results\n")[1].split("\n## ")[0]
+    assert len(set(_columns(results))) == 1
+    pictures = sorted((place / "plots").iterdir())
+    assert len(pictures) == 2 + 1 + len(HOSTILE)  # a curve for each variant, even for the one that failed
+    assert all(path.read_bytes().startswith(b"\x89PNG") and len(path.name) < 200 for path in pictures)
+
+
+def test_a_report_is_told_in_an_encoding_that_lacks_its_signs(tmp_path: Path) -> None:
+    methods = {"prompt": made.METHODS["prompt"] | {"init": "text", "init_text": "x"}}
+    ablations = {"a": {"of": "prompt", "vary": {"init_text": ["\u043c"]}}}
+    made.write_folder(tmp_path, made.a_study(methods=methods, ablations=ablations, seeds=[0, 1]))
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="ascii", write_through=True)
+    with redirect_stdout(out), pytest.raises(SystemExit) as end:
+        main(["report", str(tmp_path)])
+    assert not end.value.code
+    assert b" +/- 0.00" in raw.getvalue()
+    assert b"init_text=\\u043c" in raw.getvalue()
+
+
+def test_the_progress_of_a_run_shows_texts_as_they_are() -> None:
+    out = io.StringIO()
+    with redirect_stdout(out), Progress(Console()) as progress:
+        run = expand(made.a_study())[1]
+        progress.show(RunStarted(run))
+        progress.show(RunFinished(made.a_record(run, run_id="a[v2][/b]\x1b[31m")))
+    assert out.getvalue().startswith(r"a[v2][/b]\x1b[31m  complete  eval_accuracy")

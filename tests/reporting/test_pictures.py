@@ -1,0 +1,59 @@
+"""Charts are drawn by a process of its own, whose end takes nothing along."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import fabricated as made
+import pytest
+
+from tuneoff.reporting.charts import pictures
+from tuneoff.reporting.charts.pictures import LONGEST_TEXT, _readable, _split
+from tuneoff.reporting.charts.style import View
+
+
+def _chart(text: str = "a") -> View:
+    encoding = {"y": {"field": "name", "type": "nominal"}, "x": {"value": 10}}
+    return {"data": {"values": [{"name": text}]}, "mark": "point", "encoding": encoding, "title": text}
+
+
+def test_a_chart_that_cannot_be_drawn_costs_no_other() -> None:
+    first, bad, last = pictures([_chart(), {"mark": "no such mark"}, _chart("[b] \x1b \ud800")])
+    assert first is not None and first.startswith(b"\x89PNG")
+    assert bad is None
+    assert last is not None and last.startswith(b"\x89PNG")
+
+
+def test_whole_pictures_are_kept_of_an_output_that_ends_in_the_midst() -> None:
+    def framed(picture: bytes) -> bytes:
+        return len(picture).to_bytes(8, "big") + picture
+
+    whole = framed(b"one") + framed(b"") + framed(b"three")
+    assert _split(whole) == [b"one", None, b"three"]
+    assert _split(whole[:-1]) == [b"one", None]
+    assert _split(whole + b"\0\0") == [b"one", None, b"three"]
+    assert _split(b"") == []
+
+
+def test_texts_of_a_chart_are_visible_short_and_still_apart() -> None:
+    long, other = _readable(["x" * 5000 + "1", "x" * 5000 + "2"])
+    assert long != other
+    assert max(len(long), len(other)) < LONGEST_TEXT + 20
+    assert _readable(_chart("\u202e"))["title"] == r"\u202e"
+    assert _readable({"a": (1, None, True)}) == {"a": [1, None, True]}
+
+
+@pytest.mark.subprocess
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
+def test_a_report_under_a_limit_of_address_space_lacks_charts_and_says_so(tmp_path: Path) -> None:
+    methods = {name: made.METHODS[name] for name in ("zero_shot", "full")}
+    made.write_folder(tmp_path, made.a_study(methods=methods, seeds=[0]))
+    limited = f'ulimit -v 8000000 && exec "{sys.executable}" -m tuneoff report "$0"'
+    done = subprocess.run(["sh", "-c", limited, tmp_path], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    line = "2 of 2 charts could not be drawn and are missing."
+    assert line in done.stdout
+    for name in ("report.md", "report.html"):
+        assert line in (tmp_path / "report" / name).read_text(encoding="utf-8")
+    assert "![" not in (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    assert list((tmp_path / "report" / "plots").iterdir()) == []

@@ -1,0 +1,339 @@
+import csv
+import json
+import re
+import statistics
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import fabricated as made
+import pytest
+
+from tuneoff.errors import StoreError
+from tuneoff.reporting import figures, write, write_report
+from tuneoff.spec import expand
+
+SEED_COLUMNS = [
+    "Trainable %",
+    "eval_accuracy",
+    "eval_f1",
+    "eval_loss",
+    "eval_rouge1",
+    "eval_rouge2",
+    "eval_rougeL",
+    "eval_rougeLsum",
+    "eval_runtime",
+    "eval_samples_per_second",
+    "eval_steps_per_second",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two tasks, an ablation, two seeds; one run failed, one diverged, one is missing."""
+    study = made.a_study(
+        tasks={"sst2": made.SST2, "samsum": made.SAMSUM},
+        methods={name: made.METHODS[name] for name in ("zero_shot", "full", "prefix", "prompt")},
+        ablations={"prefix_projection": {"of": "prefix", "vary": {"projection": [512, None]}}},
+        seeds=[0, 1],
+    )
+    cells = made.by_name(study)
+    bad = {
+        cells["sst2", "full", "full", 1].run_id: made.a_failure(cells["sst2", "full", "full", 1]),
+        cells["sst2", "prompt", "full", 0].run_id: made.a_failure(
+            cells["sst2", "prompt", "full", 0], state="diverged", message="the loss is nan | at step 430"
+        ),
+    }
+    missing = cells["samsum", "prompt", "full", 1]
+    records = [bad.get(run.run_id, made.a_record(run)) for run in expand(study) if run != missing]
+    place = made.write_folder(tmp_path_factory.mktemp("out"), study, records=records)
+    assert write_report(place).report == place / "report" / "report.md"
+    return place
+
+
+def text(folder: Path, name: str = "report.md") -> str:
+    return (folder / "report" / name).read_text(encoding="utf-8")
+
+
+def csv_rows(folder: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(text(folder, "summary.csv").splitlines()))
+
+
+def md_tables(markdown: str) -> list[list[list[str]]]:
+    tables: list[list[list[str]]] = [[]]
+    for line in markdown.splitlines():
+        if line.startswith("|"):
+            tables[-1].append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
+        elif tables[-1]:
+            tables.append([])
+    return [table for table in tables if table]
+
+
+def test_the_csv_has_the_columns_of_the_first_table_with_spread_counts_and_origin(folder: Path) -> None:
+    header = text(folder, "summary.csv").splitlines()[0].split(",")
+    scores = [*SEED_COLUMNS[1:], "eval_f1_macro"]
+    counts = ["n", "trainable_parameters", "stored_parameters", "deployed_parameters", "run_ids"]
+    deviations = [f"{name}_std" for name in scores]
+    assert header == ["Method", "Task", "Train size", "Trainable %", *scores, *deviations, *counts]
+
+
+def test_the_first_table_has_the_columns_in_their_order(folder: Path) -> None:
+    header = md_tables(text(folder))[0][0]
+    ends = ["eval_f1_macro", "n", "Trainable parameters", "Health"]
+    assert header == ["Method", "Task", *SEED_COLUMNS, *ends]
+
+
+def test_a_row_stands_for_each_method_and_variant_of_each_task_in_study_order(folder: Path) -> None:
+    methods = ["zero_shot", "full", "prefix", "prompt", "prefix-projection=none"]
+    expected = [(method, task) for task in ("sst2", "samsum") for method in methods]
+    assert [(row["Method"], row["Task"]) for row in csv_rows(folder)] == expected
+    assert [tuple(row[:2]) for row in md_tables(text(folder))[0][2:]] == expected
+
+
+def test_numbers_of_the_csv_can_be_recomputed_from_the_records_of_their_runs(folder: Path) -> None:
+    checked = 0
+    for row in csv_rows(folder):
+        ids = row["run_ids"].split(";")
+        records = [
+            json.loads((folder / "runs" / one / "record.json").read_text(encoding="utf-8")) for one in ids
+        ]
+        assert int(row["n"]) == len(records)
+        for name in ("eval_accuracy", "eval_rougeL", "eval_loss"):
+            values = [record["scores"][name] for record in records if name in record["scores"]]
+            if values:
+                assert float(row[name]) == pytest.approx(statistics.mean(values))
+                checked += 1
+            if len(values) > 1:
+                assert float(row[f"{name}_std"]) == pytest.approx(statistics.stdev(values), abs=1e-12)
+            else:
+                assert row[f"{name}_std"] == ""
+    assert checked == 20
+
+
+def test_score_cells_show_mean_and_spread_and_single_runs_only_the_score(folder: Path) -> None:
+    header, _, *rows = md_tables(text(folder))[0]
+    accuracy, n = header.index("eval_accuracy"), header.index("n")
+    by_name = {tuple(row[:2]): row for row in rows}
+    runs = [row for row in csv_rows(folder) if row["Method"] == "prefix" and row["Task"] == "sst2"]
+    mean, std = float(runs[0]["eval_accuracy"]), float(runs[0]["eval_accuracy_std"])
+    assert by_name["prefix", "sst2"][accuracy] == f"{mean:.3f} ± {std:.3f}"
+    assert re.fullmatch(r"0\.\d{3}", by_name["full", "sst2"][accuracy])
+    assert (by_name["full", "sst2"][n], by_name["prefix", "sst2"][n]) == ("1 of 2", "2")
+
+
+def test_trainable_percent_is_never_rounded_to_nothing(folder: Path) -> None:
+    header, _, *rows = md_tables(text(folder))[0]
+    shown = {row[0]: row[header.index("Trainable %")] for row in rows}
+    assert shown["zero_shot"] == "0"
+    assert shown["full"] == "100"
+    assert shown["prompt"] == "0.0133"  # 10,240 of 76,961,152
+
+
+def test_every_run_of_the_plan_is_listed_and_links_to_its_record(folder: Path) -> None:
+    links = re.findall(r"\]\((\.\./runs/[^)]+)\)", text(folder))
+    listed = {unquote(link) for link in links}
+    records = sorted((folder / "runs").glob("*/record.json"))
+    assert listed == {f"../runs/{record.parent.name}/record.json" for record in records}
+    assert all((folder / "report" / link).is_file() for link in listed)
+    assert text(folder).count("| not run ") == 1
+
+
+def test_links_have_forward_slashes_and_lead_to_files(folder: Path) -> None:
+    targets = re.findall(r"\]\(([^)]+)\)", text(folder))
+    assert targets
+    assert not [target for target in targets if "\\" in target]
+    inside = {target for target in targets if target.startswith("#")}
+    assert all((folder / "report" / unquote(target)).is_file() for target in targets if target not in inside)
+    headings = re.findall(r"^## (.+)$", text(folder), re.MULTILINE)
+    assert inside <= {f"#{heading.lower().replace(' ', '-')}" for heading in headings}
+
+
+def test_progress_counts_complete_failed_diverged_and_missing_runs(folder: Path) -> None:
+    assert "15 of 18 runs are complete; 1 diverged, 1 failed, 1 not run yet." in text(folder)
+
+
+def test_failed_runs_are_listed_with_state_and_message(folder: Path) -> None:
+    section = text(folder).split("## Incomplete runs")[1].split("## ")[0]
+    rows = md_tables(section)[0][2:]
+    assert [row[1:] for row in rows] == [
+        ["diverged", "OSError", "the loss is nan \\| at step 430"],
+        ["failed", "OSError", "no space left"],
+    ]
+
+
+@pytest.mark.parametrize("heading", ["Configuration", "Data", "Versions and machine", "Seeds", "Wall time"])
+def test_the_circumstances_have_their_sections(folder: Path, heading: str) -> None:
+    assert f"\n## {heading}\n" in text(folder)
+    assert f"<h2>{heading}</h2>" in text(folder, "report.html")
+
+
+def test_each_trained_method_and_task_has_a_learning_curve(folder: Path) -> None:
+    methods = ("full", "prefix", "prompt", "prefix-projection-none")
+    expected = {f"curve-{task}-{method}.png" for task in ("sst2", "samsum") for method in methods}
+    assert {path.name for path in (folder / "report" / "plots").glob("curve-*")} == expected
+
+
+def test_of_many_learning_curves_the_first_are_drawn_and_the_report_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("full", "lora", "prompt")
+    made.write_folder(tmp_path, made.a_study(methods={name: made.METHODS[name] for name in names}, seeds=[0]))
+    monkeypatch.setattr(figures, "MOST_CURVES", 2)
+    write_report(tmp_path)
+    drawn = {path.name for path in (tmp_path / "report" / "plots").glob("curve-*")}
+    assert drawn == {"curve-sst2-full.png", "curve-sst2-lora.png"}
+    assert "Drawn for the first 2 of 3 rows" in text(tmp_path)
+
+
+def test_each_task_has_its_comparison_charts_as_png(folder: Path) -> None:
+    plots = folder / "report" / "plots"
+    for task in ("sst2", "samsum"):
+        for name in (f"parameters-{task}.png", f"ablation-prefix_projection-{task}.png"):
+            assert (plots / name).read_bytes().startswith(b"\x89PNG")
+    assert not list(plots.glob("sizes-*"))
+
+
+class _Addresses(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, str]] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.found += [(tag, value or "") for name, value in attrs if name in ("src", "href", "srcset")]
+
+
+def test_the_page_loads_nothing_from_outside(folder: Path) -> None:
+    page = text(folder, "report.html")
+    parser = _Addresses()
+    parser.feed(page)
+    assert not parser.tags & {"script", "link", "iframe", "object"}
+    assert {value[:22] for tag, value in parser.found if tag == "img"} == {"data:image/png;base64,"}
+    assert all(value.startswith(("#", "../runs/")) for tag, value in parser.found if tag == "a")
+    assert "url(" not in page
+    assert "@import" not in page
+
+
+def test_the_page_shows_every_figure(folder: Path) -> None:
+    assert text(folder, "report.html").count("<img ") == len(list((folder / "report" / "plots").iterdir()))
+
+
+def test_the_prompt_the_method_settings_and_the_data_source_are_told(folder: Path) -> None:
+    told = text(folder)
+    assert "Summarize this dialogue: {dialogue}" in told
+    assert "projection=512" in told
+    assert "SetFit/sst2" in told
+    assert "abababababab " in told
+
+
+def test_train_sizes_get_rows_charts_and_curves_of_their_own(tmp_path: Path) -> None:
+    methods = {name: made.METHODS[name] for name in ("zero_shot", "lora")}
+    made.write_folder(tmp_path, made.a_study(methods=methods, train_sizes=[100, "full"], seeds=[0]))
+    write_report(tmp_path)
+    assert md_tables(text(tmp_path))[0][0][:4] == ["Method", "Task", "Train size", "Trainable %"]
+    assert [(row["Method"], row["Train size"]) for row in csv_rows(tmp_path)] == [
+        ("zero_shot", ""),
+        ("lora", "100"),
+        ("lora", "full"),
+    ]
+    assert {path.name for path in (tmp_path / "report" / "plots").iterdir()} == {
+        "curve-sst2-lora-n100.png",
+        "curve-sst2-lora-nfull.png",
+        "parameters-sst2-n100.png",
+        "parameters-sst2-nfull.png",
+        "sizes-sst2.png",
+    }
+
+
+def test_a_folder_without_records_gives_a_report_that_says_so(tmp_path: Path) -> None:
+    made.write_folder(tmp_path, made.a_study(), records=[])
+    write_report(tmp_path)
+    assert "0 of 13 runs are complete; 13 not run yet." in text(tmp_path)
+    assert "No run is complete" in text(tmp_path)
+    assert [row["n"] for row in csv_rows(tmp_path)] == ["0"] * 5
+
+
+def test_only_failed_runs_give_a_report_without_charts(tmp_path: Path) -> None:
+    study = made.a_study(seeds=[0])
+    failures = [made.a_failure(run, state="out_of_memory") for run in expand(study)]
+    made.write_folder(tmp_path, study, records=failures, curve=lambda run: ())
+    write_report(tmp_path)
+    assert "0 of 5 runs are complete; 5 out of memory." in text(tmp_path)
+    assert list((tmp_path / "report" / "plots").iterdir()) == []
+
+
+def test_a_diverged_run_keeps_its_curve(tmp_path: Path) -> None:
+    study = made.a_study(methods={"full": made.METHODS["full"]}, seeds=[0])
+    failures = [made.a_failure(run, state="diverged") for run in expand(study)]
+    made.write_folder(tmp_path, study, records=failures, curve=lambda run: made.a_curve(run, diverges=True))
+    write_report(tmp_path)
+    assert (tmp_path / "report" / "plots" / "curve-sst2-full.png").is_file()
+
+
+def test_hostile_text_is_shown_and_never_run(tmp_path: Path) -> None:
+    attack = "<script>alert(1)</script>"
+    prompt = made.SST2 | {"prompt": f"{attack} {{text}}"}
+    variants = {"of": "prompt", "vary": {"init_text": ["<img src=x onerror=alert(2)>"]}}
+    study = made.a_study(
+        tasks={"sst2": prompt},
+        methods={"prompt": made.METHODS["prompt"] | {"init": "text", "init_text": "x"}},
+        ablations={"words": variants},
+        seeds=[0],
+    )
+    failures = [made.a_failure(run, message=f"bad\n{attack} | `x`") for run in expand(study)]
+    made.write_folder(tmp_path, study, records=failures)
+    write_report(tmp_path)
+    page, markdown = text(tmp_path, "report.html"), text(tmp_path)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "&lt;img src=x onerror=alert(2)&gt;" in page
+    assert "<script" not in page + markdown
+    assert "<img src=x" not in page + markdown
+    assert all((tmp_path / "report" / path).is_file() for path in re.findall(r"\((plots/[^)]+)\)", markdown))
+
+
+def test_a_second_report_replaces_the_first(tmp_path: Path) -> None:
+    study = made.a_study(methods={"zero_shot": made.METHODS["zero_shot"]}, seeds=[0])
+    made.write_folder(tmp_path, study, records=[])
+    write_report(tmp_path)
+    (tmp_path / "report" / "plots" / "old.png").write_bytes(b"")
+    made.write_folder(tmp_path, study)
+    write_report(tmp_path)
+    assert "1 of 1 runs are complete." in text(tmp_path)
+    assert not (tmp_path / "report" / "plots" / "old.png").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"study.yaml", "runs", "report"}
+
+
+def test_equal_records_give_equal_bytes(tmp_path: Path, charts_drawn_once: dict[str, bytes | None]) -> None:
+    study = made.a_study(methods={"prompt": made.METHODS["prompt"]}, seeds=[0, 1])
+    made.write_folder(tmp_path, study)
+    contents = []
+    for _ in range(2):
+        charts_drawn_once.clear()
+        write_report(tmp_path)
+        files = sorted(path for path in (tmp_path / "report").rglob("*") if path.is_file())
+        contents.append([(path.name, path.read_bytes()) for path in files])
+    assert contents[0] == contents[1]
+
+
+def test_a_report_that_cannot_be_written_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = made.a_study(methods={"zero_shot": made.METHODS["zero_shot"]}, seeds=[0])
+    made.write_folder(tmp_path, study)
+    write_report(tmp_path)
+    before = text(tmp_path)
+
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device", "report.md")
+
+    monkeypatch.setattr(write, "_write", full_disk)
+    with pytest.raises(StoreError, match=r"report\.md.*No space left on device.*free space"):
+        write_report(tmp_path)
+    assert text(tmp_path) == before
+    assert {path.name for path in tmp_path.iterdir()} == {"study.yaml", "runs", "report"}
+
+
+def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"study\.yaml"):
+        write_report(tmp_path)
