@@ -64,7 +64,7 @@ class Statement:
 
 
 def statement(sentence: str) -> Statement | None:
-    """The statement that "he lost his keys" was made from, or nothing where turning it round is not certain."""
+    """The statement that "he lost his keys" comes from, or nothing where turning it round is not certain."""
     subject, _, predicate = sentence.rstrip(".! ").partition(" ")
     words = predicate.split()
     own = {"he": "his", "she": "her"}.get(subject.lower())

@@ -100,6 +100,7 @@ def test_no_method_is_called_level_where_nothing_shows_it(data: ReportData) -> N
     )
 
 
+@pytest.mark.slow
 def test_methods_below_the_strongest_baseline_are_marked(folder: Path, data: ReportData) -> None:
     (line,) = [one for one in _told(folder) if "strongest simple baseline" in one]
     assert re.findall(r"(\w+) \([-+.\d]+ against tfidf", line) == ["prefix", "prompt"]
@@ -112,6 +113,7 @@ def test_methods_below_the_strongest_baseline_are_marked(folder: Path, data: Rep
     assert {"baseline majority", "baseline tfidf"} <= rows.keys()
 
 
+@pytest.mark.slow
 def test_ill_runs_are_counted_and_their_verdicts_stand_in_a_file(folder: Path, data: ReportData) -> None:
     write_report(folder)
     found = json.loads((folder / "report" / "health.json").read_text(encoding="utf-8"))
@@ -157,6 +159,7 @@ def test_one_seed_is_no_basis_for_a_verdict(tmp_path: Path) -> None:
     assert "better" not in line
 
 
+@pytest.mark.slow
 def test_equivalence_is_only_claimed_within_the_margin_of_the_study(tmp_path: Path) -> None:
     wide = _told(_study_folder(tmp_path / "wide", comparison={"margin": 0.05}))
     assert any("equivalent within the margin: lora" in line for line in wide)
@@ -178,6 +181,7 @@ def test_a_study_without_predictions_says_nothing_of_scores(tmp_path: Path) -> N
     assert not [line for line in _told(tmp_path) if "highest" in line or "against" in line]
 
 
+@pytest.mark.slow
 def test_where_two_methods_are_level_is_told_with_its_interval(tmp_path: Path) -> None:
     study = made.a_study(
         methods={name: made.METHODS[name] for name in ("full", "prompt")}, train_sizes=[100, 1000]
@@ -196,6 +200,7 @@ def test_where_two_methods_are_level_is_told_with_its_interval(tmp_path: Path) -
     assert "## Crossovers" in (tmp_path / "report/report.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_an_order_that_is_not_shown_to_change_is_no_crossover(tmp_path: Path) -> None:
     study = made.a_study(
         methods={name: made.METHODS[name] for name in ("full", "prompt")}, train_sizes=[100, 1000]
@@ -222,6 +227,7 @@ def _broken_folder(folder: Path, **changes: Any) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_method_whose_runs_a_check_rejects_is_marked_wherever_it_is_named(tmp_path: Path) -> None:
     folder = _broken_folder(tmp_path)
     # its runs are alike, which is a finding of its own and names them by id
@@ -246,6 +252,7 @@ def test_more_seeds_are_never_advised_for_a_method_whose_runs_a_check_rejects(tm
     assert "lora (no effect) on sst2" in mend
 
 
+@pytest.mark.slow
 def test_a_rejected_method_is_never_called_level(tmp_path: Path) -> None:
     told = _told(_broken_folder(tmp_path, comparison={"margin": 0.5}))
     (line,) = [one for one in told if "fewest parameters" in one]
@@ -316,6 +323,7 @@ write_report(Path(sys.argv[1]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.subprocess
 def test_equal_results_give_equal_reports_in_every_process(tmp_path: Path) -> None:
     _study_folder(tmp_path, methods={name: made.METHODS[name] for name in ("zero_shot", "full", "prefix")})

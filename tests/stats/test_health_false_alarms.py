@@ -32,6 +32,7 @@ def share(verdict: str, judged: Judged) -> float:
     return sum(verdict in verdicts for _, verdicts in judged) / len(judged)
 
 
+@pytest.mark.slow
 def test_learning_is_never_called_contradictory_or_diverged_and_the_answers_are_not_accused(
     judged: Judged,
 ) -> None:

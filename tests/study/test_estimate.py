@@ -10,6 +10,7 @@ from tuneoff.spec import expand
 from tuneoff.study.estimate import estimate
 
 
+@pytest.mark.slow
 def test_a_run_that_another_library_refuses_is_named(tmp_path: Path) -> None:
     task = (
         "tasks={texts: {kind: summarization, source: {files: {train: train.csv, test: test.csv}}, "
