@@ -199,6 +199,7 @@ def test_an_unusable_model_folder_is_refused(
         assert re.search(told, message), message
 
 
+@pytest.mark.slow
 @pytest.mark.subprocess
 def test_a_hub_that_cannot_be_reached_is_told(tmp_path: Path) -> None:
     with LoopbackHub() as gone:
@@ -260,6 +261,7 @@ def test_a_folder_without_a_study_is_refused(tmp_path: Path, command: str, out: 
     assert contents(tmp_path) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content", [b"", b"{}", b"\xff", b'{"run_id": "a"', b"[1]", b"null", b'{"format": "x"}']
 )

@@ -81,6 +81,7 @@ def test_a_run_goes_to_results_unless_told_and_the_same_again_does_nothing(
     assert contents(folder / "runs") == before
 
 
+@pytest.mark.slow
 def test_a_diverged_run_is_told_and_returns_one(tmp_path: Path) -> None:
     overrides = ["methods={full: {kind: full, learning_rate: 1e30}}", "ablations={}", "train_sizes=[8]"]
     command = ["run", small.study(tmp_path), "--out", tmp_path / "out"]
@@ -92,6 +93,7 @@ def test_a_diverged_run_is_told_and_returns_one(tmp_path: Path) -> None:
     assert tuneoff("report", tmp_path / "out").code == 1
 
 
+@pytest.mark.slow
 @pytest.mark.subprocess
 def test_a_report_is_made_again_without_torch(folder: Path) -> None:
     shutil.rmtree(folder / "report")
@@ -157,6 +159,7 @@ def test_status_counts_the_runs_by_state(folder: Path) -> None:
     assert tuneoff("status", folder) == (0, "3 of 5 runs complete\n1 out of memory\n", "")
 
 
+@pytest.mark.slow
 def test_a_plan_lists_every_run_with_its_parameters_and_trains_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,6 +176,7 @@ def test_a_plan_lists_every_run_with_its_parameters_and_trains_nothing(
     assert {path.suffix for path in tmp_path.iterdir()} == {".csv", ".yaml"}
 
 
+@pytest.mark.slow
 def test_an_override_on_the_command_line_is_in_the_resolved_study(folder: Path) -> None:
     outcome = tuneoff("run", folder / "study.yaml", "--out", folder, "--set", "train_sizes=[8]")
     assert outcome.code == 0
@@ -221,6 +225,7 @@ def _running(
         yield process
 
 
+@pytest.mark.slow
 @pytest.mark.subprocess
 @pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX")
 @pytest.mark.parametrize(
@@ -249,6 +254,7 @@ def test_ctrl_c_is_no_traceback_and_the_same_command_goes_on(
     assert set(states.values()) <= {"complete", "cancelled"}
 
 
+@pytest.mark.slow
 @pytest.mark.subprocess
 def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
     with _running(tmp_path, "--executor", "process", "--workers", "1", when=_in_training) as process:

@@ -46,6 +46,7 @@ print(json.dumps({**told, "study": load_study(study).name}))
 '''
 
 
+@pytest.mark.slow
 @pytest.mark.subprocess
 def test_without_the_extra_a_study_is_loaded_and_reported_but_not_run(finished: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(finished, tmp_path / "out"))

@@ -63,6 +63,7 @@ def test_only_words_of_ascii_are_stemmed() -> None:
     assert stems("walked cafés walks") == ["walk", "cafés", "walk"]
 
 
+@pytest.mark.slow
 @example("\u212b\u1100\u1161\uff76\uff9e\u0345\u1e9e")
 @given(st.text())
 def test_the_normal_form_of_a_text_changes_no_word(text: str) -> None:

@@ -65,6 +65,7 @@ def test_dropout_reaches_training_as_before():
     assert first != second
 
 
+@pytest.mark.slow
 @pytest.mark.subprocess
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no mallopt")
 def test_freed_memory_is_not_asked_for_again(tmp_path):

@@ -66,6 +66,7 @@ def test_a_sentence_that_may_mean_others_is_no_statement(sentence: str) -> None:
     assert statement(sentence) is None
 
 
+@pytest.mark.slow
 def test_a_pool_depends_on_seed_and_number_alone(work: Path, pieces: PreTrainedTokenizerFast) -> None:
     def drawn(seed: int, number: int) -> list[list[int]]:
         return [
@@ -87,6 +88,7 @@ def test_batches_stay_within_their_size_and_rows_end(work: Path, pieces: PreTrai
         assert ends.tolist() == [1] * len(batch.source)
 
 
+@pytest.mark.slow
 def test_training_in_two_pieces_is_training_in_one(
     work: Path, pieces: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:

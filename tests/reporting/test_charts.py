@@ -139,6 +139,7 @@ def test_a_search_is_drawn_with_every_scored_trial_and_the_chosen_one_marked() -
     assert_drawn(chart)
 
 
+@pytest.mark.slow
 def test_charts_of_a_single_run_are_drawn() -> None:
     run = a_run("lora")
     runs = frame([made.a_record(run)])

@@ -103,6 +103,7 @@ def test_no_method_is_said_to_match_where_nothing_shows_it(data: ReportData) -> 
     )
 
 
+@pytest.mark.slow
 def test_methods_below_the_strongest_baseline_are_marked(folder: Path, data: ReportData) -> None:
     (line,) = [one for one in _conclusions(folder) if "strongest simple baseline" in one]
     assert re.findall(r"(\w+) \([-+.\d]+ against tfidf", line) == ["prefix", "prompt"]
@@ -115,6 +116,7 @@ def test_methods_below_the_strongest_baseline_are_marked(folder: Path, data: Rep
     assert {"baseline majority", "baseline tfidf"} <= rows.keys()
 
 
+@pytest.mark.slow
 def test_runs_that_failed_checks_are_counted_and_their_findings_are_in_a_file(
     folder: Path, data: ReportData
 ) -> None:
@@ -163,6 +165,7 @@ def test_one_seed_is_no_basis_for_a_claim(tmp_path: Path) -> None:
     assert "better" not in line
 
 
+@pytest.mark.slow
 def test_equivalence_is_only_claimed_within_the_margin_of_the_study(tmp_path: Path) -> None:
     wide = _conclusions(_study_folder(tmp_path / "wide", comparison={"margin": 0.05}))
     assert any("equivalent within the margin: lora" in line for line in wide)
@@ -184,6 +187,7 @@ def test_a_study_without_predictions_says_nothing_of_scores(tmp_path: Path) -> N
     assert not [line for line in _conclusions(tmp_path) if "highest" in line or "against" in line]
 
 
+@pytest.mark.slow
 def test_where_two_methods_are_level_is_told_with_its_interval(tmp_path: Path) -> None:
     study = made.a_study(
         methods={name: made.METHODS[name] for name in ("full", "prompt")}, train_sizes=[100, 1000]
@@ -202,6 +206,7 @@ def test_where_two_methods_are_level_is_told_with_its_interval(tmp_path: Path) -
     assert "## Crossovers" in (tmp_path / "report/report.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_an_order_that_is_not_shown_to_change_is_no_crossover(tmp_path: Path) -> None:
     study = made.a_study(
         methods={name: made.METHODS[name] for name in ("full", "prompt")}, train_sizes=[100, 1000]
@@ -228,6 +233,7 @@ def _broken_folder(folder: Path, **changes: Any) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_method_whose_runs_failed_a_check_is_marked_wherever_it_is_named(tmp_path: Path) -> None:
     folder = _broken_folder(tmp_path)
     # its runs are alike, which is a finding of its own and names them by id
@@ -254,6 +260,7 @@ def test_more_seeds_are_never_advised_for_a_method_whose_runs_failed_a_check(tmp
     assert "lora (failed check: no effect) on sst2" in line
 
 
+@pytest.mark.slow
 def test_a_method_that_failed_a_check_is_never_said_to_match(tmp_path: Path) -> None:
     told = _conclusions(_broken_folder(tmp_path, comparison={"margin": 0.5}))
     (line,) = [one for one in told if "fewest parameters" in one]
@@ -324,6 +331,7 @@ write_report(Path(sys.argv[1]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.subprocess
 def test_equal_results_give_equal_reports_in_every_process(tmp_path: Path) -> None:
     _study_folder(tmp_path, methods={name: made.METHODS[name] for name in ("zero_shot", "full", "prefix")})

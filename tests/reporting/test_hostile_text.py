@@ -78,6 +78,7 @@ _TEXTS = st.text(st.characters(exclude_categories=["Cs"])) | st.text(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(text=_TEXTS.filter(lambda text: text.split()))
 @example("# a")
@@ -169,6 +170,7 @@ def test_a_report_of_hostile_names_is_whole(hostile: tuple[Path, Outcome]) -> No
     assert all(path.read_bytes().startswith(b"\x89PNG") and len(path.name) < 200 for path in pictures)
 
 
+@pytest.mark.slow
 def test_a_report_is_told_in_an_encoding_that_lacks_its_signs(tmp_path: Path) -> None:
     methods = {"prompt": made.METHODS["prompt"] | {"init": "text", "init_text": "x"}}
     ablations = {"a": {"of": "prompt", "vary": {"init_text": ["\u043c"]}}}

@@ -43,6 +43,7 @@ def test_texts_of_a_chart_are_visible_short_and_still_apart() -> None:
     assert _readable({"a": (1, None, True)}) == {"a": [1, None, True]}
 
 
+@pytest.mark.slow
 @pytest.mark.subprocess
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
 def test_a_report_under_a_limit_of_address_space_lacks_charts_and_says_so(tmp_path: Path) -> None:

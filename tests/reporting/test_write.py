@@ -173,6 +173,7 @@ def test_each_trained_method_and_task_has_a_learning_curve(folder: Path) -> None
     assert {path.name for path in (folder / "report" / "plots").glob("curve-*")} == expected
 
 
+@pytest.mark.slow
 def test_of_many_learning_curves_the_first_are_drawn_and_the_report_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +228,7 @@ def test_the_prompt_the_method_settings_and_the_data_source_are_told(folder: Pat
     assert "abababababab " in told
 
 
+@pytest.mark.slow
 def test_train_sizes_get_rows_charts_and_curves_of_their_own(tmp_path: Path) -> None:
     methods = {name: made.METHODS[name] for name in ("zero_shot", "lora")}
     made.write_folder(tmp_path, made.a_study(methods=methods, train_sizes=[100, "full"], seeds=[0]))
@@ -271,6 +273,7 @@ def test_a_diverged_run_keeps_its_curve(tmp_path: Path) -> None:
     assert (tmp_path / "report" / "plots" / "curve-sst2-full.png").is_file()
 
 
+@pytest.mark.slow
 def test_hostile_text_is_shown_and_never_run(tmp_path: Path) -> None:
     attack = "<script>alert(1)</script>"
     prompt = made.SST2 | {"prompt": f"{attack} {{text}}"}
@@ -304,6 +307,7 @@ def test_a_second_report_replaces_the_first(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"study.yaml", "runs", "report"}
 
 
+@pytest.mark.slow
 def test_equal_records_give_equal_bytes(tmp_path: Path, charts_drawn_once: dict[str, bytes | None]) -> None:
     study = made.a_study(methods={"prompt": made.METHODS["prompt"]}, seeds=[0, 1])
     made.write_folder(tmp_path, study)

@@ -169,6 +169,7 @@ def test_scores_of_older_versions_are_compared_with_their_predictions(folder: Pa
     assert "has a mean correct of 1.0" in left_out.reason or "has 3 rows, but" in left_out.reason
 
 
+@pytest.mark.slow
 def test_status_and_report_name_the_damaged_run_and_run_does_it_again(finished: Path, folder: Path) -> None:
     run = _run_folder(folder, LORA)
     DAMAGES["score edited"](run)

@@ -213,6 +213,7 @@ def test_a_fresh_folder_is_made_whatever_was_in_its_place(tmp_path: Path, in_the
     assert [path.name for path in elsewhere.iterdir()] == ["kept"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_message_and_the_same_command_goes_on_later(tmp_path: Path) -> None:
     # files of up to 8 KB have room: a record has, the first adapter does not
     command = ["run", str(small.study(tmp_path)), "--out", str(tmp_path / "out")]

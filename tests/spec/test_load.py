@@ -111,6 +111,7 @@ def test_keys_of_other_mappings_are_as_written_too(tmp_path: Path) -> None:
     assert list(study.methods) == ["1e3", "01"]
 
 
+@pytest.mark.slow
 @example(texts=("0", "\x85", "a\u2028b"), rate=1.0)
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(texts=st.tuples(_TEXTS, _TEXTS, _TEXTS), rate=st.floats(min_value=1e-300, max_value=1e300))

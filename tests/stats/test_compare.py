@@ -143,6 +143,7 @@ def test_holms_adjustment_of_three_by_hand() -> None:
     assert holm([]) == []
 
 
+@pytest.mark.slow
 @given(st.integers(1, 5), st.integers(0, 50))
 def test_turning_a_comparison_round_turns_its_difference_and_nothing_else(seeds: int, draw: int) -> None:
     method, reference = answers(0.01, seeds=seeds, draw=draw), answers(0, seeds=seeds, draw=draw + 1000)
@@ -168,6 +169,7 @@ def test_methods_that_differ_by_less_than_the_margin_for_certain_are_equivalent(
     assert one(answers(0, draw=1), answers(0, draw=2), margin=0.02).outcome == "equivalent"
 
 
+@pytest.mark.slow
 def test_a_certain_difference_within_the_margin_is_both() -> None:
     above, below = answers(0.012, wobble=0, draw=1), answers(0, wobble=0, draw=2)
     assert one(above, below, margin=0.03).outcome == "better within the margin"
@@ -177,6 +179,7 @@ def test_a_certain_difference_within_the_margin_is_both() -> None:
     assert not one(below, above, margin=0.005).level_or_better
 
 
+@pytest.mark.slow
 def test_more_examples_never_take_the_levelness_of_a_method_away() -> None:
     """A loss of .004 with a margin of .01: unclear on few examples, level on many, where it is certain."""
     random = np.random.default_rng(0)
@@ -208,6 +211,7 @@ def test_one_more_answer_that_differs_never_makes_equivalence_more_certain() -> 
     assert p_values == sorted(p_values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seeds", "examples", "margin", "agree"), [(3, 60, 0.1, 1.0), (5, 200, 0.02, 0.7)])
 def test_methods_that_lose_a_few_answers_are_rarely_called_equivalent(
     seeds: int, examples: int, margin: float, agree: float
@@ -365,6 +369,7 @@ def many(*, sizes: tuple[TrainSize, ...] = ("full",), tasks: tuple[str, ...] = (
     }
 
 
+@pytest.mark.slow
 def test_the_family_is_the_comparisons_of_methods_on_one_task_and_train_size() -> None:
     found = compared(many(sizes=(100, "full"), tasks=("reviews", "dialogues")), margin=0.02)
     assert len(found) == 8

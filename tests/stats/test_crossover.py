@@ -55,6 +55,7 @@ def test_few_seeds_state_no_crossover_that_they_cannot_show(seeds: int) -> None:
     assert crossovers(cells, rows=rows, references=["full"], untrained=frozenset()) == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lead", [0.0, 0.01])
 def test_methods_that_never_cross_are_rarely_said_to(lead: float) -> None:
     """Where only means were looked at, nine of ten such studies stated a crossover."""
@@ -78,6 +79,7 @@ def test_an_order_that_changes_twice_is_no_crossover() -> None:
     assert _found((0.5, 0.7, 0.7), (0.6, 0.6, 0.8)) == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [3, 5])
 def test_the_interval_holds_the_truth_about_as_often_as_it_says(seeds: int) -> None:
     """Studies with seed and example effects; the true crossover is at the middle size."""

@@ -133,6 +133,7 @@ def test_train_sizes_are_rows_of_their_own_in_order_of_appearance() -> None:
     assert list(table["eval_accuracy"]) == pytest.approx([0.9, 0.5])
 
 
+@pytest.mark.slow
 @pytest.mark.subprocess
 def test_reporting_and_statistics_load_no_torch() -> None:
     code = (

@@ -32,6 +32,7 @@ def share(check: str, judged: Judged) -> float:
     return sum(check in checks for _, checks in judged) / len(judged)
 
 
+@pytest.mark.slow
 def test_learning_is_never_called_contradictory_or_diverged_and_get_no_other_findings(
     judged: Judged,
 ) -> None:

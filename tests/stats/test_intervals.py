@@ -116,6 +116,7 @@ def test_the_critical_distance_goes_from_students_over_examples_to_students_over
     assert tail(found[1], variances(0.3, 0.7), seeds=3, examples=200) == pytest.approx(0.025)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 def test_a_true_mean_is_never_rejected_more_often_than_promised_whatever_the_seeds_share(seeds: int) -> None:
     random = np.random.default_rng(seeds)
@@ -136,6 +137,7 @@ def test_seeds_that_happen_to_score_alike_do_not_make_a_mean_certain() -> None:
     assert found.seed_error**2 == pytest.approx(spread(1 - wrong).residual * stats.chi2.ppf(0.05, 2) / 2)
 
 
+@pytest.mark.slow
 @given(TABLES, st.randoms(use_true_random=False))
 def test_the_order_of_seeds_and_examples_does_not_matter(values: Floats, random: np.random.Generator) -> None:
     seeds, examples = list(range(values.shape[0])), list(range(values.shape[1]))
@@ -146,6 +148,7 @@ def test_the_order_of_seeds_and_examples_does_not_matter(values: Floats, random:
 
 
 # its residuals are 0 at one scale and 1e-17 at the other: the closed form meets the integral
+@pytest.mark.slow
 @example(np.array([[0.125, 0.781], [0.125, 0.781]]), 0.0, 3.0)
 @given(TABLES, st.floats(-2, 2), st.floats(0.5, 3))
 def test_another_scale_of_scores_moves_the_interval_with_it(
@@ -158,6 +161,7 @@ def test_another_scale_of_scores_moves_the_interval_with_it(
     )
 
 
+@pytest.mark.slow
 @given(TABLES)
 def test_the_interval_holds_the_mean_and_lies_between_the_bounds(values: Floats) -> None:
     found = interval(values)
@@ -200,6 +204,7 @@ def test_one_models_right_and_wrong_answers_have_the_exact_binomial_interval(wro
     assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seeds", "mean", "examples"), [(1, 0.95, 20), (3, 0.98, 20), (5, 0.98, 60)])
 def test_intervals_of_accuracies_near_one_hold_the_truth(seeds: int, mean: float, examples: int) -> None:
     """Without the exact test .64, .5 and .7 to .8 of them did."""

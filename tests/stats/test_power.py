@@ -37,6 +37,7 @@ def test_where_only_examples_vary_it_is_the_power_of_a_normal_test() -> None:
     assert detectable(3, 500_000, only) == pytest.approx(expected, rel=5e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("difference", [0.0, 0.05, 0.1])
 def test_power_is_how_often_simulated_studies_find_the_difference(difference: float) -> None:
     parts, seeds, examples, studies = Components(seed=0.03, example=0.2, residual=0.2), 4, 60, 2000
@@ -116,6 +117,7 @@ def test_no_number_of_seeds_makes_up_for_a_test_set_that_is_too_small() -> None:
     assert (detectable(MOST_SEEDS, 100, CLASSIFICATION) or 0) > 0.01
 
 
+@pytest.mark.slow
 def test_options_are_a_test_set_for_each_number_of_seeds_and_seeds_for_the_present_test_set() -> None:
     *sized, present = needed(0.02, CLASSIFICATION, examples=1821)
     assert [option.seeds for option in sized] == [3, 5, 10]

@@ -11,6 +11,7 @@ from tuneoff.study.estimate import estimate
 from tuneoff.training import Session
 
 
+@pytest.mark.slow
 def test_a_run_that_another_library_refuses_is_named(tmp_path: Path) -> None:
     task = (
         "tasks={texts: {kind: summarization, source: {files: {train: train.csv, test: test.csv}}, "

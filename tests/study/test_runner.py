@@ -46,6 +46,7 @@ def _results(folder: Path) -> dict[str, str]:
     return {path: digest for path, digest in contents(folder / "runs").items() if not path.endswith(others)}
 
 
+@pytest.mark.slow
 def test_a_second_folder_gets_equal_records_predictions_curves_and_weights(
     finished: Path, tmp_path: Path
 ) -> None:
@@ -107,6 +108,7 @@ def test_only_runs_that_a_changed_study_adds_are_done(finished: Path, tmp_path: 
     assert listener.total == 4
 
 
+@pytest.mark.slow
 def test_an_interrupted_study_is_completed_by_the_same_call(finished: Path, tmp_path: Path) -> None:
     def interrupt(run: RunSpec, point: CurvePoint) -> None:
         if run.method_name == "lora" and point.step == 3:
@@ -124,6 +126,7 @@ def test_an_interrupted_study_is_completed_by_the_same_call(finished: Path, tmp_
     assert _results(folder) == _results(finished)
 
 
+@pytest.mark.slow
 @pytest.mark.subprocess
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
 def test_runs_that_kill_their_workers_are_recorded_and_the_others_and_the_report_done(

@@ -86,6 +86,7 @@ def test_a_finished_search_is_not_done_again(searched: Path, tmp_path: Path) -> 
     assert (listener.searches, listener.pending) == ([], [])
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_ends_as_if_it_had_not_been(
     searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,6 +107,7 @@ def test_an_interrupted_search_ends_as_if_it_had_not_been(
     assert _trials(listener.found) == _trials(read_searches(searched / "out"))
 
 
+@pytest.mark.slow
 def test_a_diverged_trial_counts_and_is_not_chosen(tmp_path: Path) -> None:
     wide = "search.space.learning_rate=[1e-4, 1e30, log]"
     (result,) = _searched(tmp_path, [*SEARCH, wide, "methods={full: {kind: full}}"]).found

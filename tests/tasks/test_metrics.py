@@ -79,6 +79,7 @@ def test_accuracy_is_the_mean_of_the_rows(pairs: list[tuple[str, str | None]]) -
     assert sum(row["correct"] for row in rows) / len(rows) == pytest.approx(accuracy)
 
 
+@pytest.mark.slow
 @given(st.data(), _ANSWERED)
 def test_the_order_of_examples_changes_no_score(
     data: st.DataObject, pairs: list[tuple[str, str | None]]

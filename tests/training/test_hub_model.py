@@ -53,6 +53,7 @@ def client(hub: LoopbackHub, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield client
 
 
+@pytest.mark.slow
 @pytest.mark.subprocess
 def test_a_model_loads_by_id_with_its_commit_and_a_pinned_one_stays(
     hub: LoopbackHub, client: WarmProcess, model_folder: Path, tmp_path: Path

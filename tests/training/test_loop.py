@@ -104,6 +104,7 @@ def trainer_losses(method, training, tmp_path, *, optim):
     return [(row["loss"], row["grad_norm"]) for row in trainer.state.log_history if "loss" in row]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "optim"),
     [

@@ -42,6 +42,7 @@ def test_each_example_is_tokenized_once_in_a_session(runs):
     assert larger.encoded["train"][:50] == first.encoded["train"]
 
 
+@pytest.mark.slow
 def test_another_limit_is_another_encoding(runs):
     own = Session()
     specs, _ = runs
@@ -78,6 +79,7 @@ def test_an_untrained_run_tokenizes_no_training_rows(runs):
     assert len(encoded) == len(found.encoded["validation"]) + len(found.encoded["test"])
 
 
+@pytest.mark.slow
 def test_other_processes_get_the_rows_that_runs_use_and_no_others(runs):
     own = Session()
     specs, _ = runs
