@@ -33,7 +33,7 @@ class SharedMasks:
         # by identity: to compare values would cost more than to compute the result again
         for known_bias, known_mask, result in self._results:
             if known_bias is bias and known_mask is mask:
-                return result  # type: ignore[no-any-return]
+                return result
         result = compute()
         self._results.append((bias, mask, result))
         return result
