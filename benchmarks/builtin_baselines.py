@@ -14,7 +14,7 @@ from tabulate import tabulate
 
 from tuneoff.spec import BuiltinSource, ClassificationSpec, SummarizationSpec, Task
 from tuneoff.tasks import Example, load_task, score_rows
-from tuneoff.tasks.baselines import Answers, lead_3, longest_turn, majority, tfidf
+from tuneoff.tasks.baselines import Predictions, lead_3, longest_turn, majority, tfidf
 from tuneoff.tasks.builtin import builtin_tables
 
 LEVELS = ("all", "easy", "medium", "hard")
@@ -46,7 +46,7 @@ def level_means(levels: Sequence[str], scores: Sequence[float]) -> list[float]:
 
 
 def table(
-    name: str, task: Task, baselines: Mapping[str, Callable[..., Answers]], endings: Mapping[str, str]
+    name: str, task: Task, baselines: Mapping[str, Callable[..., Predictions]], endings: Mapping[str, str]
 ) -> list[list[object]]:
     """Return level means for each baseline and score; `endings` are added to the titles of rows."""
     data = load_task(task)
@@ -66,12 +66,15 @@ def show(title: str, rows: Sequence[Sequence[object]]) -> None:
 
 def main() -> None:
     """Print both tables."""
-    counting: dict[str, Callable[..., Answers]] = {
+    counting: dict[str, Callable[..., Predictions]] = {
         "most frequent label": majority,
         "words": partial(tfidf, longest=1),
         "words and word pairs": tfidf,
     }
-    copying: dict[str, Callable[..., Answers]] = {"first three turns": lead_3, "longest turn": longest_turn}
+    copying: dict[str, Callable[..., Predictions]] = {
+        "first three turns": lead_3,
+        "longest turn": longest_turn,
+    }
     show("reviews, accuracy", table("reviews", REVIEWS, counting, {"correct": ""}))
     rouge = {f"eval_{metric}": f", {metric}" for metric in ROUGE}
     show("dialogues, ROUGE F1", table("dialogues", DIALOGUES, copying, rouge))

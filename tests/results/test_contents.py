@@ -241,7 +241,7 @@ def test_a_flipped_bit_in_the_weights_is_found_by_run(folder: Path, finished: Pa
     whole = (run / "adapter/adapter.safetensors").read_bytes()
     _flip(run / "adapter/adapter.safetensors", -1)
     outcome = tuneoff("run", finished.parent / "study.yaml", "--out", folder)
-    assert outcome.out.startswith(f"{run.name} is made again: ")
+    assert outcome.out.startswith(f"{run.name} will be computed again: ")
     assert "adapter.safetensors was changed after it was written" in outcome.out.splitlines()[0]
     assert (run / "adapter/adapter.safetensors").read_bytes() == whole
 

@@ -272,9 +272,8 @@ def _word_key_values(
     found: dict[Site, Tensor] = {}
     for site in spec.sites:
         pairs = [torch.cat([outputs[layer.k], outputs[layer.v]]) for layer in attentions(model, site)]
-        # [L, 2, P, I] -> [L, 2, P, heads, d_kv]
-        stacked = torch.stack(pairs)
-        found[site] = stacked.view(*stacked.shape[:-1], model.config.num_heads, model.config.d_kv)
+        shape = (len(pairs), 2, spec.length, model.config.num_heads, model.config.d_kv)
+        found[site] = torch.stack(pairs).view(shape)
     return found
 
 

@@ -1,9 +1,7 @@
 """The places in a T5 where a prefix can meet attention; all that depends on T5's modules is here."""
 
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import T5ForConditionalGeneration
 from transformers.models.t5.modeling_t5 import T5Attention, T5Stack
 
@@ -23,7 +21,7 @@ def attentions(model: T5ForConditionalGeneration, site: Site) -> list[T5Attentio
     return [block.layer[0].SelfAttention for block in blocks]
 
 
-def position_source(model: T5ForConditionalGeneration, site: Site) -> nn.Module | None:
+def position_source(model: T5ForConditionalGeneration, site: Site) -> T5Attention | None:
     """Return the attention that computes the position bias of a whole stack; None for cross-attention.
 
     T5's first self-attention holds the bias of all layers, and cross-attention has none.
@@ -31,7 +29,9 @@ def position_source(model: T5ForConditionalGeneration, site: Site) -> nn.Module 
     return None if site == "cross" else attentions(model, site)[0]
 
 
-def bias_before_text(source: Any, *, queries: int, keys: int, length: int, device: torch.device) -> Tensor:
+def bias_before_text(
+    source: T5Attention, *, queries: int, keys: int, length: int, device: torch.device
+) -> Tensor:
     """Return the position bias towards `length` tokens in front of `keys` tokens: [1, heads, Q, length].
 
     The Q queries are the last of the `keys` tokens.

@@ -25,13 +25,13 @@ from tuneoff.tasks.subsequences import common_length, places_in
 from tuneoff.tasks.summarization import f_measure
 from tuneoff.words import sentences, spaced, stems, words
 
-Answers = list[str | None]
+Predictions = list[str | None]
 ORACLE_PARTS = 3
 """The most turns or sentences that the oracle copies."""
 _PACKAGES = ("tuneoff", "scikit-learn", "rouge-score")
 
 
-def majority(train: Sequence[Example], test: Sequence[Example], task: ClassificationSpec) -> Answers:
+def majority(train: Sequence[Example], test: Sequence[Example], task: ClassificationSpec) -> Predictions:
     """Predict the most frequent training label; of equally frequent ones, the first in `labels`."""
     counts = Counter(example.label for example in train)
     most_common = max(task.labels, key=lambda label: counts[label])
@@ -40,7 +40,7 @@ def majority(train: Sequence[Example], test: Sequence[Example], task: Classifica
 
 def tfidf(
     train: Sequence[Example], test: Sequence[Example], task: ClassificationSpec, *, longest: int = 2
-) -> Answers:
+) -> Predictions:
     """Predict labels by a logistic regression on TF-IDF weights of words and word pairs.
 
     It reads `Example.text`, never the prompt. `longest` is the length of the longest n-grams in words. If the
@@ -66,7 +66,7 @@ def tfidf(
         # with many labels on few rows, scikit-learn warns that this looks like a regression
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         model.fit([example.text for example in train], labels)
-    return [str(answer) for answer in model.predict([example.text for example in test])]
+    return [str(prediction) for prediction in model.predict([example.text for example in test])]
 
 
 def counted_words(text: str) -> list[str]:
@@ -74,17 +74,17 @@ def counted_words(text: str) -> list[str]:
     return [word for word in words(text) if len(word) > 1 or not word.isascii()]
 
 
-def lead_3(train: Sequence[Example], test: Sequence[Example], task: SummarizationSpec) -> Answers:
+def lead_3(train: Sequence[Example], test: Sequence[Example], task: SummarizationSpec) -> Predictions:
     """Copy the first three turns or sentences of each text."""
     return ["\n".join(parts[:3]) for parts in _parts(test, task)]
 
 
-def lead_1(train: Sequence[Example], test: Sequence[Example], task: SummarizationSpec) -> Answers:
+def lead_1(train: Sequence[Example], test: Sequence[Example], task: SummarizationSpec) -> Predictions:
     """Copy the first turn or sentence of each text."""
     return [parts[0] for parts in _parts(test, task)]
 
 
-def longest_turn(train: Sequence[Example], test: Sequence[Example], task: SummarizationSpec) -> Answers:
+def longest_turn(train: Sequence[Example], test: Sequence[Example], task: SummarizationSpec) -> Predictions:
     """Copy the turn or sentence with the most words of each text (characters, in scripts without spaces).
 
     Of equally long ones, the first.
@@ -92,21 +92,21 @@ def longest_turn(train: Sequence[Example], test: Sequence[Example], task: Summar
     return [max(parts, key=lambda part: len(spaced(part))) for parts in _parts(test, task)]
 
 
-def oracle(train: Sequence[Example], test: Sequence[Example], task: SummarizationSpec) -> Answers:
+def oracle(train: Sequence[Example], test: Sequence[Example], task: SummarizationSpec) -> Predictions:
     """Copy one to three turns or sentences of each text, those with the best rougeL against its reference.
 
     They are chosen greedily: the part that raises rougeL most is added, in the order of the text, until none
     raises it; of equal ones, the first. It sees the reference and so bounds what copying parts can reach,
     apart from the difference between a greedy and a full search.
     """
-    answers: Answers = []
+    predictions: Predictions = []
     for example, parts in zip(test, _parts(test, task), strict=True):
         chosen = greedy_choice([stems(part) for part in parts], stems(example.target))
-        answers.append("\n".join(parts[index] for index in chosen))
-    return answers
+        predictions.append("\n".join(parts[index] for index in chosen))
+    return predictions
 
 
-Baseline = Callable[[Sequence[Example], Sequence[Example], Any], Answers]
+Baseline = Callable[[Sequence[Example], Sequence[Example], Any], Predictions]
 
 BASELINES: Mapping[str, Mapping[str, Baseline]] = {
     "classification": {"majority": majority, "tfidf": tfidf},
@@ -137,7 +137,7 @@ def run_baseline(
 ) -> BaselineResult:
     """Run a baseline on the test split of a task; `train` is the subset that `seed` draws."""
     started = time.perf_counter()
-    answers = BASELINES[data.spec.kind][name](train, data.test, data.spec)
+    predictions = BASELINES[data.spec.kind][name](train, data.test, data.spec)
     seconds = time.perf_counter() - started
     record = BaselineRecord(
         task_name=task_name,
@@ -145,7 +145,7 @@ def run_baseline(
         task=data.spec,
         train_size=train_size,
         seed=seed,
-        scores=score(data.spec, data.test, answers),
+        scores=score(data.spec, data.test, predictions),
         seconds=seconds,
         upper_bound=name in UPPER_BOUNDS,
         digests=dict(data.digests),
@@ -153,7 +153,7 @@ def run_baseline(
         all_names=baseline_names(data.spec, data.test),
         scoring=tokenizer_versions(),
     )
-    return BaselineResult(record, baseline_predictions(data.spec, data.test, answers))
+    return BaselineResult(record, baseline_predictions(data.spec, data.test, predictions))
 
 
 def baseline_predictions(

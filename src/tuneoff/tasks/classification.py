@@ -92,7 +92,7 @@ def _without_stop(text: str) -> str:
 
 
 def classification_scores(
-    spec: ClassificationSpec, examples: Sequence[Example], answers: Sequence[str | None]
+    spec: ClassificationSpec, examples: Sequence[Example], predictions: Sequence[str | None]
 ) -> dict[str, float]:
     """Compute accuracy, macro-F1 and, with two labels, the F1 of the positive one; None counts as wrong.
 
@@ -103,24 +103,26 @@ def classification_scores(
 
     codes = {value: code for code, value in enumerate(spec.labels)}
     truth = [codes[_label(example)] for example in examples]
-    answered = [_INVALID if answer is None else codes[answer] for answer in answers]
+    predicted = [_INVALID if prediction is None else codes[prediction] for prediction in predictions]
 
     def f1(labels: list[int]) -> float:
-        return float(f1_score(truth, answered, labels=labels, average="macro", zero_division=0))
+        return float(f1_score(truth, predicted, labels=labels, average="macro", zero_division=0))
 
-    occurring = sorted({*truth, *answered} - {_INVALID})
-    scores = {"eval_accuracy": float(accuracy_score(truth, answered)), "eval_f1_macro": f1(occurring)}
+    occurring = sorted({*truth, *predicted} - {_INVALID})
+    scores = {"eval_accuracy": float(accuracy_score(truth, predicted)), "eval_f1_macro": f1(occurring)}
     if len(codes) == 2:
         scores["eval_f1"] = f1([codes[spec.positive or list(codes)[-1]]])
     if spec.scoring == "generate":
-        scores["eval_invalid"] = answered.count(_INVALID) / len(answered)
+        scores["eval_invalid"] = predicted.count(_INVALID) / len(predicted)
     return scores
 
 
-def classification_rows(examples: Sequence[Example], answers: Sequence[str | None]) -> list[dict[str, float]]:
+def classification_rows(
+    examples: Sequence[Example], predictions: Sequence[str | None]
+) -> list[dict[str, float]]:
     """Return whether each prediction is right, as 0 or 1."""
-    pairs = zip(examples, answers, strict=True)
-    return [{"correct": float(answer == _label(example))} for example, answer in pairs]
+    pairs = zip(examples, predictions, strict=True)
+    return [{"correct": float(prediction == _label(example))} for example, prediction in pairs]
 
 
 def _label(example: Example) -> str:

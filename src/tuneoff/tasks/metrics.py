@@ -11,27 +11,27 @@ from tuneoff.tasks.summarization import rouge_rows
 from tuneoff.words import TOKENIZER
 
 
-def score(spec: Task, examples: Sequence[Example], answers: Sequence[str | None]) -> dict[str, float]:
+def score(spec: Task, examples: Sequence[Example], predictions: Sequence[str | None]) -> dict[str, float]:
     """Compute the scores over all examples, as fractions in 0..1.
 
     Predictions are label values for classification and texts for summarization; None is an invalid one.
     """
     if isinstance(spec, ClassificationSpec):
-        return classification_scores(spec, examples, answers)
-    rows = rouge_rows(examples, answers)
+        return classification_scores(spec, examples, predictions)
+    rows = rouge_rows(examples, predictions)
     return {name: fmean(row[name] for row in rows) for name in rows[0]}
 
 
 def score_rows(
-    spec: Task, examples: Sequence[Example], answers: Sequence[str | None]
+    spec: Task, examples: Sequence[Example], predictions: Sequence[str | None]
 ) -> list[dict[str, float]]:
     """Compute the scores of each example, whose means are the scores over all.
 
     `correct` (its mean is `eval_accuracy`) for classification, the four ROUGE values for summarization.
     """
     if isinstance(spec, ClassificationSpec):
-        return classification_rows(examples, answers)
-    return rouge_rows(examples, answers)
+        return classification_rows(examples, predictions)
+    return rouge_rows(examples, predictions)
 
 
 def tokenizer_versions() -> dict[str, str]:

@@ -46,23 +46,23 @@ def similar_inputs(
     return counts
 
 
-def copied(example: Example, answer: str | None) -> bool:
+def copied(example: Example, prediction: str | None) -> bool:
     """Return whether a prediction is copied from the example's text, and the reference is not.
 
     Case and spaces are ignored. A prediction of fewer than `COPIED_RUN` characters is no copy.
     """
     text = _folded(example.text)
-    return _is_copied(text, answer or "") and not _is_copied(text, example.target)
+    return _is_copied(text, prediction or "") and not _is_copied(text, example.target)
 
 
-def _is_copied(text: str, answer: str) -> bool:
-    answer = _folded(answer)
-    # a window of COPIED_RUN characters moves over the answer; wherever the text contains it, it is covered
-    covered = [False] * len(answer)
-    for start in range(len(answer) - COPIED_RUN + 1):
-        if answer[start : start + COPIED_RUN] in text:
+def _is_copied(text: str, prediction: str) -> bool:
+    prediction = _folded(prediction)
+    # a window of COPIED_RUN characters moves over the prediction: covered is what the text contains of it
+    covered = [False] * len(prediction)
+    for start in range(len(prediction) - COPIED_RUN + 1):
+        if prediction[start : start + COPIED_RUN] in text:
             covered[start : start + COPIED_RUN] = [True] * COPIED_RUN
-    return len(answer) >= COPIED_RUN and sum(covered) >= COPIED_SHARE * len(answer)
+    return len(prediction) >= COPIED_RUN and sum(covered) >= COPIED_SHARE * len(prediction)
 
 
 def _key(text: str) -> bytes:

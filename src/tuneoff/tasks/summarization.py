@@ -11,23 +11,26 @@ from tuneoff.tasks.subsequences import common_length, places_in, union_counts
 from tuneoff.words import sentences, stems
 
 
-def rouge_rows(examples: Sequence[Example], answers: Sequence[str | None]) -> list[dict[str, float]]:
+def rouge_rows(examples: Sequence[Example], predictions: Sequence[str | None]) -> list[dict[str, float]]:
     """Compute the ROUGE F-measures of each prediction, in 0..1, on `words.stems`; None counts as empty.
 
     rougeLsum compares sentence by sentence, so both sides are split into sentences.
     """
-    return [dict(_rouge(one.target, answer or "")) for one, answer in zip(examples, answers, strict=True)]
+    return [
+        dict(_rouge(one.target, prediction or ""))
+        for one, prediction in zip(examples, predictions, strict=True)
+    ]
 
 
 # cached, since a run's predictions are scored twice: for its record, and row by row for its predictions
 @lru_cache(maxsize=2**14)
-def _rouge(target: str, answer: str) -> Mapping[str, float]:
+def _rouge(target: str, prediction: str) -> Mapping[str, float]:
     target_sentences = [stems(sentence) for sentence in sentences(target)]
-    answer_sentences = [stems(sentence) for sentence in sentences(answer)]
+    predicted_sentences = [stems(sentence) for sentence in sentences(prediction)]
     reference = [*chain.from_iterable(target_sentences)]
-    predicted = [*chain.from_iterable(answer_sentences)]
+    predicted = [*chain.from_iterable(predicted_sentences)]
     common = common_length(places_in(reference), len(reference), predicted)
-    union, predicted_counts = union_counts(target_sentences, answer_sentences), Counter(predicted)
+    union, predicted_counts = union_counts(target_sentences, predicted_sentences), Counter(predicted)
     return {
         "eval_rouge1": _overlap(Counter(reference), predicted_counts),
         "eval_rouge2": _overlap(Counter(pairwise(reference)), Counter(pairwise(predicted))),
