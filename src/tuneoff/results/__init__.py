@@ -1,0 +1,58 @@
+"""What a study leaves in its output folder: how it is laid out, written, read back and checked. No torch."""
+
+from tuneoff.results.baseline import BaselineRecord
+from tuneoff.results.contents import Contents, LeftOut, read_folder
+from tuneoff.results.curve import CurvePoint, append_point, read_curve
+from tuneoff.results.format import FileSeal
+from tuneoff.results.identity import Inputs, ModelIdentity
+from tuneoff.results.layout import BaselineFiles, ReportFolder, RunFolder, SearchFolder, StudyFolder
+from tuneoff.results.reader import read_baselines, read_inputs, read_records, read_searches, read_study
+from tuneoff.results.record import (
+    FINISHED,
+    DataReport,
+    Environment,
+    Footprint,
+    RunFailure,
+    RunRecord,
+    RunState,
+    SplitReport,
+    Timings,
+)
+from tuneoff.results.search import SearchResult, Trial, chosen_values
+from tuneoff.results.store import RunStore
+
+__all__ = [
+    "FINISHED",
+    "BaselineFiles",
+    "BaselineRecord",
+    "Contents",
+    "CurvePoint",
+    "DataReport",
+    "Environment",
+    "FileSeal",
+    "Footprint",
+    "Inputs",
+    "LeftOut",
+    "ModelIdentity",
+    "ReportFolder",
+    "RunFailure",
+    "RunFolder",
+    "RunRecord",
+    "RunState",
+    "RunStore",
+    "SearchFolder",
+    "SearchResult",
+    "SplitReport",
+    "StudyFolder",
+    "Timings",
+    "Trial",
+    "append_point",
+    "chosen_values",
+    "read_baselines",
+    "read_curve",
+    "read_folder",
+    "read_inputs",
+    "read_records",
+    "read_searches",
+    "read_study",
+]

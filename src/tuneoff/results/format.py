@@ -1,0 +1,115 @@
+"""The form of JSON files in an output folder: the number of the format, and checksums.
+
+Each file has a checksum of its content, and a record the SHA-256 of whatever its run left beside it.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tuneoff.errors import DamagedError, NewerFormatError, shown
+from tuneoff.spec import Spec
+from tuneoff.spec.load import FORMAT
+from tuneoff.spec.run import S, digest_of
+
+_CHECKSUMMED = 2
+"""The first format whose files carry a checksum."""
+
+
+class FileSeal(Spec):
+    """What a file was when its run ended."""
+
+    bytes: int
+    sha256: str
+
+
+def sealed_json(spec: Spec) -> str:
+    """Return a spec as the text of a JSON file, with the number of the format and a checksum."""
+    content = {"format": FORMAT, **spec.model_dump(mode="json")}
+    return json.dumps(content | {"checksum": digest_of(content)}, indent=2, ensure_ascii=False) + "\n"
+
+
+def read_json(kind: type[S], path: Path) -> tuple[S, tuple[str, ...]]:
+    """Return what a JSON file holds, and the fields of it that this version does not know and leaves out.
+
+    Raises:
+        DamagedError: the file is not as it was written.
+        NewerFormatError: it was written by a newer version.
+    """
+    with reading(path, ValueError, RecursionError):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("no JSON object")
+        number = content.get("format", 1)
+        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+            raise ValueError(f"format is {shown(number)}")
+        if number > FORMAT:
+            raise NewerFormatError(
+                f"{path} was written by a newer version of tuneoff (format {number}, this one reads up to "
+                f"{FORMAT}); upgrade tuneoff, or give another --out"
+            )
+        checksum = content.pop("checksum", None)
+        if checksum != (digest_of(content) if number >= _CHECKSUMMED else None):
+            raise ValueError("it was changed after it was written")
+        content.pop("format", None)
+        return _known_fields(kind, content)
+
+
+def _known_fields(kind: type[S], content: dict[str, Any]) -> tuple[S, tuple[str, ...]]:
+    """Return the spec and the dotted names of fields that it does not have.
+
+    Raises:
+        pydantic.ValidationError: anything else is wrong with it.
+    """
+    try:
+        return kind.model_validate_json(json.dumps(content)), ()
+    except ValidationError as error:
+        unknown = [detail["loc"] for detail in error.errors() if detail["type"] == "extra_forbidden"]
+        if not unknown or len(unknown) < error.error_count():
+            raise
+    for *parents, name in unknown:
+        place: Any = content
+        for step in parents:
+            # pydantic puts the tags of unions among the steps
+            inside = isinstance(step, int) or step in place
+            place = place[step] if inside else place
+        place.pop(name)
+    return kind.model_validate_json(json.dumps(content)), tuple(".".join(map(str, one)) for one in unknown)
+
+
+def seal(path: Path) -> FileSeal:
+    """Return size and SHA-256 of a file."""
+    with path.open("rb") as file:
+        return FileSeal(bytes=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def seals(folder: Path) -> dict[str, FileSeal]:
+    """Return the seals of all files in a run's folder, by relative path."""
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): seal(path) for path in paths}
+
+
+@contextmanager
+def reading(path: Path, *errors: type[Exception]) -> Iterator[None]:
+    """A context in which unreadable content of a file, or one of the errors, becomes a `DamagedError`."""
+    unreadable: tuple[type[Exception], ...] = (ValidationError, UnicodeDecodeError, OSError, *errors)
+    try:
+        yield
+    except unreadable as error:
+        raise DamagedError(f"{path} cannot be read: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case ValidationError():
+            first = error.errors()[0]
+            return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        case OSError(strerror=str(text)):
+            return text
+        case _:
+            return str(error).partition("\n")[0] or type(error).__name__

@@ -1,0 +1,190 @@
+"""Where things are in a study's output folder. Nothing else builds a path in one.
+
+DIR/study.yaml                 format number, identity of model and data, and the resolved study
+DIR/runs/<run_id>/record.json  written last: a run without it has not ended
+                  curve.jsonl  predictions.parquet  adapter/  error.log
+DIR/search/<search_id>/        result.json, written last; trials.jsonl, and trials/<number>.s<seed>/
+DIR/baselines/<task>.n<size>/  <name>.json, written last, and <name>.parquet as predictions
+DIR/damaged/                   results whose files were not as they had been written; they were done again
+DIR/report/                    made from the above: report.md, report.html, summary.csv, health.json, plots/
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuneoff.spec import TrainSize
+
+_RECORD, _RESULT = "record.json", "result.json"
+_RUNS, _SEARCHES, _BASELINES, _DAMAGED = "runs", "search", "baselines", "damaged"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """What a run, or a search's trial, leaves."""
+
+    path: Path
+
+    @property
+    def record(self) -> Path:
+        """All that is known of the run."""
+        return self.path / _RECORD
+
+    @property
+    def curve(self) -> Path:
+        """A line per logged or evaluated step."""
+        return self.path / "curve.jsonl"
+
+    @property
+    def predictions(self) -> Path:
+        """A row per test example."""
+        return self.path / "predictions.parquet"
+
+    @property
+    def adapter(self) -> Path:
+        """The folder of the tuned weights."""
+        return self.path / "adapter"
+
+    @property
+    def error_log(self) -> Path:
+        """The traceback of a run that failed."""
+        return self.path / "error.log"
+
+
+@dataclass(frozen=True)
+class SearchFolder:
+    """What a search leaves."""
+
+    path: Path
+
+    @property
+    def result(self) -> Path:
+        """All trials of a search that has ended."""
+        return self.path / _RESULT
+
+    @property
+    def trials(self) -> Path:
+        """A line for each trial that has ended."""
+        return self.path / "trials.jsonl"
+
+    def trial(self, number: int, seed: int) -> RunFolder:
+        """Return where a trial with one of the search's seeds works."""
+        return RunFolder(self.path / "trials" / f"{number}.s{seed}")
+
+
+@dataclass(frozen=True)
+class BaselineFiles:
+    """What a baseline leaves."""
+
+    stem: Path
+
+    @property
+    def record(self) -> Path:
+        """All that is known of the baseline."""
+        return self.stem.with_name(f"{self.stem.name}.json")
+
+    @property
+    def predictions(self) -> Path:
+        """A row per test example."""
+        return self.stem.with_name(f"{self.stem.name}.parquet")
+
+
+@dataclass(frozen=True)
+class ReportFolder:
+    """The report of a study."""
+
+    path: Path
+
+    @property
+    def markdown(self) -> Path:
+        """The report."""
+        return self.path / "report.md"
+
+    @property
+    def html(self) -> Path:
+        """The report as one page."""
+        return self.path / "report.html"
+
+    @property
+    def summary(self) -> Path:
+        """A row per task, method and train size."""
+        return self.path / "summary.csv"
+
+    @property
+    def health(self) -> Path:
+        """The findings about each run."""
+        return self.path / "health.json"
+
+    @property
+    def plots(self) -> Path:
+        """The folder of the figures."""
+        return self.path / "plots"
+
+    def figure(self, stem: str) -> Path:
+        """Return the place of a picture by its name without the ending."""
+        return self.plots / f"{stem}.png"
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """A study's output folder."""
+
+    path: Path
+
+    @property
+    def study(self) -> Path:
+        """The resolved study."""
+        return self.path / "study.yaml"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that writes into the folder."""
+        return self.path / ".lock"
+
+    @property
+    def runs(self) -> Path:
+        """The folder of all runs."""
+        return self.path / _RUNS
+
+    @property
+    def report(self) -> ReportFolder:
+        """The report."""
+        return ReportFolder(self.path / "report")
+
+    def run(self, run_id: str) -> RunFolder:
+        """Return where a run leaves what it makes."""
+        return RunFolder(self.runs / run_id)
+
+    def search(self, search_id: str) -> SearchFolder:
+        """Return where a search leaves what it makes."""
+        return SearchFolder(self.path / _SEARCHES / search_id)
+
+    def baseline(self, task_name: str, train_size: TrainSize, name: str) -> BaselineFiles:
+        """Return where a baseline's files are."""
+        return BaselineFiles(self.path / _BASELINES / f"{task_name}.n{train_size}" / name)
+
+    def records(self) -> list[Path]:
+        """Return the records of all runs that have ended."""
+        return sorted(self.runs.glob(f"*/{_RECORD}"))
+
+    def search_results(self) -> list[Path]:
+        """Return the results of all searches that have ended."""
+        return sorted((self.path / _SEARCHES).glob(f"*/{_RESULT}"))
+
+    def baseline_records(self) -> list[Path]:
+        """Return the records of all baselines."""
+        return sorted((self.path / _BASELINES).glob("*/*.json"))
+
+    def set_aside(self, result: Path) -> tuple[Path, Path]:
+        """Return what a damaged result occupies (for a run, its folder), and a free place in `damaged/`."""
+        occupied = result.parent if result.name == _RECORD else result
+        place = self.path / _DAMAGED / occupied.relative_to(self.path)
+        while place.exists():
+            place = place.with_name(f"{place.name}.again")
+        return occupied, place
+
+
+def result_name(result: Path) -> str:
+    """Return the id of a run or search by its JSON file, or a baseline's task, train size and name."""
+    if result.name in (_RECORD, _RESULT):
+        return result.parent.name
+    return f"{result.parent.name}/{result.stem}"

@@ -1,0 +1,84 @@
+"""What came of a search for a method's settings."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from tuneoff.results.identity import ModelIdentity
+from tuneoff.spec import Range, Search, Spec, StudySpec, TrainSize, searches
+from tuneoff.spec.search import Values
+from tuneoff.spec.base import Name
+
+
+class Trial(Spec):
+    """Values that were tried."""
+
+    number: NonNegativeInt
+    values: Values
+    state: Literal["complete", "pruned", "diverged", "failed", "out_of_memory"]
+    score: float | None = None
+    """The main metric on validation, mean over the search's seeds; None unless complete."""
+    eval_loss: float | None = None
+    """The validation loss beside it."""
+
+
+class SearchResult(Spec):
+    """All trials of one search."""
+
+    search_id: str
+    task_name: Name
+    method_name: str
+    train_size: TrainSize
+    metric: str
+    space: dict[str, Range]
+    seeds: tuple[NonNegativeInt, ...]
+    steps: PositiveInt
+    """Optimiser steps of each trial."""
+    trials: tuple[Trial, ...]
+    model: ModelIdentity | None = None
+    """The model that was searched with; None in results of older versions."""
+    digests: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of each split's rows as loaded; empty in results of older versions."""
+
+    @property
+    def best(self) -> Trial | None:
+        """The trial with the highest score; among equals, the one with the lowest loss."""
+        scored = [trial for trial in self.trials if trial.state == "complete"]
+        return max(scored, key=lambda trial: (trial.score, -(trial.eval_loss or 0.0)), default=None)
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """How many trials ended in each state that is neither complete nor pruned."""
+        states = [trial.state for trial in self.trials if trial.state not in ("complete", "pruned")]
+        return {state: states.count(state) for state in sorted(set(states))}
+
+    @property
+    def edges(self) -> dict[str, Literal["low", "high"]]:
+        """Searched fields whose best value is the lowest or highest of all that were tried."""
+        if self.best is None:
+            return {}
+        found: dict[str, Literal["low", "high"]] = {}
+        for field, value in self.best.values.items():
+            tried = [trial.values[field] for trial in self.trials]
+            if value in (min(tried), max(tried)):
+                found[field] = "low" if value == min(tried) else "high"
+        return found
+
+    def answers(self, search: Search) -> bool:
+        """Return whether this is the result of a search; older versions made ids by another rule."""
+        if self.search_id == search.search_id:
+            return True
+        own = (self.task_name, self.method_name, self.train_size, self.space, self.seeds)
+        asked = (search.run.task_name, search.run.method_name, search.run.train_size, search.space, search.seeds)
+        return self.model is None and own == asked and len(self.trials) == search.trials
+
+
+def chosen_values(study: StudySpec, results: Iterable[SearchResult]) -> dict[str, Values]:
+    """Return the best values of the study's searches, by the id of the search, as far as there are results."""
+    results = tuple(results)
+    best = {
+        search.search_id: next((one.best for one in results if one.answers(search)), None)
+        for search in searches(study)
+    }
+    return {search_id: trial.values for search_id, trial in best.items() if trial}
