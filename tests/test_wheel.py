@@ -51,7 +51,7 @@ def test_a_source_archive_has_what_builds_and_tests_it_and_no_logs(built: Path) 
     (path,) = built.glob("*.tar.gz")
     with tarfile.open(path) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"LICENSE", "NOTICE", "README.md", "pyproject.toml", "src/tuneoff/cli.py"} <= names
+    assert {"LICENSE", "NOTICE", "README.md", "pyproject.toml", "src/tuneoff/cli/__init__.py"} <= names
     assert {"tests/conftest.py", "docs/statistics.md", "pretraining/train.py"} <= names
     assert not [name for name in names if name.endswith((".jsonl", ".pyc"))]
 

@@ -6,8 +6,8 @@ from typing import Literal
 
 import fabricated as made
 from rich.console import Console
-from tuneoff.progress import Progress
 
+from tuneoff.cli.progress import Progress
 from tuneoff.reporting.data import load_report_data
 from tuneoff.reporting.settings import data_table, methods_table
 from tuneoff.reporting.tables import search_table

@@ -48,7 +48,7 @@ def hub(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="module")
 def client(hub: LoopbackHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmProcess]:
     """A process that uses the hub, and forks for each test."""
-    modules = ("datasets", "hub_client", "tuneoff.progress", "tuneoff.reporting", "tuneoff.study")
+    modules = ("datasets", "hub_client", "tuneoff.cli.progress", "tuneoff.reporting", "tuneoff.study")
     with WarmProcess(modules, hub.environment(tmp_path_factory.mktemp("home"))) as client:
         yield client
 
