@@ -15,11 +15,18 @@ import pytest
 import small
 from command_line import contents, tuneoff
 from tuneoff.errors import StoreError
-from tuneoff.results import Inputs, ModelIdentity, RunRecord, RunState, read_records, read_study
-from tuneoff.spec import StudySpec, expand
-from tuneoff.results import read_inputs
-from tuneoff.study import RunStore
+from tuneoff.results import (
+    Inputs,
+    ModelIdentity,
+    RunRecord,
+    RunState,
+    RunStore,
+    read_inputs,
+    read_records,
+    read_study,
+)
 from tuneoff.results.store import fresh_folder, write_atomically
+from tuneoff.spec import StudySpec, expand
 
 resource = pytest.importorskip("resource", reason="needs POSIX limits")
 

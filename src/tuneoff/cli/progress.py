@@ -56,7 +56,7 @@ class Progress:
         match event:
             case DamagedMoved(results):
                 for one in results:
-                    self._line(f"{one.name} is made again: {one.reason}")
+                    self._line(f"{one.name} will be computed again: {one.reason}")
             case SearchesPlanned(pending):
                 trials = sum(search.trials for search in pending)
                 self._bars.update(self._whole, description="trials", total=trials, completed=0)

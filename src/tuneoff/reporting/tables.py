@@ -112,7 +112,7 @@ def _search_row(result: SearchResult) -> tuple[Entry, ...]:
 
 def failures_table(data: ReportData) -> Table:
     """Return a row per run that did not complete or is excluded: state, kind of error and message."""
-    excluded = tuple((one.name, "excluded", ABSENT, _shortened(one.reason)) for one in data.left_out)
+    excluded = tuple((one.name, "excluded", ABSENT, _shortened(one.reason)) for one in data.excluded)
     rows = tuple(
         (
             record_link(record.run_id),

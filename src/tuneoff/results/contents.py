@@ -2,7 +2,7 @@
 
 A result belongs to a study if it is of one of its runs, if it was made from a model and data of the same
 content as the study's, and if all its files are as they were written. Whatever else lies in the folder is
-left out and named.
+excluded, with a reason.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -32,7 +32,7 @@ ROUNDING = 1e-9
 """How far a score may lie from the mean of its predictions, as sums are taken in another order."""
 
 
-class LeftOut(NamedTuple):
+class Excluded(NamedTuple):
     """A result that does not count."""
 
     path: Path
@@ -58,19 +58,19 @@ class Contents:
     """Of the study's searches, in its order."""
     baselines: tuple[BaselineRecord, ...]
     """Of the study's tasks and train sizes, in its order."""
-    damaged: tuple[LeftOut, ...] = ()
+    damaged: tuple[Excluded, ...] = ()
     """Files of theirs are not as they were written; `run` does them again."""
-    newer: tuple[LeftOut, ...] = ()
+    newer: tuple[Excluded, ...] = ()
     """A newer version wrote them."""
-    other_inputs: tuple[LeftOut, ...] = ()
+    other_inputs: tuple[Excluded, ...] = ()
     """They are of the study's runs, but were made from another model or other data."""
-    foreign: tuple[LeftOut, ...] = ()
+    unrelated: tuple[Excluded, ...] = ()
     """They are of no planned run."""
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     """What is to be known of results that count: fields that were ignored, checksums that are not there."""
 
     @property
-    def left_out(self) -> tuple[LeftOut, ...]:
+    def excluded(self) -> tuple[Excluded, ...]:
         """Results of the study's runs that must not be used."""
         return self.damaged + self.newer + self.other_inputs
 
@@ -98,7 +98,7 @@ def contents(folder: Path, study: StudySpec, inputs: Inputs | None, *, weights: 
     baselines = found.intact(BaselineRecord, layout.baseline_records(), partial(_check_baseline, layout))
     unsealed = sum(record.state == "complete" and not record.files for _, record in records)
     if unsealed:
-        found.remarks.append(f"{unsealed} of the runs are of an older version, which left no checksums")
+        found.notes.append(f"{unsealed} of the runs are of an older version, which left no checksums")
     return Contents(
         study=study,
         plan=plan,
@@ -108,22 +108,22 @@ def contents(folder: Path, study: StudySpec, inputs: Inputs | None, *, weights: 
         damaged=tuple(found.damaged),
         newer=tuple(found.newer),
         other_inputs=tuple(found.other_inputs),
-        foreign=tuple(found.foreign),
-        remarks=tuple(found.remarks),
+        unrelated=tuple(found.unrelated),
+        notes=tuple(found.notes),
     )
 
 
 @dataclass
 class _Reader:
-    """Reads results, and keeps what has to be left out."""
+    """Reads results, and collects those that are excluded."""
 
     study: StudySpec
     inputs: Inputs | None
-    damaged: list[LeftOut] = field(default_factory=list)
-    newer: list[LeftOut] = field(default_factory=list)
-    other_inputs: list[LeftOut] = field(default_factory=list)
-    foreign: list[LeftOut] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
+    damaged: list[Excluded] = field(default_factory=list)
+    newer: list[Excluded] = field(default_factory=list)
+    other_inputs: list[Excluded] = field(default_factory=list)
+    unrelated: list[Excluded] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def intact(
         self, kind: type[S], paths: Iterable[Path], check: Callable[[Path, S], None]
@@ -135,16 +135,16 @@ class _Reader:
                 result, unknown = read_json(kind, path)
                 check(path, result)
             except NewerFormatError as error:
-                self.newer.append(LeftOut(path, str(error)))
+                self.newer.append(Excluded(path, str(error)))
             except DamagedError as error:
-                self.damaged.append(LeftOut(path, str(error)))
+                self.damaged.append(Excluded(path, str(error)))
             else:
                 named = f"fields that this version does not know: {', '.join(unknown)}"
                 if any(name.startswith(("spec.", "task.")) for name in unknown):
-                    self.foreign.append(LeftOut(path, f"its settings have {named}"))
+                    self.unrelated.append(Excluded(path, f"its settings have {named}"))
                     continue
                 if unknown:
-                    self.remarks.append(f"{path.parent.name} has {named}, which are ignored")
+                    self.notes.append(f"{path.parent.name} has {named}, which are ignored")
                 results.append((path, result))
         return results
 
@@ -230,19 +230,19 @@ def _own_records(
     planned = {run.run_id for run in plan}
     keys = {run.key for run in plan}
     own: dict[str, RunRecord] = {}
-    others: list[tuple[str, LeftOut]] = []
+    others: list[tuple[str, Excluded]] = []
     for path, record in sorted(records, key=lambda one: one[1].run_id not in planned):
         key = record.spec.key
         if key not in keys:
-            found.foreign.append(LeftOut(path, "it is no run of this study"))
+            found.unrelated.append(Excluded(path, "it is no run of this study"))
         elif problem := found.record_problem(record):
-            others.append((key, LeftOut(path, problem)))
+            others.append((key, Excluded(path, problem)))
         elif key in own:
-            found.foreign.append(LeftOut(path, f"{own[key].run_id} is of the same run"))
+            found.unrelated.append(Excluded(path, f"{own[key].run_id} is of the same run"))
         else:
             own[key] = record
     for key, other in others:
-        (found.foreign if key in own else found.other_inputs).append(other)
+        (found.unrelated if key in own else found.other_inputs).append(other)
     return tuple(own[run.key] for run in plan if run.key in own)
 
 
@@ -254,7 +254,7 @@ def _own_searches(
             if not result.answers(search):
                 continue
             if problem := found.origin_problem(result.task_name, result.model, result.digests):
-                found.other_inputs.append(LeftOut(path, problem))
+                found.other_inputs.append(Excluded(path, problem))
             else:
                 yield result
                 break
@@ -277,7 +277,7 @@ def _own_baselines(
     wanted = {layout.baseline(one.task_name, one.train_size, name) for one in own for name in one.all_names}
     present = {layout.baseline(one.task_name, one.train_size, one.name) for one in own}
     for files in sorted(wanted - present, key=lambda files: files.record):
-        found.remarks.append(f"{result_name(files.record)} is missing; `tuneoff run` computes it again")
+        found.notes.append(f"{result_name(files.record)} is missing; `tuneoff run` computes it again")
     return tuple(sorted(own, key=lambda one: (tasks.index(one.task_name), sizes.index(one.train_size))))
 
 

@@ -1,7 +1,5 @@
 """A run's curve: a line of curve.jsonl for each step that was logged or evaluated."""
 
-from pathlib import Path
-
 from pydantic import TypeAdapter
 
 from tuneoff.errors import writing

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 from tuneoff.errors import DamagedError, StoreError, writing
 from tuneoff.results.baseline import BaselineRecord
-from tuneoff.results.contents import Contents, LeftOut, contents
+from tuneoff.results.contents import Contents, Excluded, contents
 from tuneoff.results.format import seal, sealed_json
 from tuneoff.results.identity import Inputs
 from tuneoff.results.layout import RunFolder, SearchFolder, StudyFolder
@@ -33,7 +33,7 @@ class RunStore:
         self._study = study
         self._inputs = inputs
         self._lock = FileLock(self._layout.lock)
-        self.moved: tuple[LeftOut, ...] = ()
+        self.moved: tuple[Excluded, ...] = ()
         """Damaged results that were in the folder when it was taken, and are now in `damaged/`."""
 
     def __enter__(self) -> Self:
@@ -94,7 +94,7 @@ class RunStore:
                 f"{reason}; give another --out, or bring back what was there"
             )
 
-    def _move_aside(self, damaged: tuple[LeftOut, ...]) -> None:
+    def _move_aside(self, damaged: tuple[Excluded, ...]) -> None:
         """Make room for results whose files are damaged, and keep what is left of them."""
         self.moved = damaged
         for one in damaged:
