@@ -40,7 +40,7 @@ def _edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def _as_older_version(record: Path) -> None:
-    """Make a record what it was before files were sealed."""
+    """Make a record what it was before it had checksums."""
     _edit(record, lambda content: [content.pop(name) for name in ("format", "checksum", "files", "model")])
 
 
@@ -151,7 +151,7 @@ def test_results_of_other_data_beside_the_study_s_own_change_nothing(folder: Pat
         record["run_id"] = copy.name
         record["data"]["digests"]["test"] = "0" * 64
 
-    _edit(copy / "record.json", lambda record: _sealed_again(record, unrelated))
+    _edit(copy / "record.json", lambda record: _with_new_checksum(record, unrelated))
     found = read_folder(folder)
     assert len(found.records) == 5
     assert [one.name for one in found.unrelated] == [copy.name]
@@ -288,7 +288,7 @@ def test_a_moved_study_keeps_its_results(folder: Path, finished: Path, tmp_path:
     assert len(list((folder / "runs").iterdir())) == 5
 
 
-def _sealed_again(content: dict[str, Any], change: Callable[[dict[str, Any]], object]) -> None:
+def _with_new_checksum(content: dict[str, Any], change: Callable[[dict[str, Any]], object]) -> None:
     """Change a record as a program does that knows of the checksum."""
     del content["checksum"]
     change(content)
@@ -297,7 +297,7 @@ def _sealed_again(content: dict[str, Any], change: Callable[[dict[str, Any]], ob
 
 def _excluded_by_format(folder: Path, change: Callable[[dict[str, Any]], object]) -> Contents:
     """The folder after a version has written a record that this one does not know in every respect."""
-    _edit(_run_folder(folder, LORA) / "record.json", lambda record: _sealed_again(record, change))
+    _edit(_run_folder(folder, LORA) / "record.json", lambda record: _with_new_checksum(record, change))
     return read_folder(folder)
 
 

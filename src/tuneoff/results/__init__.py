@@ -3,7 +3,7 @@
 from tuneoff.results.baseline import BaselineRecord
 from tuneoff.results.contents import Contents, Excluded, read_folder
 from tuneoff.results.curve import CurvePoint, append_point, read_curve
-from tuneoff.results.format import FileSeal
+from tuneoff.results.format import FileChecksum
 from tuneoff.results.identity import Inputs, ModelIdentity
 from tuneoff.results.layout import BaselineFiles, ReportFolder, RunFolder, SearchFolder, StudyFolder
 from tuneoff.results.reader import read_baselines, read_inputs, read_records, read_searches, read_study
@@ -30,7 +30,7 @@ __all__ = [
     "DataReport",
     "Environment",
     "Excluded",
-    "FileSeal",
+    "FileChecksum",
     "Footprint",
     "Inputs",
     "ModelIdentity",

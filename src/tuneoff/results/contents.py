@@ -18,7 +18,7 @@ import pyarrow.parquet
 from tuneoff.errors import DamagedError, NewerFormatError
 from tuneoff.results.baseline import BaselineRecord
 from tuneoff.results.curve import read_curve
-from tuneoff.results.format import FileSeal, read_json, reading, seal
+from tuneoff.results.format import FileChecksum, damaged_if_unreadable, file_checksum, read_json
 from tuneoff.results.identity import Inputs, ModelIdentity, places_of
 from tuneoff.results.layout import RunFolder, StudyFolder, result_name
 from tuneoff.results.predictions import score_column
@@ -96,9 +96,11 @@ def contents(folder: Path, study: StudySpec, inputs: Inputs | None, *, weights: 
     plan = expand(study, chosen_values(study, done))
     records = found.intact(RunRecord, layout.records(), partial(_check_run, weights=weights))
     baselines = found.intact(BaselineRecord, layout.baseline_records(), partial(_check_baseline, layout))
-    unsealed = sum(record.state == "complete" and not record.files for _, record in records)
-    if unsealed:
-        found.notes.append(f"{unsealed} of the runs are of an older version, which left no checksums")
+    without_checksums = sum(record.state == "complete" and not record.files for _, record in records)
+    if without_checksums:
+        found.notes.append(
+            f"{without_checksums} of the runs are of an older version, which left no checksums"
+        )
     return Contents(
         study=study,
         plan=plan,
@@ -184,25 +186,25 @@ def _check_run(path: Path, record: RunRecord, *, weights: bool) -> None:
     if folder.path.name != record.run_id:
         raise DamagedError(f"{path} is the record of another run, {record.run_id}")
     if record.files:
-        for name, sealed in record.files.items():
+        for name, checksum in record.files.items():
             file = folder.path / name
-            _check_file(file, sealed, read=weights or not file.is_relative_to(folder.adapter))
+            _check_file(file, checksum, read=weights or not file.is_relative_to(folder.adapter))
     elif record.state == "complete":
-        _check_unsealed(folder, record)
+        _check_scores(folder, record)
 
 
-def _check_file(path: Path, sealed: FileSeal, *, read: bool = True) -> None:
-    with reading(path):
-        same = path.stat().st_size == sealed.bytes and (not read or seal(path) == sealed)
+def _check_file(path: Path, checksum: FileChecksum, *, read: bool = True) -> None:
+    with damaged_if_unreadable(path):
+        same = path.stat().st_size == checksum.bytes and (not read or file_checksum(path) == checksum)
     if not same:
         raise DamagedError(f"{path} was changed after it was written")
 
 
-def _check_unsealed(folder: RunFolder, record: RunRecord) -> None:
+def _check_scores(folder: RunFolder, record: RunRecord) -> None:
     """Compare scores with predictions, where an older version has left no checksums."""
     read_curve(folder)
     path = folder.predictions
-    with reading(path, pyarrow.ArrowException):
+    with damaged_if_unreadable(path, pyarrow.ArrowException):
         file = pyarrow.parquet.ParquetFile(path)
         columns = {score_column(name): score for name, score in record.scores.items()}
         table = file.read([name for name in columns if name in file.schema_arrow.names])
@@ -219,8 +221,8 @@ def _check_baseline(layout: StudyFolder, path: Path, record: BaselineRecord) -> 
     own = layout.baseline(record.task_name, record.train_size, record.name).record
     if path != own:
         raise DamagedError(f"{path} is the record of another baseline, {result_name(own)}")
-    for name, sealed in record.files.items():
-        _check_file(path.parent / name, sealed)
+    for name, checksum in record.files.items():
+        _check_file(path.parent / name, checksum)
 
 
 def _own_records(

@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tuneoff.errors import StoppedError, writing
 from tuneoff.results import CurvePoint, SearchResult, Trial
-from tuneoff.results.format import reading
+from tuneoff.results.format import damaged_if_unreadable
 from tuneoff.results.layout import SearchFolder
 from tuneoff.results.store import fresh_folder, write_atomically
 from tuneoff.spec import Range, RunSpec, Search, Spec
@@ -177,7 +177,7 @@ def _ended(job: SearchJob) -> list[_Ended]:
     What follows a line that is damaged is done again, and comes out the same.
     """
     path, ended = job.folder.trials, list[_Ended]()
-    with reading(path):
+    with damaged_if_unreadable(path):
         lines = path.read_bytes().splitlines() if path.exists() else []
     for line in lines:
         try:
