@@ -138,8 +138,8 @@ def test_what_is_not_trained_is_known_without_a_seed_or_training_settings(finish
     untrained, lora = expand(study)[:2]
     found = {record.spec.method_name: record for record in read_folder(finished).records}
     assert untrained.seed == 1
-    assert untrained.key == found["zero_shot"].spec.key
-    assert lora.key not in {record.spec.key for record in found.values()}
+    assert untrained.settings_key == found["zero_shot"].spec.settings_key
+    assert lora.settings_key not in {record.spec.settings_key for record in found.values()}
 
 
 def test_results_of_other_data_beside_the_study_s_own_change_nothing(folder: Path, finished: Path) -> None:
@@ -281,7 +281,7 @@ def test_a_moved_study_keeps_its_results(folder: Path, finished: Path, tmp_path:
     found = read_folder(folder)
     study = load_study(str(moved / "study.yaml"))
     assert {run.run_id for run in expand(study)}.isdisjoint(run.run_id for run in found.plan)
-    assert {run.key for run in expand(study)} == {run.key for run in found.plan}
+    assert {run.settings_key for run in expand(study)} == {run.settings_key for run in found.plan}
     assert tuneoff("run", moved / "study.yaml", "--out", folder).out.startswith(
         "5 of 5 runs are done already"
     )
@@ -378,7 +378,7 @@ def test_a_new_setting_at_its_default_keeps_the_id(finished: Path) -> None:
     run = expand(load_study(str(finished.parent / "study.yaml")))[1]
     later = LaterRun.model_validate_json(run.model_dump_json())
     assert later.run_id == run.run_id
-    assert later.key == run.key
+    assert later.settings_key == run.settings_key
     used = later.training.model_copy(update={"neftune_noise_alpha": 5.0})
     assert later.model_copy(update={"training": used}).run_id != run.run_id
 

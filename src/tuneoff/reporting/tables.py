@@ -78,9 +78,9 @@ def runs_table(data: ReportData) -> Table:
     names = [
         name for name in _measure_names(data.summary) if name not in SPEEDS and data.runs[name].notna().any()
     ]
-    records = {record.spec.key: record for record in data.records}
+    records = {record.spec.settings_key: record for record in data.records}
     plan = sorted(data.plan, key=lambda run: data.cells.index(Cell.of(run)))
-    rows = tuple(_run_row(run, records.get(run.key), names) for run in plan)
+    rows = tuple(_run_row(run, records.get(run.settings_key), names) for run in plan)
     return Table(("Run", "State", *names, "Kept step", "Steps done"), rows, text_columns=2)
 
 

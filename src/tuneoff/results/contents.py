@@ -230,11 +230,11 @@ def _own_records(
 ) -> tuple[RunRecord, ...]:
     """Return the records of the planned runs in order; among several of one run, that with its id."""
     planned = {run.run_id for run in plan}
-    keys = {run.key for run in plan}
+    keys = {run.settings_key for run in plan}
     own: dict[str, RunRecord] = {}
     others: list[tuple[str, Excluded]] = []
     for path, record in sorted(records, key=lambda one: one[1].run_id not in planned):
-        key = record.spec.key
+        key = record.spec.settings_key
         if key not in keys:
             found.unrelated.append(Excluded(path, "it is no run of this study"))
         elif problem := found.record_problem(record):
@@ -245,7 +245,7 @@ def _own_records(
             own[key] = record
     for key, other in others:
         (found.unrelated if key in own else found.other_inputs).append(other)
-    return tuple(own[run.key] for run in plan if run.key in own)
+    return tuple(own[run.settings_key] for run in plan if run.settings_key in own)
 
 
 def _own_searches(

@@ -105,8 +105,10 @@ class RunStore:
 
     def pending(self, runs: Iterable[RunSpec]) -> tuple[RunSpec, ...]:
         """Return the runs that have no finished record in the folder."""
-        finished = {record.spec.key for record in self.contents().records if record.state in FINISHED}
-        return tuple(run for run in runs if run.key not in finished)
+        finished = {
+            record.spec.settings_key for record in self.contents().records if record.state in FINISHED
+        }
+        return tuple(run for run in runs if run.settings_key not in finished)
 
     def run_folder(self, run_id: str) -> RunFolder:
         """Return where a run leaves what it makes."""
