@@ -24,7 +24,7 @@ import psutil
 
 from lengths import write_model
 from tuneoff.results import RunRecord, StudyFolder, read_inputs, read_records
-from tuneoff.results.format import sealed_json
+from tuneoff.results.format import dump_json
 from tuneoff.results.reader import folder_study
 from tuneoff.results.store import fresh_folder
 from tuneoff.spec import RunSpec, StudySpec, dump_study, expand
@@ -87,7 +87,7 @@ def grow(real: Path, folder: Path, records: int) -> int:
         shutil.copytree(source.path, target.path, ignore=shutil.ignore_patterns(source.adapter.name))
         files = {name: one for name, one in record.files.items() if (target.path / name).exists()}
         changes = {"run_id": run.run_id, "spec": run, "files": files}
-        target.record.write_text(sealed_json(record.model_copy(update=changes)), encoding="utf-8")
+        target.record.write_text(dump_json(record.model_copy(update=changes)), encoding="utf-8")
     return len(runs)
 
 

@@ -271,7 +271,7 @@ def test_a_damaged_record_is_named_and_the_rest_is_reported(folder: Path, conten
     for command, code in (("status", 0), ("report", 1)):
         outcome = tuneoff(command, folder)
         assert (outcome.code, outcome.err) == (code, "")
-        assert f"left out: {path.parent.name}: {path} cannot be read: " in outcome.out
+        assert f"excluded: {path.parent.name}: {path} cannot be read: " in outcome.out
     assert path.read_bytes() == content
 
 

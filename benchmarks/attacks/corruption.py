@@ -6,7 +6,7 @@ Two small studies are done once: one with three methods, two tasks and two seeds
 corruption is done to a copy; then `status` and `report` are called, and `run` after every second corruption
 (`--again`). What they write is compared with what they write of two sound folders: the one from before, and
 the one from before without the damaged runs (or baseline, or search). It must equal one of them, number by
-number; where it is the second, report and status must name what is left out. Anything else is a silent
+number; where it is the second, report and status must name what is excluded. Anything else is a silent
 change. After `run` the study must be complete, with scores, answers and adapters as before.
 """
 
@@ -61,7 +61,7 @@ STUDIES: dict[str, dict[str, Any]] = {
 }
 ROWS = {"train": 48, "validation": 12, "test": 40}
 DAMAGE = re.compile(
-    r"damaged|left out|excluded|unreadable|not readable|cannot be read|not agree|not run yet"
+    r"damaged|excluded|unreadable|not readable|cannot be read|not agree|not run yet"
     r"|belongs? to no run|unknown (field|key)|format \d+|moved aside",
     re.IGNORECASE,
 )
@@ -244,9 +244,9 @@ def _silences(
     new = [line for line in said if line not in before.report]
     named = (line for line in new if DAMAGE.search(line) and any(sign in line for sign in signs))
     if not any(named) and not any(UNDONE in line for line in new):
-        yield "left out, and the report does not name it"
+        yield "excluded, and the report does not name it"
     if now.status == before.status:
-        yield "left out, and status does not tell"
+        yield "excluded, and status does not name it"
 
 
 def _ids(study: Finished, corruption: Corruption) -> tuple[str, ...]:

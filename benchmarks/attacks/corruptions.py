@@ -26,7 +26,7 @@ class Corruption:
     damage: Damage
     """Called with the study's folder; `out` in it is the output folder."""
     runs: tuple[str, ...] = ()
-    """Beginnings of the ids of the runs that it damages: they may be named and left out, and no others."""
+    """Beginnings of the ids of the runs that it damages: they may be named and excluded, and no others."""
     signs: tuple[str, ...] = ()
     """What else names the damage: a part of a path or id."""
     whole: bool = False

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tuneoff.results import BaselineRecord, RunRecord
-from tuneoff.results.format import seal, sealed_json
+from tuneoff.results.format import dump_json, file_checksum
 from tuneoff.spec import StudySpec
 
 ROWS = 800
@@ -31,9 +31,9 @@ def write_answers(folder: Path, record: RunRecord, accuracy: float, *, seed: int
     changes = {
         "scores": record.scores | {"eval_accuracy": float(right.mean())},
         "data": record.data.model_copy(update={"test": tested}),
-        "files": {name: seal(place / name) for name in ("curve.jsonl", "predictions.parquet")},
+        "files": {name: file_checksum(place / name) for name in ("curve.jsonl", "predictions.parquet")},
     }
-    (place / "record.json").write_text(sealed_json(record.model_copy(update=changes)), encoding="utf-8")
+    (place / "record.json").write_text(dump_json(record.model_copy(update=changes)), encoding="utf-8")
 
 
 def write_baseline(folder: Path, study: StudySpec, task: str, name: str, accuracy: float) -> None:
@@ -54,7 +54,7 @@ def write_baseline(folder: Path, study: StudySpec, task: str, name: str, accurac
         digests={},
         packages={},
     )
-    (place / f"{name}.json").write_text(sealed_json(record), encoding="utf-8")
+    (place / f"{name}.json").write_text(dump_json(record), encoding="utf-8")
 
 
 def answers(right: np.ndarray) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from tuneoff.results import (
     SplitReport,
     Timings,
 )
-from tuneoff.results.format import seal, sealed_json
+from tuneoff.results.format import dump_json, file_checksum
 from tuneoff.results.identity import places_of
 from tuneoff.results.reader import folder_study
 from tuneoff.spec import NoneSpec, RunSpec, StudySpec, expand
@@ -194,8 +194,8 @@ def write_folder(
         place.mkdir(parents=True)
         lines = "".join(f"{point.model_dump_json()}\n" for point in curve(record.spec))
         (place / "curve.jsonl").write_text(lines, encoding="utf-8")
-        sealed = record.model_copy(update={"files": {"curve.jsonl": seal(place / "curve.jsonl")}})
-        (place / "record.json").write_text(sealed_json(sealed), encoding="utf-8")
+        listed = record.model_copy(update={"files": {"curve.jsonl": file_checksum(place / "curve.jsonl")}})
+        (place / "record.json").write_text(dump_json(listed), encoding="utf-8")
     return folder
 
 

@@ -40,7 +40,7 @@ def _edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def _as_older_version(record: Path) -> None:
-    """Make a record what it was before files were sealed."""
+    """Make a record what it was before it had checksums."""
     _edit(record, lambda content: [content.pop(name) for name in ("format", "checksum", "files", "model")])
 
 
@@ -62,7 +62,7 @@ def test_an_undamaged_folder_is_taken_whole(finished: Path) -> None:
     found = read_folder(finished)
     assert [record.run_id for record in found.records] == [run.run_id for run in found.plan]
     assert len(found.baselines) == 4
-    assert (found.left_out, found.foreign, found.remarks) == ((), (), ())
+    assert (found.excluded, found.unrelated, found.notes) == ((), (), ())
 
 
 DAMAGES: dict[str, Callable[[Path], object]] = {
@@ -89,12 +89,12 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_run_is_named_and_left_out_and_the_rest_stays(folder: Path, damage: str) -> None:
+def test_a_damaged_run_is_named_and_excluded_and_the_rest_stays(folder: Path, damage: str) -> None:
     DAMAGES[damage](_run_folder(folder, LORA))
     found = read_folder(folder)
-    (left_out,) = found.damaged
-    assert left_out.name.startswith(LORA)
-    assert left_out.reason
+    (excluded,) = found.damaged
+    assert excluded.name.startswith(LORA)
+    assert excluded.reason
     assert len(found.records) == 4
     assert not any(record.run_id.startswith(LORA) for record in found.records)
 
@@ -102,10 +102,10 @@ def test_a_damaged_run_is_named_and_left_out_and_the_rest_stays(folder: Path, da
 def test_a_complete_run_of_an_older_version_without_predictions_is_damaged(folder: Path) -> None:
     run = _run_folder(folder, LORA)
     _as_older_version(run / "record.json")
-    assert read_folder(folder).remarks == ("1 of the runs are of an older version, which left no checksums",)
+    assert read_folder(folder).notes == ("1 of the runs are of an older version, which left no checksums",)
     (run / "predictions.parquet").unlink()
-    (left_out,) = read_folder(folder).damaged
-    assert re.search(r"predictions\.parquet cannot be read: .*No such file", left_out.reason)
+    (excluded,) = read_folder(folder).damaged
+    assert re.search(r"predictions\.parquet cannot be read: .*No such file", excluded.reason)
 
 
 @pytest.mark.parametrize("number", [0, -1, True, 1.5, "2", None])
@@ -138,8 +138,8 @@ def test_what_is_not_trained_is_known_without_a_seed_or_training_settings(finish
     untrained, lora = expand(study)[:2]
     found = {record.spec.method_name: record for record in read_folder(finished).records}
     assert untrained.seed == 1
-    assert untrained.key == found["zero_shot"].spec.key
-    assert lora.key not in {record.spec.key for record in found.values()}
+    assert untrained.settings_key == found["zero_shot"].spec.settings_key
+    assert lora.settings_key not in {record.spec.settings_key for record in found.values()}
 
 
 def test_results_of_other_data_beside_the_study_s_own_change_nothing(folder: Path, finished: Path) -> None:
@@ -147,14 +147,14 @@ def test_results_of_other_data_beside_the_study_s_own_change_nothing(folder: Pat
     copy = run.with_name(f"{run.name[:-8]}00000000")
     shutil.copytree(run, copy)
 
-    def foreign(record: dict[str, Any]) -> None:
+    def unrelated(record: dict[str, Any]) -> None:
         record["run_id"] = copy.name
         record["data"]["digests"]["test"] = "0" * 64
 
-    _edit(copy / "record.json", lambda record: _sealed_again(record, foreign))
+    _edit(copy / "record.json", lambda record: _with_new_checksum(record, unrelated))
     found = read_folder(folder)
     assert len(found.records) == 5
-    assert [one.name for one in found.foreign] == [copy.name]
+    assert [one.name for one in found.unrelated] == [copy.name]
     outcome = tuneoff("run", finished.parent / "study.yaml", "--out", folder)
     assert outcome.out.startswith("5 of 5 runs are done already")
 
@@ -165,8 +165,8 @@ def test_scores_of_older_versions_are_compared_with_their_predictions(folder: Pa
     _as_older_version(run / "record.json")
     assert len(read_folder(folder).records) == 5
     DAMAGES[damage](run)
-    (left_out,) = read_folder(folder).damaged
-    assert "has a mean correct of 1.0" in left_out.reason or "has 3 rows, but" in left_out.reason
+    (excluded,) = read_folder(folder).damaged
+    assert "has a mean correct of 1.0" in excluded.reason or "has 3 rows, but" in excluded.reason
 
 
 @pytest.mark.slow
@@ -176,7 +176,7 @@ def test_status_and_report_name_the_damaged_run_and_run_does_it_again(finished: 
     status = tuneoff("status", folder)
     assert status.code == 0
     assert status.out.splitlines()[0] == "4 of 5 runs complete"
-    assert f"left out: {run.name}: " in status.out
+    assert f"excluded: {run.name}: " in status.out
 
     outcome = tuneoff("report", folder)
     assert outcome.code == 1
@@ -205,7 +205,7 @@ def test_a_damaged_study_is_named_and_written_anew_from_the_study_s_own_file(
     assert (folder / "study.yaml").read_bytes() == whole
 
 
-def test_a_baseline_under_the_name_of_another_is_named_and_left_out(folder: Path) -> None:
+def test_a_baseline_under_the_name_of_another_is_named_and_excluded(folder: Path) -> None:
     place = folder / "baselines/films.n8"
     shutil.copy(place / "majority.json", place / "tfidf.json")
     found = read_folder(folder)
@@ -231,7 +231,7 @@ def test_a_damaged_baseline_is_named_and_made_again(folder: Path, finished: Path
 def test_a_baseline_that_is_gone_is_named_and_computed_again(folder: Path, finished: Path) -> None:
     path = folder / "baselines/films.n8/tfidf.json"
     path.unlink()
-    assert read_folder(folder).remarks == ("films.n8/tfidf is missing; `tuneoff run` computes it again",)
+    assert read_folder(folder).notes == ("films.n8/tfidf is missing; `tuneoff run` computes it again",)
     assert tuneoff("run", finished.parent / "study.yaml", "--out", folder).code == 0
     assert path.is_file()
 
@@ -281,28 +281,28 @@ def test_a_moved_study_keeps_its_results(folder: Path, finished: Path, tmp_path:
     found = read_folder(folder)
     study = load_study(str(moved / "study.yaml"))
     assert {run.run_id for run in expand(study)}.isdisjoint(run.run_id for run in found.plan)
-    assert {run.key for run in expand(study)} == {run.key for run in found.plan}
+    assert {run.settings_key for run in expand(study)} == {run.settings_key for run in found.plan}
     assert tuneoff("run", moved / "study.yaml", "--out", folder).out.startswith(
         "5 of 5 runs are done already"
     )
     assert len(list((folder / "runs").iterdir())) == 5
 
 
-def _sealed_again(content: dict[str, Any], change: Callable[[dict[str, Any]], object]) -> None:
+def _with_new_checksum(content: dict[str, Any], change: Callable[[dict[str, Any]], object]) -> None:
     """Change a record as a program does that knows of the checksum."""
     del content["checksum"]
     change(content)
     content["checksum"] = digest_of(content)
 
 
-def _left_out_by_format(folder: Path, change: Callable[[dict[str, Any]], object]) -> Contents:
+def _excluded_by_format(folder: Path, change: Callable[[dict[str, Any]], object]) -> Contents:
     """The folder after a version has written a record that this one does not know in every respect."""
-    _edit(_run_folder(folder, LORA) / "record.json", lambda record: _sealed_again(record, change))
+    _edit(_run_folder(folder, LORA) / "record.json", lambda record: _with_new_checksum(record, change))
     return read_folder(folder)
 
 
 def test_a_record_of_a_newer_format_is_named_and_never_done_again(folder: Path, finished: Path) -> None:
-    found = _left_out_by_format(folder, lambda record: record.update(format=FORMAT + 1))
+    found = _excluded_by_format(folder, lambda record: record.update(format=FORMAT + 1))
     assert [one.name[: len(LORA)] for one in found.newer] == [LORA]
     assert "upgrade tuneoff" in found.newer[0].reason
     before = contents(folder)
@@ -313,18 +313,18 @@ def test_a_record_of_a_newer_format_is_named_and_never_done_again(folder: Path, 
 
 
 def test_an_unknown_field_is_named_and_the_record_read(folder: Path) -> None:
-    found = _left_out_by_format(folder, lambda record: record["timings"].update(energy=3.0))
+    found = _excluded_by_format(folder, lambda record: record["timings"].update(energy=3.0))
     assert len(found.records) == 5
-    (remark,) = found.remarks
-    assert remark.startswith(LORA)
-    assert remark.endswith("has fields that this version does not know: timings.energy, which are ignored")
+    (note,) = found.notes
+    assert note.startswith(LORA)
+    assert note.endswith("has fields that this version does not know: timings.energy, which are ignored")
 
 
 def test_a_record_with_an_unknown_setting_is_of_no_run_of_the_study(folder: Path) -> None:
-    found = _left_out_by_format(folder, lambda record: record["spec"]["method"].update(rotate=True))
+    found = _excluded_by_format(folder, lambda record: record["spec"]["method"].update(rotate=True))
     assert len(found.records) == 4
-    (foreign,) = found.foreign
-    assert foreign.reason.endswith("fields that this version does not know: spec.method.lora.rotate")
+    (unrelated,) = found.unrelated
+    assert unrelated.reason.endswith("fields that this version does not know: spec.method.lora.rotate")
 
 
 def test_a_study_of_a_newer_format_is_refused_by_name(folder: Path) -> None:
@@ -378,7 +378,7 @@ def test_a_new_setting_at_its_default_keeps_the_id(finished: Path) -> None:
     run = expand(load_study(str(finished.parent / "study.yaml")))[1]
     later = LaterRun.model_validate_json(run.model_dump_json())
     assert later.run_id == run.run_id
-    assert later.key == run.key
+    assert later.settings_key == run.settings_key
     used = later.training.model_copy(update={"neftune_noise_alpha": 5.0})
     assert later.model_copy(update={"training": used}).run_id != run.run_id
 

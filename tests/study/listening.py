@@ -17,8 +17,8 @@ from tuneoff.study import (
 )
 
 
-class Told:
-    """A listener that keeps what it is told, and does something at each point of a curve."""
+class EventLog:
+    """A listener that keeps all events, and does something at each point of a curve."""
 
     def __init__(self, at_point: Callable[[RunSpec, CurvePoint], None] = lambda run, point: None) -> None:
         self._at_point = at_point

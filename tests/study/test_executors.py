@@ -136,7 +136,7 @@ class TestProcessExecutor(ExecutorContract):
         executor = self.executor()
         executor.prepare(kill_oneself)  # type: ignore[arg-type]
         with pytest.raises(
-            TuneoffError, match=r"in a row did not: the last was killed by SIGKILL; free"
+            TuneoffError, match=r"in a row ended, and the last was killed by SIGKILL; free"
         ) as caught:
             list(executor.map(attempt, [Attempt(name, tmp_path) for name in "abcdef"]))
         assert not isinstance(caught.value, InputError)

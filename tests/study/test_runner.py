@@ -15,7 +15,7 @@ import pytest
 import small
 from command_line import contents, tuneoff
 from killing import Killing, killed_in_run
-from listening import Told
+from listening import EventLog
 from tuneoff.errors import DataError, InputError, StudyError
 from tuneoff.results import CurvePoint, RunRecord, RunState, read_records, read_study
 from tuneoff.spec import RunSpec, expand, load_study
@@ -29,7 +29,7 @@ R = TypeVar("R")
 
 
 def _run(
-    study_file: Path, folder: Path, listener: Told, overrides: Sequence[str] = ()
+    study_file: Path, folder: Path, listener: EventLog, overrides: Sequence[str] = ()
 ) -> tuple[RunRecord, ...]:
     study = load_study(str(study_file), overrides=overrides)
     run_study(study, folder, executor=InlineExecutor(), on_event=listener)
@@ -50,7 +50,7 @@ def _results(folder: Path) -> dict[str, str]:
 def test_a_second_folder_gets_equal_records_predictions_curves_and_weights(
     finished: Path, tmp_path: Path
 ) -> None:
-    listener = Told()
+    listener = EventLog()
     records = _run(finished.parent / "study.yaml", tmp_path / "out", listener)
     assert _timeless(records) == _timeless(read_records(finished))
     assert _results(tmp_path / "out") == _results(finished)
@@ -80,7 +80,7 @@ class _Recording:
 
 def test_several_workers_get_the_runs_as_planned_but_untrained_ones_last(tmp_path: Path) -> None:
     study, executor = small.spec(tmp_path, ["ablations={}", "train_sizes=[8]"]), _Recording()
-    run_study(study, tmp_path / "out", executor=executor, on_event=Told())
+    run_study(study, tmp_path / "out", executor=executor, on_event=EventLog())
     assert [run_id.split(".")[1] for run_id in executor.order] == ["lora", "zero_shot"]
     assert executor.closed
     assert [run.method_name for run in expand(study)] == ["zero_shot", "lora"]
@@ -89,7 +89,7 @@ def test_several_workers_get_the_runs_as_planned_but_untrained_ones_last(tmp_pat
 def test_a_finished_run_is_never_done_again(finished: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(finished, tmp_path / "out"))
     before = {path: path.stat().st_mtime_ns for path in folder.glob("runs/**/*")}
-    listener = Told()
+    listener = EventLog()
     _run(finished.parent / "study.yaml", folder, listener)
     assert (listener.pending, listener.total, listener.begun) == ([], 5, [])
     assert {path: path.stat().st_mtime_ns for path in folder.glob("runs/**/*")} == before
@@ -97,7 +97,7 @@ def test_a_finished_run_is_never_done_again(finished: Path, tmp_path: Path) -> N
 
 def test_only_runs_that_a_changed_study_adds_are_done(finished: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(finished, tmp_path / "out"))
-    listener = Told()
+    listener = EventLog()
     _run(
         finished.parent / "study.yaml",
         folder,
@@ -116,10 +116,10 @@ def test_an_interrupted_study_is_completed_by_the_same_call(finished: Path, tmp_
 
     study, folder = finished.parent / "study.yaml", tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        _run(study, folder, Told(interrupt))
+        _run(study, folder, EventLog(interrupt))
     states = {record.spec.method_name: record.state for record in read_records(folder)}
     assert states == {"zero_shot": "complete", "lora": "cancelled"}
-    again = Told()
+    again = EventLog()
     records = _run(study, folder, again)
     assert len(again.pending) == 4
     assert _timeless(records) == _timeless(read_records(finished))
@@ -132,7 +132,7 @@ def test_an_interrupted_study_is_completed_by_the_same_call(finished: Path, tmp_
 def test_runs_that_kill_their_workers_are_recorded_and_the_others_and_the_report_done(
     finished: Path, tmp_path: Path
 ) -> None:
-    listener, folder = Told(), tmp_path / "out"
+    listener, folder = EventLog(), tmp_path / "out"
     study = load_study(str(finished.parent / "study.yaml"))
     run_study(study, folder, executor=Killing(partial(killed_in_run, "films.lora.n")), on_event=listener)
     states = Counter(record.state for record in read_records(folder))
@@ -141,7 +141,7 @@ def test_runs_that_kill_their_workers_are_recorded_and_the_others_and_the_report
     assert (outcome.code, outcome.err) == (1, "")
     assert outcome.out.count("out_of_memory: its worker process was killed by SIGKILL twice") == 2
     assert (folder / "report" / "report.md").is_file()
-    again = Told()
+    again = EventLog()
     records = _run(finished.parent / "study.yaml", folder, again)
     assert [run.partition(".s0")[0] for run in again.begun] == ["films.lora.n8", "films.lora.nfull"]
     assert [record.scores for record in records] == [record.scores for record in read_records(finished)]
@@ -156,7 +156,7 @@ def test_a_run_that_is_interrupted_as_it_writes_leaves_nothing_cut(finished: Pat
 
     folder = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        _run(finished.parent / "study.yaml", folder, Told(interrupt))
+        _run(finished.parent / "study.yaml", folder, EventLog(interrupt))
     assert tuneoff("report", folder).err == ""
     assert tuneoff("report", folder).code == 1
 
@@ -197,13 +197,13 @@ def test_a_run_that_goes_wrong_ends_in_its_state(
     tmp_path: Path, override: str, state: RunState, kind: str
 ) -> None:
     overrides = ["ablations={}", "methods={zero_shot: {kind: none}}", "train_sizes=[8]", override]
-    listener = Told()
+    listener = EventLog()
     (record,) = _run(small.study(tmp_path), tmp_path / "out", listener, overrides)
     assert (record.state, record.scores) == (state, {})
     assert record.failure is not None
     assert record.failure.kind == kind
     assert listener.ended == [record]
-    again = Told()
+    again = EventLog()
     _run(tmp_path / "study.yaml", tmp_path / "out", again, overrides)
     assert again.begun == [record.run_id] * (state != "diverged")
 
@@ -241,7 +241,7 @@ def test_train_sizes_are_nested_and_equal_for_every_method(tmp_path: Path) -> No
 def test_bad_input_is_found_before_anything_is_trained_or_written(
     tmp_path: Path, override: str, kind: type[InputError], told: str
 ) -> None:
-    study, listener = small.study(tmp_path), Told()
+    study, listener = small.study(tmp_path), EventLog()
     with pytest.raises(kind, match=told):
         _run(study, tmp_path / "out", listener, [override])
     assert not (tmp_path / "out").exists()

@@ -12,7 +12,7 @@ import pytest
 
 import small
 from killing import Killing, killed_in_trial
-from listening import Told
+from listening import EventLog
 from tuneoff.errors import StoppedError, StoreError, StudyError, TuneoffError
 from tuneoff.results import (
     CurvePoint,
@@ -26,7 +26,7 @@ from tuneoff.results import (
 from tuneoff.spec import LoraSpec, RunSpec, expand, load_study, searches
 from tuneoff.study import Context, InlineExecutor, Lost, run_study, tune
 from tuneoff.study.events import ignore
-from tuneoff.study.tune import SearchJob, end_trial, even_points, search_job, stretches
+from tuneoff.study.tune import SearchJob, end_trial, latin_hypercube, length_factors, search_job
 from tuneoff.training import Session, run_trial
 
 CONTEXT = Context(Session(), ignore)
@@ -38,8 +38,8 @@ SEARCH = (
 )
 
 
-def _searched(folder: Path, overrides: Sequence[str] = SEARCH, *, out: Path | None = None) -> Told:
-    listener = Told()
+def _searched(folder: Path, overrides: Sequence[str] = SEARCH, *, out: Path | None = None) -> EventLog:
+    listener = EventLog()
     study = load_study(str(small.study(folder)), overrides=overrides)
     run_study(study, out or folder / "out", executor=InlineExecutor(), on_event=listener)
     return listener
@@ -249,7 +249,7 @@ def test_a_trial_that_ended_its_worker_counts_without_a_score(job: SearchJob, sc
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
 def test_a_search_goes_on_without_the_trials_that_kill_their_worker(tmp_path: Path, searched: Path) -> None:
     study = load_study(str(searched / "study.yaml"), overrides=[*SEARCH, "methods={full: {kind: full}}"])
-    listener = Told()
+    listener = EventLog()
     run_study(
         study,
         tmp_path / "out",
@@ -288,7 +288,7 @@ def test_a_search_whose_workers_end_outside_of_trials_is_an_error(tmp_path: Path
     executor = Losing()
     study = small.spec(tmp_path, [*SEARCH, "methods={full: {kind: full}}"])
     with pytest.raises(TuneoffError, match=r"search films.full.n8-\w+ cannot end: its worker process was"):
-        run_study(study, tmp_path / "out", executor=executor, on_event=Told())
+        run_study(study, tmp_path / "out", executor=executor, on_event=EventLog())
     assert executor.asked == 4 + 1
 
 
@@ -316,15 +316,15 @@ def test_the_failure_of_a_trial_is_the_first_line_of_its_error(tmp_path: Path) -
 def test_equal_operations_give_cheap_methods_more_steps(tmp_path: Path) -> None:
     study = small.spec(tmp_path, [*SEARCH, "search.budget=flops"])
     found = {
-        search.run.method_name: stretches(searches(study), Session())[search.search_id]
+        search.run.method_name: length_factors(searches(study), Session())[search.search_id]
         for search in searches(study)
     }
     assert found["full"] == 1
     assert 1.2 < found["prompt"] < 3
 
 
-def test_even_points_lie_in_the_middle_of_equal_parts_of_each_range() -> None:
-    points = even_points({"learning_rate": (1e-5, 1.0, "log"), "rank": (1, 9, "linear")}, 5)
+def test_points_of_a_latin_hypercube_lie_in_the_middle_of_equal_parts_of_each_range() -> None:
+    points = latin_hypercube({"learning_rate": (1e-5, 1.0, "log"), "rank": (1, 9, "linear")}, 5)
     assert sorted(log10(point["learning_rate"]) for point in points) == pytest.approx(
         [-4.5, -3.5, -2.5, -1.5, -0.5]
     )
@@ -341,10 +341,10 @@ def test_even_points_lie_in_the_middle_of_equal_parts_of_each_range() -> None:
         ((0.1, 0.10000000000000002, "linear"), 0.1),
     ],
 )
-def test_even_points_of_the_widest_and_narrowest_ranges_lie_inside(
+def test_a_latin_hypercube_of_the_widest_and_narrowest_ranges_lie_inside(
     ends: tuple[float, float, Literal["log", "linear"]], middle: float
 ) -> None:
-    values = [point["x"] for point in even_points({"x": ends}, 5)]
+    values = [point["x"] for point in latin_hypercube({"x": ends}, 5)]
     assert all(ends[0] <= value <= ends[1] for value in values)
     assert sorted(values)[2] == pytest.approx(middle)
 

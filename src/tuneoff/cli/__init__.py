@@ -228,12 +228,12 @@ def status(folder: Folder) -> None:
     for state, count in sorted(states.items()):
         if state != "complete":
             typer.echo(f"{count} {state.replace('_', ' ')}")
-    for one in found.left_out:
-        typer.echo(f"left out: {one.name}: {one.reason}")
+    for one in found.excluded:
+        typer.echo(f"excluded: {one.name}: {one.reason}")
     if found.damaged:
         typer.echo("`tuneoff run` does again what is damaged")
-    if found.foreign:
-        typer.echo(f"{len(found.foreign)} further results are of no run of this study")
+    if found.unrelated:
+        typer.echo(f"{len(found.unrelated)} further results are of no run of this study")
 
 
 @app.command()
@@ -256,7 +256,7 @@ def _lasting_imports() -> Iterator[None]:
 
 
 def _print_outcome(console: Console, result: "Result") -> None:
-    """Say what was found, what failed and where the report is; exit code 1 if a run failed or is left out."""
+    """Say what was found, what failed and where the report is; exit code 1 if a run failed or is excluded."""
     spread = "+/-" if console.options.ascii_only else "\u00b1"
     for task in result.data.study.tasks:
         console.print(_scores(result.data, task, spread))
@@ -264,14 +264,14 @@ def _print_outcome(console: Console, result: "Result") -> None:
     for record in failed:
         reason = record.failure.message if record.failure else "no reason recorded"
         console.print(f"{record.run_id}: {record.state}: {reason}", soft_wrap=True)
-    for one in result.data.left_out:
-        console.print(f"left out: {one.name}: {one.reason}", soft_wrap=True)
+    for one in result.data.excluded:
+        console.print(f"excluded: {one.name}: {one.reason}", soft_wrap=True)
     for conclusion in result.conclusions:
         console.print(f"- {conclusion}", soft_wrap=True)
     for warning in result.warnings:
         console.print(warning, soft_wrap=True)
     console.print(f"report: {result.report.as_posix()}", soft_wrap=True)
-    if failed or result.data.left_out:
+    if failed or result.data.excluded:
         raise typer.Exit(FAILED)
 
 

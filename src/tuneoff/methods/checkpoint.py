@@ -12,8 +12,8 @@ from transformers import T5ForConditionalGeneration
 from tuneoff.errors import DamagedError, StoreError, writing
 from tuneoff.methods.adapter import AdaptedModel
 from tuneoff.methods.attach import attach
-from tuneoff.results import FileSeal
-from tuneoff.results.format import read_json, reading, seal, sealed_json
+from tuneoff.results import FileChecksum
+from tuneoff.results.format import damaged_if_unreadable, dump_json, file_checksum, read_json
 from tuneoff.spec import Method, PrefixSpec, PromptSpec, Spec, StackSpec
 
 _METHOD = TypeAdapter[Method](Method)
@@ -24,7 +24,7 @@ class SavedMethod(Spec):
     """The content of adapter.json."""
 
     method: Method
-    tensors: FileSeal
+    tensors: FileChecksum
     """Of adapter.safetensors."""
 
 
@@ -41,8 +41,8 @@ def save(adapted: AdaptedModel, folder: Path) -> None:
             save_file(tensors, folder / _TENSOR_FILE)
         except SafetensorError as error:
             raise OSError(str(error)) from error
-        saved = SavedMethod(method=adapted.method, tensors=seal(folder / _TENSOR_FILE))
-        (folder / _SPEC_FILE).write_text(sealed_json(saved), encoding="utf-8")
+        saved = SavedMethod(method=adapted.method, tensors=file_checksum(folder / _TENSOR_FILE))
+        (folder / _SPEC_FILE).write_text(dump_json(saved), encoding="utf-8")
 
 
 def load(model: T5ForConditionalGeneration, folder: Path) -> AdaptedModel:
@@ -65,12 +65,12 @@ def load(model: T5ForConditionalGeneration, folder: Path) -> AdaptedModel:
 
 def _read_method(folder: Path) -> Method:
     path = folder / _SPEC_FILE
-    with reading(path, ValueError):
+    with damaged_if_unreadable(path, ValueError):
         text = path.read_text(encoding="utf-8")
         if "method" not in json.loads(text):
             return _METHOD.validate_json(text)  # written by an older version, without checksums
     saved, _ = read_json(SavedMethod, path)
-    if seal(folder / _TENSOR_FILE) != saved.tensors:
+    if file_checksum(folder / _TENSOR_FILE) != saved.tensors:
         raise DamagedError(f"{folder / _TENSOR_FILE} was changed after it was written; train the run again")
     return saved.method
 

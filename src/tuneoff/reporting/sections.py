@@ -133,7 +133,7 @@ def progress(data: ReportData) -> str:
     others = [
         f"{number} {in_words(state)}" for state, number in sorted(states.items()) if state != "complete"
     ]
-    excluded = len({one.name for one in data.left_out} & {run.run_id for run in data.plan})
+    excluded = len({one.name for one in data.excluded} & {run.run_id for run in data.plan})
     if excluded:
         others.append(f"{excluded} excluded")
     if missing := len(data.plan) - len(data.records) - excluded:
@@ -147,15 +147,15 @@ def _introduction(data: ReportData) -> tuple[str, ...]:
     paragraphs = [progress(data), f"Model: {data.study.model.id}. Tasks: {tasks}. Methods: {methods}."]
     if not (data.runs["state"] == "complete").any():
         paragraphs.append("No run is complete, so there are no scores to compare.")
-    if data.left_out:
-        names = ", ".join(one.name for one in data.left_out)
+    if data.excluded:
+        names = ", ".join(one.name for one in data.excluded)
         paragraphs.append(f"Excluded from all tables, for the reasons under {Title.FAILURES}: {names}.")
-    if data.foreign:
-        names = ", ".join(one.name for one in data.foreign)
+    if data.unrelated:
+        names = ", ".join(one.name for one in data.unrelated)
         paragraphs.append(
             f"Records in this folder that belong to no run of this study are excluded: {names}."
         )
-    paragraphs += [f"{remark}." for remark in data.remarks]
+    paragraphs += [f"{note}." for note in data.notes]
     return tuple(paragraphs)
 
 

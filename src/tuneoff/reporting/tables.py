@@ -78,9 +78,9 @@ def runs_table(data: ReportData) -> Table:
     names = [
         name for name in _measure_names(data.summary) if name not in SPEEDS and data.runs[name].notna().any()
     ]
-    records = {record.spec.key: record for record in data.records}
+    records = {record.spec.settings_key: record for record in data.records}
     plan = sorted(data.plan, key=lambda run: data.cells.index(Cell.of(run)))
-    rows = tuple(_run_row(run, records.get(run.key), names) for run in plan)
+    rows = tuple(_run_row(run, records.get(run.settings_key), names) for run in plan)
     return Table(("Run", "State", *names, "Kept step", "Steps done"), rows, text_columns=2)
 
 
@@ -112,7 +112,7 @@ def _search_row(result: SearchResult) -> tuple[Entry, ...]:
 
 def failures_table(data: ReportData) -> Table:
     """Return a row per run that did not complete or is excluded: state, kind of error and message."""
-    excluded = tuple((one.name, "excluded", ABSENT, _shortened(one.reason)) for one in data.left_out)
+    excluded = tuple((one.name, "excluded", ABSENT, _shortened(one.reason)) for one in data.excluded)
     rows = tuple(
         (
             record_link(record.run_id),

@@ -1,9 +1,9 @@
 """What a study leaves in its output folder: how it is laid out, written, read back and checked. No torch."""
 
 from tuneoff.results.baseline import BaselineRecord
-from tuneoff.results.contents import Contents, LeftOut, read_folder
+from tuneoff.results.contents import Contents, Excluded, read_folder
 from tuneoff.results.curve import CurvePoint, append_point, read_curve
-from tuneoff.results.format import FileSeal
+from tuneoff.results.format import FileChecksum
 from tuneoff.results.identity import Inputs, ModelIdentity
 from tuneoff.results.layout import BaselineFiles, ReportFolder, RunFolder, SearchFolder, StudyFolder
 from tuneoff.results.reader import read_baselines, read_inputs, read_records, read_searches, read_study
@@ -29,10 +29,10 @@ __all__ = [
     "CurvePoint",
     "DataReport",
     "Environment",
-    "FileSeal",
+    "Excluded",
+    "FileChecksum",
     "Footprint",
     "Inputs",
-    "LeftOut",
     "ModelIdentity",
     "ReportFolder",
     "RunFailure",

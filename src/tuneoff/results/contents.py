@@ -2,7 +2,7 @@
 
 A result belongs to a study if it is of one of its runs, if it was made from a model and data of the same
 content as the study's, and if all its files are as they were written. Whatever else lies in the folder is
-left out and named.
+excluded, with a reason.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,7 +18,7 @@ import pyarrow.parquet
 from tuneoff.errors import DamagedError, NewerFormatError
 from tuneoff.results.baseline import BaselineRecord
 from tuneoff.results.curve import read_curve
-from tuneoff.results.format import FileSeal, read_json, reading, seal
+from tuneoff.results.format import FileChecksum, damaged_if_unreadable, file_checksum, read_json
 from tuneoff.results.identity import Inputs, ModelIdentity, places_of
 from tuneoff.results.layout import RunFolder, StudyFolder, result_name
 from tuneoff.results.predictions import score_column
@@ -32,7 +32,7 @@ ROUNDING = 1e-9
 """How far a score may lie from the mean of its predictions, as sums are taken in another order."""
 
 
-class LeftOut(NamedTuple):
+class Excluded(NamedTuple):
     """A result that does not count."""
 
     path: Path
@@ -58,19 +58,19 @@ class Contents:
     """Of the study's searches, in its order."""
     baselines: tuple[BaselineRecord, ...]
     """Of the study's tasks and train sizes, in its order."""
-    damaged: tuple[LeftOut, ...] = ()
+    damaged: tuple[Excluded, ...] = ()
     """Files of theirs are not as they were written; `run` does them again."""
-    newer: tuple[LeftOut, ...] = ()
+    newer: tuple[Excluded, ...] = ()
     """A newer version wrote them."""
-    other_inputs: tuple[LeftOut, ...] = ()
+    other_inputs: tuple[Excluded, ...] = ()
     """They are of the study's runs, but were made from another model or other data."""
-    foreign: tuple[LeftOut, ...] = ()
+    unrelated: tuple[Excluded, ...] = ()
     """They are of no planned run."""
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     """What is to be known of results that count: fields that were ignored, checksums that are not there."""
 
     @property
-    def left_out(self) -> tuple[LeftOut, ...]:
+    def excluded(self) -> tuple[Excluded, ...]:
         """Results of the study's runs that must not be used."""
         return self.damaged + self.newer + self.other_inputs
 
@@ -96,9 +96,11 @@ def contents(folder: Path, study: StudySpec, inputs: Inputs | None, *, weights: 
     plan = expand(study, chosen_values(study, done))
     records = found.intact(RunRecord, layout.records(), partial(_check_run, weights=weights))
     baselines = found.intact(BaselineRecord, layout.baseline_records(), partial(_check_baseline, layout))
-    unsealed = sum(record.state == "complete" and not record.files for _, record in records)
-    if unsealed:
-        found.remarks.append(f"{unsealed} of the runs are of an older version, which left no checksums")
+    without_checksums = sum(record.state == "complete" and not record.files for _, record in records)
+    if without_checksums:
+        found.notes.append(
+            f"{without_checksums} of the runs are of an older version, which left no checksums"
+        )
     return Contents(
         study=study,
         plan=plan,
@@ -108,22 +110,22 @@ def contents(folder: Path, study: StudySpec, inputs: Inputs | None, *, weights: 
         damaged=tuple(found.damaged),
         newer=tuple(found.newer),
         other_inputs=tuple(found.other_inputs),
-        foreign=tuple(found.foreign),
-        remarks=tuple(found.remarks),
+        unrelated=tuple(found.unrelated),
+        notes=tuple(found.notes),
     )
 
 
 @dataclass
 class _Reader:
-    """Reads results, and keeps what has to be left out."""
+    """Reads results, and collects those that are excluded."""
 
     study: StudySpec
     inputs: Inputs | None
-    damaged: list[LeftOut] = field(default_factory=list)
-    newer: list[LeftOut] = field(default_factory=list)
-    other_inputs: list[LeftOut] = field(default_factory=list)
-    foreign: list[LeftOut] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
+    damaged: list[Excluded] = field(default_factory=list)
+    newer: list[Excluded] = field(default_factory=list)
+    other_inputs: list[Excluded] = field(default_factory=list)
+    unrelated: list[Excluded] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def intact(
         self, kind: type[S], paths: Iterable[Path], check: Callable[[Path, S], None]
@@ -135,16 +137,16 @@ class _Reader:
                 result, unknown = read_json(kind, path)
                 check(path, result)
             except NewerFormatError as error:
-                self.newer.append(LeftOut(path, str(error)))
+                self.newer.append(Excluded(path, str(error)))
             except DamagedError as error:
-                self.damaged.append(LeftOut(path, str(error)))
+                self.damaged.append(Excluded(path, str(error)))
             else:
                 named = f"fields that this version does not know: {', '.join(unknown)}"
                 if any(name.startswith(("spec.", "task.")) for name in unknown):
-                    self.foreign.append(LeftOut(path, f"its settings have {named}"))
+                    self.unrelated.append(Excluded(path, f"its settings have {named}"))
                     continue
                 if unknown:
-                    self.remarks.append(f"{path.parent.name} has {named}, which are ignored")
+                    self.notes.append(f"{path.parent.name} has {named}, which are ignored")
                 results.append((path, result))
         return results
 
@@ -184,25 +186,25 @@ def _check_run(path: Path, record: RunRecord, *, weights: bool) -> None:
     if folder.path.name != record.run_id:
         raise DamagedError(f"{path} is the record of another run, {record.run_id}")
     if record.files:
-        for name, sealed in record.files.items():
+        for name, checksum in record.files.items():
             file = folder.path / name
-            _check_file(file, sealed, read=weights or not file.is_relative_to(folder.adapter))
+            _check_file(file, checksum, read=weights or not file.is_relative_to(folder.adapter))
     elif record.state == "complete":
-        _check_unsealed(folder, record)
+        _check_scores(folder, record)
 
 
-def _check_file(path: Path, sealed: FileSeal, *, read: bool = True) -> None:
-    with reading(path):
-        same = path.stat().st_size == sealed.bytes and (not read or seal(path) == sealed)
+def _check_file(path: Path, checksum: FileChecksum, *, read: bool = True) -> None:
+    with damaged_if_unreadable(path):
+        same = path.stat().st_size == checksum.bytes and (not read or file_checksum(path) == checksum)
     if not same:
         raise DamagedError(f"{path} was changed after it was written")
 
 
-def _check_unsealed(folder: RunFolder, record: RunRecord) -> None:
+def _check_scores(folder: RunFolder, record: RunRecord) -> None:
     """Compare scores with predictions, where an older version has left no checksums."""
     read_curve(folder)
     path = folder.predictions
-    with reading(path, pyarrow.ArrowException):
+    with damaged_if_unreadable(path, pyarrow.ArrowException):
         file = pyarrow.parquet.ParquetFile(path)
         columns = {score_column(name): score for name, score in record.scores.items()}
         table = file.read([name for name in columns if name in file.schema_arrow.names])
@@ -219,8 +221,8 @@ def _check_baseline(layout: StudyFolder, path: Path, record: BaselineRecord) -> 
     own = layout.baseline(record.task_name, record.train_size, record.name).record
     if path != own:
         raise DamagedError(f"{path} is the record of another baseline, {result_name(own)}")
-    for name, sealed in record.files.items():
-        _check_file(path.parent / name, sealed)
+    for name, checksum in record.files.items():
+        _check_file(path.parent / name, checksum)
 
 
 def _own_records(
@@ -228,22 +230,22 @@ def _own_records(
 ) -> tuple[RunRecord, ...]:
     """Return the records of the planned runs in order; among several of one run, that with its id."""
     planned = {run.run_id for run in plan}
-    keys = {run.key for run in plan}
+    keys = {run.settings_key for run in plan}
     own: dict[str, RunRecord] = {}
-    others: list[tuple[str, LeftOut]] = []
+    others: list[tuple[str, Excluded]] = []
     for path, record in sorted(records, key=lambda one: one[1].run_id not in planned):
-        key = record.spec.key
+        key = record.spec.settings_key
         if key not in keys:
-            found.foreign.append(LeftOut(path, "it is no run of this study"))
+            found.unrelated.append(Excluded(path, "it is no run of this study"))
         elif problem := found.record_problem(record):
-            others.append((key, LeftOut(path, problem)))
+            others.append((key, Excluded(path, problem)))
         elif key in own:
-            found.foreign.append(LeftOut(path, f"{own[key].run_id} is of the same run"))
+            found.unrelated.append(Excluded(path, f"{own[key].run_id} is of the same run"))
         else:
             own[key] = record
     for key, other in others:
-        (found.foreign if key in own else found.other_inputs).append(other)
-    return tuple(own[run.key] for run in plan if run.key in own)
+        (found.unrelated if key in own else found.other_inputs).append(other)
+    return tuple(own[run.settings_key] for run in plan if run.settings_key in own)
 
 
 def _own_searches(
@@ -254,7 +256,7 @@ def _own_searches(
             if not result.answers(search):
                 continue
             if problem := found.origin_problem(result.task_name, result.model, result.digests):
-                found.other_inputs.append(LeftOut(path, problem))
+                found.other_inputs.append(Excluded(path, problem))
             else:
                 yield result
                 break
@@ -277,7 +279,7 @@ def _own_baselines(
     wanted = {layout.baseline(one.task_name, one.train_size, name) for one in own for name in one.all_names}
     present = {layout.baseline(one.task_name, one.train_size, one.name) for one in own}
     for files in sorted(wanted - present, key=lambda files: files.record):
-        found.remarks.append(f"{result_name(files.record)} is missing; `tuneoff run` computes it again")
+        found.notes.append(f"{result_name(files.record)} is missing; `tuneoff run` computes it again")
     return tuple(sorted(own, key=lambda one: (tasks.index(one.task_name), sizes.index(one.train_size))))
 
 

@@ -3,7 +3,7 @@
 from pydantic import TypeAdapter
 
 from tuneoff.errors import writing
-from tuneoff.results.format import reading
+from tuneoff.results.format import damaged_if_unreadable
 from tuneoff.results.layout import RunFolder
 from tuneoff.spec import Spec
 
@@ -43,6 +43,6 @@ def read_curve(folder: RunFolder) -> tuple[CurvePoint, ...]:
     """
     if not folder.curve.is_file():
         return ()
-    with reading(folder.curve):
+    with damaged_if_unreadable(folder.curve):
         lines = folder.curve.read_text(encoding="utf-8").splitlines()
         return _POINTS.validate_json(f"[{','.join(lines)}]")

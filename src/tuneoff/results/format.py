@@ -21,14 +21,14 @@ _CHECKSUMMED = 2
 """The first format whose files carry a checksum."""
 
 
-class FileSeal(Spec):
-    """What a file was when its run ended."""
+class FileChecksum(Spec):
+    """Size and SHA-256 of a file when its run ended."""
 
     bytes: int
     sha256: str
 
 
-def sealed_json(spec: Spec) -> str:
+def dump_json(spec: Spec) -> str:
     """Return a spec as the text of a JSON file, with the number of the format and a checksum."""
     content = {"format": FORMAT, **spec.model_dump(mode="json")}
     return json.dumps(content | {"checksum": digest_of(content)}, indent=2, ensure_ascii=False) + "\n"
@@ -41,7 +41,7 @@ def read_json(kind: type[S], path: Path) -> tuple[S, tuple[str, ...]]:
         DamagedError: the file is not as it was written.
         NewerFormatError: it was written by a newer version.
     """
-    with reading(path, ValueError, RecursionError):
+    with damaged_if_unreadable(path, ValueError, RecursionError):
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict):
             raise ValueError("no JSON object")
@@ -82,21 +82,21 @@ def _known_fields(kind: type[S], content: dict[str, Any]) -> tuple[S, tuple[str,
     return kind.model_validate_json(json.dumps(content)), tuple(".".join(map(str, one)) for one in unknown)
 
 
-def seal(path: Path) -> FileSeal:
+def file_checksum(path: Path) -> FileChecksum:
     """Return size and SHA-256 of a file."""
     with path.open("rb") as file:
-        return FileSeal(bytes=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
+        return FileChecksum(bytes=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
 
 
-def seals(folder: Path) -> dict[str, FileSeal]:
-    """Return the seals of all files in a run's folder, by relative path."""
+def file_checksums(folder: Path) -> dict[str, FileChecksum]:
+    """Return the checksums of all files in a run's folder, by relative path."""
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {path.relative_to(folder).as_posix(): seal(path) for path in paths}
+    return {path.relative_to(folder).as_posix(): file_checksum(path) for path in paths}
 
 
 @contextmanager
-def reading(path: Path, *errors: type[Exception]) -> Iterator[None]:
-    """A context in which unreadable content of a file, or one of the errors, becomes a `DamagedError`."""
+def damaged_if_unreadable(path: Path, *errors: type[Exception]) -> Iterator[None]:
+    """Turn a failure to read a file in this context, or one of the given errors, into a `DamagedError`."""
     unreadable: tuple[type[Exception], ...] = (ValidationError, UnicodeDecodeError, OSError, *errors)
     try:
         yield

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tuneoff.errors import DamagedError, StoreError, StudyError
 from tuneoff.results.baseline import BaselineRecord
-from tuneoff.results.format import read_json, reading
+from tuneoff.results.format import damaged_if_unreadable, read_json
 from tuneoff.results.identity import Inputs
 from tuneoff.results.layout import StudyFolder
 from tuneoff.results.record import RunRecord
@@ -49,7 +49,7 @@ def read_inputs(folder: Path) -> Inputs | None:
         DamagedError: the study's file does not say it rightly.
     """
     path = _study_file(folder)
-    with reading(path, ValueError):
+    with damaged_if_unreadable(path, ValueError):
         data = parse_yaml(path.read_text(encoding="utf-8"))
         if not isinstance(data, dict) or not {"format", "inputs"} & data.keys():
             return None

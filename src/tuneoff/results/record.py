@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tuneoff.results.format import FileSeal
+from tuneoff.results.format import FileChecksum
 from tuneoff.results.identity import ModelIdentity
 from tuneoff.spec import RunSpec, Spec
 
@@ -139,5 +139,5 @@ class RunRecord(Spec):
     failure: RunFailure | None = None
     model: ModelIdentity | None = None
     """The model that was tuned; None where the run did not get so far, and in records of older versions."""
-    files: dict[str, FileSeal] = Field(default_factory=dict)
+    files: dict[str, FileChecksum] = Field(default_factory=dict)
     """What the run left in its folder beside the record, by relative path."""

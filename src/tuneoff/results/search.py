@@ -69,19 +69,19 @@ class SearchResult(Spec):
         """Return whether this is the result of a search; older versions made ids by another rule."""
         if self.search_id == search.search_id:
             return True
-        own = (self.task_name, self.method_name, self.train_size, self.space, self.seeds)
-        asked = (
-            search.run.task_name,
-            search.run.method_name,
-            search.run.train_size,
-            search.space,
-            search.seeds,
+        return (
+            self.model is None
+            and self.task_name == search.run.task_name
+            and self.method_name == search.run.method_name
+            and self.train_size == search.run.train_size
+            and self.space == search.space
+            and self.seeds == search.seeds
+            and len(self.trials) == search.trials
         )
-        return self.model is None and own == asked and len(self.trials) == search.trials
 
 
 def chosen_values(study: StudySpec, results: Iterable[SearchResult]) -> dict[str, Values]:
-    """Return the best values of the study's searches that have results, by the id of the search."""
+    """Return the best values of each search of a study that has a result, by the id of the search."""
     results = tuple(results)
     best = {
         search.search_id: next((one.best for one in results if one.answers(search)), None)

@@ -10,8 +10,8 @@ from filelock import FileLock, Timeout
 
 from tuneoff.errors import DamagedError, StoreError, writing
 from tuneoff.results.baseline import BaselineRecord
-from tuneoff.results.contents import Contents, LeftOut, contents
-from tuneoff.results.format import seal, sealed_json
+from tuneoff.results.contents import Contents, Excluded, contents
+from tuneoff.results.format import dump_json, file_checksum
 from tuneoff.results.identity import Inputs
 from tuneoff.results.layout import RunFolder, SearchFolder, StudyFolder
 from tuneoff.results.predictions import Prediction, write_predictions
@@ -33,7 +33,7 @@ class RunStore:
         self._study = study
         self._inputs = inputs
         self._lock = FileLock(self._layout.lock)
-        self.moved: tuple[LeftOut, ...] = ()
+        self.moved: tuple[Excluded, ...] = ()
         """Damaged results that were in the folder when it was taken, and are now in `damaged/`."""
 
     def __enter__(self) -> Self:
@@ -94,7 +94,7 @@ class RunStore:
                 f"{reason}; give another --out, or bring back what was there"
             )
 
-    def _move_aside(self, damaged: tuple[LeftOut, ...]) -> None:
+    def _move_aside(self, damaged: tuple[Excluded, ...]) -> None:
         """Make room for results whose files are damaged, and keep what is left of them."""
         self.moved = damaged
         for one in damaged:
@@ -105,8 +105,10 @@ class RunStore:
 
     def pending(self, runs: Iterable[RunSpec]) -> tuple[RunSpec, ...]:
         """Return the runs that have no finished record in the folder."""
-        finished = {record.spec.key for record in self.contents().records if record.state in FINISHED}
-        return tuple(run for run in runs if run.key not in finished)
+        finished = {
+            record.spec.settings_key for record in self.contents().records if record.state in FINISHED
+        }
+        return tuple(run for run in runs if run.settings_key not in finished)
 
     def run_folder(self, run_id: str) -> RunFolder:
         """Return where a run leaves what it makes."""
@@ -124,7 +126,7 @@ class RunStore:
                 f"all runs of a study are of one model, but '{record.model.id}' was changed while it ran, "
                 f"before {record.run_id}; bring back what was there and run the study again"
             )
-        write_atomically(self.run_folder(record.run_id).record, sealed_json(record))
+        write_atomically(self.run_folder(record.run_id).record, dump_json(record))
 
     def search_folder(self, search_id: str) -> SearchFolder:
         """Return where a search leaves what it makes."""
@@ -139,7 +141,7 @@ class RunStore:
         origin = {"model": self._inputs.model, "digests": self._inputs.data[result.task_name]}
         path = self.search_folder(result.search_id).result
         whole = result.model_copy(update=origin)
-        write_atomically(path, sealed_json(whole))
+        write_atomically(path, dump_json(whole))
         return whole
 
     def write_baseline(self, record: BaselineRecord, predictions: Sequence[Prediction]) -> None:
@@ -152,8 +154,8 @@ class RunStore:
         with writing(files.record):
             files.record.parent.mkdir(parents=True, exist_ok=True)
         write_predictions(files.predictions, predictions)
-        sealed = record.model_copy(update={"files": {files.predictions.name: seal(files.predictions)}})
-        write_atomically(files.record, sealed_json(sealed))
+        checksums = {files.predictions.name: file_checksum(files.predictions)}
+        write_atomically(files.record, dump_json(record.model_copy(update={"files": checksums})))
 
     def begun(self, runs: Iterable[RunSpec]) -> list[RunSpec]:
         """The runs that have a folder but no record: they were begun and did not end."""

@@ -19,11 +19,11 @@ from tuneoff.spec.training import TrainingSpec
 S = TypeVar("S", bound=Spec)
 
 # a task's own training settings stand in `training` already
-_WITHOUT_EFFECT: dict[str, Any] = {
+_NO_EFFECT_ON_RESULT: dict[str, Any] = {
     "task": {"training"},
     "training": {"logging_steps", "save_strategy", "per_device_eval_batch_size"},
 }
-_NOT_IN_KEY: dict[str, Any] = _WITHOUT_EFFECT | {"model": True, "task": {"training", "source"}}
+_NOT_IN_SETTINGS_KEY: dict[str, Any] = _NO_EFFECT_ON_RESULT | {"model": True, "task": {"training", "source"}}
 
 
 class RunSpec(Spec):
@@ -41,7 +41,7 @@ class RunSpec(Spec):
     @property
     def run_id(self) -> str:
         """Return a readable slug and a hash of what decides the result: `sst2.prefix.n1000.s0-3fa1c2d4`."""
-        return f"{self.cell_slug}.s{self.seed}-{short_hash(self.decisive())}"
+        return f"{self.cell_slug}.s{self.seed}-{short_hash(self.identifying_settings())}"
 
     @property
     def cell_slug(self) -> str:
@@ -51,24 +51,24 @@ class RunSpec(Spec):
         return f"{self.task_name}.{method}.n{self.train_size}"
 
     @property
-    def key(self) -> str:
+    def settings_key(self) -> str:
         """Return what a run is recognized by: all that decides its result but for the model and the data.
 
         These may have moved, or something else may lie in their place, so their contents are compared
         (`tuneoff.results.contents`).
         """
-        return _canonical(self._settings(_NOT_IN_KEY))
+        return _canonical(self._settings(_NOT_IN_SETTINGS_KEY))
 
-    def decisive(self) -> dict[str, Any]:
+    def identifying_settings(self) -> dict[str, Any]:
         """Return all settings that decide the result and are not at their defaults.
 
         So a run keeps its id when a later version brings a new setting, as long as the default of the new
         setting does what was done before.
         """
-        return self._settings(_WITHOUT_EFFECT)
+        return self._settings(_NO_EFFECT_ON_RESULT)
 
-    def _settings(self, left_out: dict[str, Any]) -> dict[str, Any]:
-        settings = self.model_dump(mode="json", exclude_defaults=True, exclude=left_out)
+    def _settings(self, excluded: dict[str, Any]) -> dict[str, Any]:
+        settings = self.model_dump(mode="json", exclude_defaults=True, exclude=excluded)
         if isinstance(self.method, NoneSpec):
             # what is not trained has neither a seed nor training settings, but for the precision
             del settings["seed"]
@@ -91,7 +91,7 @@ class Search(Spec):
     def search_id(self) -> str:
         """Return a readable slug and a hash of what decides the result: `sst2.prefix.n1000-3fa1c2d4`."""
         own = self.model_dump(mode="json", exclude_defaults=True, exclude={"run"})
-        return f"{self.run.cell_slug}-{short_hash(own | {'run': self.run.decisive()})}"
+        return f"{self.run.cell_slug}-{short_hash(own | {'run': self.run.identifying_settings()})}"
 
     def trial(self, values: Mapping[str, int | float], *, seed: int, steps: int | None) -> RunSpec:
         """The run of a trial; `steps` replaces the training's length where it is given."""

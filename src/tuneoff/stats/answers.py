@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tuneoff.errors import StoreError
 from tuneoff.results import RunRecord
-from tuneoff.results.format import reading
+from tuneoff.results.format import damaged_if_unreadable
 from tuneoff.results.layout import StudyFolder
 from tuneoff.results.predictions import score_column
 from tuneoff.stats.intervals import Floats
@@ -114,7 +114,7 @@ def read_answers(path: Path, metric: str) -> Answers:
     Raises:
         StoreError: the file is missing, damaged or empty, or lacks the metric's column.
     """
-    with reading(path, pyarrow.ArrowException, KeyError):
+    with damaged_if_unreadable(path, pyarrow.ArrowException, KeyError):
         file = pyarrow.parquet.ParquetFile(
             pyarrow.BufferReader(path.read_bytes()), page_checksum_verification=True
         )

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tuneoff.results import CurvePoint, LeftOut, RunRecord, SearchResult, Trial
+from tuneoff.results import CurvePoint, Excluded, RunRecord, SearchResult, Trial
 from tuneoff.spec import RunSpec, Search
 
 
@@ -11,7 +11,7 @@ from tuneoff.spec import RunSpec, Search
 class DamagedMoved:
     """Damaged results were moved aside; they are made again."""
 
-    results: tuple[LeftOut, ...]
+    results: tuple[Excluded, ...]
 
 
 @dataclass(frozen=True)

@@ -36,9 +36,9 @@ _PRELOADED = ["tuneoff.study.runner"]
 """Imported once, in the process that workers are forked from."""
 _KILLED = -9
 """Exit code of a process that the system killed; Linux does so when memory runs out."""
-_STARTS = 3
+_MOST_FAILED_STARTS = 3
 """So many workers may end before their first job, one after another, where no other is at work."""
-_PATIENCE = 10.0
+_JOIN_SECONDS = 10.0
 """Seconds that a process has to end when it should."""
 J = TypeVar("J")
 R = TypeVar("R")
@@ -84,7 +84,7 @@ class Lost(NamedTuple, Generic[J]):
             if self.state == "out_of_memory"
             else "without an error in Python; the library that ended it may have said why on standard error"
         )
-        return f"its worker process {_ending(self.exit_code)} twice, the second time alone, {remedy}"
+        return f"its worker process {_how_it_ended(self.exit_code)} twice, the second time alone, {remedy}"
 
 
 class Executor(Protocol):
@@ -164,7 +164,7 @@ class ProcessExecutor:
         """
         again: list[J] = []
         try:
-            for result in self._once(work, jobs, self.workers, on_event):
+            for result in self._map_once(work, jobs, self.workers, on_event):
                 if isinstance(result, Lost):
                     again.append(result.job)
                 else:
@@ -172,7 +172,7 @@ class ProcessExecutor:
             if again:
                 self.close()
             for job in again:
-                yield from self._once(work, [job], 1, on_event)
+                yield from self._map_once(work, [job], 1, on_event)
         except BaseException:
             self.close()
             raise
@@ -186,22 +186,22 @@ class ProcessExecutor:
         for worker in pool:
             worker.end()
 
-    def _once(
+    def _map_once(
         self, work: Work[J, R], jobs: Sequence[J], workers: int, on_event: OnEvent
     ) -> Generator[R | Lost[J]]:
         """Yield what comes of each job, tried once by one of so many workers."""
-        waiting, unready = deque(jobs), 0
+        queue, failed_starts = deque(jobs), 0
         self._pool = [worker for worker in self._pool if worker.process.is_alive()]
         while True:
             raise_if_interrupted()
             with interrupts_blocked():
-                self._hand_out(work, waiting, workers)
+                self._hand_out(work, queue, workers)
             busy: dict[object, _Worker] = {one.connection: one for one in self._pool if one.busy}
             if not busy:
                 return
             # a wait without end was seen to sleep over a Ctrl-C that came as it began
-            for heard in wait([one.connection for one in busy.values()], timeout=1):
-                worker = busy[heard]
+            for connection in wait([one.connection for one in busy.values()], timeout=1):
+                worker = busy[connection]
                 try:
                     reply = worker.receive()
                 except EOFError:
@@ -211,45 +211,48 @@ class ProcessExecutor:
                         yield Lost(worker.job, exit_code)
                         continue
                     # not the job's fault; those that are left do without this worker
-                    waiting.appendleft(worker.job)
-                    unready, workers = unready + 1, max(1, len(self._pool))
-                    if unready >= _STARTS and not self._pool:
+                    queue.appendleft(worker.job)
+                    failed_starts, workers = failed_starts + 1, max(1, len(self._pool))
+                    if failed_starts >= _MOST_FAILED_STARTS and not self._pool:
                         raise TuneoffError(
-                            f"a worker process must live to its first job, but {unready} in a row did not: "
-                            f"the last {_ending(exit_code)}; free memory, or do without --executor process "
-                            "(what is complete is kept)"
+                            f"no worker process reached its first job: {failed_starts} in a row ended, "
+                            f"and the last {_how_it_ended(exit_code)}; free memory, or run without "
+                            "--executor process (finished runs are kept)"
                         ) from None
                     continue
                 match reply:
                     case _Ready():
-                        worker.ready, unready = True, 0
+                        worker.ready, failed_starts = True, 0
                     case _Emitted(event):
                         on_event(event)
                     case _Done(value):
                         worker.busy = False
                         yield value
 
-    def _hand_out(self, work: Work[J, R], waiting: deque[J], workers: int) -> None:
+    def _hand_out(self, work: Work[J, R], queue: deque[J], workers: int) -> None:
         """Give jobs to idle workers, and to new ones while there are fewer than so many."""
         idle = [worker for worker in self._pool if not worker.busy]
-        while waiting and (idle or len(self._pool) < workers):
+        while queue and (idle or len(self._pool) < workers):
             if not idle:
                 idle.append(_Worker(self.threads, self._setup))
                 self._pool += idle
-            idle.pop().hand_out(work, waiting.popleft())
+            idle.pop().hand_out(work, queue.popleft())
 
 
 class _Worker:
     """A process that does one job after another, and the connection to it."""
 
     def __init__(self, threads: int, setup: Callable[[], Session]) -> None:
-        self.connection, its_end = _CONTEXT.Pipe()
-        self.process = _CONTEXT.Process(target=_serve, args=(its_end, threads, setup), daemon=True)
+        self.connection, worker_end = _CONTEXT.Pipe()
+        self.process = _CONTEXT.Process(target=_worker_main, args=(worker_end, threads, setup), daemon=True)
         self.ready = False
         """It has said that it can begin."""
         self.busy = False
         self.job: Any = None
-        with its_end, suppress(OSError, EOFError):  # a process that did not start is found as one that ended
+        with (
+            worker_end,
+            suppress(OSError, EOFError),
+        ):  # a process that did not start is found as one that ended
             self.process.start()
 
     def hand_out(self, work: Work[J, R], job: J) -> None:
@@ -280,7 +283,7 @@ class _Worker:
         self.connection.close()
         if self.process.pid is None:
             return None
-        self.process.join(_PATIENCE)
+        self.process.join(_JOIN_SECONDS)
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
@@ -309,7 +312,7 @@ class _Raised(NamedTuple):
     error: Exception
 
 
-def _ending(exit_code: int | None) -> str:
+def _how_it_ended(exit_code: int | None) -> str:
     if exit_code is None:
         return "did not start"
     if exit_code >= 0:
@@ -329,7 +332,7 @@ def _start_server() -> None:
             forkserver.ensure_running()
 
 
-def _serve(driver: Connection, threads: int, setup: Callable[[], Session]) -> None:
+def _worker_main(driver: Connection, threads: int, setup: Callable[[], Session]) -> None:
     """Say that this worker is ready, then what comes of each job, until the connection is closed."""
     # for systems without signal masks
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -344,23 +347,23 @@ def _serve(driver: Connection, threads: int, setup: Callable[[], Session]) -> No
         try:
             context = Context(setup(), emit)
         except Exception as error:
-            driver.send_bytes(_raised(error))
+            driver.send_bytes(_pickled_error(error))
             return
         driver.send(_Ready())
         while True:
             work, job = driver.recv()
-            driver.send_bytes(_outcome(work, job, context))
+            driver.send_bytes(_pickled_outcome(work, job, context))
 
 
-def _outcome(work: Callable[[Any, Context], object], job: object, context: Context) -> bytes:
+def _pickled_outcome(work: Callable[[Any, Context], object], job: object, context: Context) -> bytes:
     """Return what the work makes of a job, or what it raises, pickled."""
     try:
         return pickle.dumps(_Done(work(job, context)))
     except Exception as error:
-        return _raised(error)
+        return _pickled_error(error)
 
 
-def _raised(error: Exception) -> bytes:
+def _pickled_error(error: Exception) -> bytes:
     error.add_note("".join(traceback.format_exception(error)))
     try:
         message = pickle.dumps(_Raised(error))

@@ -63,7 +63,7 @@ def run_study(
     session = session or Session()
     session.forget_changed_files()
     inputs = check(study, session)
-    executor.prepare(_session_of_processes(study, session, executor))
+    executor.prepare(_session_factory(study, session, executor))
     with RunStore(folder, study, inputs) as store, closing(executor):
         on_event(DamagedMoved(store.moved))
         add_baselines(study, store, session)
@@ -87,7 +87,7 @@ def check(study: StudySpec, session: Session) -> Inputs:
     digests = {}
     for run in by_data.values():
         digests[run.task_name] = run_data(run, backbone.tokenizer, session).report.digests
-    tried = dict.fromkeys((run.method for run in runs), "") | dict(_searched_ends(study))
+    tried = dict.fromkeys((run.method for run in runs), "") | dict(_search_range_ends(study))
     for method, place in tried.items():
         generator = torch.Generator().manual_seed(0)
         try:
@@ -102,7 +102,7 @@ def check(study: StudySpec, session: Session) -> Inputs:
     return Inputs(model=identity, data=digests, places=places_of(study))
 
 
-def _searched_ends(study: StudySpec) -> Iterator[tuple[Method, str]]:
+def _search_range_ends(study: StudySpec) -> Iterator[tuple[Method, str]]:
     """Yield each searched method with the lowest values of its ranges, then the highest, and its place."""
     for search in searches(study):
         place = f"search, method {search.run.method_name}, {', '.join(search.space)}: "
@@ -112,15 +112,15 @@ def _searched_ends(study: StudySpec) -> Iterator[tuple[Method, str]]:
         yield with_values(search.run.method, highest), place
 
 
-def _session_of_processes(study: StudySpec, session: Session, executor: Executor) -> "partial[Session]":
+def _session_factory(study: StudySpec, session: Session, executor: Executor) -> "partial[Session]":
     """Return what makes the session of a process that does runs: this one's, or the part that they need."""
     if executor.in_process:
-        return partial(_as_given, session)
+        return partial(_given, session)
     trials = [one.run.model_copy(update={"seed": seed}) for one in searches(study) for seed in one.seeds]
-    return partial(_as_given, session.for_runs([*expand(study), *trials]))
+    return partial(_given, session.for_runs([*expand(study), *trials]))
 
 
-def _as_given(session: Session) -> Session:
+def _given(session: Session) -> Session:
     return session
 
 
@@ -148,11 +148,11 @@ def _search_settings(
             for one in pending
         ]
         while jobs:
-            jobs = _search(jobs, store, executor, on_event)
+            jobs = _do_searches(jobs, store, executor, on_event)
     return store.contents().searches
 
 
-def _search(
+def _do_searches(
     jobs: Sequence[SearchJob], store: RunStore, executor: Executor, on_event: OnEvent
 ) -> list[SearchJob]:
     """Do searches, and return those that are to go on without a trial that ended its worker."""
@@ -169,15 +169,15 @@ def _search(
 
 
 def _do_runs(pending: Sequence[RunSpec], store: RunStore, executor: Executor, on_event: OnEvent) -> None:
-    jobs = [Job(run, store.run_folder(run.run_id).path) for run in _in_order(pending, executor)]
+    jobs = [Job(run, store.run_folder(run.run_id).path) for run in _scheduled(pending, executor)]
     try:
         with closing(executor.map(do_job, jobs, on_event)) as results:
             for result in results:
-                on_event(RunFinished(_kept(store, result)))
+                on_event(RunFinished(_store_result(store, result)))
     except KeyboardInterrupt:
         failure = RunFailure(kind="KeyboardInterrupt", message=_INTERRUPTED)
         for run in store.begun(pending):
-            _end(store, run, "cancelled", failure)
+            _store_failure(store, run, "cancelled", failure)
         raise
 
 
@@ -193,21 +193,21 @@ def do_job(job: Job, context: Context) -> RunRecord:
     )
 
 
-def _in_order(runs: Sequence[RunSpec], executor: Executor) -> list[RunSpec]:
+def _scheduled(runs: Sequence[RunSpec], executor: Executor) -> list[RunSpec]:
     """The runs as planned; for several workers the short ones last, so that none waits for a long one."""
     return sorted(runs, key=lambda run: not executor.in_process and isinstance(run.method, NoneSpec))
 
 
-def _kept(store: RunStore, result: RunRecord | Lost[Job]) -> RunRecord:
+def _store_result(store: RunStore, result: RunRecord | Lost[Job]) -> RunRecord:
     """Put the record of a run into the folder, and return it."""
     if isinstance(result, Lost):
         failure = RunFailure(kind="WorkerLost", message=result.message)
-        return _end(store, result.job.spec, result.state, failure)
+        return _store_failure(store, result.job.spec, result.state, failure)
     store.write(result)
     return result
 
 
-def _end(store: RunStore, run: RunSpec, state: RunState, failure: RunFailure) -> RunRecord:
+def _store_failure(store: RunStore, run: RunSpec, state: RunState, failure: RunFailure) -> RunRecord:
     """End a run that was stopped in the midst of its work; its other files go, as they may be cut."""
     record = RunRecord(run_id=run.run_id, spec=run, state=state, failure=failure)
     fresh_folder(store.run_folder(run.run_id).path)

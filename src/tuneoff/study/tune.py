@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tuneoff.errors import StoppedError, writing
 from tuneoff.results import CurvePoint, SearchResult, Trial
-from tuneoff.results.format import reading
+from tuneoff.results.format import damaged_if_unreadable
 from tuneoff.results.layout import SearchFolder
 from tuneoff.results.store import fresh_folder, write_atomically
 from tuneoff.spec import Range, RunSpec, Search, Spec
@@ -48,7 +48,7 @@ class SearchJob(NamedTuple):
     """What identifies the model and the task's data."""
 
 
-class _Ended(Spec):
+class _StoredTrial(Spec):
     """A line of trials.jsonl."""
 
     trial: Trial
@@ -64,11 +64,11 @@ def search_job(job: SearchJob, context: Context) -> SearchResult:
     Raises:
         InputError: the model, the data or the folder cannot be used.
     """
-    search, ended = job.search, _ended(job)
-    while len(ended) < search.trials:
-        with _quiet():
-            _keep(job, ended, *_tried(job, ended, context.session))
-        context.emit(TrialFinished(search, ended[-1].trial))
+    search, stored = job.search, _read_trials(job)
+    while len(stored) < search.trials:
+        with _optuna_silenced():
+            _store_trial(job, stored, *_run_next_trial(job, stored, context.session))
+        context.emit(TrialFinished(search, stored[-1].trial))
     return SearchResult(
         search_id=search.search_id,
         task_name=search.run.task_name,
@@ -78,7 +78,7 @@ def search_job(job: SearchJob, context: Context) -> SearchResult:
         space=search.space,
         seeds=search.seeds,
         steps=job.steps,
-        trials=tuple(one.trial for one in ended),
+        trials=tuple(one.trial for one in stored),
     )
 
 
@@ -88,12 +88,12 @@ def end_trial(job: SearchJob, state: Literal["out_of_memory", "failed"]) -> bool
     Raises:
         StoreError: the folder cannot be used.
     """
-    ended = _ended(job)
-    if len(ended) == job.search.trials:
+    stored = _read_trials(job)
+    if len(stored) == job.search.trials:
         return False
-    with _quiet():
-        values = _values(job.search, _next(job.search, ended))
-    _keep(job, ended, Trial(number=len(ended), values=values, state=state), {})
+    with _optuna_silenced():
+        values = _proposed_values(job.search, _propose_trial(job.search, stored))
+    _store_trial(job, stored, Trial(number=len(stored), values=values, state=state), {})
     return True
 
 
@@ -103,31 +103,31 @@ def trial_steps(searches: Sequence[Search], session: Session) -> dict[str, int]:
     Raises:
         InputError: the model or the data cannot be used.
     """
-    longer = stretches(searches, session)
+    factors = length_factors(searches, session)
     return {
         one.search_id: max(
-            1, round(total_steps(one.run.training, session.train_count(one.run)) * longer[one.search_id])
+            1, round(total_steps(one.run.training, session.train_count(one.run)) * factors[one.search_id])
         )
         for one in searches
     }
 
 
-def stretches(searches: Sequence[Search], session: Session) -> dict[str, float]:
-    """By how much the trials of each search are longer than the study says, by id.
+def length_factors(searches: Sequence[Search], session: Session) -> dict[str, float]:
+    """By how much the trials of each search are factors than the study says, by id.
 
-    1 under `budget: steps`. Under `budget: flops`, what a trial's steps cost the dearest method of a task
+    1 under `budget: steps`. Under `budget: flops`, what a trial's steps cost the highest method of a task
     and train size is spent by every method; a step costs a pass both ways over the longest rows.
 
     Raises:
         InputError: the model or the data cannot be used.
     """
     costs = {one.search_id: _step_flops(one.run, session) for one in searches if one.budget == "flops"}
-    dearest = defaultdict[tuple[str, object], int](int)
+    highest = defaultdict[tuple[str, object], int](int)
     for one in searches:
         cell = (one.run.task_name, one.run.train_size)
-        dearest[cell] = max(dearest[cell], costs.get(one.search_id, 1))
+        highest[cell] = max(highest[cell], costs.get(one.search_id, 1))
     return {
-        one.search_id: dearest[one.run.task_name, one.run.train_size] / costs.get(one.search_id, 1)
+        one.search_id: highest[one.run.task_name, one.run.train_size] / costs.get(one.search_id, 1)
         for one in searches
     }
 
@@ -141,101 +141,103 @@ def _step_flops(run: RunSpec, session: Session) -> int:
     return int(counter.get_total_flops())
 
 
-def even_points(space: dict[str, Range], count: int) -> list[Values]:
+def latin_hypercube(space: dict[str, Range], count: int) -> list[Values]:
     """Points that cover every field's range evenly: the middles of a Latin hypercube's cells."""
     cells = qmc.LatinHypercube(len(space), scramble=False, rng=0).random(count)
     return [
-        {field: _at(ends, share) for (field, ends), share in zip(space.items(), row, strict=True)}
+        {field: _value_at(ends, share) for (field, ends), share in zip(space.items(), row, strict=True)}
         for row in cells.tolist()
     ]
 
 
-def _at(ends: Range, share: float) -> int | float:
+def _value_at(ends: Range, share: float) -> int | float:
     low, high, scale = ends
     span = high / low if scale == "log" else high - low
     if scale == "log":
         value = low * span**share if isfinite(span) else exp(log(low) + share * (log(high) - log(low)))
     else:
         value = low + span * share if isfinite(span) else low * (1 - share) + high * share
-    return _within(ends, round(value) if _whole(ends) else value)
+    return _clamped(ends, round(value) if _is_whole(ends) else value)
 
 
-def _within(ends: Range, value: int | float) -> int | float:
+def _clamped(ends: Range, value: int | float) -> int | float:
     """Return a value in its range, which rounding may have left by the last digit."""
     low, high, _ = ends
     inside = min(max(value, low), high)
-    return inside if _whole(ends) else float(inside)
+    return inside if _is_whole(ends) else float(inside)
 
 
-def _whole(ends: Range) -> bool:
+def _is_whole(ends: Range) -> bool:
     return isinstance(ends[0], int) and isinstance(ends[1], int)
 
 
-def _ended(job: SearchJob) -> list[_Ended]:
+def _read_trials(job: SearchJob) -> list[_StoredTrial]:
     """Return the trials that have ended, as far as they are whole and were done as they would be now.
 
     What follows a line that is damaged is done again, and comes out the same.
     """
-    path, ended = job.folder.trials, list[_Ended]()
-    with reading(path):
+    path, stored = job.folder.trials, list[_StoredTrial]()
+    with damaged_if_unreadable(path):
         lines = path.read_bytes().splitlines() if path.exists() else []
     for line in lines:
         try:
-            one = _Ended.model_validate_json(line)
+            one = _StoredTrial.model_validate_json(line)
         except ValidationError:
             break
-        if one.digest != _digest(job, ended, one.trial, one.reported):
+        if one.digest != _digest(job, stored, one.trial, one.reported):
             break
-        ended.append(one)
-    return ended
+        stored.append(one)
+    return stored
 
 
-def _keep(job: SearchJob, ended: list[_Ended], trial: Trial, reported: dict[int, float]) -> None:
+def _store_trial(
+    job: SearchJob, stored: list[_StoredTrial], trial: Trial, reported: dict[int, float]
+) -> None:
     """Add a trial to those that have ended, in the folder too."""
-    digest = _digest(job, ended, trial, reported)
-    ended.append(_Ended(trial=trial, reported=reported, digest=digest))
-    text = "".join(one.model_dump_json() + "\n" for one in ended)
+    digest = _digest(job, stored, trial, reported)
+    stored.append(_StoredTrial(trial=trial, reported=reported, digest=digest))
+    text = "".join(one.model_dump_json() + "\n" for one in stored)
     path = job.folder.trials
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, text)
 
 
-def _digest(job: SearchJob, before: Sequence[_Ended], trial: Trial, reported: dict[int, float]) -> str:
+def _digest(job: SearchJob, before: Sequence[_StoredTrial], trial: Trial, reported: dict[int, float]) -> str:
     basis = before[-1].digest if before else [job.search.search_id, job.steps, dict(job.origin)]
     content = json.dumps([basis, trial.model_dump(), reported], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _next(search: Search, ended: Sequence[_Ended]) -> optuna.Trial:
+def _propose_trial(search: Search, stored: Sequence[_StoredTrial]) -> optuna.Trial:
     """Return the next trial. What it tries depends on its number and the earlier trials alone."""
-    number, space = len(ended), {field: _distribution(ends) for field, ends in search.space.items()}
+    number, space = len(stored), {field: _distribution(ends) for field, ends in search.space.items()}
     study = optuna.create_study(
         direction="maximize",
         pruner=_pruner(search),
         sampler=TPESampler(n_startup_trials=0, multivariate=True, seed=stream_seed(number, "init")),
     )
-    study.add_trials([_frozen(one, space) for one in ended])
-    even = even_points(search.space, search.trials - search.trials // _REFINED_SHARE)
+    study.add_trials([_as_optuna_trial(one, space) for one in stored])
+    even = latin_hypercube(search.space, search.trials - search.trials // _REFINED_SHARE)
     if number < len(even):
         study.enqueue_trial(even[number])
     try:
         with np.errstate(all="ignore"):
             return study.ask(space)
     except ValueError:  # between ends that are but a few floats apart, the sampler's numbers are NaN
-        study.enqueue_trial(even_points(search.space, 1)[0])
+        study.enqueue_trial(latin_hypercube(search.space, 1)[0])
         return study.ask(space)
 
 
-def _values(search: Search, trial: optuna.Trial) -> Values:
-    return {field: _within(search.space[field], value) for field, value in trial.params.items()}
+def _proposed_values(search: Search, trial: optuna.Trial) -> Values:
+    return {field: _clamped(search.space[field], value) for field, value in trial.params.items()}
 
 
 def _pruner(search: Search) -> BasePruner:
     return MedianPruner(n_startup_trials=_UNPRUNED_TRIALS) if search.pruner == "median" else NopPruner()
 
 
-def _frozen(one: _Ended, space: dict[str, BaseDistribution]) -> FrozenTrial:
+def _as_optuna_trial(one: _StoredTrial, space: dict[str, BaseDistribution]) -> FrozenTrial:
     """Return a trial that has ended, as Optuna is to see it."""
     states = {"complete": TrialState.COMPLETE, "diverged": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
     # the lowest score there is, so that the sampler keeps away
@@ -249,11 +251,13 @@ def _frozen(one: _Ended, space: dict[str, BaseDistribution]) -> FrozenTrial:
     )
 
 
-def _tried(job: SearchJob, ended: Sequence[_Ended], session: Session) -> tuple[Trial, dict[int, float]]:
+def _run_next_trial(
+    job: SearchJob, stored: Sequence[_StoredTrial], session: Session
+) -> tuple[Trial, dict[int, float]]:
     """Do the next trial: return means over the search's seeds or the first failure, and what was reported."""
-    number, search = len(ended), job.search
-    trial, metric = _next(search, ended), search.run.task.main_metric
-    values = _values(search, trial)
+    number, search = len(stored), job.search
+    trial, metric = _propose_trial(search, stored), search.run.task.main_metric
+    values = _proposed_values(search, trial)
     scores: list[dict[str, float]] = []
     reported: dict[int, float] = {}
 
@@ -285,13 +289,13 @@ def _tried(job: SearchJob, ended: Sequence[_Ended], session: Session) -> tuple[T
 
 def _distribution(ends: Range) -> BaseDistribution:
     low, high, scale = ends
-    if _whole(ends):
+    if _is_whole(ends):
         return IntDistribution(int(low), int(high), log=scale == "log")
     return FloatDistribution(low, high, log=scale == "log")
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _optuna_silenced() -> Iterator[None]:
     """Optuna tells of every trial on standard error; the study's own listener does."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(logging.ERROR)

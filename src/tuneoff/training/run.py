@@ -20,7 +20,7 @@ from tuneoff.errors import DivergedError, InputError, StoppedError, first_line, 
 from tuneoff.methods import AdaptedModel, attach, footprint, save
 from tuneoff.results import CurvePoint, Environment, RunFailure, RunRecord, RunState, Timings
 from tuneoff.results.curve import append_point
-from tuneoff.results.format import seals
+from tuneoff.results.format import file_checksums
 from tuneoff.results.layout import RunFolder
 from tuneoff.results.predictions import Prediction, write_predictions
 from tuneoff.spec import RunSpec, SplitName
@@ -135,7 +135,7 @@ def _train_and_test(spec: RunSpec, folder: RunFolder, *, session: Session, on_po
         scores=run.scores("test", answers),
         footprint=counts,
         timings=timings,
-        files=seals(folder.path),
+        files=file_checksums(folder.path),
     )
 
 
