@@ -288,8 +288,8 @@ def test_a_generated_label_is_read_as_its_pieces_are_joined():
     assert read.tokenizer.decode(ids, skip_special_tokens=True) == "non - toxic"
 
     class Writes(Decoder):
-        def _generated(self, states, mask, known):
-            return torch.tensor([ids] * len(states))
+        def _generated(self, encoder_outputs, mask, known):
+            return torch.tensor([ids] * len(encoder_outputs))
 
     answers = Writes(*read).answers(encoded(examples()))
     assert {answer.prediction for answer in answers} == {"a"}

@@ -65,17 +65,17 @@ class Decoder(NamedTuple):
 
     def _batch(self, batch: Sequence[Encoded]) -> list[Answer]:
         pad_token_id, device = self.tokenizer.pad_token_id, self.adapted.model.device
-        if batch[0].states is None:
+        if batch[0].encoder_output is None:
             found = encode_batches(
                 batch, self.adapted, batch_size=self.batch_size, pad_token_id=pad_token_id, dtype=self.dtype
             )
-            batch = [replace(row, states=states) for row, states in zip(batch, found, strict=True)]
+            batch = [replace(row, encoder_output=output) for row, output in zip(batch, found, strict=True)]
         inputs = collate(batch, prompt_ids=self.adapted.prompt_ids, pad_token_id=pad_token_id, device=device)
-        states, mask = inputs["states"], inputs["attention_mask"]
+        encoder_outputs, mask = inputs["encoder_outputs"], inputs["attention_mask"]
         with autocast(device, self.dtype):
             if self._scored is None:
-                return self._by_generation(batch, states, mask, inputs["labels"])
-            return self._by_likelihood(self._scored, batch, states, mask)
+                return self._by_generation(batch, encoder_outputs, mask, inputs["labels"])
+            return self._by_likelihood(self._scored, batch, encoder_outputs, mask)
 
     @property
     def _scored(self) -> ClassificationSpec | None:
@@ -84,10 +84,10 @@ class Decoder(NamedTuple):
         return task if isinstance(task, ClassificationSpec) and task.scoring == "likelihood" else None
 
     def _by_likelihood(
-        self, task: ClassificationSpec, batch: Sequence[Encoded], states: Tensor, mask: Tensor
+        self, task: ClassificationSpec, batch: Sequence[Encoded], encoder_outputs: Tensor, mask: Tensor
     ) -> list[Answer]:
-        labels = label_ids(self.tokenizer, task).to(states.device)  # [C, T]
-        losses = label_losses(self.adapted.model, states, mask, labels)  # [B, C]
+        labels = label_ids(self.tokenizer, task).to(encoder_outputs.device)  # [C, T]
+        losses = label_losses(self.adapted.model, encoder_outputs, mask, labels)  # [B, C]
         answers = []
         for encoded, row in zip(batch, (-losses).tolist(), strict=True):
             scores = dict(zip(task.labels, row, strict=True))
@@ -96,11 +96,11 @@ class Decoder(NamedTuple):
         return answers
 
     def _by_generation(
-        self, batch: Sequence[Encoded], states: Tensor, mask: Tensor, targets: Tensor
+        self, batch: Sequence[Encoded], encoder_outputs: Tensor, mask: Tensor, targets: Tensor
     ) -> list[Answer]:
         known = empty_cache()
-        losses = self._losses(states, mask, targets, known).tolist()
-        generated = self._generated(states, mask, known)
+        losses = self._losses(encoder_outputs, mask, targets, known).tolist()
+        generated = self._generated(encoder_outputs, mask, known)
         texts = self.tokenizer.batch_decode(generated, skip_special_tokens=True)
         read = self._reader()
         cut = (generated != self.tokenizer.eos_token_id).all(dim=1).tolist()
@@ -109,15 +109,15 @@ class Decoder(NamedTuple):
             for text, loss, unended in zip(texts, losses, cut, strict=True)
         ]
 
-    def _generated(self, states: Tensor, mask: Tensor, known: EncoderDecoderCache) -> Tensor:
+    def _generated(self, encoder_outputs: Tensor, mask: Tensor, known: EncoderDecoderCache) -> Tensor:
         """Ids of the texts, padded behind their end: [N, T]."""
         model, tokenizer = self.adapted.model, self.tokenizer
         length, beams = generation_limits(tokenizer, self.task)
         if beams == 1:
             ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
-            return greedy(model, states, mask, known, max_new_tokens=length, **ends)
+            return greedy(model, encoder_outputs, mask, known, max_new_tokens=length, **ends)
         found: Tensor = model.generate(
-            encoder_outputs=BaseModelOutput(last_hidden_state=states),
+            encoder_outputs=BaseModelOutput(last_hidden_state=encoder_outputs),
             attention_mask=mask,
             generation_config=beam_search(model, tokenizer, length, beams),
         )
@@ -131,10 +131,12 @@ class Decoder(NamedTuple):
         generated = generated_labels(self.tokenizer, task)
         return lambda text: match_label(text, generated, task.labels)
 
-    def _losses(self, states: Tensor, mask: Tensor, targets: Tensor, known: EncoderDecoderCache) -> Tensor:
-        """Negative log-likelihood of each target: states [N, S, H], targets [N, T] -> [N]."""
-        losses = states.new_zeros(targets.shape, dtype=torch.float32)
-        losses[targets != IGNORED] = token_losses(self.adapted.model, states, mask, targets, known)
+    def _losses(
+        self, encoder_outputs: Tensor, mask: Tensor, targets: Tensor, known: EncoderDecoderCache
+    ) -> Tensor:
+        """Negative log-likelihood of each target: encoder outputs [N, S, H], targets [N, T] -> [N]."""
+        losses = encoder_outputs.new_zeros(targets.shape, dtype=torch.float32)
+        losses[targets != IGNORED] = token_losses(self.adapted.model, encoder_outputs, mask, targets, known)
         return losses.sum(dim=1)
 
 

@@ -60,7 +60,7 @@ class EncoderOutputs:
         known.move_to_end(key)
         while sum(output.nbytes for outputs in known.values() for output in outputs) > self._limit:
             known.popitem(last=False)
-        return [replace(row, states=output) for row, output in zip(rows, known[key], strict=True)]
+        return [replace(row, encoder_output=output) for row, output in zip(rows, known[key], strict=True)]
 
 
 def is_frozen(adapted: AdaptedModel) -> bool:
@@ -93,9 +93,9 @@ def encode_batches(
         inputs = collate(chosen, prompt_ids=prompt_ids, pad_token_id=pad_token_id, device=model.device)
         mask = inputs["attention_mask"]
         with autocast(model.device, dtype):
-            states = model.encoder(input_ids=inputs["input_ids"], attention_mask=mask).last_hidden_state
+            outputs = model.encoder(input_ids=inputs["input_ids"], attention_mask=mask).last_hidden_state
         lengths = mask.sum(dim=1).tolist()
-        found |= {row: state[:n].clone() for row, state, n in zip(batch, states, lengths, strict=True)}
+        found |= {row: output[:n].clone() for row, output, n in zip(batch, outputs, lengths, strict=True)}
     return [found[row] for row in range(len(rows))]
 
 
