@@ -116,12 +116,12 @@ def epochs(
         yield [batches[index] for index in torch.randperm(len(batches), generator=order).tolist()]
 
 
-def by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
+def length_sorted_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
     """Batches of row numbers, longest rows first, for evaluation."""
     return chunks(_longest_first(lengths), batch_size)
 
 
-def of_close_lengths(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
+def min_padding_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
     """Batches of at most so many row numbers, longest rows first, that take the least time to encode.
 
     No other cut of the sorted rows has fewer padded tokens, where each batch counts as `BATCH_TOKENS` more.

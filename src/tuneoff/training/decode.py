@@ -20,7 +20,7 @@ from tuneoff.interrupts import raise_if_interrupted
 from tuneoff.methods import AdaptedModel
 from tuneoff.spec import ClassificationSpec, Task
 from tuneoff.tasks import match_label
-from tuneoff.training.batches import IGNORED, Encoded, by_length, collate, of_close_lengths
+from tuneoff.training.batches import IGNORED, Encoded, collate, length_sorted_batches, min_padding_batches
 from tuneoff.training.encoder_outputs import encode_batches
 from tuneoff.training.generation import greedy
 from tuneoff.training.likelihood import empty_cache, label_losses, token_losses
@@ -55,7 +55,7 @@ class Decoder(NamedTuple):
     def answers(self, encoded: Sequence[Encoded]) -> list[Answer]:
         """An answer for each example, in the order of the examples."""
         self.adapted.model.eval()
-        group = by_length if self._scored is None else of_close_lengths
+        group = length_sorted_batches if self._scored is None else min_padding_batches
         rows = group([len(example.input_ids) for example in encoded], self.batch_size)
         found: dict[int, Answer] = {}
         for batch in rows:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tuneoff.methods import AdaptedModel
-from tuneoff.training.batches import Encoded, collate, of_close_lengths
+from tuneoff.training.batches import Encoded, collate, min_padding_batches
 from tuneoff.training.precision import Dtype, autocast
 
 LIMIT = 2**30
@@ -88,7 +88,7 @@ def encode_batches(
     model, prompt_ids = adapted.model, adapted.prompt_ids
     model.eval()
     found: dict[int, Tensor] = {}
-    for batch in of_close_lengths([len(row.input_ids) for row in rows], batch_size):
+    for batch in min_padding_batches([len(row.input_ids) for row in rows], batch_size):
         chosen = [rows[row] for row in batch]
         inputs = collate(chosen, prompt_ids=prompt_ids, pad_token_id=pad_token_id, device=model.device)
         mask = inputs["attention_mask"]
