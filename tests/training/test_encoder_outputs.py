@@ -18,7 +18,7 @@ from tuneoff.spec import (
     expand,
 )
 from tuneoff.training import Encoded, fit, train_run
-from tuneoff.training.dropout import drops, set_dropout
+from tuneoff.training.dropout import has_dropout, set_dropout
 from tuneoff.training.encoder_outputs import EncoderOutputs, is_frozen
 
 DECODER_PREFIX = PrefixSpec(kind="prefix", length=3, sites=("decoder",))
@@ -156,7 +156,7 @@ def test_chances_of_dropout_are_those_of_the_study(spec, encoder, decoder, atten
     assert {m.p for m in model.encoder.modules() if isinstance(m, torch.nn.Dropout)} == {encoder}
     assert {m.p for m in model.decoder.modules() if isinstance(m, torch.nn.Dropout)} == {decoder}
     assert model.encoder.block[0].layer[0].SelfAttention.dropout == attention
-    assert drops(model.encoder) == (spec.encoder != 0.0)
+    assert has_dropout(model.encoder) == (spec.encoder != 0.0)
 
 
 def test_how_often_a_run_is_validated_changes_no_step(tmp_path: Path):
