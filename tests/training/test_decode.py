@@ -180,7 +180,7 @@ def test_generation_stops_at_max_new_tokens():
 
 
 def greedy(model, source_ids, steps):
-    """The likeliest next token, so many times, whatever it is."""
+    """The most probable next token, so many times, whatever it is."""
     given = [0]
     for _ in range(steps):
         with torch.no_grad():

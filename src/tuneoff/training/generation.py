@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from transformers import EncoderDecoderCache, T5ForConditionalGeneration
 
-from tuneoff.training.likelihood import decode, likeliest, without_tokens
+from tuneoff.training.likelihood import argmax_token, decode, without_tokens
 
 _IDLE = 1 / 8
 """Share of ended rows that are carried along, since taking rows out copies the caches."""
@@ -31,7 +31,7 @@ def greedy(
     last = mask.new_full((len(rows),), model.config.decoder_start_token_id)
     going = torch.ones_like(last, dtype=torch.bool)
     for step in range(max_new_tokens):
-        last = likeliest(model, decode(model, last[:, None], encoder_outputs, mask, cache)[:, 0])
+        last = argmax_token(model, decode(model, last[:, None], encoder_outputs, mask, cache)[:, 0])
         texts[rows[going], step] = last[going]
         going = going & (last != eos_token_id)
         live = int(going.sum())

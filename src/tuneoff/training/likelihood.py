@@ -161,7 +161,7 @@ def logits(model: T5ForConditionalGeneration, hidden: Tensor) -> Tensor:
     return scores.float()
 
 
-def likeliest(model: T5ForConditionalGeneration, hidden: Tensor) -> Tensor:
+def argmax_token(model: T5ForConditionalGeneration, hidden: Tensor) -> Tensor:
     """The token with the highest logit, from the decoder's output [N, H]: [N].
 
     A CPU multiplies a large matrix with few rows faster in parts that fit its caches; an output layer with
