@@ -24,7 +24,7 @@ from warm_process import WarmProcess
 
 
 def _changed(folder: Path, to: Path) -> Path:
-    """A copy of a checkpoint whose first embedding begins with 7."""
+    """Return a copy of a checkpoint whose first embedding begins with 7."""
     shutil.copytree(folder, to)
     weights = load_file(to / "model.safetensors")
     weights["shared.weight"][0, 0] = 7
@@ -47,8 +47,8 @@ def hub(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def client(hub: LoopbackHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmProcess]:
-    """A process that uses the hub, and forks for each test."""
-    modules = ("datasets", "hub_client", "tuneoff.progress", "tuneoff.reporting", "tuneoff.study")
+    """Start a process that uses the hub, and forks for each test."""
+    modules = ("datasets", "hub_client", "tuneoff.cli.progress", "tuneoff.reporting", "tuneoff.study")
     with WarmProcess(modules, hub.environment(tmp_path_factory.mktemp("home"))) as client:
         yield client
 

@@ -142,18 +142,18 @@ class Decoder(NamedTuple):
 
 def label_ids(tokenizer: PreTrainedTokenizerBase, task: ClassificationSpec) -> Tensor:
     """The ids of each label's text with its end of sequence: [C, T], padded with -100."""
-    rows = [torch.tensor(ids) for ids in _label_pieces(tokenizer, task).values()]
+    rows = [torch.tensor(ids) for ids in _label_tokens(tokenizer, task).values()]
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=IGNORED)
 
 
 def generated_labels(tokenizer: PreTrainedTokenizerBase, task: ClassificationSpec) -> dict[str, str]:
     """From each label's value to its text as a model writes it, such as "non - toxic" for "non-toxic"."""
-    pieces = _label_pieces(tokenizer, task)
-    texts = tokenizer.batch_decode([*pieces.values()], skip_special_tokens=True)
-    return {value: text.strip() for value, text in zip(pieces, texts, strict=True)}
+    tokens = _label_tokens(tokenizer, task)
+    texts = tokenizer.batch_decode([*tokens.values()], skip_special_tokens=True)
+    return {value: text.strip() for value, text in zip(tokens, texts, strict=True)}
 
 
-def _label_pieces(tokenizer: PreTrainedTokenizerBase, task: ClassificationSpec) -> dict[str, list[int]]:
+def _label_tokens(tokenizer: PreTrainedTokenizerBase, task: ClassificationSpec) -> dict[str, list[int]]:
     return dict(zip(task.labels, tokenizer([*task.labels.values()])["input_ids"], strict=True))
 
 
@@ -161,14 +161,14 @@ def check_labels(task: ClassificationSpec, tokenizer: PreTrainedTokenizerBase) -
     """Refuses labels that a model with this tokenizer cannot answer with, or cannot tell from one another.
 
     Raises:
-        DataError: a label has no pieces or more than `max_target_length`, or two have the same ones.
+        DataError: a label has no tokens or more than `max_target_length`, or two have the same ones.
     """
-    pieces = _label_pieces(tokenizer, task)
-    for value, ids in pieces.items():
+    tokens = _label_tokens(tokenizer, task)
+    for value, ids in tokens.items():
         text = shown(task.labels[value])
         if ids == tokenizer("")["input_ids"]:
             raise DataError(
-                f"a label's text must have pieces in the model's tokenizer, but {text} (of {shown(value)}) "
+                f"a label's text must have tokens in the model's tokenizer, but {text} (of {shown(value)}) "
                 f"has none; {_OTHER_TEXT}"
             )
         if len(ids) > task.max_target_length:
@@ -176,7 +176,7 @@ def check_labels(task: ClassificationSpec, tokenizer: PreTrainedTokenizerBase) -
                 f"a label's text must fit into max_target_length={task.max_target_length} tokens, but {text} "
                 f"has {len(ids)}; raise max_target_length or shorten the label"
             )
-    _check_distinct(task, pieces)
+    _check_distinct(task, tokens)
     if task.scoring == "generate":
         _check_readable(task, generated_labels(tokenizer, task))
 
@@ -184,16 +184,16 @@ def check_labels(task: ClassificationSpec, tokenizer: PreTrainedTokenizerBase) -
 _OTHER_TEXT = "give it another text in labels, in words that the tokenizer knows"
 
 
-def _check_distinct(task: ClassificationSpec, pieces: Mapping[str, list[int]]) -> None:
+def _check_distinct(task: ClassificationSpec, tokens: Mapping[str, list[int]]) -> None:
     # in this order, what one begins with stands right before it
-    for one, other in pairwise(sorted(pieces, key=pieces.__getitem__)):
+    for one, other in pairwise(sorted(tokens, key=tokens.__getitem__)):
         both = f"{shown(task.labels[one])} and {shown(task.labels[other])}"
-        if pieces[one] == pieces[other]:
+        if tokens[one] == tokens[other]:
             raise DataError(
-                f"labels must differ in the model's tokenizer, but it makes the same pieces of {both}, so "
+                f"labels must differ in the model's tokenizer, but it makes the same tokens of {both}, so "
                 f"that no model can choose between them; {_OTHER_TEXT}"
             )
-        if pieces[other][: len(pieces[one])] == pieces[one]:
+        if tokens[other][: len(tokens[one])] == tokens[one]:
             raise DataError(
                 f"a label may be the beginning of another only if the tokenizer marks where a text ends, but "
                 f"this one does not, and {both} begin alike; {_OTHER_TEXT}"
@@ -207,7 +207,7 @@ def _check_readable(task: ClassificationSpec, generated: Mapping[str, str]) -> N
             rival = shown(task.labels[found]) if found else "nothing"
             raise DataError(
                 f"generated labels must differ as the model writes them, but {shown(task.labels[value])} "
-                f"reads as {rival}, since it has pieces that are left out of texts; {_OTHER_TEXT}, or take "
+                f"reads as {rival}, since it has tokens that are left out of texts; {_OTHER_TEXT}, or take "
                 "scoring: likelihood"
             )
 
