@@ -50,7 +50,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
         *("tanh", "tanh_backward", "gelu", "gelu_backward", "_softmax", "_softmax_backward_data", "sum"),
         *("_log_softmax", "_log_softmax_backward_data", "mean", "copy_", "fill_", "cat", "masked_fill_"),
     ),
-    "optimiser": ("_fused_adamw_", "linalg_vector_norm"),
+    "optimizer": ("_fused_adamw_", "linalg_vector_norm"),
 }
 HEAD = (
     f"| work | contestant | samples/s | {' | '.join(KINDS)} | rest | products, share of peak | at most |\n"

@@ -32,7 +32,7 @@ from stock import BATCH, KNOWING, STOCK, Stock, method_on, trained, trainer
 from tuneoff.spec import expand, load_study
 from tuneoff.training import Session
 from tuneoff.training.batches import collate
-from tuneoff.training.loop import Optimise, windows
+from tuneoff.training.loop import OptimizerSteps, windows
 from tuneoff.training.run import Prepared, prepare
 
 METHODS = {
@@ -185,7 +185,7 @@ def copied(run: Prepared, theirs: torch.nn.Module, method: str) -> int:
 
 
 class Step(NamedTuple):
-    """An optimiser step, ready to be called, and its tokens of input, padding not counted."""
+    """An optimizer step, ready to be called, and its tokens of input, padding not counted."""
 
     call: Callable[[], object]
     tokens: int
@@ -193,7 +193,7 @@ class Step(NamedTuple):
 
 def our_steps(run: Prepared, steps: int, seed: int) -> Iterator[Step]:
     """Yield the steps of a round."""
-    optimise = Optimise(
+    take_step = OptimizerSteps(
         run.adapted,
         run.spec.training,
         dtype=run.dtype,
@@ -204,7 +204,7 @@ def our_steps(run: Prepared, steps: int, seed: int) -> Iterator[Step]:
     rows = run.data.encoded["train"]
     for number, window in enumerate(windows(rows, run.spec.training, order=order, steps=steps)):
         tokens = sum(len(row.input_ids) for batch in window for row in batch)
-        yield Step(partial(optimise, window, number), tokens)
+        yield Step(partial(take_step, window, number), tokens)
 
 
 def mean_length(run: Prepared) -> float:
@@ -258,7 +258,7 @@ def stored_line(folder: Path, task: str, rounds: int) -> Line:
     """Measure a prefix at the decoder without dropout in the encoder, from the second epoch on."""
     run = prepared(folder, task, "prefix", "dropout: {encoder: 0.0}")
     rows = list(run.train_rows())
-    if any(row.states is None for row in rows):
+    if any(row.encoder_output is None for row in rows):
         sys.exit("the encodings of the training rows are not stored, so there is nothing to time")
     data = replace(run.data, encoded=run.data.encoded | {"train": rows})
     run = run._replace(data=data)

@@ -53,7 +53,7 @@ ASKED = (
 POOL = 1024
 """Rows drawn together, sorted by length and cut into batches: short rows meet short rows."""
 NEAR = 12
-"""Pieces by which answers may differ in length before their rows are parted."""
+"""Tokens by which answers may differ in length before their rows are parted."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Mixture:
         self.sentinels = [tokenizer.convert_tokens_to_ids(f"<extra_id_{i}>") for i in range(32)]
 
     def pool(self, number: int, tokens: int) -> list[Batch]:
-        """The batches of one pool, at most `tokens` padded tokens each, in random order."""
+        """Return the batches of one pool, at most `tokens` padded tokens each, in random order."""
         draw = random.Random(f"{self.seed}-{number}")
         tasks = draw.choices(list(self.shares), self.shares.values(), k=POOL)
         rows = [self._row(task, draw) for task in tasks]
@@ -100,7 +100,7 @@ class Mixture:
         return self._ids(source, 192), self._ids(target, 64), "<extra_id_" not in source
 
     def pair(self, task: str, draw: random.Random) -> tuple[str, str]:
-        """Source and target of any task but span corruption."""
+        """Draw source and target of any task but span corruption."""
         if task in self.pairs:
             return draw.choice(self.pairs[task])
         made = {
@@ -116,7 +116,7 @@ class Mixture:
         return self.tokenizer(text, truncation=True, max_length=longest).input_ids
 
     def _corrupt(self, ids: list[int], draw: random.Random) -> tuple[list[int], list[int]]:
-        """T5's span corruption: 15 % of the pieces, in spans of 3 on average."""
+        """Apply T5's span corruption: 15% of the tokens, in spans of 3 on average."""
         body, end = ids[:-1], ids[-1]
         count = max(1, min(round(len(body) * 0.15 / 3), len(self.sentinels)))
         starts = sorted(draw.sample(range(len(body)), min(count, len(body))))
@@ -141,7 +141,7 @@ class Mixture:
         return f"put the words in order: {' '.join(words)}", sentence
 
     def _gap(self, draw: random.Random) -> tuple[str, str]:
-        """One sentence of a text: left out half of the time, else marked, which teaches to find and copy."""
+        """Draw one sentence of a text: left out half of the time, else marked, to teach copying."""
         text = draw.choice(self.long)[:6]
         at = draw.randrange(len(text))
         shown = "<extra_id_0>" if draw.random() < 0.5 else f"<extra_id_0> {text[at]} <extra_id_1>"
@@ -162,7 +162,7 @@ def _rows(path: Path) -> list:
 
 
 def _cut(rows: list, tokens: int) -> Iterator[list]:
-    """Runs of rows (sorted by length) whose padded size stays within `tokens`."""
+    """Yield runs of rows (sorted by length) whose padded size stays within `tokens`."""
     group: list = []
     for row in rows:
         larger = [*group, row]

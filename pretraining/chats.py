@@ -59,7 +59,7 @@ class Statement:
     """With {his} in place of the possessive."""
 
     def told(self, name: str) -> str:
-        """In the third person."""
+        """Return the statement in the third person."""
         return f"{name} {self.predicate.format(his='her' if name in WOMEN else 'his')}"
 
 
@@ -96,29 +96,29 @@ class Chats:
         self.others = [turn for turn in turns if not re.match(r"(he|she|I)\b", turn, re.IGNORECASE)]
 
     def who(self, draw: random.Random) -> tuple[str, str]:
-        """Who says a line."""
+        """Ask who says a line."""
         chat = self._scene(draw)
         name, said = draw.choice(chat)
         return f"who says '{said[:60]}'? {shown(chat)}", name
 
     def says(self, draw: random.Random) -> tuple[str, str]:
-        """All that one of them says."""
+        """Ask for all that one of them says."""
         chat = self._scene(draw)
         name = draw.choice(chat)[0]
         return f"what does {name} say? {shown(chat)}", " ".join(said for who, said in chat if who == name)
 
     def last(self, draw: random.Random) -> tuple[str, str]:
-        """What is said last, and by whom."""
+        """Ask what is said last, and by whom."""
         chat = self._scene(draw)
         return f"who speaks last? {shown(chat)}", f"{chat[-1][0]} says: {chat[-1][1]}"
 
     def speakers(self, draw: random.Random) -> tuple[str, str]:
-        """Who takes part."""
+        """Ask who takes part."""
         chat = self._scene(draw)
         return f"who is talking? {shown(chat)}", _listed(list(dict.fromkeys(name for name, _ in chat)))
 
     def retell(self, draw: random.Random) -> tuple[str, str]:
-        """What the speakers say of themselves, in the third person; the other turns are left out."""
+        """Ask for what the speakers say of themselves, in the third person, without the other turns."""
         names = draw.sample(draw.choice((WOMEN + MEN, WOMEN, MEN)), draw.choice((2, 2, 2, 3)))
         chat: list[Turn] = []
         told: list[str] = []
@@ -135,7 +135,7 @@ class Chats:
         return draw.choice(names), draw.choice(_SHORT_ANSWERS if draw.random() < 0.5 else self.others)
 
     def _scene(self, draw: random.Random) -> list[Turn]:
-        """A scene from its start or later, with everyday names in place of its own."""
+        """Draw a part of a scene, with everyday names in place of its own."""
         scene = draw.choice(self.scenes)
         part = scene[draw.randrange(len(scene) - 1) :][: draw.randint(2, 5)]
         speakers = list(dict.fromkeys(who for who, _ in part))

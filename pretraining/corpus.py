@@ -1,4 +1,4 @@
-"""Turns the sources into a corpus: texts, pairs of question and answer, scenes of dialogue, single turns."""
+"""Turn the sources into a corpus: texts, pairs of question and answer, scenes of dialogue, single turns."""
 
 import argparse
 import json
@@ -51,13 +51,13 @@ def main() -> None:
     corpus.rated = rated(arguments.work / "sources", corpus)
     for name, rows in vars(corpus).items():
         _write(arguments.work / f"{name}.jsonl", rows)
-    told = {name: len(rows) for name, rows in vars(corpus).items()}
-    told["words"] = sum(len(sentence.split()) for text in corpus.texts for sentence in text)
-    print(json.dumps(told | Counter(task for task, _, _ in corpus.pairs)))
+    counts = {name: len(rows) for name, rows in vars(corpus).items()}
+    counts["words"] = sum(len(sentence.split()) for text in corpus.texts for sentence in text)
+    print(json.dumps(counts | Counter(task for task, _, _ in corpus.pairs)))
 
 
 def debian(sources: Path, corpus: Corpus) -> None:
-    """Package descriptions, and their one-line synopses as summaries. Near-copies (-dev, -doc) count once."""
+    """Add package descriptions, and synopses as summaries; near-copies (-dev, -doc) count once."""
     seen = set()
     for block in (sources / "Translation-en").read_text("utf-8").split("\n\n"):
         _, _, body = block.partition("Description-en: ")
@@ -73,7 +73,7 @@ def debian(sources: Path, corpus: Corpus) -> None:
 
 
 def wordnet(sources: Path, corpus: Corpus) -> None:
-    """Glosses: the meaning of a word, the word of a meaning; examples as texts and turns."""
+    """Add glosses: the meaning of a word, the word of a meaning; examples as texts and turns."""
     for kind in ("noun", "verb", "adj", "adv"):
         path = sources / f"wordnet-base/usr/share/wordnet/data.{kind}"
         for line in path.read_text("utf-8").splitlines():
@@ -89,7 +89,7 @@ def wordnet(sources: Path, corpus: Corpus) -> None:
 
 
 def wesnoth(sources: Path, corpus: Corpus) -> None:
-    """Scenes of dialogue of up to six turns."""
+    """Add scenes of dialogue of up to six turns."""
     for path in sorted(sources.glob("wesnoth-*/usr/share/games/wesnoth/*/data/campaigns/*/scenarios/*.cfg")):
         for scene in _scenes(path.read_text("utf-8")):
             corpus.scenes.append(scene)
@@ -114,7 +114,7 @@ def _scenes(text: str, turns: int = 6) -> Iterator[list[tuple[str, str]]]:
 
 
 def posts(sources: Path, corpus: Corpus) -> None:
-    """Rated product reviews and posts. The movie file is not read: most of SST-2's test set is in it."""
+    """Add rated product reviews and posts. The movie file is not read: most of SST-2's test set is in it."""
     for name in ("amazonReviewSnippets", "tweets"):
         path = sources / f"vader/hutto_ICWSM_2014/{name}_GroundTruth.txt"
         for line in path.read_text("utf-8", errors="replace").splitlines():
@@ -129,7 +129,7 @@ def posts(sources: Path, corpus: Corpus) -> None:
 
 
 def lexicon(sources: Path, corpus: Corpus) -> None:
-    """Words that ten people rated."""
+    """Add words that ten people rated."""
     path = sources / "vader/vaderSentiment-3.3.2/vaderSentiment/vader_lexicon.txt"
     for line in path.read_text("utf-8").splitlines():
         word, rating = line.split("\t")[:2]
@@ -138,7 +138,7 @@ def lexicon(sources: Path, corpus: Corpus) -> None:
 
 
 def rated(sources: Path, corpus: Corpus) -> list[tuple[str, str]]:
-    """What people say that VADER's rules (negation, intensity, "but") find clearly positive or negative.
+    """Return sentences that VADER's rules (negation, intensity, "but") find clearly positive or negative.
 
     Its ratings are right for most sentences, not for all: labels to learn from, not to score with.
     """
@@ -172,7 +172,7 @@ def _sentences(text: str) -> list[str]:
 
 
 def _key(sentence: str) -> str:
-    """Letters only, so that spacing, case and a label in front do not hide an evaluation sentence."""
+    """Keep letters only, so that spacing, case and a label in front do not hide an evaluation sentence."""
     return re.sub(r"[^a-z]", "", sentence.lower())
 
 

@@ -1,7 +1,7 @@
-"""Makes work/grown from work/first: a model with 4,000 further pieces of MiniLM's vocabulary.
+"""Make work/grown from work/first: a model with 4,000 further tokens of MiniLM's vocabulary.
 
-A new piece gets MiniLM's embedding in the scale of work/start, moved by what training moved the rarest pieces
-by: the output head is the same matrix, and training pushes all pieces that are never answers the same way.
+A new token gets MiniLM's embedding in the scale of work/start, shifted by the mean change of rare
+tokens in training: the output head is the same matrix, and training moves all tokens without targets alike.
 """
 
 import argparse
@@ -21,9 +21,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path)
     work = parser.parse_args().work
-    pieces = vocabulary(work)
+    tokens = vocabulary(work)
     old = json.loads((work / "start/minilm_rows.json").read_text(encoding="utf-8"))
-    rows = old + sorted(set(kept_rows(pieces, GROWN)) - set(old))
+    rows = old + sorted(set(kept_rows(tokens, GROWN)) - set(old))
     model = T5ForConditionalGeneration.from_pretrained(work / "first", dtype=torch.float32)
     start = T5ForConditionalGeneration.from_pretrained(work / "start", dtype=torch.float32)
     trained = model.shared.weight.detach().clone()
@@ -34,7 +34,7 @@ def main() -> None:
         model.shared.weight.copy_(torch.cat([trained, added]))
     target = work / "grown"
     model.save_pretrained(target)
-    tokenizer([pieces[row] for row in rows]).save_pretrained(target)
+    tokenizer([tokens[row] for row in rows]).save_pretrained(target)
     (target / "minilm_rows.json").write_text(json.dumps(rows), encoding="utf-8")
     check(model, target)
     print(f"{target}: {model.num_parameters():,} parameters")

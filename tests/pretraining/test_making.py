@@ -13,18 +13,18 @@ from start import config, tokenizer
 from train import Plan, Stage, State, train
 
 WORDS = "a b c d e f g h the dog cat ran lost keys big red old new sun rain : ? . , '"
-PIECES = ["[PAD]", "[SEP]", "[UNK]", *(f"[unused{i}]" for i in range(32)), *WORDS.split()]
+VOCABULARY = ["[PAD]", "[SEP]", "[UNK]", *(f"[unused{i}]" for i in range(32)), *WORDS.split()]
 TOKENS = 256
 
 
 @pytest.fixture(scope="module")
-def pieces() -> PreTrainedTokenizerFast:
-    return tokenizer(PIECES)
+def fast() -> PreTrainedTokenizerFast:
+    return tokenizer(VOCABULARY)
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory, pieces: PreTrainedTokenizerFast) -> Path:
-    """A corpus of a few words, and a very small T5 to start from."""
+def work(tmp_path_factory: pytest.TempPathFactory, fast: PreTrainedTokenizerFast) -> Path:
+    """Write a corpus of a few words, and a very small T5 to start from."""
     folder = tmp_path_factory.mktemp("work")
     sentences = ["the big dog ran .", "the old cat lost the keys .", "a red sun , a new rain ."]
     parts = {
@@ -36,11 +36,11 @@ def work(tmp_path_factory: pytest.TempPathFactory, pieces: PreTrainedTokenizerFa
     }
     for name, rows in parts.items():
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    small = config(len(PIECES), pieces)
+    small = config(len(VOCABULARY), fast)
     small.d_model, small.d_kv, small.d_ff = 16, 4, 32
     torch.manual_seed(0)
     T5ForConditionalGeneration(small).save_pretrained(folder / "start")
-    pieces.save_pretrained(folder / "start")
+    fast.save_pretrained(folder / "start")
     return folder
 
 
@@ -67,11 +67,11 @@ def test_a_sentence_that_may_mean_others_is_no_statement(sentence: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_pool_depends_on_seed_and_number_alone(work: Path, pieces: PreTrainedTokenizerFast) -> None:
+def test_a_pool_depends_on_seed_and_number_alone(work: Path, fast: PreTrainedTokenizerFast) -> None:
     def drawn(seed: int, number: int) -> list[list[int]]:
         return [
             batch.source.flatten().tolist()
-            for batch in Mixture(work, pieces, seed, FIRST_SHARES).pool(number, TOKENS)
+            for batch in Mixture(work, fast, seed, FIRST_SHARES).pool(number, TOKENS)
         ]
 
     assert drawn(0, 3) == drawn(0, 3)
@@ -79,21 +79,21 @@ def test_a_pool_depends_on_seed_and_number_alone(work: Path, pieces: PreTrainedT
     assert drawn(0, 3) != drawn(1, 3)
 
 
-def test_batches_stay_within_their_size_and_rows_end(work: Path, pieces: PreTrainedTokenizerFast) -> None:
-    batches = Mixture(work, pieces, 0, FIRST_SHARES).pool(0, TOKENS)
+def test_batches_stay_within_their_size_and_rows_end(work: Path, fast: PreTrainedTokenizerFast) -> None:
+    batches = Mixture(work, fast, 0, FIRST_SHARES).pool(0, TOKENS)
     assert sum(len(batch.source) for batch in batches) == 1024
     for batch in batches:
         assert batch.source.numel() + batch.labels.numel() <= TOKENS
-        ends = (batch.source == pieces.eos_token_id).sum(1)
+        ends = (batch.source == fast.eos_token_id).sum(1)
         assert ends.tolist() == [1] * len(batch.source)
 
 
 @pytest.mark.slow
-def test_training_in_two_pieces_is_training_in_one(
-    work: Path, pieces: PreTrainedTokenizerFast, tmp_path: Path
+def test_training_in_two_sessions_is_training_in_one(
+    work: Path, fast: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
     def trained(*seconds: float) -> State:
-        folder = tmp_path / f"pieces-{len(seconds)}"
+        folder = tmp_path / f"sessions-{len(seconds)}"
         folder.mkdir()
         stage = Stage("small", "start", SECOND_SHARES, total=36_000, rate=1.0, distil=0.0)
         for until in seconds:
@@ -101,7 +101,7 @@ def test_training_in_two_pieces_is_training_in_one(
             if (folder / "small.checkpoint.safetensors").exists():
                 state.load(folder / "small.checkpoint.safetensors")
             plan = Plan(until, 8 * TOKENS, 1e9, folder)
-            mixture = Mixture(work, pieces, 0, stage.shares)
+            mixture = Mixture(work, fast, 0, stage.shares)
             train(state, mixture, None, plan)
         return state
 

@@ -7,7 +7,7 @@ from test_decode import ending_tokenizer
 
 from tuneoff.tasks import Example
 from tuneoff.training import Encoded, collate, encode
-from tuneoff.training.batches import BATCH_TOKENS, by_length, epochs, of_close_lengths
+from tuneoff.training.batches import BATCH_TOKENS, epochs, length_sorted_batches, min_padding_batches
 
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=300)
 
@@ -45,16 +45,16 @@ def test_epochs_differ_from_each_other_and_between_seeds():
 
 @given(LENGTHS, st.integers(1, 9))
 def test_evaluation_batches_go_from_long_to_short(lengths, size):
-    rows = [row for batch in by_length(lengths, size) for row in batch]
+    rows = [row for batch in length_sorted_batches(lengths, size) for row in batch]
     assert [lengths[row] for row in rows] == sorted(lengths, reverse=True)
 
 
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=9), st.integers(1, 9))
-def test_no_cut_of_the_sorted_rows_costs_less_than_batches_of_close_lengths(lengths, size):
+def test_no_cut_of_the_sorted_rows_costs_less_than_min_padding_batches(lengths, size):
     def cost(batches):
         return sum(len(batch) * max(batch) + BATCH_TOKENS for batch in batches)
 
-    chosen = [[lengths[row] for row in batch] for batch in of_close_lengths(lengths, size)]
+    chosen = [[lengths[row] for row in batch] for batch in min_padding_batches(lengths, size)]
     ordered = sorted(lengths, reverse=True)
     assert [length for batch in chosen for length in batch] == ordered
     cuts = [
@@ -66,8 +66,8 @@ def test_no_cut_of_the_sorted_rows_costs_less_than_batches_of_close_lengths(leng
 
 
 @given(LENGTHS, st.integers(1, 9))
-def test_batches_of_close_lengths_hold_every_row_once(lengths, size):
-    batches = of_close_lengths(lengths, size)
+def test_min_padding_batches_hold_every_row_once(lengths, size):
+    batches = min_padding_batches(lengths, size)
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
     assert all(0 < len(batch) <= size for batch in batches)
 

@@ -54,7 +54,7 @@ def encoded(rows):
 
 
 def ending_tokenizer():
-    """A tokenizer that ends every text with the end of sequence, as T5's does."""
+    """Return a tokenizer that ends every text with the end of sequence, as T5's does."""
     from tokenizers import processors
 
     tokenizer = word_tokenizer()
@@ -65,7 +65,7 @@ def ending_tokenizer():
 
 
 def brute_force(model, prompt_ids, source_ids, target_ids):
-    """The log-likelihood of a target, token by token, one forward pass each."""
+    """Compute the log-likelihood of a target, token by token, one forward pass each."""
     inputs = torch.tensor([[*prompt_ids, *source_ids]])
     total, given = 0.0, [0]
     for token in target_ids:
@@ -180,7 +180,7 @@ def test_generation_stops_at_max_new_tokens():
 
 
 def greedy(model, source_ids, steps):
-    """The likeliest next token, so many times, whatever it is."""
+    """Return the most probable next token, so many times, whatever it is."""
     given = [0]
     for _ in range(steps):
         with torch.no_grad():
@@ -192,7 +192,7 @@ def greedy(model, source_ids, steps):
 
 
 def ending_decoder(task, batch_size):
-    """A decoder whose model ends some texts early."""
+    """Return a decoder whose model ends some texts early."""
     read = decoder(task, NoneSpec(kind="none"), batch_size=batch_size)
     with torch.no_grad():
         read.adapted.model.lm_head.weight[END] *= -4
@@ -268,7 +268,7 @@ def test_answers_end_behind_a_ctrl_c_that_was_swallowed():
 
 
 def wordpiece_tokenizer():
-    """A tokenizer that takes words and signs apart, knows few of them, and joins all by spaces."""
+    """Return a tokenizer that takes words and signs apart, knows few of them, and joins all by spaces."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
@@ -281,15 +281,15 @@ def wordpiece_tokenizer():
     )
 
 
-def test_a_generated_label_is_read_as_its_pieces_are_joined():
+def test_a_generated_label_is_read_as_its_tokens_are_joined():
     task = classification(labels={"a": "non-toxic", "b": "toxic"}, scoring="generate")
     read = decoder(task)._replace(tokenizer=wordpiece_tokenizer())
     ids = read.tokenizer("non-toxic")["input_ids"]
     assert read.tokenizer.decode(ids, skip_special_tokens=True) == "non - toxic"
 
     class Writes(Decoder):
-        def _generated(self, states, mask, known):
-            return torch.tensor([ids] * len(states))
+        def _generated(self, encoder_outputs, mask, known):
+            return torch.tensor([ids] * len(encoder_outputs))
 
     answers = Writes(*read).answers(encoded(examples()))
     assert {answer.prediction for answer in answers} == {"a"}
@@ -302,9 +302,9 @@ BOTH = pytest.mark.parametrize("scoring", ["likelihood", "generate"])
 @pytest.mark.parametrize(
     ("labels", "told"),
     [
-        ({"a": "😀", "b": "😡"}, "it makes the same pieces of '😀' and '😡'"),
-        ({"a": "好", "b": "good", "c": "坏"}, "it makes the same pieces of '好' and '坏'"),
-        ({"a": "non-toxic", "b": "non - toxic"}, "the same pieces of 'non-toxic' and 'non - toxic'"),
+        ({"a": "😀", "b": "😡"}, "it makes the same tokens of '😀' and '😡'"),
+        ({"a": "好", "b": "good", "c": "坏"}, "it makes the same tokens of '好' and '坏'"),
+        ({"a": "non-toxic", "b": "non - toxic"}, "the same tokens of 'non-toxic' and 'non - toxic'"),
         ({"a": "good", "b": " "}, r"' ' \(of 'b'\) has none; give it another text"),
         ({"a": "good", "b": "non - non - non - toxic"}, "max_target_length=6 tokens, .* has 8"),
     ],

@@ -18,7 +18,7 @@ from tuneoff.spec import (
     expand,
 )
 from tuneoff.training import Encoded, fit, train_run
-from tuneoff.training.dropout import drops, set_dropout
+from tuneoff.training.dropout import has_dropout, set_dropout
 from tuneoff.training.encoder_outputs import EncoderOutputs, is_frozen
 
 DECODER_PREFIX = PrefixSpec(kind="prefix", length=3, sites=("decoder",))
@@ -68,14 +68,14 @@ def counted(model):
 def test_the_encoder_is_frozen_where_nothing_trained_reaches_its_output(method, frozen):
     adapted = adapt(method)
     assert is_frozen(adapted) == frozen
-    assert all((row.states is not None) == frozen for row in encoded(adapted))
+    assert all((row.encoder_output is not None) == frozen for row in encoded(adapted))
 
 
-def test_states_are_those_of_the_encoder():
+def test_encoder_outputs_are_those_of_the_encoder():
     adapted = adapt(DECODER_PREFIX)
     for row in encoded(adapted):
         alone = adapted.model.encoder(input_ids=torch.tensor([row.input_ids])).last_hidden_state[0]
-        torch.testing.assert_close(row.states, alone, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(row.encoder_output, alone, rtol=1e-4, atol=1e-5)
 
 
 def test_rows_are_encoded_once_for_all_who_ask():
@@ -88,24 +88,26 @@ def test_rows_are_encoded_once_for_all_who_ask():
     before = encoded(first, cache=cache)
     calls = counted(second.model)
     after = encoded(second, cache=cache)
-    assert all(torch.equal(a.states, b.states) for a, b in zip(before, after, strict=True))
+    assert all(torch.equal(a.encoder_output, b.encoder_output) for a, b in zip(before, after, strict=True))
     # one call asks whether it is frozen
     assert len(calls) == 1
 
 
-def test_other_weights_are_other_states():
+def test_other_weights_are_other_encoder_outputs():
     adapted, cache = adapt(NoneSpec(kind="none")), EncoderOutputs()
     before = encoded(adapted, cache=cache)
     with torch.no_grad():
         adapted.model.encoder.block[1].layer[0].SelfAttention.q.weight.mul_(2)
     after = encoded(adapted, cache=cache)
-    assert not any(torch.equal(a.states, b.states) for a, b in zip(before, after, strict=True))
+    assert not any(
+        torch.equal(a.encoder_output, b.encoder_output) for a, b in zip(before, after, strict=True)
+    )
 
 
 def test_what_takes_too_much_is_not_kept_and_the_oldest_goes_first():
     adapted = adapt(NoneSpec(kind="none"))
     size = sum(len(row.input_ids) for row in rows()) * adapted.model.config.d_model * 4
-    assert all(row.states is None for row in encoded(adapted, cache=EncoderOutputs(size - 1)))
+    assert all(row.encoder_output is None for row in encoded(adapted, cache=EncoderOutputs(size - 1)))
     cache = EncoderOutputs(int(1.5 * size))
     encoded(adapted, cache=cache)
     encoded(adapted, rows(seed=1), cache)
@@ -115,7 +117,7 @@ def test_what_takes_too_much_is_not_kept_and_the_oldest_goes_first():
     assert len(calls) == 1
 
 
-def test_training_on_states_takes_the_steps_of_training_on_text():
+def test_training_on_encoder_outputs_takes_the_steps_of_training_on_text():
     curves = []
     for prepare in (lambda adapted: rows(), encoded):
         adapted = adapt(DECODER_PREFIX)
@@ -154,7 +156,7 @@ def test_chances_of_dropout_are_those_of_the_study(spec, encoder, decoder, atten
     assert {m.p for m in model.encoder.modules() if isinstance(m, torch.nn.Dropout)} == {encoder}
     assert {m.p for m in model.decoder.modules() if isinstance(m, torch.nn.Dropout)} == {decoder}
     assert model.encoder.block[0].layer[0].SelfAttention.dropout == attention
-    assert drops(model.encoder) == (spec.encoder != 0.0)
+    assert has_dropout(model.encoder) == (spec.encoder != 0.0)
 
 
 def test_how_often_a_run_is_validated_changes_no_step(tmp_path: Path):

@@ -42,11 +42,13 @@ def test_texts_equal_those_of_transformers(method, part, monkeypatch):
         parameter.normal_(std=0.3, generator=generator)
     model = adapted.model
     ids, mask = inputs()
-    states = model.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+    encoder_outputs = model.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
 
     def ours(end, known=None):
         known = known or likelihood.empty_cache()
-        return greedy(model, states, mask, known, max_new_tokens=LIMIT, eos_token_id=end, pad_token_id=PAD)
+        return greedy(
+            model, encoder_outputs, mask, known, max_new_tokens=LIMIT, eos_token_id=end, pad_token_id=PAD
+        )
 
     def theirs(end):
         config = GenerationConfig(
@@ -56,8 +58,8 @@ def test_texts_equal_those_of_transformers(method, part, monkeypatch):
             eos_token_id=end,
             decoder_start_token_id=PAD,
         )
-        states_given = BaseModelOutput(last_hidden_state=states)
-        texts = model.generate(encoder_outputs=states_given, attention_mask=mask, generation_config=config)
+        wrapped = BaseModelOutput(last_hidden_state=encoder_outputs)
+        texts = model.generate(encoder_outputs=wrapped, attention_mask=mask, generation_config=config)
         return torch.nn.functional.pad(texts[:, 1:], (0, LIMIT + 1 - texts.shape[1]), value=PAD)
 
     endless = ours(NEVER)
@@ -68,5 +70,5 @@ def test_texts_equal_those_of_transformers(method, part, monkeypatch):
     assert torch.equal(ours(end), theirs(end))
     # the keys and values that a loss has left
     known = likelihood.empty_cache()
-    likelihood.token_losses(model, states, mask, ids, known)
+    likelihood.token_losses(model, encoder_outputs, mask, ids, known)
     assert torch.equal(ours(end, known), theirs(end))

@@ -24,7 +24,7 @@ from warm_process import WarmProcess
 
 
 def _changed(folder: Path, to: Path) -> Path:
-    """A copy of a checkpoint whose first embedding begins with 7."""
+    """Return a copy of a checkpoint whose first embedding begins with 7."""
     shutil.copytree(folder, to)
     weights = load_file(to / "model.safetensors")
     weights["shared.weight"][0, 0] = 7

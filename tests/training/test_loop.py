@@ -45,7 +45,7 @@ def adapt(model, method):
 
 
 def run(adapted, training, *, scores=None, rows=None, seed=0):
-    """The curve of a fit whose validation scores are given."""
+    """Return the curve of a fit whose validation scores are given."""
     points = []
     given = iter(scores) if scores else None
     result = fit(

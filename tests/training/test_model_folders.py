@@ -33,7 +33,7 @@ def load(folder: Path) -> Backbone:
 
 
 def refusal(folder: Path) -> str:
-    """The one line that is said of a folder."""
+    """Return the one-line error of a folder."""
     with pytest.raises(ModelError) as caught:
         load(folder)
     message = str(caught.value)
@@ -43,7 +43,7 @@ def refusal(folder: Path) -> str:
 
 
 def change(path: Path, **values: Any) -> None:
-    """Sets keys of a JSON file."""
+    """Set keys of a JSON file."""
     content = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(content | values), encoding="utf-8")
 
@@ -142,7 +142,7 @@ def _weights(content: bytes) -> Damage:
 
 
 def _header(**tensors: Any) -> bytes:
-    """A safetensors file that says what it likes, with four bytes of data."""
+    """Return a safetensors file with any header and four bytes of data."""
     header = json.dumps(tensors).encode()
     return struct.pack("<Q", len(header)) + header + b"\0" * 4
 
@@ -206,7 +206,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "a model of nothing": (_tokenizer(model={"type": "nonsense"}), "does not load"),
     "a vocabulary of a list": (_tokenizer(model=BPE | {"vocab": [1]}), "does not load"),
     # this one panics in Rust
-    "a prefix longer than the pieces": (
+    "a prefix longer than the tokens": (
         _tokenizer(model=BPE | {"vocab": SPECIAL | {"b": 4, "ab": 5}, "merges": [["a", "b"]],
                                 "continuing_subword_prefix": "9" * 50}),
         "does not load",
@@ -369,10 +369,10 @@ def test_byt5_works(tmp_path: Path) -> None:
 
 
 def _as_saved(model: T5ForConditionalGeneration, folder: Path) -> T5ForConditionalGeneration:
-    """The model as it is loaded from where it is saved, in its own folder with a tokenizer that fits."""
+    """Save a model with a tokenizer that fits, and load it again."""
     model.save_pretrained(folder)
-    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("\u2581", -2.0), ("a", -3.0)]
-    T5Tokenizer(vocab=pieces, extra_ids=0).save_pretrained(folder)
+    vocabulary = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("\u2581", -2.0), ("a", -3.0)]
+    T5Tokenizer(vocab=vocabulary, extra_ids=0).save_pretrained(folder)
     return load(folder).model
 
 

@@ -103,7 +103,7 @@ def test_the_ids_of_a_row_take_four_bytes_each(runs):
 
 
 def counted(tokenizer, source, target="good"):
-    """Pieces and unknown pieces of a split of one row."""
+    """Tokens and unknown tokens of a split of one row."""
     example = Example(0, source, source, target, None)
     rows = session.encode([example], tokenizer, max_source_length=50, max_target_length=50)
     report = data._report(
@@ -118,7 +118,7 @@ def _task_data(example):
     return TaskData(None, (example,), (example,), (example,), dict.fromkeys(splits, counts), False, None, {})
 
 
-def test_pieces_that_a_tokenizer_does_not_know_are_counted():
+def test_tokens_that_a_tokenizer_does_not_know_are_counted():
     tokenizer = load_backbone(ModelSpec(id="builtin:random")).tokenizer
     source = "a good day \u0434\u0435\u043d\u044c"
     ids = tokenizer(source)["input_ids"][:-1]
@@ -132,12 +132,12 @@ def test_a_tokenizer_of_bytes_knows_everything():
     assert counted(ByT5Tokenizer(), "\u0434\u0435\u043d\u044c") == (12, 0)
 
 
-def test_a_text_that_a_tokenizer_leaves_nothing_of_is_one_unknown_piece():
+def test_a_text_that_a_tokenizer_leaves_nothing_of_is_one_unknown_token():
     tokenizer = copy.deepcopy(load_backbone(ModelSpec(id="builtin:random")).tokenizer)
     tokenizer.backend_tokenizer.normalizer = normalizers.Replace(Regex("[^a-z ]"), "")
     assert tokenizer("\u0434\u0435\u043d\u044c")["input_ids"] == [tokenizer.eos_token_id]
-    pieces, unknown = counted(tokenizer, "\u0434\u0435\u043d\u044c")
-    assert (pieces, unknown) == (1 + len(tokenizer("good")["input_ids"]) - 1, 1)
+    tokens, unknown = counted(tokenizer, "\u0434\u0435\u043d\u044c")
+    assert (tokens, unknown) == (1 + len(tokenizer("good")["input_ids"]) - 1, 1)
 
 
 def test_two_sessions_do_not_meet(runs):

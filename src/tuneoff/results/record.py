@@ -19,7 +19,7 @@ class Footprint(Spec):
     base: int
     """Parameters of the untouched model."""
     trainable: int
-    """Parameters that the optimiser may change."""
+    """Parameters that the optimizer may change."""
     receiving_gradient: int
     """Parameters that a backward pass reaches."""
     stored: int
@@ -84,7 +84,7 @@ class Timings(Spec):
 
     setup: float
     train: float
-    """Optimiser steps alone, without evaluations."""
+    """Optimizer steps alone, without evaluations."""
     total: float
     eval_runtime: float
     eval_samples_per_second: float
@@ -123,9 +123,9 @@ class RunRecord(Spec):
     validation: dict[str, float] = Field(default_factory=dict)
     """Validation scores of the weights that were kept."""
     best_step: int | None = None
-    """Optimiser step of the weights that were kept; 0 for an untrained method."""
+    """Optimizer step of the weights that were kept; 0 for an untrained method."""
     steps: int = 0
-    """Optimiser steps done."""
+    """Optimizer steps done."""
     tokens: int = 0
     """Input and target tokens trained on, padding not counted."""
     footprint: Footprint | None = None

@@ -34,7 +34,7 @@ class SearchResult(Spec):
     space: dict[str, Range]
     seeds: tuple[NonNegativeInt, ...]
     steps: PositiveInt
-    """Optimiser steps of each trial."""
+    """Optimizer steps of each trial."""
     trials: tuple[Trial, ...]
     model: ModelIdentity | None = None
     """The model that was searched with; None in results of older versions."""

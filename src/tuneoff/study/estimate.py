@@ -11,7 +11,7 @@ from tuneoff.methods import footprint
 from tuneoff.results import Footprint
 from tuneoff.spec import NoneSpec, RunSpec
 from tuneoff.training import Encoded, Prepared, Session, generator, prepare, total_steps, windows
-from tuneoff.training.loop import Optimise, Window
+from tuneoff.training.loop import OptimizerSteps, Window
 from tuneoff.training.run import is_out_of_memory
 
 Result = TypeVar("Result")
@@ -26,7 +26,7 @@ class Cost(NamedTuple):
 
     footprint: Footprint
     step: float
-    """One optimiser step."""
+    """One optimizer step."""
     validation: float
     """One evaluation of the validation split."""
     test: float
@@ -103,20 +103,22 @@ def _measure(run: RunSpec, session: Session) -> tuple[Cost, int]:
 
 
 def _step_seconds(run: Prepared) -> float:
-    """The median time of a few optimiser steps over real batches; the model is thrown away afterwards."""
+    """The median time of a few optimizer steps over real batches; the model is thrown away afterwards."""
     training = run.spec.training
     pad_token_id = run.backbone.tokenizer.pad_token_id
-    optimise = Optimise(run.adapted, training, dtype=run.dtype, steps=_PROBES, pad_token_id=pad_token_id)
+    take_step = OptimizerSteps(
+        run.adapted, training, dtype=run.dtype, steps=_PROBES, pad_token_id=pad_token_id
+    )
     order = generator(run.spec.seed, "order")
     steps = windows(run.train_rows(), training, order=order, steps=_PROBES)
 
-    times = [_timed(partial(_step, optimise, window, step))[0] for step, window in enumerate(steps)]
+    times = [_timed(partial(_step, take_step, window, step))[0] for step, window in enumerate(steps)]
     return sorted(times)[len(times) // 2]
 
 
-def _step(optimise: Optimise, window: Window, step: int) -> None:
+def _step(take_step: OptimizerSteps, window: Window, step: int) -> None:
     with suppress(DivergedError):  # it takes its time all the same
-        optimise(window, step)
+        take_step(window, step)
 
 
 def _evaluation_seconds(run: Prepared, rows: list[Encoded]) -> float:

@@ -32,7 +32,7 @@ class Encoded:
     """The value behind the target, for classification."""
     truncated_input: bool
     truncated_target: bool
-    states: Tensor | None = field(default=None, compare=False, repr=False)
+    encoder_output: Tensor | None = field(default=None, compare=False, repr=False)
     """The output of an encoder that no training changes: [S, H]."""
 
 
@@ -74,7 +74,7 @@ def collate(
 ) -> dict[str, Tensor]:
     """input_ids and attention_mask [B, P + S], labels [B, T]; padded on the right.
 
-    Rows that bring their states give `states` [B, S, H] too.
+    Rows with an encoder output give `encoder_outputs` [B, S, H], too.
     T5's positions are relative, so the side is free; right keeps a soft prompt in front.
     """
     inputs = [torch.tensor([*prompt_ids, *encoded.input_ids]) for encoded in batch]
@@ -85,9 +85,9 @@ def collate(
         "attention_mask": _padded(masks, 0),
         "labels": _padded(labels, IGNORED),
     }
-    states = [encoded.states for encoded in batch if encoded.states is not None]
-    if states:
-        padded["states"] = torch.nn.utils.rnn.pad_sequence(states, batch_first=True)
+    outputs = [encoded.encoder_output for encoded in batch if encoded.encoder_output is not None]
+    if outputs:
+        padded["encoder_outputs"] = torch.nn.utils.rnn.pad_sequence(outputs, batch_first=True)
     return {name: tensor.to(device) for name, tensor in padded.items()}
 
 
@@ -116,12 +116,12 @@ def epochs(
         yield [batches[index] for index in torch.randperm(len(batches), generator=order).tolist()]
 
 
-def by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
+def length_sorted_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
     """Batches of row numbers, longest rows first, for evaluation."""
     return chunks(_longest_first(lengths), batch_size)
 
 
-def of_close_lengths(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
+def min_padding_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
     """Batches of at most so many row numbers, longest rows first, that take the least time to encode.
 
     No other cut of the sorted rows has fewer padded tokens, where each batch counts as `BATCH_TOKENS` more.

@@ -60,7 +60,7 @@ def _split_report(
 ) -> SplitReport:
     counts = data.reports[split]
     texts = [ids for row in rows for ids in (row.input_ids, row.labels)]
-    pieces = [len(ids) - ids.count(tokenizer.eos_token_id) for ids in texts]
+    lengths = [len(ids) - ids.count(tokenizer.eos_token_id) for ids in texts]
     unknown = unknown_ids(tokenizer)
     return SplitReport(
         read=counts.read,
@@ -71,9 +71,9 @@ def _split_report(
         used=len(rows),
         truncated_inputs=sum(row.truncated_input for row in rows),
         truncated_targets=sum(row.truncated_target for row in rows),
-        # a text of which nothing is left counts as one unknown piece
-        pieces=sum(max(1, count) for count in pieces),
-        unknown_pieces=sum(sum(map(ids.count, unknown)) for ids in texts) + pieces.count(0),
+        # a text of which nothing is left counts as one unknown token
+        pieces=sum(max(1, count) for count in lengths),
+        unknown_pieces=sum(sum(map(ids.count, unknown)) for ids in texts) + lengths.count(0),
         near_overlap=counts.near_overlap,
         repeated_inputs=counts.repeated_inputs,
         validation_overlap=counts.validation_overlap,

@@ -20,7 +20,7 @@ from tuneoff.interrupts import raise_if_interrupted
 from tuneoff.methods import AdaptedModel
 from tuneoff.spec import ClassificationSpec, Task
 from tuneoff.tasks import match_label
-from tuneoff.training.batches import IGNORED, Encoded, by_length, collate, of_close_lengths
+from tuneoff.training.batches import IGNORED, Encoded, collate, length_sorted_batches, min_padding_batches
 from tuneoff.training.encoder_outputs import encode_batches
 from tuneoff.training.generation import greedy
 from tuneoff.training.likelihood import empty_cache, label_losses, token_losses
@@ -55,7 +55,7 @@ class Decoder(NamedTuple):
     def answers(self, encoded: Sequence[Encoded]) -> list[Answer]:
         """An answer for each example, in the order of the examples."""
         self.adapted.model.eval()
-        group = by_length if self._scored is None else of_close_lengths
+        group = length_sorted_batches if self._scored is None else min_padding_batches
         rows = group([len(example.input_ids) for example in encoded], self.batch_size)
         found: dict[int, Answer] = {}
         for batch in rows:
@@ -65,17 +65,17 @@ class Decoder(NamedTuple):
 
     def _batch(self, batch: Sequence[Encoded]) -> list[Answer]:
         pad_token_id, device = self.tokenizer.pad_token_id, self.adapted.model.device
-        if batch[0].states is None:
+        if batch[0].encoder_output is None:
             found = encode_batches(
                 batch, self.adapted, batch_size=self.batch_size, pad_token_id=pad_token_id, dtype=self.dtype
             )
-            batch = [replace(row, states=states) for row, states in zip(batch, found, strict=True)]
+            batch = [replace(row, encoder_output=output) for row, output in zip(batch, found, strict=True)]
         inputs = collate(batch, prompt_ids=self.adapted.prompt_ids, pad_token_id=pad_token_id, device=device)
-        states, mask = inputs["states"], inputs["attention_mask"]
+        encoder_outputs, mask = inputs["encoder_outputs"], inputs["attention_mask"]
         with autocast(device, self.dtype):
             if self._scored is None:
-                return self._by_generation(batch, states, mask, inputs["labels"])
-            return self._by_likelihood(self._scored, batch, states, mask)
+                return self._by_generation(batch, encoder_outputs, mask, inputs["labels"])
+            return self._by_likelihood(self._scored, batch, encoder_outputs, mask)
 
     @property
     def _scored(self) -> ClassificationSpec | None:
@@ -84,10 +84,10 @@ class Decoder(NamedTuple):
         return task if isinstance(task, ClassificationSpec) and task.scoring == "likelihood" else None
 
     def _by_likelihood(
-        self, task: ClassificationSpec, batch: Sequence[Encoded], states: Tensor, mask: Tensor
+        self, task: ClassificationSpec, batch: Sequence[Encoded], encoder_outputs: Tensor, mask: Tensor
     ) -> list[Answer]:
-        labels = label_ids(self.tokenizer, task).to(states.device)  # [C, T]
-        losses = label_losses(self.adapted.model, states, mask, labels)  # [B, C]
+        labels = label_ids(self.tokenizer, task).to(encoder_outputs.device)  # [C, T]
+        losses = label_losses(self.adapted.model, encoder_outputs, mask, labels)  # [B, C]
         answers = []
         for encoded, row in zip(batch, (-losses).tolist(), strict=True):
             scores = dict(zip(task.labels, row, strict=True))
@@ -96,11 +96,11 @@ class Decoder(NamedTuple):
         return answers
 
     def _by_generation(
-        self, batch: Sequence[Encoded], states: Tensor, mask: Tensor, targets: Tensor
+        self, batch: Sequence[Encoded], encoder_outputs: Tensor, mask: Tensor, targets: Tensor
     ) -> list[Answer]:
         known = empty_cache()
-        losses = self._losses(states, mask, targets, known).tolist()
-        generated = self._generated(states, mask, known)
+        losses = self._losses(encoder_outputs, mask, targets, known).tolist()
+        generated = self._generated(encoder_outputs, mask, known)
         texts = self.tokenizer.batch_decode(generated, skip_special_tokens=True)
         read = self._reader()
         cut = (generated != self.tokenizer.eos_token_id).all(dim=1).tolist()
@@ -109,15 +109,15 @@ class Decoder(NamedTuple):
             for text, loss, unended in zip(texts, losses, cut, strict=True)
         ]
 
-    def _generated(self, states: Tensor, mask: Tensor, known: EncoderDecoderCache) -> Tensor:
+    def _generated(self, encoder_outputs: Tensor, mask: Tensor, known: EncoderDecoderCache) -> Tensor:
         """Ids of the texts, padded behind their end: [N, T]."""
         model, tokenizer = self.adapted.model, self.tokenizer
         length, beams = generation_limits(tokenizer, self.task)
         if beams == 1:
             ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
-            return greedy(model, states, mask, known, max_new_tokens=length, **ends)
+            return greedy(model, encoder_outputs, mask, known, max_new_tokens=length, **ends)
         found: Tensor = model.generate(
-            encoder_outputs=BaseModelOutput(last_hidden_state=states),
+            encoder_outputs=BaseModelOutput(last_hidden_state=encoder_outputs),
             attention_mask=mask,
             generation_config=beam_search(model, tokenizer, length, beams),
         )
@@ -131,27 +131,29 @@ class Decoder(NamedTuple):
         generated = generated_labels(self.tokenizer, task)
         return lambda text: match_label(text, generated, task.labels)
 
-    def _losses(self, states: Tensor, mask: Tensor, targets: Tensor, known: EncoderDecoderCache) -> Tensor:
-        """Negative log-likelihood of each target: states [N, S, H], targets [N, T] -> [N]."""
-        losses = states.new_zeros(targets.shape, dtype=torch.float32)
-        losses[targets != IGNORED] = token_losses(self.adapted.model, states, mask, targets, known)
+    def _losses(
+        self, encoder_outputs: Tensor, mask: Tensor, targets: Tensor, known: EncoderDecoderCache
+    ) -> Tensor:
+        """Negative log-likelihood of each target: encoder outputs [N, S, H], targets [N, T] -> [N]."""
+        losses = encoder_outputs.new_zeros(targets.shape, dtype=torch.float32)
+        losses[targets != IGNORED] = token_losses(self.adapted.model, encoder_outputs, mask, targets, known)
         return losses.sum(dim=1)
 
 
 def label_ids(tokenizer: PreTrainedTokenizerBase, task: ClassificationSpec) -> Tensor:
     """The ids of each label's text with its end of sequence: [C, T], padded with -100."""
-    rows = [torch.tensor(ids) for ids in _label_pieces(tokenizer, task).values()]
+    rows = [torch.tensor(ids) for ids in _label_tokens(tokenizer, task).values()]
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=IGNORED)
 
 
 def generated_labels(tokenizer: PreTrainedTokenizerBase, task: ClassificationSpec) -> dict[str, str]:
     """From each label's value to its text as a model writes it, such as "non - toxic" for "non-toxic"."""
-    pieces = _label_pieces(tokenizer, task)
-    texts = tokenizer.batch_decode([*pieces.values()], skip_special_tokens=True)
-    return {value: text.strip() for value, text in zip(pieces, texts, strict=True)}
+    tokens = _label_tokens(tokenizer, task)
+    texts = tokenizer.batch_decode([*tokens.values()], skip_special_tokens=True)
+    return {value: text.strip() for value, text in zip(tokens, texts, strict=True)}
 
 
-def _label_pieces(tokenizer: PreTrainedTokenizerBase, task: ClassificationSpec) -> dict[str, list[int]]:
+def _label_tokens(tokenizer: PreTrainedTokenizerBase, task: ClassificationSpec) -> dict[str, list[int]]:
     return dict(zip(task.labels, tokenizer([*task.labels.values()])["input_ids"], strict=True))
 
 
@@ -159,14 +161,14 @@ def check_labels(task: ClassificationSpec, tokenizer: PreTrainedTokenizerBase) -
     """Refuses labels that a model with this tokenizer cannot answer with, or cannot tell from one another.
 
     Raises:
-        DataError: a label has no pieces or more than `max_target_length`, or two have the same ones.
+        DataError: a label has no tokens or more than `max_target_length`, or two have the same ones.
     """
-    pieces = _label_pieces(tokenizer, task)
-    for value, ids in pieces.items():
+    tokens = _label_tokens(tokenizer, task)
+    for value, ids in tokens.items():
         text = shown(task.labels[value])
         if ids == tokenizer("")["input_ids"]:
             raise DataError(
-                f"a label's text must have pieces in the model's tokenizer, but {text} (of {shown(value)}) "
+                f"a label's text must have tokens in the model's tokenizer, but {text} (of {shown(value)}) "
                 f"has none; {_OTHER_TEXT}"
             )
         if len(ids) > task.max_target_length:
@@ -174,7 +176,7 @@ def check_labels(task: ClassificationSpec, tokenizer: PreTrainedTokenizerBase) -
                 f"a label's text must fit into max_target_length={task.max_target_length} tokens, but {text} "
                 f"has {len(ids)}; raise max_target_length or shorten the label"
             )
-    _check_distinct(task, pieces)
+    _check_distinct(task, tokens)
     if task.scoring == "generate":
         _check_readable(task, generated_labels(tokenizer, task))
 
@@ -182,16 +184,16 @@ def check_labels(task: ClassificationSpec, tokenizer: PreTrainedTokenizerBase) -
 _OTHER_TEXT = "give it another text in labels, in words that the tokenizer knows"
 
 
-def _check_distinct(task: ClassificationSpec, pieces: Mapping[str, list[int]]) -> None:
+def _check_distinct(task: ClassificationSpec, tokens: Mapping[str, list[int]]) -> None:
     # in this order, what one begins with stands right before it
-    for one, other in pairwise(sorted(pieces, key=pieces.__getitem__)):
+    for one, other in pairwise(sorted(tokens, key=tokens.__getitem__)):
         both = f"{shown(task.labels[one])} and {shown(task.labels[other])}"
-        if pieces[one] == pieces[other]:
+        if tokens[one] == tokens[other]:
             raise DataError(
-                f"labels must differ in the model's tokenizer, but it makes the same pieces of {both}, so "
+                f"labels must differ in the model's tokenizer, but it makes the same tokens of {both}, so "
                 f"that no model can choose between them; {_OTHER_TEXT}"
             )
-        if pieces[other][: len(pieces[one])] == pieces[one]:
+        if tokens[other][: len(tokens[one])] == tokens[one]:
             raise DataError(
                 f"a label may be the beginning of another only if the tokenizer marks where a text ends, but "
                 f"this one does not, and {both} begin alike; {_OTHER_TEXT}"
@@ -205,7 +207,7 @@ def _check_readable(task: ClassificationSpec, generated: Mapping[str, str]) -> N
             rival = shown(task.labels[found]) if found else "nothing"
             raise DataError(
                 f"generated labels must differ as the model writes them, but {shown(task.labels[value])} "
-                f"reads as {rival}, since it has pieces that are left out of texts; {_OTHER_TEXT}, or take "
+                f"reads as {rival}, since it has tokens that are left out of texts; {_OTHER_TEXT}, or take "
                 "scoring: likelihood"
             )
 

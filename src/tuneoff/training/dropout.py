@@ -18,7 +18,7 @@ def set_dropout(model: T5ForConditionalGeneration, spec: DropoutSpec) -> None:
                 module.dropout = inside
 
 
-def drops(stack: nn.Module) -> bool:
+def has_dropout(stack: nn.Module) -> bool:
     """Whether anything in a stack is dropped in training."""
     return any(
         (isinstance(module, nn.Dropout) and module.p > 0)

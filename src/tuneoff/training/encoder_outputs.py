@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tuneoff.methods import AdaptedModel
-from tuneoff.training.batches import Encoded, collate, of_close_lengths
+from tuneoff.training.batches import Encoded, collate, min_padding_batches
 from tuneoff.training.precision import Dtype, autocast
 
 LIMIT = 2**30
@@ -60,7 +60,7 @@ class EncoderOutputs:
         known.move_to_end(key)
         while sum(output.nbytes for outputs in known.values() for output in outputs) > self._limit:
             known.popitem(last=False)
-        return [replace(row, states=output) for row, output in zip(rows, known[key], strict=True)]
+        return [replace(row, encoder_output=output) for row, output in zip(rows, known[key], strict=True)]
 
 
 def is_frozen(adapted: AdaptedModel) -> bool:
@@ -88,14 +88,14 @@ def encode_batches(
     model, prompt_ids = adapted.model, adapted.prompt_ids
     model.eval()
     found: dict[int, Tensor] = {}
-    for batch in of_close_lengths([len(row.input_ids) for row in rows], batch_size):
+    for batch in min_padding_batches([len(row.input_ids) for row in rows], batch_size):
         chosen = [rows[row] for row in batch]
         inputs = collate(chosen, prompt_ids=prompt_ids, pad_token_id=pad_token_id, device=model.device)
         mask = inputs["attention_mask"]
         with autocast(model.device, dtype):
-            states = model.encoder(input_ids=inputs["input_ids"], attention_mask=mask).last_hidden_state
+            outputs = model.encoder(input_ids=inputs["input_ids"], attention_mask=mask).last_hidden_state
         lengths = mask.sum(dim=1).tolist()
-        found |= {row: state[:n].clone() for row, state, n in zip(batch, states, lengths, strict=True)}
+        found |= {row: output[:n].clone() for row, output, n in zip(batch, outputs, lengths, strict=True)}
     return [found[row] for row in range(len(rows))]
 
 

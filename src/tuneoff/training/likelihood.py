@@ -25,21 +25,21 @@ class Objective(nn.Module):
         self.model = model
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor, states: Tensor | None = None
+        self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor, encoder_outputs: Tensor | None = None
     ) -> Tensor:
         """`input_ids` and `attention_mask`: [B, S], `labels`: [B, T], padded with -100 -> scalar.
 
-        With `states` [B, S, H] the encoder has nothing left to do.
+        With `encoder_outputs` [B, S, H] the encoder has nothing left to do.
         """
         model = self.model
-        if states is not None:
-            return token_losses(model, states, attention_mask, labels).mean()
+        if encoder_outputs is not None:
+            return token_losses(model, encoder_outputs, attention_mask, labels).mean()
         given = model.prepare_decoder_input_ids_from_labels(labels)
         inputs, targets = _embedded(model, input_ids, given)
-        states = model.encoder(inputs_embeds=inputs, attention_mask=attention_mask).last_hidden_state
+        encoder_outputs = model.encoder(inputs_embeds=inputs, attention_mask=attention_mask).last_hidden_state
         hidden = model.decoder(
             inputs_embeds=targets,
-            encoder_hidden_states=states,
+            encoder_hidden_states=encoder_outputs,
             encoder_attention_mask=attention_mask,
             use_cache=False,
         ).last_hidden_state
@@ -62,18 +62,18 @@ def _embedded(model: T5ForConditionalGeneration, inputs: Tensor, targets: Tensor
 
 def token_losses(
     model: T5ForConditionalGeneration,
-    states: Tensor,
+    encoder_outputs: Tensor,
     mask: Tensor,
     labels: Tensor,
     cache: EncoderDecoderCache | None = None,
 ) -> Tensor:
     """Negative log-likelihood, in nats, of each label that is not -100, row by row: [labels].
 
-    `states`: [B, S, H] of the encoder, `mask`: [B, S], `labels`: [B, T]. No logits are computed
+    `encoder_outputs`: [B, S, H], `mask`: [B, S], `labels`: [B, T]. No logits are computed
     for padding. A cache that is given gets keys and values.
     """
     given = model.prepare_decoder_input_ids_from_labels(labels)
-    return _losses(model, decode(model, given, states, mask, cache), labels)
+    return _losses(model, decode(model, given, encoder_outputs, mask, cache), labels)
 
 
 def _losses(model: T5ForConditionalGeneration, hidden: Tensor, labels: Tensor) -> Tensor:
@@ -82,17 +82,19 @@ def _losses(model: T5ForConditionalGeneration, hidden: Tensor, labels: Tensor) -
     return F.cross_entropy(logits(model, hidden[counted]), labels[counted], reduction="none")
 
 
-def label_losses(model: T5ForConditionalGeneration, states: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
+def label_losses(
+    model: T5ForConditionalGeneration, encoder_outputs: Tensor, mask: Tensor, labels: Tensor
+) -> Tensor:
     """Negative log-likelihood of each of C texts for each row: [B, C].
 
-    `states`: [B, S, H] of the encoder, `mask`: [B, S], `labels`: [C, T], padded with -100. What the
+    `encoder_outputs`: [B, S, H], `mask`: [B, S], `labels`: [C, T], padded with -100. What the
     texts share is computed once for a row: the first step, and keys and values of the encoder. The rest is
     done for so many texts at a time that memory stays bounded by `PART`, however many texts there are.
     """
     rows, length = mask.shape
     cache = empty_cache()
     start = labels.new_full((rows, 1), model.config.decoder_start_token_id)
-    hidden = decode(model, start, states, mask, cache)[:, 0]
+    hidden = decode(model, start, encoder_outputs, mask, cache)[:, 0]
     losses = -logits(model, hidden).log_softmax(dim=1)[:, labels[:, 0]]  # [B, C]
     size = max(1, PART // (rows * max(length, _TOKEN_COST * labels.shape[1])))
     parts = torch.split(labels, size)
@@ -100,52 +102,52 @@ def label_losses(model: T5ForConditionalGeneration, states: Tensor, mask: Tensor
     for part in parts:
         # a decoder's call adds to its cache: all parts but a single one need a copy
         own = copy.deepcopy(cache) if len(parts) > 1 else cache
-        rest.append(_later_losses(model, states, mask, part, own))
+        rest.append(_later_losses(model, encoder_outputs, mask, part, own))
     return losses + torch.cat(rest, dim=1)
 
 
 def _later_losses(
     model: T5ForConditionalGeneration,
-    states: Tensor,
+    encoder_outputs: Tensor,
     mask: Tensor,
     labels: Tensor,
     cache: EncoderDecoderCache,
 ) -> Tensor:
     """The loss of all but the first token of C texts, behind a cache of the first step: [B, C]."""
-    rows, texts = len(states), len(labels)
+    rows, texts = len(encoder_outputs), len(labels)
     later = labels[:, 1:].repeat(rows, 1)  # [B * C, T - 1]
     counted = later != IGNORED
-    losses = torch.zeros(later.shape, device=states.device)
+    losses = torch.zeros(later.shape, device=encoder_outputs.device)
     if counted.any():
         cache.batch_repeat_interleave(texts)
         given = labels[:, :-1].masked_fill(labels[:, :-1] == IGNORED, 0).repeat(rows, 1)
-        states, mask = (tensor.repeat_interleave(texts, dim=0) for tensor in (states, mask))
-        hidden = decode(model, given, states, mask, cache)[counted]
+        encoder_outputs, mask = (tensor.repeat_interleave(texts, dim=0) for tensor in (encoder_outputs, mask))
+        hidden = decode(model, given, encoder_outputs, mask, cache)[counted]
         losses[counted] = F.cross_entropy(logits(model, hidden), later[counted], reduction="none")
     return losses.sum(dim=1).view(rows, texts)
 
 
 def empty_cache() -> EncoderDecoderCache:
-    """What `decode` fills: keys and values of tokens so far, and of the encoder's states."""
+    """What `decode` fills: keys and values of tokens so far, and of the encoder outputs."""
     return EncoderDecoderCache(DynamicCache(), DynamicCache())
 
 
 def without_tokens(cache: EncoderDecoderCache) -> EncoderDecoderCache:
-    """A cache with the keys and values of the encoder's states alone."""
+    """A cache with the keys and values of the encoder outputs alone."""
     return EncoderDecoderCache(DynamicCache(), cache.cross_attention_cache)
 
 
 def decode(
     model: T5ForConditionalGeneration,
     tokens: Tensor,
-    states: Tensor,
+    encoder_outputs: Tensor,
     mask: Tensor,
     cache: EncoderDecoderCache | None = None,
 ) -> Tensor:
     """The decoder's output for tokens [N, T], behind those in a cache that is given: [N, T, H]."""
     hidden: Tensor = model.decoder(
         input_ids=tokens,
-        encoder_hidden_states=states,
+        encoder_hidden_states=encoder_outputs,
         encoder_attention_mask=mask,
         past_key_values=cache,
         use_cache=cache is not None,
@@ -159,7 +161,7 @@ def logits(model: T5ForConditionalGeneration, hidden: Tensor) -> Tensor:
     return scores.float()
 
 
-def likeliest(model: T5ForConditionalGeneration, hidden: Tensor) -> Tensor:
+def argmax_token(model: T5ForConditionalGeneration, hidden: Tensor) -> Tensor:
     """The token with the highest logit, from the decoder's output [N, H]: [N].
 
     A CPU multiplies a large matrix with few rows faster in parts that fit its caches; an output layer with

@@ -23,7 +23,7 @@ from tuneoff.training.precision import Dtype, autocast
 
 OnPoint = Callable[[CurvePoint], None]
 Window = list[list[Encoded]]
-"""The batches of one optimiser step."""
+"""The batches of one optimizer step."""
 
 
 class FitResult(NamedTuple):
@@ -34,13 +34,13 @@ class FitResult(NamedTuple):
     """Validation scores of the best weights."""
     steps: int
     seconds: float
-    """Optimiser steps alone, without evaluations."""
+    """Optimizer steps alone, without evaluations."""
     tokens: int
     """Input and target tokens, padding not counted."""
 
 
 def total_steps(training: TrainingSpec, examples: int) -> int:
-    """Optimiser steps of a run over so many examples."""
+    """Optimizer steps of a run over so many examples."""
     if training.num_train_epochs is None:
         return training.max_steps or 0
     batches = math.ceil(examples / training.per_device_train_batch_size)
@@ -77,14 +77,14 @@ def fit(
         return scores
 
     steps = total_steps(training, len(examples))
-    optimise = Optimise(adapted, training, dtype=dtype, steps=steps, pad_token_id=pad_token_id)
+    take_step = OptimizerSteps(adapted, training, dtype=dtype, steps=steps, pad_token_id=pad_token_id)
     best = _Best(metric, adapted.parameters())
     on_point(CurvePoint(step=0, scores=evaluated(0)))
     losses: list[float] = []
     step = tokens = 0
     for step, window in enumerate(windows(examples, training, order=order, steps=steps), start=1):
         raise_if_interrupted()
-        outcome = optimise(window, step)
+        outcome = take_step(window, step)
         losses.append(outcome.loss)
         tokens += sum(len(row.input_ids) + len(row.labels) for batch in window for row in batch)
         if step % training.logging_steps == 0 or step == steps:
@@ -96,13 +96,13 @@ def fit(
             if best.offer(step, scores) == training.early_stopping_patience:
                 break
     best.restore()
-    return FitResult(best.step, best.scores, step, optimise.seconds, tokens)
+    return FitResult(best.step, best.scores, step, take_step.seconds, tokens)
 
 
 def windows(
     examples: Sequence[Encoded], training: TrainingSpec, *, order: torch.Generator, steps: int
 ) -> Iterator[Window]:
-    """The batches of each optimiser step; a step never reaches over the end of an epoch."""
+    """The batches of each optimizer step; a step never reaches over the end of an epoch."""
     lengths = [len(example.input_ids) for example in examples]
     passes = epochs(
         lengths,
@@ -127,8 +127,8 @@ class _Outcome(NamedTuple):
     grad_norm: float
 
 
-class Optimise:
-    """One optimiser step after another, and the time they take."""
+class OptimizerSteps:
+    """One optimizer step after another, and the time they take."""
 
     def __init__(
         self, adapted: AdaptedModel, training: TrainingSpec, *, dtype: Dtype, steps: int, pad_token_id: int

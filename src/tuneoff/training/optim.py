@@ -1,4 +1,4 @@
-"""Optimiser and learning-rate schedule of a method, under the study's conditions."""
+"""Optimizer and learning-rate schedule of a method, under the study's conditions."""
 
 import math
 from typing import Any

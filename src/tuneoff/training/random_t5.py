@@ -37,7 +37,7 @@ def random_t5() -> T5ForConditionalGeneration:
 
 @cache
 def random_tokenizer() -> PreTrainedTokenizerFast:
-    """Lower-case words of the builtin data sets, with pieces for what is not among them."""
+    """Lower-case words of the builtin data sets, with tokens for parts of other words."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

@@ -29,7 +29,7 @@ from tuneoff.training.backbone import Backbone, load_backbone
 from tuneoff.training.batches import Encoded, collate
 from tuneoff.training.data import RunData, run_data
 from tuneoff.training.decode import Answer, Decoder
-from tuneoff.training.dropout import drops, set_dropout
+from tuneoff.training.dropout import has_dropout, set_dropout
 from tuneoff.training.loop import FitResult, OnPoint, fit, total_steps
 from tuneoff.training.precision import Dtype, resolve_dtype
 from tuneoff.training.scores import predictions_of, scores_of
@@ -180,7 +180,7 @@ class Prepared:
         """
         rows, training = self.data.encoded["train"], self.spec.training
         used = total_steps(training, len(rows)) * training.per_device_train_batch_size
-        if drops(self.adapted.model.encoder) or used * training.gradient_accumulation_steps < len(rows):
+        if has_dropout(self.adapted.model.encoder) or used * training.gradient_accumulation_steps < len(rows):
             return rows
         return self.rows("train")
 

@@ -27,10 +27,10 @@ def read_tokenizer(folder: Path, config: T5Config) -> PreTrainedTokenizerBase:
         vocabulary = tokenizer.get_vocab()
         probe = tokenizer("a", verbose=False)["input_ids"]
         special = {*tokenizer.all_special_tokens, "\u2581"}
-    # where there are no tokenizer files, transformers makes a T5 tokenizer without pieces
+    # where there are no tokenizer files, transformers makes a T5 tokenizer without tokens
     if not vocabulary.keys() - special:
         raise ModelError(
-            f"a model must come with its tokenizer, but that of '{folder}' has no pieces; {_SAVE}"
+            f"a model must come with its tokenizer, but that of '{folder}' has no tokens; {_SAVE}"
         )
     for name in ("pad_token", "eos_token"):
         if not isinstance(getattr(tokenizer, f"{name}_id"), int):
@@ -69,21 +69,21 @@ def _check_class(path: Path) -> None:
         )
 
 
-def _check_fits(folder: Path, config: T5Config, pieces: dict[str, int]) -> None:
+def _check_fits(folder: Path, config: T5Config, vocabulary: dict[str, int]) -> None:
     """Refuse a tokenizer with ids that the model has no embedding for."""
-    outside = sorted((token, piece) for piece, token in pieces.items() if token >= config.vocab_size)
+    outside = sorted((id_, token) for token, id_ in vocabulary.items() if id_ >= config.vocab_size)
     if outside:
-        token, piece = outside[0]
+        id_, token = outside[0]
         raise ModelError(
             f"a model must have an embedding for each of its tokenizer's ids, but that of '{folder}' has "
             f"{config.vocab_size:,} and the tokenizer goes to id {outside[-1][0]:,} ({len(outside):,} too "
-            f"many, such as {token} for {shown(piece)}); call model.resize_token_embeddings after adding "
+            f"many, such as {id_} for {shown(token)}); call model.resize_token_embeddings after adding "
             "tokens, or give the model's own tokenizer"
         )
 
 
 def unknown_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """Return the ids that stand for what a tokenizer has no piece for; none for bytes."""
+    """Return the ids of a tokenizer's unknown token; none for a tokenizer of bytes."""
     model = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
     token = getattr(model, "unk_token", None)
     named = None if token is None else tokenizer.convert_tokens_to_ids(token)
@@ -97,5 +97,5 @@ def tokenizer_key(tokenizer: PreTrainedTokenizerBase) -> str:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None:
         return str(backend.to_str())
-    # in Python, such as ByT5's: its class and its pieces decide
+    # written in Python, such as ByT5's: its class and its tokens decide
     return json.dumps([type(tokenizer).__name__, tokenizer.get_vocab(), tokenizer.all_special_tokens])
