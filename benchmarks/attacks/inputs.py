@@ -124,7 +124,8 @@ def losses(case: Case, folder: Path) -> Iterator[str]:
 
 def read_records(folder: Path) -> list[dict]:
     """Return the records below a folder, as they are written."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in folder.rglob("runs/*/record.json")]
+    paths = (path for path in folder.rglob("runs/*/record.json") if "damaged" not in path.parts)
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.is_file()]
 
 
 def unfinished(folder: Path) -> bool:
@@ -174,6 +175,7 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--kind", action="append", help="cases of this kind alone; may be repeated")
+    parser.add_argument("--first", type=int, default=0, help="begin with the case of this number")
     parser.add_argument("--limit", type=int, help="so many cases, evenly from all")
     parser.add_argument("--case", type=int, help="this case alone, shown in full")
     return parser.parse_args()
@@ -183,6 +185,7 @@ def main() -> None:
     """Do what the arguments ask for; exit code 1 if there was a fault."""
     options = arguments()
     numbered = [one for one in enumerate(every_case()) if not options.kind or one[1].kind in options.kind]
+    numbered = numbered[options.first :]
     if options.case is not None:
         numbered = [(options.case, every_case()[options.case])]
     elif options.limit:
