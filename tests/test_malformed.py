@@ -280,7 +280,7 @@ def test_an_output_that_is_full_is_one_message() -> None:
         # 115 TB of keys and values
         (
             "methods.lora={kind: prefix, length: 50000000000}",
-            "method 'lora' on task 'films' is not: it does not",
+            "method 'lora' cannot be run on task 'films': it does not",
         ),
         ("methods.lora={kind: prompt, length: 100001}", "less than or equal to 100000"),
         ("methods.lora={kind: prefix, init: vocabulary, length: 100001}", "at most 100,000 words"),
