@@ -148,7 +148,7 @@ class TestProcessExecutor(ExecutorContract):
             list(executor.map(attempt, [Attempt(name, tmp_path) for name in "abc"]))
         assert multiprocessing.active_children() == []
 
-    def test_an_exception_that_does_not_travel_is_told_in_words(self) -> None:
+    def test_an_exception_that_does_not_travel_is_reported_in_words(self) -> None:
         with pytest.raises(RuntimeError, match="Unportable: 1 and more"):
             list(self.executor().map(raise_unportable, [1]))
 
