@@ -85,7 +85,7 @@ def test_an_edited_file_is_seen_by_the_next_study_of_the_same_session(folder: Pa
 def test_what_happens_comes_as_events_in_order(folder: Path) -> None:
     study, events = _mapping(folder), list[Event]()
     study["seeds"] = [0]
-    result = tuneoff.run(study, out=folder / "told", executor=InlineExecutor(), on_event=events.append)
+    result = tuneoff.run(study, out=folder / "expected", executor=InlineExecutor(), on_event=events.append)
     assert [run.run_id for one in events if isinstance(one, RunsPlanned) for run in one.pending] == [
         record.run_id for record in result.records
     ]

@@ -68,7 +68,7 @@ def test_a_run_leaves_the_study_its_runs_and_a_report(finished: Path) -> None:
     assert list((finished / "report" / "plots").glob("*.png"))
 
 
-def test_a_run_goes_to_results_unless_told_and_the_same_again_does_nothing(
+def test_a_run_goes_to_results_by_default_and_the_same_again_does_nothing(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = Path(shutil.copytree(finished, tmp_path / "results" / "small"))
@@ -82,7 +82,7 @@ def test_a_run_goes_to_results_unless_told_and_the_same_again_does_nothing(
 
 
 @pytest.mark.slow
-def test_a_diverged_run_is_told_and_returns_one(tmp_path: Path) -> None:
+def test_a_diverged_run_is_reported_and_returns_one(tmp_path: Path) -> None:
     overrides = ["methods={full: {kind: full, learning_rate: 1e30}}", "ablations={}", "train_sizes=[8]"]
     command = ["run", small.study(tmp_path), "--out", tmp_path / "out"]
     outcome = tuneoff(*command, *(part for override in overrides for part in ("--set", override)))
@@ -105,13 +105,13 @@ def test_a_report_is_made_again_without_torch(folder: Path) -> None:
 
 @pytest.mark.subprocess
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [(["--help"], "fine-tuning"), (["run", "--help"], "STUDY"), (["studies"], "quickstart")],
 )
-def test_help_and_lists_come_without_heavy_imports(arguments: list[str], told: str) -> None:
+def test_help_and_lists_come_without_heavy_imports(arguments: list[str], expected: str) -> None:
     done = _fresh(*arguments)
     assert (done.returncode, done.stderr) == (0, "heavy:\n")
-    assert told in done.stdout
+    assert expected in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import small
 from command_line import Outcome, contents, tuneoff
 from tuneoff.cli import main
 from tuneoff.errors import StudyError
-from tuneoff.spec.load import _check_written
+from tuneoff.spec.load import _check_size_with_defaults
 from tuneoff.spec.plan import MOST_RUNS, check_size
 from tuneoff.spec.yaml import MOST_VALUES
 
@@ -213,8 +213,8 @@ def test_what_a_message_quotes_is_cut(tmp_path: Path) -> None:
 def test_text_in_braces_is_a_prompt_without_quotes(tmp_path: Path) -> None:
     for given in ("{text}", "{text}, good or bad?"):
         assert small.spec(tmp_path, [f"tasks.films.prompt={given}"]).tasks["films"].prompt == given
-    told = tuneoff("plan", small.study(tmp_path), "--set", "tasks.films.target={text}").err
-    assert "put quotes around text in braces" in told
+    expected = tuneoff("plan", small.study(tmp_path), "--set", "tasks.films.target={text}").err
+    assert "put quotes around text in braces" in expected
 
 
 def test_a_bare_equals_sign_is_text(tmp_path: Path) -> None:
@@ -237,12 +237,12 @@ def test_what_is_accepted_can_be_read_back_with_all_its_defaults(tmp_path: Path)
     study = small.spec(tmp_path)
     # a few values each in a file, but a dozen with their defaults
     methods = {f"m{number}": study.methods["lora"] for number in range(MOST_VALUES // 10)}
-    _check_written(study, "study.yaml")
+    _check_size_with_defaults(study, "study.yaml")
     with pytest.raises(StudyError, match=r"with its defaults a study may hold at most 100,000 values"):
-        _check_written(study.model_copy(update={"methods": methods}), "study.yaml")
+        _check_size_with_defaults(study.model_copy(update={"methods": methods}), "study.yaml")
 
 
-def test_an_error_is_told_in_any_encoding() -> None:
+def test_an_error_is_reported_in_any_encoding() -> None:
     raw = io.BytesIO()
     err = io.TextIOWrapper(raw, encoding="ascii", write_through=True)
     with redirect_stderr(err), pytest.raises(SystemExit) as end:
@@ -274,19 +274,19 @@ def test_an_output_that_is_full_is_one_message() -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "expected"),
     [
         ("methods.lora.rank=97", "must not exceed the smaller side of every matrix that it changes, 96"),
         # 115 TB of keys and values
         (
             "methods.lora={kind: prefix, length: 50000000000}",
-            "method 'lora' on task 'films' is not: it does not",
+            "method 'lora' cannot be run on task 'films': it does not",
         ),
         ("methods.lora={kind: prompt, length: 100001}", "less than or equal to 100000"),
         ("methods.lora={kind: prefix, init: vocabulary, length: 100001}", "at most 100,000 words"),
     ],
 )
-def test_a_plan_with_a_run_that_cannot_be_is_one_error(tmp_path: Path, override: str, told: str) -> None:
+def test_a_plan_with_a_run_that_cannot_be_is_one_error(tmp_path: Path, override: str, expected: str) -> None:
     outcome = tuneoff("plan", small.study(tmp_path), "--set", "ablations={}", "--set", override)
     _refused(outcome)
-    assert told in outcome.err
+    assert expected in outcome.err

@@ -140,10 +140,10 @@ _IDS = "from tuneoff.spec import *; print(*(run.run_id for run in expand(load_st
 @pytest.mark.subprocess
 def test_ids_are_the_same_in_every_process() -> None:
     environment = os.environ | {"PYTHONHASHSEED": "7"}
-    told = subprocess.run(
+    expected = subprocess.run(
         [sys.executable, "-c", _IDS], env=environment, capture_output=True, text=True, check=True
     )
-    assert told.stdout.split() == [run.run_id for run in expand(load_study("quickstart"))]
+    assert expected.stdout.split() == [run.run_id for run in expand(load_study("quickstart"))]
 
 
 def test_equal_variants_of_two_ablations_are_one_under_the_first_label(tmp_path: Path) -> None:

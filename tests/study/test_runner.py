@@ -226,7 +226,7 @@ def test_train_sizes_are_nested_and_equal_for_every_method(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("override", "kind", "told"),
+    ("override", "kind", "expected"),
     [
         ("tasks.films.prompt='{texts}'", DataError, r"has no column 'texts' .*; did you mean 'text'\?"),
         (
@@ -239,17 +239,17 @@ def test_train_sizes_are_nested_and_equal_for_every_method(tmp_path: Path) -> No
     ],
 )
 def test_bad_input_is_found_before_anything_is_trained_or_written(
-    tmp_path: Path, override: str, kind: type[InputError], told: str
+    tmp_path: Path, override: str, kind: type[InputError], expected: str
 ) -> None:
     study, listener = small.study(tmp_path), EventLog()
-    with pytest.raises(kind, match=told):
+    with pytest.raises(kind, match=expected):
         _run(study, tmp_path / "out", listener, [override])
     assert not (tmp_path / "out").exists()
     assert listener.begun == []
 
 
 class _Closable:
-    """An executor that knows whether its work and it were told to end."""
+    """An executor that knows whether its work and it were expected to end."""
 
     in_process = False
     closed = False

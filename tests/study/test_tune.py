@@ -361,7 +361,7 @@ def test_what_a_search_tries_lies_in_its_range(
     assert all(ends[0] <= trial.values["learning_rate"] <= ends[1] for trial in trials)
 
 
-def test_the_best_value_at_an_end_of_those_tried_is_told() -> None:
+def test_the_best_value_at_an_end_of_those_tried_is_named() -> None:
     def result(scores: Sequence[float]) -> SearchResult:
         trials = [
             {"number": n, "values": {"learning_rate": 10.0**-n}, "state": "complete", "score": score}
@@ -394,7 +394,7 @@ def test_the_parts_of_a_stack_are_searched_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "expected"),
     [
         (
             "search.space={learning_rat: [1e-4, 1e-2, log]}",
@@ -404,17 +404,17 @@ def test_the_parts_of_a_stack_are_searched_by_name(tmp_path: Path) -> None:
         ("search.space={learning_rate: [0, 1, log]}", "`0 < low` on a log scale"),
         (
             "search.spaces={ful: {learning_rate: [1e-4, 1e-2, log]}}",
-            "unknown name 'ful'; did you mean 'full'",
+            "no trained method is called 'ful'; did you mean 'full'",
         ),
-        ("search.seeds=[0]", "seeds that the study does not use, but both have \\[0\\]"),
+        ("search.seeds=[0]", "search.seeds must not overlap seeds, but both contain \\[0\\]"),
         (
             "methods={both: {kind: stack, parts: [{kind: lora}, {kind: prompt}]}}",
             "search, method both: .* named by its part .*, but got 'learning_rate'",
         ),
     ],
 )
-def test_a_search_that_does_not_fit_is_refused(tmp_path: Path, override: str, told: str) -> None:
-    with pytest.raises(StudyError, match=told):
+def test_a_search_that_does_not_fit_is_refused(tmp_path: Path, override: str, expected: str) -> None:
+    with pytest.raises(StudyError, match=expected):
         small.spec(tmp_path, [*SEARCH, override])
 
 

@@ -1,4 +1,4 @@
-"""What all specs are made of: their base class, and the types of values that several of them use."""
+"""The base class of all specs, and types of values that several of them use."""
 
 from typing import Annotated, Literal
 
@@ -14,7 +14,7 @@ SplitName = Literal["train", "validation", "test"]
 Scheduler = Literal["linear", "cosine", "constant"]
 TrainSize = PositiveInt | Literal["full"]
 LISTS = Field(strict=False)
-"""Of fields that hold a tuple: from Python, they take a list too."""
+"""For fields that hold a tuple: from Python, they accept a list, too."""
 
 
 class Spec(BaseModel):

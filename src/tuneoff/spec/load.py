@@ -1,4 +1,4 @@
-"""From a study file, or the name of a packaged study, to a checked `StudySpec`."""
+"""Load a study: from a file, a packaged name or a mapping to a checked `StudySpec`."""
 
 import importlib.resources
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tuneoff.errors import NewerFormatError, StudyError, shown, unknown_name
+from tuneoff.errors import NewerFormatError, StudyError, shown, suggestions, unknown_name
 from tuneoff.spec.messages import broken_rules, dotted
 from tuneoff.spec.methods import NoneSpec
 from tuneoff.spec.plan import all_ablations, check_size, searches, task_training, variants
@@ -18,54 +18,57 @@ from tuneoff.spec.study import StudySpec
 from tuneoff.spec.yaml import MOST_BYTES, MOST_LEVELS, MOST_VALUES, as_written, dump_yaml, parse_yaml
 
 FORMAT = 2
-"""Of studies, records and results as this version writes them; 1 is that of files without a number."""
+"""Format number of the studies, records and results that this version writes; files without one have 1."""
 _PACKAGED = importlib.resources.files("tuneoff.spec") / "studies"
 
 
 def packaged_studies() -> tuple[str, ...]:
-    """Names of the studies that come with tuneoff."""
+    """Return the names of the studies that come with tuneoff."""
     return tuple(sorted(entry.name.removesuffix(".yaml") for entry in _PACKAGED.iterdir() if entry.is_file()))
 
 
 def load_study(
     study: str | Path | Mapping[str, Any] | StudySpec, *, overrides: Iterable[str] = ()
 ) -> StudySpec:
-    """Return the study of a file, a packaged name, or a mapping like a file's, with overrides applied.
+    """Return the study in a file, of a packaged name, or in a mapping like a file's, with overrides applied.
 
     An override is a text `path=value`. Relative paths in a file are relative to the file's folder, those in a
     mapping to the working directory.
 
     Raises:
-        StudyError: no such study, not YAML, or values that break a rule; all broken rules are told.
+        StudyError: no such study, not YAML, or values that break rules; the message has a line for each.
     """
+    # Two trees with the same keys: `data` has the values as YAML reads them, `as_text` has each value as the
+    # text in the file. A label 01 is a number for YAML, but it is the text "01" in the column of a data file.
     if isinstance(study, StudySpec):
         study = study.model_dump(mode="json")
     if isinstance(study, Mapping):
         data, where, folder = _plain(study), "study", Path.cwd()
-        written = as_written(data)
+        as_text = as_written(data)
     else:
         text, where, folder = _read(str(study))
         try:
-            data, written = parse_yaml(text), parse_yaml(text, written=True)
+            data, as_text = parse_yaml(text), parse_yaml(text, written=True)
         except ValueError as error:
             raise StudyError(f"a study must be valid YAML: {where}: {error}") from error
     if not isinstance(data, dict):
         raise StudyError(f"a study must be a mapping of keys to values, but {where} holds {_kind(data)}")
     _check_format(data.pop("format", FORMAT), where)
-    data.pop("inputs", None)  # stands in the study of an output folder, see tuneoff.results
+    data.pop("inputs", None)  # of the study.yaml in an output folder, see tuneoff.results.reader
     for override in overrides:
         _apply(data, override)
-        _apply(written, override, written=True)
-    _take_labels(data, written)
-    _anchor_paths(data, folder)
+        _apply(as_text, override, written=True)
+    _take_labels(data, as_text)
+    _make_paths_absolute(data, folder)
     _check_values(data, where)
     try:
+        # through JSON, where a list fits a tuple in pydantic's strict mode, and nothing else is converted
         spec = StudySpec.model_validate_json(json.dumps(data))
     except ValidationError as error:
         raise StudyError(broken_rules(where, data, error)) from error
-    _check_written(spec, where)
+    _check_size_with_defaults(spec, where)
     try:
-        check_size(spec)
+        check_size(spec)  # before anything below lists all variants or searches
     except StudyError as error:
         raise StudyError(f"{where}: {error}") from error
     _check_ablations(spec, data, where)
@@ -79,10 +82,10 @@ def load_study(
 
 
 def _check_values(data: Any, where: str, *, path: tuple[str, ...] = ()) -> None:
-    """Look at every value for what a study cannot hold, whatever its key.
+    """Check every key and value for what no study can hold, whatever its place.
 
     Raises:
-        StudyError: a text, a number or the nesting of values.
+        StudyError: a text is not Unicode, a number is too large, or values are nested too deeply.
     """
     if len(path) > MOST_LEVELS:
         raise StudyError(f"{where}: values may be nested in at most {MOST_LEVELS} levels")
@@ -102,37 +105,43 @@ def _check_values(data: Any, where: str, *, path: tuple[str, ...] = ()) -> None:
             )
 
 
-def _check_written(spec: StudySpec, where: str) -> None:
-    """Look whether the study, with all that its file leaves out, can be read back from its output folder.
+def _check_size_with_defaults(spec: StudySpec, where: str) -> None:
+    """Check that the study.yaml of the output folder, which has all defaults in it, can be read again.
 
     Raises:
         StudyError: it is too large.
     """
-    pending: list[Any] = [spec.model_dump(mode="json")]
+    # a walk with a list in place of recursion: counts keys and values, and the characters of both
+    unvisited: list[Any] = [spec.model_dump(mode="json")]
     values = characters = 0
-    while pending:
-        part = pending.pop()
+    while unvisited:
+        part = unvisited.pop()
         values += 1
         if isinstance(part, dict):
-            pending += [*part, *part.values()]
+            unvisited += [*part, *part.values()]
         elif isinstance(part, list):
-            pending += part
+            unvisited += part
         elif isinstance(part, str):
             characters += len(part)
     if values > MOST_VALUES or characters > MOST_BYTES // 20:
         raise StudyError(
             f"{where}: with its defaults a study may hold at most {MOST_VALUES:,} values and "
             f"{MOST_BYTES // 20:,} characters, but this one has {values:,} and {characters:,}; "
-            "make several studies of it"
+            "split it into several studies"
         )
 
 
 def _check_ablations(spec: StudySpec, data: dict[str, Any], where: str) -> None:
-    found = all_ablations(spec)
+    """Make the variants of each ablation.
+
+    Raises:
+        StudyError: an ablation's method or field does not exist, or a value does not fit the field.
+    """
+    ablations = all_ablations(spec)  # a generator: each step makes one ablation, so errors have its name
     for name in spec.ablations:
         place = f"{where}: ablations.{name}"
         try:
-            next(found)
+            next(ablations)
         except ValidationError as error:
             raise StudyError(broken_rules(f"{place}.vary", data["ablations"][name]["vary"], error)) from error
         except StudyError as error:
@@ -140,18 +149,26 @@ def _check_ablations(spec: StudySpec, data: dict[str, Any], where: str) -> None:
 
 
 def _check_search(spec: StudySpec, where: str) -> None:
+    """Check that each searched range fits its method, and that no search replaces what an ablation varies.
+
+    Raises:
+        StudyError: a range, a field or a method's name is wrong.
+    """
     if spec.search is None:
         return
-    known = [name for name, method in variants(spec) if not isinstance(method, NoneSpec)]
+    trained = [name for name, method in variants(spec) if not isinstance(method, NoneSpec)]
     for name in spec.search.spaces:
-        if name not in known:
-            raise StudyError(f"{where}: search.spaces are trained methods: {unknown_name(name, known)}")
-    for name, (ablation, found) in zip(spec.ablations, all_ablations(spec), strict=True):
-        for variant in found:
+        if name not in trained:
+            raise StudyError(
+                f"{where}: search.spaces: no trained method is called {shown(name)}"
+                f"{suggestions(name, trained)}"
+            )
+    for name, (ablation, varied) in zip(spec.ablations, all_ablations(spec), strict=True):
+        for variant in varied:
             space = spec.search.spaces.get(variant.name, spec.search.space)
-            if undone := sorted(set(space) & set(ablation.vary)):
+            if replaced := sorted(set(space) & set(ablation.vary)):
                 raise StudyError(
-                    f"{where}: search: ablations.{name} varies {', '.join(undone)}, which the search of "
+                    f"{where}: search: ablations.{name} varies {', '.join(replaced)}, which the search of "
                     f"{shown(variant.name)} would replace; give it another range under search.spaces"
                 )
     for search in searches(spec):
@@ -166,7 +183,10 @@ def _check_search(spec: StudySpec, where: str) -> None:
 
 def _check_format(number: object, where: str) -> None:
     if not isinstance(number, int) or number < 1:
-        raise StudyError(f"{where}: format: a format is a whole number from 1, but got {shown(number)}")
+        raise StudyError(
+            f"{where}: format: must be a whole number from 1, but got {shown(number)}; remove it from a file "
+            "that you write yourself"
+        )
     if number > FORMAT:
         raise NewerFormatError(
             f"{where} was written by a newer version of tuneoff (format {number}, this one reads up to "
@@ -175,13 +195,13 @@ def _check_format(number: object, where: str) -> None:
 
 
 def dump_study(study: StudySpec, *, head: Mapping[str, Any] = MappingProxyType({})) -> str:
-    """The study as YAML that `load_study` reads back to an equal spec, with other keys in front of it."""
+    """Return the study as YAML that `load_study` reads back to an equal spec, after the keys of `head`."""
     content = {**head, **study.model_dump(mode="json")}
     return dump_yaml(content)
 
 
 def _plain(value: Any) -> Any:
-    """Return a Python value as JSON has it; keys, and what JSON has no type for, become text."""
+    """Return a Python value with JSON's types only; keys, and values of other types, become text."""
     match value:
         case Mapping():
             return {str(key): _plain(one) for key, one in value.items()}
@@ -194,6 +214,11 @@ def _plain(value: Any) -> Any:
 
 
 def _read(study: str) -> tuple[str, str, Path]:
+    """Return a study's text, its name in messages, and the folder that its relative paths start from.
+
+    Raises:
+        StudyError: there is no such study, or it cannot be read.
+    """
     path = Path(study)
     if study in packaged_studies():
         return (_PACKAGED / f"{study}.yaml").read_text(encoding="utf-8"), f"study {study}", Path.cwd()
@@ -213,6 +238,11 @@ def _read(study: str) -> tuple[str, str, Path]:
 
 
 def _apply(data: dict[str, Any], override: str, *, written: bool = False) -> None:
+    """Set the value of an override `path=value` in a study's data; with `written`, as the text it is.
+
+    Raises:
+        StudyError: it has another form, its path leads through a value, or its value is not YAML.
+    """
     path, separator, text = override.partition("=")
     if not separator or not path:
         raise StudyError(
@@ -227,7 +257,7 @@ def _apply(data: dict[str, Any], override: str, *, written: bool = False) -> Non
                 "value"
             )
     if last == "prompt" and text.startswith("{"):
-        data[last] = text  # a column in braces, which YAML would read as a mapping
+        data[last] = text  # YAML would read a column in braces as a mapping
         return
     try:
         data[last] = parse_yaml(text, written=written)
@@ -235,31 +265,36 @@ def _apply(data: dict[str, Any], override: str, *, written: bool = False) -> Non
         reason = getattr(error.__cause__, "problem", None) or str(error)
         raise StudyError(
             f"an override's value must be valid YAML, but got {shown(override)} ({reason}); "
-            "put quotes around text that YAML could take for something else"
+            "put quotes around text that YAML could read as something else"
         ) from error
 
 
-def _take_labels(data: dict[str, Any], written: dict[str, Any]) -> None:
-    """Takes the labels of all tasks, and the positive ones, as they are written."""
+def _take_labels(data: dict[str, Any], as_text: dict[str, Any]) -> None:
+    """Replace the labels of all tasks, and the positive ones, by their text in the file."""
     tasks = data.get("tasks")
     for name, task in tasks.items() if isinstance(tasks, dict) else ():
         for key in ("labels", "positive"):
             if isinstance(task, dict) and task.get(key) is not None:
-                task[key] = written["tasks"][name][key]
+                task[key] = as_text["tasks"][name][key]
 
 
-def _anchor_paths(data: dict[str, Any], folder: Path) -> None:
-    """Makes the local paths of a study absolute; what has another form is left for validation."""
+def _make_paths_absolute(data: dict[str, Any], folder: Path) -> None:
+    """Make a study's paths absolute, so that it means the same when it is read from its output folder.
+
+    The data are not validated yet: values of a wrong type are skipped here and reported by validation.
+    """
     match data.get("model"):
+        # a name without ./ can be a hub id or a folder
         case {"id": str(name)} if name.startswith((".", "/", "~")) or (name and _is_folder(folder / name)):
-            data["model"]["id"] = _anchored(folder, name)
+            data["model"]["id"] = _absolute(folder, name)
     tasks = data.get("tasks")
     for task in tasks.values() if isinstance(tasks, dict) else ():
         source = task.get("source") if isinstance(task, dict) else None
         files = source.get("files") if isinstance(source, dict) else None
         if isinstance(files, dict):
-            names = {split: name for split, name in files.items() if isinstance(name, str)}
-            files |= {split: _anchored(folder, name) for split, name in names.items()}
+            for split, name in files.items():
+                if isinstance(name, str):
+                    files[split] = _absolute(folder, name)
 
 
 def _is_folder(path: Path) -> bool:
@@ -269,7 +304,7 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _anchored(folder: Path, name: str) -> str:
+def _absolute(folder: Path, name: str) -> str:
     try:
         return (folder / Path(name).expanduser()).resolve().as_posix()
     except (OSError, RuntimeError, ValueError) as error:

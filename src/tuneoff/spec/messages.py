@@ -1,6 +1,7 @@
-"""What pydantic found wrong with a study, as messages that lead to its place."""
+"""Messages about a study that breaks rules: from pydantic's errors to place, rule and value."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,22 +17,42 @@ from tuneoff.spec.tasks import BuiltinSource, ClassificationSpec, FilesSource, H
 from tuneoff.spec.training import DropoutSpec, TrainingSpec
 
 _MOST_LINES = 20
-_SPECS: tuple[type[Spec], ...] = (
-    *(StudySpec, ModelSpec, TrainingSpec, DropoutSpec, SearchSpec, AblationSpec, ComparisonSpec),
-    *(ClassificationSpec, SummarizationSpec, HubSource, FilesSource, BuiltinSource),
-    *(NoneSpec, FullSpec, LoraSpec, PrefixSpec, PromptSpec, StackSpec),
+_OWNERS: Mapping[type[Spec], str] = MappingProxyType(
+    {
+        StudySpec: "the study's top level",
+        ModelSpec: "`model`",
+        TrainingSpec: "`training`",
+        DropoutSpec: "`training.dropout`",
+        SearchSpec: "`search`",
+        AblationSpec: "`ablations`",
+        ComparisonSpec: "`comparison`",
+        ClassificationSpec: "`kind: classification`",
+        SummarizationSpec: "`kind: summarization`",
+        HubSource: "`source`",
+        FilesSource: "`source`",
+        BuiltinSource: "`source`",
+        NoneSpec: "`kind: none`",
+        FullSpec: "`kind: full`",
+        LoraSpec: "`kind: lora`",
+        PrefixSpec: "`kind: prefix`",
+        PromptSpec: "`kind: prompt`",
+        StackSpec: "`kind: stack`",
+    }
 )
-"""All that a study file is made of: a key that one of them has is no spelling mistake."""
+"""All specs that a study file is made of, and where a message says that their keys belong."""
 
 
 def broken_rules(where: str, data: object, error: ValidationError) -> str:
-    """Return one line for each broken rule: place, rule, value."""
+    """Return one line for each broken rule, with place, rule and value; at most 20 lines."""
     details = error.errors()
-    inner = {detail["loc"][:size] for detail in details for size in range(len(detail["loc"]))}
-    # a collection with a bad item is also reported as too short: that line would mislead
-    wanted = [detail for detail in details if detail["loc"] not in inner]
-    lines = [_line(where, data, detail) for detail in wanted[:_MOST_LINES]]
-    if more := len(wanted) - len(lines):
+    # A list with a bad item gives two errors: one at ("seeds", 0), and one at ("seeds",) that calls the list
+    # too short. The second would mislead, so an error is dropped if its place contains the place of another:
+    # if its `loc` is a proper prefix of another `loc`.
+    places = [detail["loc"] for detail in details]
+    containing = {place[:length] for place in places for length in range(len(place))}
+    innermost = [detail for detail in details if detail["loc"] not in containing]
+    lines = [_line(where, data, detail) for detail in innermost[:_MOST_LINES]]
+    if more := len(innermost) - len(lines):
         lines.append(f"{where}: and {more:,} more")
     return "\n".join(lines)
 
@@ -45,8 +66,10 @@ def _line(where: str, data: object, detail: ErrorDetails) -> str:
             return f"{place}: {_unknown_key(str(detail['loc'][-1]))}"
         case "missing":
             return f"{place}: this key is required"
+        case "union_tag_not_found" if detail["loc"][-1] == "source":
+            return f"{place}: exactly one of the keys hub, files and builtin is required"
         case "union_tag_not_found":
-            return f"{place}: one key must say what it is (kind; for a source: one of hub, files and builtin)"
+            return f"{place}: the key 'kind' is required"
         case "union_tag_invalid":
             known = context["expected_tags"].replace("'", "").split(", ")
             return f"{place}.kind: {unknown_name(context['tag'], known)}"
@@ -59,27 +82,36 @@ def _line(where: str, data: object, detail: ErrorDetails) -> str:
 
 
 def _located(data: Any, detail: ErrorDetails) -> tuple[str, Any]:
-    """The dotted path of an error without the union tags that pydantic puts in, and the value there."""
+    """Return the dotted path of an error in the study as it was written, and the value there.
+
+    Pydantic puts the chosen kind of a union among the steps: ("methods", "lora_8", "lora", "rank") for the
+    path methods.lora_8.rank. A step that is no key of the data is such a kind and is skipped, unless it is
+    the key that is missing.
+    """
     steps: list[str] = []
     for step in detail["loc"]:
-        inside = data if isinstance(data, dict) else dict(enumerate(data if isinstance(data, list) else ()))
-        if step in inside:
-            data = inside[step]
-        elif detail["type"] != "missing" or step != detail["loc"][-1]:
-            continue
+        match data:
+            case dict() if step in data:
+                data = data[step]
+            case list() if isinstance(step, int) and step < len(data):
+                data = data[step]
+            case _:
+                if detail["type"] != "missing" or step != detail["loc"][-1]:
+                    continue
         steps.append(str(step))
     return dotted(steps), data
 
 
 def dotted(steps: Iterable[str]) -> str:
-    """A path with dots; a step that does not print, or is long, is quoted."""
+    """Return a path with dots; a step that does not print, or is long, is quoted."""
     return ".".join(
         step if step.isprintable() and len(step) <= LONGEST_VALUE else shown(step) for step in steps
     )
 
 
 def _unknown_key(key: str) -> str:
-    known = {field for spec in _SPECS for field in spec.model_fields}
-    return (
-        f"{shown(key)} is a key of something else, not of this" if key in known else unknown_name(key, known)
-    )
+    """Return a message on a key in the wrong place, or one that no place knows."""
+    owners = [place for spec, place in _OWNERS.items() if key in spec.model_fields]
+    if owners:
+        return f"{shown(key)} is not valid here; it belongs to {', '.join(dict.fromkeys(owners))}"
+    return unknown_name(key, {field for spec in _OWNERS for field in spec.model_fields})

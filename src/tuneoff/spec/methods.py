@@ -9,17 +9,17 @@ from tuneoff.spec.base import LISTS, Fraction, Scheduler, Size, Spec
 
 Site = Literal["encoder", "decoder", "cross"]
 _LONGEST_TEXT = 100_000
-"""Pieces of the vocabulary that a prompt or prefix starts from, which the model reads as a text."""
+"""Tokens that a prompt or prefix can be initialized from: the model reads them as one text."""
 
 
 class NoneSpec(Spec):
-    """The untouched model: zero-shot."""
+    """The base model without tuning (zero-shot)."""
 
     kind: Literal["none"]
 
 
 class TunedSpec(Spec):
-    """What every trained method says about its optimisation."""
+    """Settings of the optimizer, which every trained method has."""
 
     learning_rate: PositiveFloat
     optim: Literal["adamw_torch", "adafactor"] = "adamw_torch"
@@ -55,12 +55,12 @@ class LoraSpec(TunedSpec):
     alpha: PositiveFloat = 16
     dropout: Fraction = 0.0
     targets: Annotated[tuple[str, ...], Field(min_length=1), LISTS] | Literal["all-linear"] = ("q", "v")
-    """Ends of module names (q, k, v, o, wi, wi_0, wi_1, wo), in one stack alone if it stands in front
+    """Ends of module names (q, k, v, o, wi, wi_0, wi_1, wo), in one stack alone if its name is prepended
     (decoder.q), or every linear layer but the head."""
 
 
 class PrefixSpec(TunedSpec):
-    """Trained keys and values in front of every attention layer of a site (Li & Liang 2021)."""
+    """Trained keys and values prepended to those of every attention layer of a site (Li & Liang 2021)."""
 
     kind: Literal["prefix"]
     learning_rate: PositiveFloat = 1e-2
@@ -71,8 +71,8 @@ class PrefixSpec(TunedSpec):
     init: Literal["random", "vocabulary"] = "random"
     """Random numbers, or the keys and values that the base computes for real words."""
     relative_positions: bool = False
-    """At the self-attention sites, whether T5's position bias sees the prefix as text in front (as
-    PEFT has it at the decoder) or not at all."""
+    """At the self-attention sites, whether T5's position bias treats the prefix as prepended text (as
+    PEFT does in the decoder) or ignores it."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -89,15 +89,15 @@ class PrefixSpec(TunedSpec):
 
 
 class PromptSpec(TunedSpec):
-    """Trained vectors in front of the encoder's input (Lester et al. 2021)."""
+    """Trained vectors prepended to the encoder's input (Lester et al. 2021)."""
 
     kind: Literal["prompt"]
     learning_rate: PositiveFloat = 0.3
     length: Annotated[int, Field(gt=0, le=_LONGEST_TEXT)] = 20
     init: Literal["random", "vocabulary", "text"] = "vocabulary"
-    """Random numbers, the embeddings of frequent pieces, or those of `init_text`."""
+    """Random numbers, the embeddings of frequent tokens, or those of `init_text`."""
     init_text: str | None = None
-    """Text whose pieces, repeated to the length, start the prompt (for instance the label words)."""
+    """Text whose tokens, repeated to the length, initialize the prompt (for instance the label words)."""
 
     @model_validator(mode="after")
     def _text_belongs_to_init(self) -> Self:
@@ -139,7 +139,7 @@ Method = Annotated[
 
 
 def tuned_parts(method: Method) -> tuple[Tuned, ...]:
-    """The trained parts of a method: none, itself, or the parts of a stack."""
+    """Return the trained parts of a method: none, the method itself, or the parts of a stack."""
     if isinstance(method, NoneSpec):
         return ()
     return method.parts if isinstance(method, StackSpec) else (method,)

@@ -7,11 +7,11 @@ from pydantic import Field
 from tuneoff.spec.base import Spec
 
 BUILTIN = "builtin:"
-"""How the id of a model that comes with tuneoff begins."""
+"""Prefix of the ids of models that come with tuneoff."""
 
 
 class ModelSpec(Spec):
-    """Which pretrained T5 to start from."""
+    """The pretrained T5 model to start from."""
 
     id: Annotated[str, Field(min_length=1)]
     """A hub id, a local folder, or `builtin:NAME`."""

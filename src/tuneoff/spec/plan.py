@@ -1,4 +1,4 @@
-"""From a study to its runs: a pure product in stable order, with stable ids."""
+"""The runs and searches of a study: the product of its parts, in stable order and with stable ids."""
 
 import itertools
 import math
@@ -6,45 +6,51 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from tuneoff.errors import StudyError, unknown_name
+from tuneoff.errors import StudyError, shown, suggestions
 from tuneoff.spec.methods import Method, NoneSpec
 from tuneoff.spec.run import RunSpec, Search, changed, with_values
-from tuneoff.spec.search import Values
+from tuneoff.spec.search import SearchSpec, Values
 from tuneoff.spec.study import AblationSpec, StudySpec
 from tuneoff.spec.tasks import Task
 from tuneoff.spec.training import TrainingSpec
 
 MOST_RUNS = 100_000
-"""Of one study: to list as many takes seconds, and every command does; so do the trials of its searches."""
+"""Limit of a study's runs, and of its trials: every command lists them, which takes seconds for as many."""
 
 
 class Variant(NamedTuple):
-    """A method under the name it has in runs and reports."""
+    """A method, or an ablated copy of it, under its name in runs and reports."""
 
     name: str
     method: Method
 
 
 def check_size(study: StudySpec) -> None:
-    """Count the runs and trials of a study without making them.
+    """Check that a study has not too many runs or trials, by counting them without making them.
 
     Raises:
-        StudyError: there are more than anything that lists them could bear.
+        StudyError: there are more than `MOST_RUNS`.
     """
-    varied = [(one.of, math.prod(map(len, one.vary.values()))) for one in study.ablations.values()]
     untrained = {name for name, method in study.methods.items() if isinstance(method, NoneSpec)}
-    methods = len(study.methods) - len(untrained) + sum(n for of, n in varied if of not in untrained)
-    once = len(untrained) + sum(n for of, n in varied if of in untrained)
+    trained_variants = len(study.methods) - len(untrained)
+    untrained_variants = len(untrained)
+    for ablation in study.ablations.values():
+        count = math.prod(len(values) for values in ablation.vary.values())
+        if ablation.of in untrained:
+            untrained_variants += count
+        else:
+            trained_variants += count
     tasks, sizes, seeds = len(study.tasks), len(study.train_sizes), len(study.seeds)
-    runs = tasks * (methods * sizes * seeds + once)
+    methods = trained_variants + untrained_variants
+    runs = tasks * (trained_variants * sizes * seeds + untrained_variants)
     if runs > MOST_RUNS:
         raise StudyError(
             f"a study may have at most {MOST_RUNS:,} runs, but this one has {runs:,} (tasks: {tasks:,}, "
-            f"methods and variants: {methods + once:,}, train sizes: {sizes:,}, seeds: {seeds:,}); "
-            "leave some out, or make several studies of it"
+            f"methods and variants: {methods:,}, train sizes: {sizes:,}, seeds: {seeds:,}); "
+            "remove some of them, or split it into several studies"
         )
     if study.search is not None:
-        trials = tasks * methods * sizes * study.search.trials * len(study.search.seeds)
+        trials = tasks * trained_variants * sizes * study.search.trials * len(study.search.seeds)
         if trials > MOST_RUNS:
             raise StudyError(
                 f"the searches of a study may have at most {MOST_RUNS:,} trials, but these have {trials:,}; "
@@ -53,7 +59,7 @@ def check_size(study: StudySpec) -> None:
 
 
 def ablation_variants(study: StudySpec, ablation: AblationSpec) -> tuple[Variant, ...]:
-    """The variants of one ablation, in the order of its values.
+    """Return the variants of one ablation, in the order of its values.
 
     A variant equal to a method of the study or to a variant of an earlier ablation keeps its name.
 
@@ -65,7 +71,10 @@ def ablation_variants(study: StudySpec, ablation: AblationSpec) -> tuple[Variant
 
 
 def all_ablations(study: StudySpec) -> Iterator[tuple[AblationSpec, tuple[Variant, ...]]]:
-    """Each ablation of a study with its variants; raises what `ablation_variants` does."""
+    """Yield each ablation of a study with its variants; raises what `ablation_variants` does."""
+    # Equal methods are one variant with one name, so that they are run once: an ablation of the rank that
+    # includes the method's own rank gives the method itself. Among equal methods, the first name counts
+    # (`reversed`, as the last entry of a dict's key wins).
     names = {method: name for name, method in reversed(study.methods.items())}
     for ablation in study.ablations.values():
         varied = tuple(_varied(study, ablation))
@@ -75,27 +84,28 @@ def all_ablations(study: StudySpec) -> Iterator[tuple[AblationSpec, tuple[Varian
 
 
 def variants(study: StudySpec) -> tuple[Variant, ...]:
-    """Methods and ablation variants of a study, each once, methods first."""
+    """Return methods and ablation variants of a study, each once, methods first."""
     methods = [Variant(name, method) for name, method in study.methods.items()]
     varied = [variant for _, found in all_ablations(study) for variant in found]
     return tuple(dict.fromkeys(methods + varied))
 
 
 def _varied(study: StudySpec, ablation: AblationSpec) -> Iterator[tuple[str, Method]]:
+    """Yield the changed copies of an ablation's method, each with a name like `lora-rank=4-alpha=8`."""
     if ablation.of not in study.methods:
         raise StudyError(
-            f"an ablation varies a method of the study: {unknown_name(ablation.of, study.methods)}"
+            f"no method of the study is called {shown(ablation.of)}{suggestions(ablation.of, study.methods)}"
         )
     base = study.methods[ablation.of]
     for values in itertools.product(*ablation.vary.values()):
         change = dict(zip(ablation.vary, values, strict=True))
         method = changed(base, change)
-        label = "-".join(f"{field}={_written(value)}" for field, value in change.items())
+        label = "-".join(f"{field}={_in_name(value)}" for field, value in change.items())
         yield f"{ablation.of}-{label}", method
 
 
 def task_training(study: StudySpec, task: Task) -> TrainingSpec:
-    """The training settings of a task: the study's, but for those that the task changes.
+    """Return the training settings of a task: the study's, with the task's own in place of some.
 
     Raises:
         pydantic.ValidationError: there is no such setting, or a value does not fit.
@@ -104,32 +114,38 @@ def task_training(study: StudySpec, task: Task) -> TrainingSpec:
 
 
 def expand(study: StudySpec, chosen: Mapping[str, Values] = MappingProxyType({})) -> tuple[RunSpec, ...]:
-    """All runs of a study: tasks x train sizes x seeds x variants, in this order.
+    """Return all runs of a study: tasks x train sizes x seeds x variants, in this order.
 
     `chosen` has the values that searches chose for their methods, by the id of the search. An untrained
     method is run once per task: it has neither train size nor seed.
     """
-    runs = (_with_chosen(study, run, chosen) for run in _cells(study, study.seeds))
-    return tuple({run.run_id: run for run in runs}.values())
+    runs = {}
+    for run in _product(study, study.seeds):
+        if study.search is not None and chosen and not isinstance(run.method, NoneSpec):
+            values = chosen.get(_search_of(run, study.search).search_id, {})
+            run = run.model_copy(update={"method": with_values(run.method, values)})
+        runs[run.run_id] = run  # an untrained method comes once for each train size and seed, with one id
+    return tuple(runs.values())
 
 
 def searches(study: StudySpec) -> tuple[Search, ...]:
-    """The searches of a study: one for each task, train size and trained variant; none if it says nothing."""
+    """Return the searches of a study: one for each task, train size and trained variant, if it has any."""
     if study.search is None:
         return ()
-    cells = _cells(study, study.seeds[:1])  # a search has seeds of its own
-    found = (_search(study, run) for run in cells if not isinstance(run.method, NoneSpec))
-    return tuple({search.search_id: search for search in found}.values())
+    found = {}
+    for run in _product(study, study.seeds[:1]):  # any seed: `_search_of` replaces it
+        if not isinstance(run.method, NoneSpec):
+            search = _search_of(run, study.search)
+            found[search.search_id] = search
+    return tuple(found.values())
 
 
-def _search(study: StudySpec, run: RunSpec) -> Search:
-    """The search that chooses a run's values.
+def _search_of(run: RunSpec, spec: SearchSpec) -> Search:
+    """Return the search that chooses a run's values.
 
     Raises:
         pydantic.ValidationError: the method has no such field.
     """
-    spec = study.search
-    assert spec is not None
     training = run.training
     if spec.max_steps is not None:
         training = changed(training, {"max_steps": spec.max_steps, "num_train_epochs": None})
@@ -143,17 +159,11 @@ def _search(study: StudySpec, run: RunSpec) -> Search:
     )
 
 
-def _with_chosen(study: StudySpec, run: RunSpec, chosen: Mapping[str, Values]) -> RunSpec:
-    if not chosen or isinstance(run.method, NoneSpec):
-        return run
-    values = chosen.get(_search(study, run).search_id, {})
-    return run.model_copy(update={"method": with_values(run.method, values)})
-
-
-def _cells(study: StudySpec, seeds: Iterable[int]) -> Iterator[RunSpec]:
+def _product(study: StudySpec, seeds: Iterable[int]) -> Iterator[RunSpec]:
+    """Yield tasks x train sizes x seeds x variants; an untrained method repeatedly, as the same run."""
     training = {name: task_training(study, task) for name, task in study.tasks.items()}
-    cells = itertools.product(study.tasks.items(), study.train_sizes, seeds, variants(study))
-    for (task_name, task), train_size, seed, (method_name, method) in cells:
+    product = itertools.product(study.tasks.items(), study.train_sizes, seeds, variants(study))
+    for (task_name, task), train_size, seed, (method_name, method) in product:
         trained = not isinstance(method, NoneSpec)
         yield RunSpec(
             task_name=task_name,
@@ -167,7 +177,7 @@ def _cells(study: StudySpec, seeds: Iterable[int]) -> Iterator[RunSpec]:
         )
 
 
-def _written(value: object) -> str:
+def _in_name(value: object) -> str:
     if value is None:
         return "none"
     return "+".join(value) if isinstance(value, tuple) else str(value)

@@ -13,11 +13,12 @@ class PromptPiece(NamedTuple):
     is_column: bool
 
 
+# a doubled brace is tried first, so that {{text}} is literal and no column
 _PIECE = re.compile(r"(?P<double>\{\{|\}\})|\{(?P<column>[^{}]*)\}|(?P<brace>[{}])|[^{}]+")
 
 
 def prompt_pieces(prompt: str) -> tuple[PromptPiece, ...]:
-    """The columns and literal texts that a prompt template is made of, in order.
+    """Split a prompt template into its columns and literal texts, in order.
 
     The text between braces is a column's name as it is; `{{` and `}}` are literal braces.
 
@@ -43,7 +44,7 @@ def prompt_pieces(prompt: str) -> tuple[PromptPiece, ...]:
 
 
 def prompt_columns(prompt: str) -> tuple[str, ...]:
-    """The columns that a prompt template names, in order.
+    """Return the columns that a prompt template names, in order.
 
     Raises:
         ValueError: as for `prompt_pieces`.

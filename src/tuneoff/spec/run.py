@@ -1,4 +1,4 @@
-"""What a study does: its runs, and the searches before them. Also how a spec is made from another."""
+"""Runs, and the searches before them: what identifies them. Also how a spec is made from another."""
 
 import hashlib
 import json
@@ -18,7 +18,8 @@ from tuneoff.spec.training import TrainingSpec
 
 S = TypeVar("S", bound=Spec)
 
-# a task's own training settings stand in `training` already
+# Settings that do not change a result: they change what is logged or kept, or how fast a test is. A task's
+# own training settings are already part of the run's `training`.
 _NO_EFFECT_ON_RESULT: dict[str, Any] = {
     "task": {"training"},
     "training": {"logging_steps", "save_strategy", "per_device_eval_batch_size"},
@@ -27,7 +28,7 @@ _NOT_IN_SETTINGS_KEY: dict[str, Any] = _NO_EFFECT_ON_RESULT | {"model": True, "t
 
 
 class RunSpec(Spec):
-    """One cell of a study: all that decides a run's result."""
+    """All settings of one run: a method on a task with a train size and a seed."""
 
     task_name: Name
     method_name: str
@@ -40,47 +41,49 @@ class RunSpec(Spec):
 
     @property
     def run_id(self) -> str:
-        """Return a readable slug and a hash of what decides the result: `sst2.prefix.n1000.s0-3fa1c2d4`."""
+        """Return a readable slug and a hash of what affects the result: `sst2.prefix.n1000.s0-3fa1c2d4`."""
         return f"{self.cell_slug}.s{self.seed}-{short_hash(self.identifying_settings())}"
 
     @property
     def cell_slug(self) -> str:
-        """Task, method and train size as the beginning of a folder's name."""
+        """Task, method and train size, for names of folders."""
         # an ablation's values can hold anything
         method = re.sub(r"[^A-Za-z0-9_.=+-]+", "-", self.method_name)[:60]
         return f"{self.task_name}.{method}.n{self.train_size}"
 
     @property
     def settings_key(self) -> str:
-        """Return what a run is recognized by: all that decides its result but for the model and the data.
+        """Return, as JSON, all settings that affect the result except where the model and the data are.
 
-        These may have moved, or something else may lie in their place, so their contents are compared
-        (`tuneoff.results.contents`).
+        A record in an output folder is of this run if its key is equal, even if the record has another run
+        id, because the model or the data have moved. Whether they are still the same is decided by checksums
+        of their contents (`tuneoff.results.contents`).
         """
         return _canonical(self._settings(_NOT_IN_SETTINGS_KEY))
 
     def identifying_settings(self) -> dict[str, Any]:
-        """Return all settings that decide the result and are not at their defaults.
+        """Return all settings that affect the result and differ from their defaults: ids are hashes of them.
 
-        So a run keeps its id when a later version brings a new setting, as long as the default of the new
-        setting does what was done before.
+        Defaults are not part of an id, so that runs keep their ids when a later version adds a setting whose
+        default does what was done before.
         """
         return self._settings(_NO_EFFECT_ON_RESULT)
 
     def _settings(self, excluded: dict[str, Any]) -> dict[str, Any]:
         settings = self.model_dump(mode="json", exclude_defaults=True, exclude=excluded)
         if isinstance(self.method, NoneSpec):
-            # what is not trained has neither a seed nor training settings, but for the precision
+            # the result of an untrained method depends on no seed, and of the training settings on the
+            # precision alone
             del settings["seed"]
             settings["training"] = {"dtype": self.training.dtype}
         return settings
 
 
 class Search(Spec):
-    """One method's search on one task and train size: all that decides its result."""
+    """All settings of one search: for a method on a task with a train size."""
 
     run: RunSpec
-    """A trial before its values and seed are put in."""
+    """A trial before its values and its seed are set."""
     space: dict[str, Range]
     trials: PositiveInt
     seeds: tuple[NonNegativeInt, ...]
@@ -89,12 +92,12 @@ class Search(Spec):
 
     @property
     def search_id(self) -> str:
-        """Return a readable slug and a hash of what decides the result: `sst2.prefix.n1000-3fa1c2d4`."""
+        """Return a readable slug and a hash of what affects the result: `sst2.prefix.n1000-3fa1c2d4`."""
         own = self.model_dump(mode="json", exclude_defaults=True, exclude={"run"})
         return f"{self.run.cell_slug}-{short_hash(own | {'run': self.run.identifying_settings()})}"
 
     def trial(self, values: Mapping[str, int | float], *, seed: int, steps: int | None) -> RunSpec:
-        """The run of a trial; `steps` replaces the training's length where it is given."""
+        """Return the run of a trial; `steps`, if given, replaces the training's length."""
         training = self.run.training
         if steps is not None:
             training = changed(training, {"max_steps": steps, "num_train_epochs": None})
@@ -103,7 +106,7 @@ class Search(Spec):
 
 
 def check_space(search: Search) -> None:
-    """Tries both ends of every range.
+    """Check that both ends of every range fit the method.
 
     Raises:
         ValueError: the method has no such field, or a value does not fit (pydantic.ValidationError).
@@ -113,7 +116,7 @@ def check_space(search: Search) -> None:
 
 
 def with_values(method: Method, values: Mapping[str, int | float]) -> Method:
-    """The method with other values.
+    """Return the method with other values; fields of a stack's parts are named `lora.rank`.
 
     Raises:
         ValueError: there is no such field, or a value does not fit (pydantic.ValidationError).
@@ -125,7 +128,9 @@ def with_values(method: Method, values: Mapping[str, int | float]) -> Method:
         kind, _, field = name.partition(".")
         if kind not in parts or not field:
             example = f"{next(iter(parts))}.learning_rate"
-            raise ValueError(f"a setting of a stack is named by its part ({example}), but got {shown(name)}")
+            raise ValueError(
+                f"a setting of a stack must be named by its part ({example}), but got {shown(name)}"
+            )
         parts[kind][field] = value
     return changed(method, {"parts": list(parts.values())})
 
@@ -145,7 +150,7 @@ def _canonical(content: Mapping[str, Any]) -> str:
 
 
 def changed(spec: S, change: Mapping[str, object]) -> S:
-    """A copy with other values, through JSON, as study files are read: held to the same types.
+    """Return a copy with other values, read through JSON as study files are, so that the same rules hold.
 
     Raises:
         pydantic.ValidationError: there is no such field, or a value does not fit.

@@ -1,4 +1,4 @@
-"""How the settings of methods are searched."""
+"""How the settings of methods are searched before the runs."""
 
 from typing import Annotated, Literal
 
@@ -24,14 +24,14 @@ def _checked_range(value: tuple[float, float, str]) -> tuple[float, float, str]:
 Range = Annotated[
     tuple[int | float, int | float, Literal["log", "linear"]], LISTS, AfterValidator(_checked_range)
 ]
-"""Lowest value, highest value, and the scale on which values lie evenly; whole ends give whole numbers."""
+"""Lowest value, highest value, and the scale on which values are spread; integer ends give integers."""
 
 
 class SearchSpec(Spec):
-    """How each trained method finds its settings: equal trials of equal length, on validation only."""
+    """The search for each trained method's settings: as many trials for each, scored on validation only."""
 
     trials: PositiveInt = 8
-    """Of each method, for each task and train size."""
+    """Trials of each method, for each task and train size."""
     space: Annotated[dict[str, Range], Field(min_length=1)] = Field(
         default_factory=lambda: dict[str, Range](learning_rate=(1e-5, 1.0, "log"))
     )
@@ -39,10 +39,11 @@ class SearchSpec(Spec):
     spaces: dict[Name, dict[str, Range]] = Field(default_factory=dict)
     """Ranges of single methods (or variants), in place of `space`."""
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1), LISTS] = (1000,)
-    """A trial's score is the mean over these; the study's own seeds may not be among them."""
+    """A trial's score is the mean over these; they must not overlap the study's `seeds`."""
     max_steps: PositiveInt | None = None
     """Steps of a trial; by default those of a run."""
     budget: Literal["steps", "flops"] = "steps"
-    """Every trial has so many steps, or as many as cost what these cost the dearest method."""
+    """`steps`: every trial has `max_steps`. `flops`: every trial has the FLOPs of `max_steps` with the most
+    expensive method, so a cheaper method gets more steps."""
     pruner: Literal["none", "median"] = "none"
     """`median` ends a trial that is below the median of the earlier ones at the same step."""

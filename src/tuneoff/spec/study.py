@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
-from tuneoff.errors import shown, unknown_name
+from tuneoff.errors import shown, suggestions
 from tuneoff.spec.base import LISTS, Name, Spec, TrainSize
 from tuneoff.spec.methods import Method
 from tuneoff.spec.model import ModelSpec
@@ -17,7 +17,7 @@ Varied = bool | int | float | str | Annotated[tuple[str, ...], LISTS] | None
 
 
 class AblationSpec(Spec):
-    """Variants of one method, told by what differs."""
+    """Variants of one method that differ in some of its fields."""
 
     of: Name
     vary: Annotated[dict[str, Annotated[tuple[Varied, ...], Field(min_length=1), LISTS]], Field(min_length=1)]
@@ -25,12 +25,12 @@ class AblationSpec(Spec):
 
 
 class ComparisonSpec(Spec):
-    """What methods are compared with, and which difference does not matter."""
+    """How methods are compared."""
 
     references: Annotated[tuple[Name, ...], LISTS] | None = None
-    """Methods that all others are compared with; by default full fine-tuning and the untouched model."""
+    """Methods that all others are compared with; by default full fine-tuning and the base model."""
     margin: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Methods whose main metric differs by less are equivalent; without it, none is called so."""
+    """Methods whose main metric differs by less count as equivalent; null: none do."""
 
 
 class StudySpec(Spec):
@@ -58,9 +58,7 @@ class StudySpec(Spec):
     def _search_is_apart(self) -> Self:
         shared = sorted(set(self.seeds) & set(self.search.seeds if self.search else ()))
         if shared:
-            raise ValueError(
-                f"a search uses seeds that the study does not use, but both have {shown(shared)}"
-            )
+            raise ValueError(f"search.seeds must not overlap seeds, but both contain {shown(shared)}")
         return self
 
     @model_validator(mode="after")
@@ -68,13 +66,14 @@ class StudySpec(Spec):
         for name in self.comparison.references or ():
             if name not in self.methods:
                 raise ValueError(
-                    f"comparison.references are methods of the study: {unknown_name(name, self.methods)}"
+                    f"comparison.references: no method of the study is called {shown(name)}"
+                    f"{suggestions(name, self.methods)}"
                 )
         return self
 
     @property
     def references(self) -> tuple[str, ...]:
-        """The methods that all others are compared with."""
+        """Names of the methods that all others are compared with."""
         if self.comparison.references is not None:
             return self.comparison.references
         kinds = {method.kind: name for name, method in reversed(self.methods.items())}

@@ -1,4 +1,4 @@
-"""Tasks: where rows come from, what the model reads, and what it is to answer."""
+"""Tasks: where rows come from, what the model reads, and what its target is."""
 
 import unicodedata
 from typing import Annotated, Any, Literal, Self
@@ -28,7 +28,7 @@ class HubSource(Spec):
 
 
 class FilesSource(Spec):
-    """Local files, a split each; the format follows the ending (csv, tsv, json, jsonl, parquet, with .gz)."""
+    """Local files, one for each split; the ending names the format (csv, tsv, json, jsonl, parquet; .gz)."""
 
     files: dict[SplitName, str]
 
@@ -38,7 +38,7 @@ class FilesSource(Spec):
         if missing:
             raise ValueError(
                 f"files must name a train and a test file, but {' and '.join(missing)} is missing "
-                "(validation may be left out: it is then carved from train)"
+                "(validation is optional: without it, rows are split off train)"
             )
         return self
 
@@ -64,26 +64,26 @@ Source = Annotated[
 
 
 class TaskSpec(Spec):
-    """What every task has; see `ClassificationSpec` and `SummarizationSpec`."""
+    """Settings that every task has; see `ClassificationSpec` and `SummarizationSpec`."""
 
     source: Source
     prompt: str
     """The model's input, with the row's columns in braces: `"Summarize: {dialogue}"`. The text in braces is
     the column's name as it is; literal braces are doubled."""
     target: str
-    """The column that holds the wanted answer."""
+    """The column that holds the target."""
     max_source_length: Length = 512
     """Longest input in tokens; longer ones are cut at the end and counted."""
     max_target_length: Length = 128
     """Longest target in tokens, end-of-sequence included; longer ones are cut and counted."""
     max_eval_samples: PositiveInt | None = None
-    """At most so many validation rows are scored at each evaluation (the first ones)."""
+    """At most this many validation rows, the first ones, are scored at each evaluation."""
     max_predict_samples: PositiveInt | None = None
-    """At most so many test rows are scored at the end (the first ones)."""
+    """At most this many test rows, the first ones, are scored at the end."""
     drop_overlap: bool = False
-    """Leave out test and validation rows whose input also occurs in train."""
+    """Drop test and validation rows whose input also occurs in train."""
     allow_target_in_prompt: bool = False
-    """Let the prompt contain the target column, or one that says the same: the model reads the answer."""
+    """Let the prompt contain the target column or one with the same content: the model reads the answer."""
     training: dict[str, Any] = Field(default_factory=dict)
     """Training settings of this task that differ from the study's."""
 
@@ -102,12 +102,12 @@ class ClassificationSpec(TaskSpec):
 
     kind: Literal["classification"]
     labels: Annotated[dict[str, Annotated[str, Field(min_length=1)]], Field(min_length=2)]
-    """From the value in the target column to the text that the model answers with, both as written in the
-    file; a list stands for texts that are the values themselves."""
+    """From the value in the target column to the text that the model generates for it, both as written in
+    the file. A list stands for values that are the texts themselves."""
     positive: str | None = None
     """With two labels, the value whose F1 is `eval_f1`; by default the last one listed."""
     scoring: Literal["likelihood", "generate"] = "likelihood"
-    """Compare the log-likelihood of each label's text, or generate freely and compare the text."""
+    """Choose the label whose text has the highest likelihood, or generate text and compare it."""
 
     @property
     def main_metric(self) -> str:

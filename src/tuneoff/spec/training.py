@@ -8,14 +8,14 @@ from tuneoff.spec.base import Fraction, Scheduler, Spec
 
 
 class DropoutSpec(Spec):
-    """Chances of dropout in training; where one is null, the model's own config holds."""
+    """Dropout rates in training; where one is null, the model's own config applies."""
 
     encoder: Fraction | None = None
-    """Everywhere in the encoder. At 0 a method of the decoder alone is trained on stored encodings."""
+    """Everywhere in the encoder. At 0, a method in the decoder alone is trained on cached encoder outputs."""
     decoder: Fraction | None = None
     """Everywhere in the decoder."""
     attention: Fraction | None = None
-    """Of the weights inside attention, in both stacks; it goes before the other two."""
+    """Of the weights inside attention, in both stacks; it takes precedence over the other two."""
 
 
 class TrainingSpec(Spec):
@@ -31,7 +31,7 @@ class TrainingSpec(Spec):
     eval_steps: PositiveInt = 500
     logging_steps: PositiveInt = 10
     early_stopping_patience: PositiveInt | None = None
-    """Stop after so many evaluations without a better validation metric."""
+    """Stop after this many evaluations without a better validation metric."""
     lr_scheduler_type: Scheduler = "linear"
     warmup_ratio: Fraction = 0.0
     weight_decay: NonNegativeFloat = 0.0

@@ -1,4 +1,4 @@
-"""YAML as study files use it: what it says, bounded in size, and how it is written."""
+"""Read and write YAML as study files use it: YAML 1.2 scalars, no duplicate keys, bounded size."""
 
 import json
 import re
@@ -11,7 +11,7 @@ import yaml
 from tuneoff.errors import shown
 
 MOST_BYTES, MOST_VALUES, MOST_LEVELS = 10_000_000, 100_000, 100
-"""Size of a file; values in it, those of an alias each time that it is used; and nested ones."""
+"""Limits of a study file: its bytes, its values (those of an alias each time it is used), nested levels."""
 _MOST_DIGITS = 100
 _TAG = "tag:yaml.org,2002:"
 _NOT_RESOLVED = ("bool", "timestamp", "value")
@@ -19,7 +19,7 @@ _KINDS = {"str", "int", "float", "bool", "null", "seq", "map", "timestamp", "mer
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2 scalars (`1e-4` is a number, `no`, `=` and dates are text), no key twice, bounded in size."""
+    """YAML 1.2 scalars (`1e-4` is a number; `no`, `=`, dates are text), no duplicate keys, bounded size."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012
         first: [(tag, pattern) for tag, pattern in resolvers if tag.removeprefix(_TAG) not in _NOT_RESOLVED]
@@ -33,7 +33,10 @@ class _Loader(yaml.SafeLoader):
         """Values in each node, by its `id`."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node:
-        """Count what is read, aliases as often as they are used, before anything is made of it."""
+        """Count values before objects are made of them, so that a small file cannot grow into gigabytes.
+
+        An alias counts as many values as its anchor holds, each time that it is used.
+        """
         before, alias = self._values, self.check_event(yaml.AliasEvent)
         mark = self.peek_event().start_mark
         self._levels += 1
@@ -51,7 +54,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """A value, if it is what its tag says and what a study can hold."""
+        """Return a node's value; refuse types that no study can hold and values unlike their tag."""
         kind = node.tag.removeprefix(_TAG)
         if kind not in _KINDS:
             raise _no_value(
@@ -67,13 +70,14 @@ class _Loader(yaml.SafeLoader):
             raise _no_value(node, f"it must be what its tag says, {kind}") from error
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return a mapping with text keys; refuse duplicate keys."""
         if not isinstance(node, yaml.MappingNode):
             return super().construct_mapping(node, deep)
         keys = [str(key.value) for key, _ in node.value if key.tag != f"{_TAG}merge"]
         for key, times in Counter(keys).items():
             if times > 1:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"a key must stand once, but {shown(key)} stands twice", node.start_mark
+                    None, None, f"duplicate key {shown(key)}", node.start_mark
                 )
         self.flatten_mapping(node)
         node.value = [(_key_text(key), value) for key, value in node.value]
@@ -81,13 +85,13 @@ class _Loader(yaml.SafeLoader):
 
 
 class _WrittenLoader(_Loader):
-    """Every value as the text that stands in the file: `1.0`, `True`, `01`, `null`."""
+    """Reads every value as the text in the file: `1.0`, `True`, `01`, `null`."""
 
     yaml_implicit_resolvers = {"<": _Loader.yaml_implicit_resolvers["<"]}  # noqa: RUF012
 
 
 def _key_text(key: yaml.Node) -> yaml.Node:
-    """A mapping's key as text: YAML would make 1 of `01`, 90 of `1:30`, and null of `null`."""
+    """Return a mapping's key as text: YAML would read `01` as 1, `1:30` as 90, and `null` as null."""
     if not isinstance(key, yaml.ScalarNode) or not key.tag.startswith(_TAG):
         return key
     return yaml.ScalarNode(f"{_TAG}str", key.value, key.start_mark, key.end_mark)
@@ -96,7 +100,7 @@ def _key_text(key: yaml.Node) -> yaml.Node:
 def _no_value(node: yaml.Node, rule: str) -> yaml.YAMLError:
     value = shown(node.value) if isinstance(node, yaml.ScalarNode) else f"a {node.id}"
     error: yaml.YAMLError = yaml.constructor.ConstructorError(
-        None, None, f"{value} is no value of a study: {rule}", node.start_mark
+        None, None, f"{value} cannot be a value of a study: {rule}", node.start_mark
     )
     return error
 
@@ -115,7 +119,7 @@ _FLOAT = re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$")
 _Loader.add_constructor(f"{_TAG}value", yaml.SafeLoader.construct_yaml_str)  # a bare "="
 _BOOL = re.compile(r"^(true|True|TRUE|false|False|FALSE)$")
 _Loader.add_implicit_resolver(f"{_TAG}bool", _BOOL, list("tTfF"))
-# `<<` where no key stands
+# `<<` as a value, not as a key
 _Loader.add_constructor(f"{_TAG}merge", _Loader.construct_yaml_str)
 for _yaml in (_Loader, _Dumper):
     _yaml.add_implicit_resolver(f"{_TAG}float", _FLOAT, list("-+0123456789."))

@@ -1,4 +1,4 @@
-"""The doing of a whole study: plan, executors, search and resume."""
+"""Run a whole study: check it, search settings, do the runs, and resume after an interruption."""
 
 from tuneoff.study.estimate import Cost, Estimate, estimate
 from tuneoff.study.events import (

@@ -16,18 +16,19 @@ from tuneoff.training import Session, stream_seed
 
 
 def add_baselines(study: StudySpec, store: RunStore, session: Session) -> None:
-    """Computes and keeps the baselines that the folder lacks, on the training rows of the first seed.
+    """Compute and store the baselines that the folder lacks, on the training rows of the first seed.
 
     Raises:
         InputError: the data or the folder cannot be used.
     """
-    known = {
+    # a baseline of another scoring tokenizer is computed again, or its scores could not be compared
+    present = {
         (one.task_name, one.name, one.train_size)
         for one in store.contents().baselines
         if one.scoring == tokenizer_versions()
     }
     for task_name, size in product(study.tasks, study.train_sizes):
-        for result in _missing(study, task_name, size, known, session):
+        for result in _missing(study, task_name, size, present, session):
             store.write_baseline(result.record, result.predictions)
 
 
@@ -35,12 +36,13 @@ def _missing(
     study: StudySpec,
     task_name: str,
     size: TrainSize,
-    known: Collection[tuple[str, str, TrainSize]],
+    present: Collection[tuple[str, str, TrainSize]],
     session: Session,
 ) -> Iterator[BaselineResult]:
+    """Yield the baselines of one task and train size that are not among those present."""
     task, seed = study.tasks[task_name], study.seeds[0]
     data = session.task_data(task)
     train = train_subset(data.train, size, seed=stream_seed(seed, "subsample"))
     for name in baseline_names(task, data.test):
-        if (task_name, name, size) not in known:
+        if (task_name, name, size) not in present:
             yield run_baseline(name, data, train, task_name=task_name, train_size=size, seed=seed)

@@ -1,5 +1,6 @@
-"""What a run will train and how long it will take, from a few steps on a model that is thrown away."""
+"""Estimate what a run will train and how long it will take, from a few steps on a throw-away model."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,7 +23,7 @@ _SAMPLE = 16
 
 
 class Cost(NamedTuple):
-    """Parameters of a method on a task, and the time of its pieces in seconds."""
+    """Parameters of a method on a task, and the times of the parts of a run in seconds."""
 
     footprint: Footprint
     step: float
@@ -32,61 +33,70 @@ class Cost(NamedTuple):
     test: float
     """The evaluation of the test split."""
     setup: float
+    """Loading and encoding the data, and attaching the method to the model."""
 
     def trial_seconds(self, run: RunSpec, examples: int) -> float:
-        """The estimated time of a search's trial over so many training examples: a run without the test."""
+        """Estimate the time of a search trial over that many training examples: a run without the test."""
         return self.seconds(run, examples) - self.test
 
     def seconds(self, run: RunSpec, examples: int) -> float:
-        """The estimated time of a run over so many training examples."""
+        """Estimate the time of a run over that many training examples."""
         if not self.footprint.trainable:
             return self.setup + self.validation + self.test
         steps = total_steps(run.training, examples)
-        evaluations = 1 + -(-steps // run.training.eval_steps)
+        evaluations = 1 + math.ceil(steps / run.training.eval_steps)  # one before the first step
         return self.setup + steps * self.step + evaluations * self.validation + self.test
 
 
 class Estimate(NamedTuple):
-    """A run of the plan, what it trains, and how long it should take."""
+    """A run of the plan, the parameters it trains, and its estimated time."""
 
     run: RunSpec
     footprint: Footprint
     seconds: float
     trial_seconds: float
-    """The same without the test split: a trial of a search."""
+    """Of the same without the test split, as a trial of a search."""
     test_rows: int
 
 
 def estimate(runs: Sequence[RunSpec], session: Session) -> list[Estimate]:
-    """An estimate for each run; each method is timed once on each task, on its real data.
+    """Return an estimate for each run; each method is timed once on each task, on its real data.
 
-    Times are those of a run alone with all threads. Early stopping is not foreseen.
+    Times are those of one run at a time with all threads, without early stopping.
 
     Raises:
-        InputError: the model, the data or a method cannot be used, or not in the memory of this machine.
+        InputError: the model, the data or a method cannot be used, or does not fit into memory.
     """
     costs: dict[tuple[str, str], Cost] = {}
-    tested: dict[str, int] = {}
+    test_rows: dict[str, int] = {}
     estimates = []
     for run in runs:
         key = (run.task_name, run.method_name)
         if key not in costs:
             try:
-                costs[key], tested[run.task_name] = _measure(run, session)
+                costs[key], test_rows[run.task_name] = _measure(run, session)
             except (ArithmeticError, MemoryError, RuntimeError, TypeError, ValueError) as error:
                 reason = "it does not fit into memory" if is_out_of_memory(error) else shown(str(error))
                 raise StudyError(
-                    f"a run must be possible, but method '{run.method_name}' on task '{run.task_name}' is "
-                    f"not: {reason}; lower its size, the batch sizes, the beams or the lengths in tokens"
+                    f"method '{run.method_name}' cannot be run on task '{run.task_name}': {reason}; "
+                    "lower its size, the batch sizes, the beams or the lengths in tokens"
                 ) from error
-        cost, trained = costs[key], 0 if isinstance(run.method, NoneSpec) else session.train_count(run)
-        seconds, trial = cost.seconds(run, trained), cost.trial_seconds(run, trained)
-        estimates.append(Estimate(run, cost.footprint, seconds, trial, tested[run.task_name]))
+        cost = costs[key]
+        examples = 0 if isinstance(run.method, NoneSpec) else session.train_count(run)
+        estimates.append(
+            Estimate(
+                run,
+                cost.footprint,
+                seconds=cost.seconds(run, examples),
+                trial_seconds=cost.trial_seconds(run, examples),
+                test_rows=test_rows[run.task_name],
+            )
+        )
     return estimates
 
 
 def _measure(run: RunSpec, session: Session) -> tuple[Cost, int]:
-    """The cost of a method on a task, and the test rows."""
+    """Return the cost of a method on a task, and the number of test rows."""
     setup, prepared = _timed(lambda: prepare(run, session))
     encoded = prepared.data.encoded
     counts = footprint(prepared.adapted, prepared.train_batch(1))
@@ -103,7 +113,7 @@ def _measure(run: RunSpec, session: Session) -> tuple[Cost, int]:
 
 
 def _step_seconds(run: Prepared) -> float:
-    """The median time of a few optimizer steps over real batches; the model is thrown away afterwards."""
+    """Return the median time of a few optimizer steps over real batches; they change the model."""
     training = run.spec.training
     pad_token_id = run.backbone.tokenizer.pad_token_id
     take_step = OptimizerSteps(
@@ -117,12 +127,12 @@ def _step_seconds(run: Prepared) -> float:
 
 
 def _step(take_step: OptimizerSteps, window: Window, step: int) -> None:
-    with suppress(DivergedError):  # it takes its time all the same
+    with suppress(DivergedError):  # a diverging step takes as long as any other
         take_step(window, step)
 
 
 def _evaluation_seconds(run: Prepared, rows: list[Encoded]) -> float:
-    """The time of a split, from one batch of its rows of every length."""
+    """Estimate the time of a split from one batch of its rows, evenly chosen by length."""
     size = min(run.decoder.batch_size, _SAMPLE)
     by_length = sorted(rows, key=lambda row: len(row.input_ids))
     sample = by_length[:: max(1, len(rows) // size)][:size]

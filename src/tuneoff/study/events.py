@@ -1,4 +1,4 @@
-"""What happens while a study goes on, for whoever shows it."""
+"""Events of a study under way, for a progress display or a notebook."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from tuneoff.spec import RunSpec, Search
 
 @dataclass(frozen=True)
 class DamagedMoved:
-    """Damaged results were moved aside; they are made again."""
+    """Damaged results were moved to `damaged/`; they will be computed again. Sent even if there are none."""
 
     results: tuple[Excluded, ...]
 
 
 @dataclass(frozen=True)
 class SearchesPlanned:
-    """The searches that are to be done, of so many in all."""
+    """The searches to do, of `total` in the study."""
 
     pending: tuple[Search, ...]
     total: int
@@ -39,7 +39,7 @@ class SearchFinished:
 
 @dataclass(frozen=True)
 class RunsPlanned:
-    """The runs that are to be done, of so many in all."""
+    """The runs to do, of `total` in the study."""
 
     pending: tuple[RunSpec, ...]
     total: int
@@ -47,7 +47,7 @@ class RunsPlanned:
 
 @dataclass(frozen=True)
 class RunStarted:
-    """A run begins."""
+    """A run starts."""
 
     run: RunSpec
 
@@ -78,7 +78,7 @@ Event = (
     | RunFinished
 )
 OnEvent = Callable[[Event], None]
-"""Called in the process that runs the study, in the order of what happens."""
+"""Called in the process that runs the study, with the events of each run in order."""
 
 
 def ignore(event: Event) -> None:

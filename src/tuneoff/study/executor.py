@@ -1,6 +1,22 @@
-"""Where runs are done: in this process, or in several on this machine.
+"""Where runs are done: in this process, or in several worker processes on this machine.
 
-`work` is a function of a job and of its `Context`: what the process that does the job has at hand.
+`work` is a function of a job and of the `Context` of the process that does the job.
+
+The life of a worker process:
+
+1. It is forked from a server process (forkserver) that has imported torch and the rest, but runs nothing: the
+   start is fast, and no lock or thread of the caller is copied, as it would be by a fork of the caller.
+2. It makes its session by `setup`, and sends `_Ready`.
+3. It receives a job, sends `_Emitted` for each event and `_Done` or `_Raised` at the end, and waits for the
+   next job.
+4. It ends when its connection is closed, when it is terminated by `close`, or when its parent has ended.
+
+Each worker has a pipe of its own. With a queue that all share, a worker that is killed while it holds the
+queue's lock, or in the midst of a message, would leave the others waiting forever. With a pipe each, its end
+is read as the end of that pipe, and only its own job is lost.
+
+A lost job is tried a second time, alone and after all others, as most are lost for lack of memory. If its
+worker ends again, the job ends as `Lost`.
 """
 
 import multiprocessing
@@ -30,22 +46,22 @@ from tuneoff.training import Session
 
 if sys.platform == "linux":
     _CONTEXT = multiprocessing.get_context("forkserver")
-else:  # libraries that torch stands on do not survive a fork
+else:  # system libraries that torch uses do not survive a fork
     _CONTEXT = multiprocessing.get_context("spawn")
 _PRELOADED = ["tuneoff.study.runner"]
-"""Imported once, in the process that workers are forked from."""
+"""Imported once, in the server process that workers are forked from. By name, as it imports this module."""
 _KILLED = -9
 """Exit code of a process that the system killed; Linux does so when memory runs out."""
 _MOST_FAILED_STARTS = 3
-"""So many workers may end before their first job, one after another, where no other is at work."""
+"""Workers that may end before their first job, one after another, while no other is at work."""
 _JOIN_SECONDS = 10.0
-"""Seconds that a process has to end when it should."""
+"""Seconds to wait for a process to end before it is killed."""
 J = TypeVar("J")
 R = TypeVar("R")
 
 
 class Job(NamedTuple):
-    """A run to do and the folder to leave things in."""
+    """A run to do and the folder to write into."""
 
     spec: RunSpec
     folder: Path
@@ -53,18 +69,18 @@ class Job(NamedTuple):
 
 @dataclass(frozen=True)
 class Context:
-    """What a process has at hand for every job."""
+    """What a process has for all its jobs."""
 
     session: Session
     emit: OnEvent
-    """To be called with what happens; it reaches the process that runs the study."""
+    """Sends an event to the process that runs the study."""
 
 
 Work = Callable[[J, Context], R]
 
 
 class Lost(NamedTuple, Generic[J]):
-    """A job that ended its worker process twice, the second time alone."""
+    """A job whose worker process ended before it, twice, the second time with no other worker running."""
 
     job: J
     exit_code: int | None
@@ -72,12 +88,12 @@ class Lost(NamedTuple, Generic[J]):
 
     @property
     def state(self) -> Literal["out_of_memory", "failed"]:
-        """The state of a run or trial that ends so."""
+        """The state of the run or trial."""
         return "out_of_memory" if self.exit_code == _KILLED else "failed"
 
     @property
     def message(self) -> str:
-        """What happened, and what to do."""
+        """Say what happened, and what to do."""
         remedy = (
             "most likely because memory ran out; free memory, or make the batches, the texts or the model "
             "smaller"
@@ -88,24 +104,24 @@ class Lost(NamedTuple, Generic[J]):
 
 
 class Executor(Protocol):
-    """Does jobs and gives what comes of each as they end, in any order. `close` it at the end."""
+    """Does jobs and yields their results as they end, in any order. `close` it at the end."""
 
     in_process: bool
     """Jobs are done one after another in the caller's own process."""
 
     def prepare(self, setup: Callable[[], Session]) -> None:
-        """Register what makes the session of each process that does jobs, once before its first."""
+        """Register a function that each process calls once, before its first job, to make its session."""
 
     def map(self, work: Work[J, R], jobs: Sequence[J], on_event: OnEvent = ignore) -> Generator[R | Lost[J]]:
-        """Yield what `work` makes of each job; its exception ends the iteration, closing ends the work.
+        """Yield the result of `work` for each job.
 
-        What jobs emit goes to `on_event`, in this process. A job that cannot be done, because the process
-        that does it ends, gives a `Lost`.
+        An exception of `work` ends the iteration; closing the generator ends the work. Events that jobs emit
+        are passed to `on_event` in this process. A job whose process ends before it gives a `Lost`.
         """
         ...
 
     def close(self) -> None:
-        """End whatever waits for further jobs."""
+        """End the processes that wait for further jobs."""
 
 
 @final
@@ -118,11 +134,11 @@ class InlineExecutor:
         self._setup: Callable[[], Session] = Session
 
     def prepare(self, setup: Callable[[], Session]) -> None:
-        """Register what makes the session of the next jobs."""
+        """Register the function that makes the session of the next jobs."""
         self._setup = setup
 
     def map(self, work: Work[J, R], jobs: Sequence[J], on_event: OnEvent = ignore) -> Generator[R]:
-        """Yield what `work` makes of each job, in order."""
+        """Yield the result of `work` for each job, in order."""
         keep_freed_memory()
         context = Context(self._setup(), on_event)
         for job in jobs:
@@ -134,10 +150,9 @@ class InlineExecutor:
 
 @final
 class ProcessExecutor:
-    """Several worker processes; together their threads fit the cores.
+    """Several worker processes that share the threads of this one.
 
-    They stay for further jobs, with the rows and encodings that they know. Each has a connection of its own:
-    one that is killed, at whatever moment, takes only its own job with it.
+    They stay alive for further jobs, with the rows and encoder outputs that their sessions cache.
     """
 
     in_process = False
@@ -150,35 +165,35 @@ class ProcessExecutor:
         _start_server()
 
     def prepare(self, setup: Callable[[], Session]) -> None:
-        """Register what makes the session of each worker; it must be possible to pickle it."""
+        """Register the function that makes the session of each worker; it must be picklable."""
         self._setup = setup
 
     def map(self, work: Work[J, R], jobs: Sequence[J], on_event: OnEvent = ignore) -> Generator[R | Lost[J]]:
-        """Yield what `work` makes of each job, as they end; `work` must be importable by the workers.
+        """Yield the result of `work` for each job, as they end; `work` must be importable by the workers.
 
         A job whose worker ends is done once more, alone and after all others: memory that is too small for
-        several may do for one.
+        several jobs may be enough for one.
 
         Raises:
             TuneoffError: workers cannot start.
         """
-        again: list[J] = []
+        lost_once: list[J] = []
         try:
             for result in self._map_once(work, jobs, self.workers, on_event):
                 if isinstance(result, Lost):
-                    again.append(result.job)
+                    lost_once.append(result.job)
                 else:
                     yield result
-            if again:
-                self.close()
-            for job in again:
+            if lost_once:
+                self.close()  # idle workers hold memory, too
+            for job in lost_once:
                 yield from self._map_once(work, [job], 1, on_event)
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
-        """Ends the workers, whatever they are doing."""
+        """End the workers, whatever they are doing."""
         pool, self._pool = self._pool, []
         for worker in pool:
             if worker.process.is_alive():
@@ -189,7 +204,7 @@ class ProcessExecutor:
     def _map_once(
         self, work: Work[J, R], jobs: Sequence[J], workers: int, on_event: OnEvent
     ) -> Generator[R | Lost[J]]:
-        """Yield what comes of each job, tried once by one of so many workers."""
+        """Yield the result of each job, or a `Lost` if its worker ended; `workers` jobs at a time."""
         queue, failed_starts = deque(jobs), 0
         self._pool = [worker for worker in self._pool if worker.process.is_alive()]
         while True:
@@ -199,7 +214,7 @@ class ProcessExecutor:
             busy: dict[object, _Worker] = {one.connection: one for one in self._pool if one.busy}
             if not busy:
                 return
-            # a wait without end was seen to sleep over a Ctrl-C that came as it began
+            # a wait without timeout was seen to miss a Ctrl-C that came just as it began
             for connection in wait([one.connection for one in busy.values()], timeout=1):
                 worker = busy[connection]
                 try:
@@ -210,9 +225,11 @@ class ProcessExecutor:
                     if worker.ready:
                         yield Lost(worker.job, exit_code)
                         continue
-                    # not the job's fault; those that are left do without this worker
+                    # it ended before it took up the job, so the job is not the cause and goes back to the
+                    # front of the queue; the remaining workers go on without a replacement
                     queue.appendleft(worker.job)
-                    failed_starts, workers = failed_starts + 1, max(1, len(self._pool))
+                    failed_starts += 1
+                    workers = max(1, len(self._pool))
                     if failed_starts >= _MOST_FAILED_STARTS and not self._pool:
                         raise TuneoffError(
                             f"no worker process reached its first job: {failed_starts} in a row ended, "
@@ -230,29 +247,30 @@ class ProcessExecutor:
                         yield value
 
     def _hand_out(self, work: Work[J, R], queue: deque[J], workers: int) -> None:
-        """Give jobs to idle workers, and to new ones while there are fewer than so many."""
+        """Give queued jobs to idle workers, and to new ones as long as there are fewer than `workers`."""
         idle = [worker for worker in self._pool if not worker.busy]
         while queue and (idle or len(self._pool) < workers):
-            if not idle:
-                idle.append(_Worker(self.threads, self._setup))
-                self._pool += idle
-            idle.pop().hand_out(work, queue.popleft())
+            if idle:
+                worker = idle.pop()
+            else:
+                worker = _Worker(self.threads, self._setup)
+                self._pool.append(worker)
+            worker.hand_out(work, queue.popleft())
 
 
 class _Worker:
-    """A process that does one job after another, and the connection to it."""
+    """The driver's side of a worker process: the process, the connection to it, and the job it is doing."""
 
     def __init__(self, threads: int, setup: Callable[[], Session]) -> None:
         self.connection, worker_end = _CONTEXT.Pipe()
         self.process = _CONTEXT.Process(target=_worker_main, args=(worker_end, threads, setup), daemon=True)
         self.ready = False
-        """It has said that it can begin."""
+        """It has made its session."""
         self.busy = False
         self.job: Any = None
-        with (
-            worker_end,
-            suppress(OSError, EOFError),
-        ):  # a process that did not start is found as one that ended
+        # closes this side's copy of the worker's end, or the end of the process would not end the connection;
+        # a process that did not start is found later as one that has ended
+        with worker_end, suppress(OSError, EOFError):
             self.process.start()
 
     def hand_out(self, work: Work[J, R], job: J) -> None:
@@ -291,23 +309,23 @@ class _Worker:
 
 
 class _Ready(NamedTuple):
-    """A worker can begin."""
+    """The worker has made its session."""
 
 
 class _Emitted(NamedTuple):
-    """Something happens in a job."""
+    """An event of the job under way."""
 
     event: Event
 
 
 class _Done(NamedTuple):
-    """A job is done."""
+    """The result of a job."""
 
     value: Any
 
 
 class _Raised(NamedTuple):
-    """A job, or the start of a worker, has failed."""
+    """The exception of a job, or of `setup`."""
 
     error: Exception
 
@@ -322,9 +340,10 @@ def _how_it_ended(exit_code: int | None) -> str:
 
 
 def _start_server() -> None:
-    """Starts the process that workers are forked from; it imports what they need while this one goes on."""
+    """Start the process that workers are forked from; it imports modules while this process goes on."""
     if os.name == "posix":
-        # it unblocks signals behind itself, so it must not be started with the server, nor with a worker
+        # starting the tracker unblocks signals; if the server or a worker started it, theirs would not stay
+        # blocked
         resource_tracker.ensure_running()
     if sys.platform == "linux":
         _CONTEXT.set_forkserver_preload(_PRELOADED)
@@ -333,8 +352,9 @@ def _start_server() -> None:
 
 
 def _worker_main(driver: Connection, threads: int, setup: Callable[[], Session]) -> None:
-    """Say that this worker is ready, then what comes of each job, until the connection is closed."""
-    # for systems without signal masks
+    """Run a worker: make its session, then do one job after another until the connection is closed."""
+    # Ctrl-C reaches all processes of a terminal, but the driver alone decides what it ends. The signal is
+    # blocked already where systems have signal masks; this is for the others
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
     keep_freed_memory()
@@ -356,7 +376,8 @@ def _worker_main(driver: Connection, threads: int, setup: Callable[[], Session])
 
 
 def _pickled_outcome(work: Callable[[Any, Context], object], job: object, context: Context) -> bytes:
-    """Return what the work makes of a job, or what it raises, pickled."""
+    """Do a job, and return its result or its exception, pickled."""
+    # pickled here and not by `send`, so that a result that cannot be pickled is an error of the job
     try:
         return pickle.dumps(_Done(work(job, context)))
     except Exception as error:
@@ -364,17 +385,18 @@ def _pickled_outcome(work: Callable[[Any, Context], object], job: object, contex
 
 
 def _pickled_error(error: Exception) -> bytes:
+    """Return an exception with its traceback as a note, pickled; its text alone if it cannot be unpickled."""
     error.add_note("".join(traceback.format_exception(error)))
     try:
         message = pickle.dumps(_Raised(error))
         pickle.loads(message)
-    except Exception:  # not every exception can be taken apart and put together again
+    except Exception:  # for instance one whose class takes other arguments than its message
         return pickle.dumps(_Raised(RuntimeError(f"{type(error).__name__}: {error}")))
     return message
 
 
 def _end_with_parent() -> None:
-    """Ends this worker when the process that started it has ended, however it did: no one asks for more."""
+    """End this worker when its parent has ended, even in the midst of a job: nobody reads its result."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

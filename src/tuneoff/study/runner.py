@@ -1,9 +1,10 @@
-"""A study from its plan to its last record.
+"""Run a study: from its plan to its last record.
 
-`run_study` reads top-down: `check`, `_search_settings`, `_do_runs`, and in each run `do_job`.
+Read top-down: `run_study` calls `check` (try everything before the first step), `_search_settings` and
+`_do_runs`; an executor calls `do_job` for each run.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -54,16 +55,16 @@ def run_study(
     session: Session | None = None,
     on_event: OnEvent = ignore,
 ) -> None:
-    """Do all runs of a study that have not been done, and keep each record as it comes.
+    """Do all runs of a study that have no finished record in the folder, and store each record as it comes.
 
     Raises:
-        InputError: something given cannot be used; found before the first run wherever possible.
+        InputError: an input cannot be used; found before the first run wherever possible.
         KeyboardInterrupt: interrupted; the runs under way are marked cancelled and done again next time.
     """
     session = session or Session()
     session.forget_changed_files()
     inputs = check(study, session)
-    executor.prepare(_session_factory(study, session, executor))
+    executor.prepare(_session_setup(study, session, executor))
     with RunStore(folder, study, inputs) as store, closing(executor):
         on_event(DamagedMoved(store.moved))
         add_baselines(study, store, session)
@@ -75,20 +76,22 @@ def run_study(
 
 
 def check(study: StudySpec, session: Session) -> Inputs:
-    """Return what a study's runs are made from, once the model, every method and every task has been tried.
+    """Load the model and all data, attach every method once, and return what identifies model and data.
+
+    So a mistake in the last method is found before the first one has been trained for hours.
 
     Raises:
-        InputError: one of them cannot be used.
+        InputError: the model, a task's data or a method cannot be used.
     """
     runs = expand(study)
-    by_data = {(run.task_name, run.train_size, isinstance(run.method, NoneSpec)): run for run in runs}
     backbone = load_backbone(study.model)
     identity = backbone.identity(study.model)
+    # runs that differ in anything else are made from the same rows; an untrained method has no training rows
+    by_data = {(run.task_name, run.train_size, isinstance(run.method, NoneSpec)): run for run in runs}
     digests = {}
     for run in by_data.values():
         digests[run.task_name] = run_data(run, backbone.tokenizer, session).report.digests
-    tried = dict.fromkeys((run.method for run in runs), "") | dict(_search_range_ends(study))
-    for method, place in tried.items():
+    for method, place in _methods_to_try(study):
         generator = torch.Generator().manual_seed(0)
         try:
             attach(backbone.model, method, generator=generator, tokenizer=backbone.tokenizer).detach()
@@ -97,27 +100,36 @@ def check(study: StudySpec, session: Session) -> Inputs:
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            # a run that needs too much memory is a result of the study, not bad input
+            # a run that needs too much memory is a result of the study, not bad input; the model may be left
+            # with half of the method attached
             backbone = load_backbone(study.model)
     return Inputs(model=identity, data=digests, places=places_of(study))
 
 
-def _search_range_ends(study: StudySpec) -> Iterator[tuple[Method, str]]:
-    """Yield each searched method with the lowest values of its ranges, then the highest, and its place."""
+def _methods_to_try(study: StudySpec) -> Iterable[tuple[Method, str]]:
+    """Return each method of a study once, with the place in the study that its errors begin with.
+
+    A searched method is tried with the lowest values of its ranges and with the highest.
+    """
+    places = dict.fromkeys((run.method for run in expand(study)), "")
     for search in searches(study):
         place = f"search, method {search.run.method_name}, {', '.join(search.space)}: "
         lowest = {field: low for field, (low, _, _) in search.space.items()}
         highest = {field: high for field, (_, high, _) in search.space.items()}
-        yield with_values(search.run.method, lowest), place
-        yield with_values(search.run.method, highest), place
+        for values in (lowest, highest):
+            places[with_values(search.run.method, values)] = place
+    return places.items()
 
 
-def _session_factory(study: StudySpec, session: Session, executor: Executor) -> "partial[Session]":
-    """Return what makes the session of a process that does runs: this one's, or the part that they need."""
-    if executor.in_process:
-        return partial(_given, session)
-    trials = [one.run.model_copy(update={"seed": seed}) for one in searches(study) for seed in one.seeds]
-    return partial(_given, session.for_runs([*expand(study), *trials]))
+def _session_setup(study: StudySpec, session: Session, executor: Executor) -> Callable[[], Session]:
+    """Return a function that makes the session of a process that does runs.
+
+    Worker processes get a copy of what their runs need, so that they need not read the data again.
+    """
+    if not executor.in_process:
+        trials = [one.run.model_copy(update={"seed": seed}) for one in searches(study) for seed in one.seeds]
+        session = session.for_runs([*expand(study), *trials])
+    return partial(_given, session)  # a lambda could not be pickled
 
 
 def _given(session: Session) -> Session:
@@ -132,44 +144,49 @@ def _search_settings(
     inputs: Inputs,
     on_event: OnEvent,
 ) -> tuple[SearchResult, ...]:
-    """Return the results of the study's searches, done as far as they are missing."""
+    """Do the searches of a study that have no result in the folder, and return the results of all."""
     planned, found = searches(study), store.contents().searches
     pending = tuple(search for search in planned if not any(result.answers(search) for result in found))
-    if pending:
-        on_event(SearchesPlanned(pending, len(planned)))
-        steps = trial_steps(planned, session)
-        jobs = [
-            SearchJob(
-                one,
-                store.search_folder(one.search_id),
-                steps=steps[one.search_id],
-                origin=inputs.of_task(one.run.task_name),
-            )
-            for one in pending
-        ]
-        while jobs:
-            jobs = _do_searches(jobs, store, executor, on_event)
+    if not pending:
+        return found
+    on_event(SearchesPlanned(pending, len(planned)))
+    steps = trial_steps(planned, session)
+    jobs = [
+        SearchJob(
+            search,
+            store.search_folder(search.search_id),
+            steps=steps[search.search_id],
+            origin=inputs.of_task(search.run.task_name),
+        )
+        for search in pending
+    ]
+    while jobs:
+        jobs = _do_searches(jobs, store, executor, on_event)
     return store.contents().searches
 
 
 def _do_searches(
     jobs: Sequence[SearchJob], store: RunStore, executor: Executor, on_event: OnEvent
 ) -> list[SearchJob]:
-    """Do searches, and return those that are to go on without a trial that ended its worker."""
-    again = []
+    """Do searches, and return those that lost a trial with its worker process and are to be continued."""
+    interrupted = []
     with closing(executor.map(search_job, jobs, on_event)) as results:
         for result in results:
             if isinstance(result, SearchResult):
                 on_event(SearchFinished(store.write_search(result)))
             elif end_trial(result.job, result.state):
-                again.append(result.job)
+                interrupted.append(result.job)
             else:
                 raise TuneoffError(f"the search {result.job.search.search_id} cannot end: {result.message}")
-    return again
+    return interrupted
 
 
 def _do_runs(pending: Sequence[RunSpec], store: RunStore, executor: Executor, on_event: OnEvent) -> None:
-    jobs = [Job(run, store.run_folder(run.run_id).path) for run in _scheduled(pending, executor)]
+    """Do runs, and store each record as it comes; on Ctrl-C, mark the runs under way as cancelled."""
+    if not executor.in_process:
+        # the short runs of untrained methods last, so that no worker idles while another does a long one
+        pending = sorted(pending, key=lambda run: isinstance(run.method, NoneSpec))
+    jobs = [Job(run, store.run_folder(run.run_id).path) for run in pending]
     try:
         with closing(executor.map(do_job, jobs, on_event)) as results:
             for result in results:
@@ -182,7 +199,7 @@ def _do_runs(pending: Sequence[RunSpec], store: RunStore, executor: Executor, on
 
 
 def do_job(job: Job, context: Context) -> RunRecord:
-    """Return the record of a run, done from nothing in its folder."""
+    """Do a run from scratch in its folder, and return its record."""
     fresh_folder(job.folder)
     context.emit(RunStarted(job.spec))
     return train_run(
@@ -193,13 +210,8 @@ def do_job(job: Job, context: Context) -> RunRecord:
     )
 
 
-def _scheduled(runs: Sequence[RunSpec], executor: Executor) -> list[RunSpec]:
-    """The runs as planned; for several workers the short ones last, so that none waits for a long one."""
-    return sorted(runs, key=lambda run: not executor.in_process and isinstance(run.method, NoneSpec))
-
-
 def _store_result(store: RunStore, result: RunRecord | Lost[Job]) -> RunRecord:
-    """Put the record of a run into the folder, and return it."""
+    """Write the record of a run, and return it; a run that was lost with its worker is recorded as failed."""
     if isinstance(result, Lost):
         failure = RunFailure(kind="WorkerLost", message=result.message)
         return _store_failure(store, result.job.spec, result.state, failure)
@@ -208,7 +220,7 @@ def _store_result(store: RunStore, result: RunRecord | Lost[Job]) -> RunRecord:
 
 
 def _store_failure(store: RunStore, run: RunSpec, state: RunState, failure: RunFailure) -> RunRecord:
-    """End a run that was stopped in the midst of its work; its other files go, as they may be cut."""
+    """Write the record of a run that was stopped midway; its other files are removed, as they may be cut."""
     record = RunRecord(run_id=run.run_id, spec=run, state=state, failure=failure)
     fresh_folder(store.run_folder(run.run_id).path)
     store.write(record)

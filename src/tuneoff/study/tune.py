@@ -1,4 +1,9 @@
-"""The search for a method's settings: Optuna chooses, on validation only, with seeds of its own."""
+"""Search for a method's settings: Optuna proposes values, and scores on validation decide between them.
+
+A search is a list of trials, done one after another. A trial trains one run for each of the search's seeds
+and never touches the test split. Each trial is stored in trials.jsonl as soon as it ends, so that a search
+that was interrupted goes on after its last stored trial.
+"""
 
 import hashlib
 import json
@@ -26,26 +31,27 @@ from tuneoff.results import CurvePoint, SearchResult, Trial
 from tuneoff.results.format import damaged_if_unreadable
 from tuneoff.results.layout import SearchFolder
 from tuneoff.results.store import fresh_folder, write_atomically
-from tuneoff.spec import Range, RunSpec, Search, Spec
+from tuneoff.spec import Range, RunSpec, Search, Spec, TrainSize
 from tuneoff.spec.search import Values
 from tuneoff.study.events import TrialFinished
 from tuneoff.study.executor import Context
 from tuneoff.training import Session, prepare, run_trial, stream_seed, total_steps
 
 _REFINED_SHARE = 3
-"""One trial in so many is put where the earlier ones promise most; the others cover the space evenly."""
+"""One trial in so many is proposed by Optuna from the earlier scores; the others cover the space evenly."""
 _UNPRUNED_TRIALS = 3
+"""Trials that the pruner only observes; a median of fewer says little."""
 
 
 class SearchJob(NamedTuple):
-    """A search to do, and the folder to leave things in."""
+    """A search to do, and the folder to write into."""
 
     search: Search
     folder: SearchFolder
     steps: int
     """Optimizer steps of each trial."""
     origin: Mapping[str, str | None]
-    """What identifies the model and the task's data."""
+    """Commit or checksum of the model, and checksums of the task's data."""
 
 
 class _StoredTrial(Spec):
@@ -55,20 +61,21 @@ class _StoredTrial(Spec):
     reported: dict[int, float]
     """The first seed's main metric on validation by step, from which later trials are pruned."""
     digest: str
-    """SHA-256 of what the search stands on, the lines before and this one."""
+    """SHA-256 of this line, the lines before it and what the search is of, chained as in `_digest`."""
 
 
 def search_job(job: SearchJob, context: Context) -> SearchResult:
-    """Do a search and return its result; trials that its folder holds already are not done again.
+    """Do a search and return its result; trials that its folder already holds are not repeated.
 
     Raises:
         InputError: the model, the data or the folder cannot be used.
     """
-    search, stored = job.search, _read_trials(job)
-    while len(stored) < search.trials:
+    search, finished = job.search, _read_trials(job)
+    while len(finished) < search.trials:
         with _optuna_silenced():
-            _store_trial(job, stored, *_run_next_trial(job, stored, context.session))
-        context.emit(TrialFinished(search, stored[-1].trial))
+            trial, reported = _run_next_trial(job, finished, context.session)
+        _store_trial(job, finished, trial, reported)
+        context.emit(TrialFinished(search, trial))
     return SearchResult(
         search_id=search.search_id,
         task_name=search.run.task_name,
@@ -78,125 +85,139 @@ def search_job(job: SearchJob, context: Context) -> SearchResult:
         space=search.space,
         seeds=search.seeds,
         steps=job.steps,
-        trials=tuple(one.trial for one in stored),
+        trials=tuple(one.trial for one in finished),
     )
 
 
 def end_trial(job: SearchJob, state: Literal["out_of_memory", "failed"]) -> bool:
-    """End the trial that is under way, without a score; return whether there was one.
+    """Store the trial under way as ended without a score; return whether one was under way.
+
+    For a trial whose worker process is gone: the search then goes on with the next trial.
 
     Raises:
         StoreError: the folder cannot be used.
     """
-    stored = _read_trials(job)
-    if len(stored) == job.search.trials:
+    finished = _read_trials(job)
+    if len(finished) == job.search.trials:
         return False
     with _optuna_silenced():
-        values = _proposed_values(job.search, _propose_trial(job.search, stored))
-    _store_trial(job, stored, Trial(number=len(stored), values=values, state=state), {})
+        values = _proposed_values(job.search, _propose_trial(job.search, finished))
+    _store_trial(job, finished, Trial(number=len(finished), values=values, state=state), {})
     return True
 
 
 def trial_steps(searches: Sequence[Search], session: Session) -> dict[str, int]:
-    """Return the optimizer steps of each search's trials, by id.
+    """Return the optimizer steps of each search's trials, by search id.
 
     Raises:
         InputError: the model or the data cannot be used.
     """
     factors = length_factors(searches, session)
-    return {
-        one.search_id: max(
-            1, round(total_steps(one.run.training, session.train_count(one.run)) * factors[one.search_id])
-        )
-        for one in searches
-    }
+    steps = {}
+    for search in searches:
+        planned = total_steps(search.run.training, session.train_count(search.run))
+        steps[search.search_id] = max(1, round(planned * factors[search.search_id]))
+    return steps
 
 
 def length_factors(searches: Sequence[Search], session: Session) -> dict[str, float]:
-    """By how much the trials of each search are factors than the study says, by id.
+    """Return the factor by which each search's trials are lengthened to equalize FLOPs, by search id.
 
-    1 under `budget: steps`. Under `budget: flops`, what a trial's steps cost the highest method of a task
-    and train size is spent by every method; a step costs a pass both ways over the longest rows.
+    It is 1 under `budget: steps`. Under `budget: flops`, every method of a task and train size may spend what
+    the planned steps cost the most expensive one. A step costs a forward and a backward pass over a batch of
+    the longest rows.
 
     Raises:
         InputError: the model or the data cannot be used.
     """
     costs = {one.search_id: _step_flops(one.run, session) for one in searches if one.budget == "flops"}
-    highest = defaultdict[tuple[str, object], int](int)
-    for one in searches:
-        cell = (one.run.task_name, one.run.train_size)
-        highest[cell] = max(highest[cell], costs.get(one.search_id, 1))
+    highest = defaultdict[tuple[str, TrainSize], int](int)
+    for search in searches:
+        cell = (search.run.task_name, search.run.train_size)
+        highest[cell] = max(highest[cell], costs.get(search.search_id, 1))
     return {
-        one.search_id: highest[one.run.task_name, one.run.train_size] / costs.get(one.search_id, 1)
-        for one in searches
+        search.search_id: highest[search.run.task_name, search.run.train_size]
+        / costs.get(search.search_id, 1)
+        for search in searches
     }
 
 
 def _step_flops(run: RunSpec, session: Session) -> int:
+    """Return the floating-point operations of one forward and backward pass over a training batch."""
     prepared = prepare(run, session)
+    batch = prepared.train_batch(run.training.per_device_train_batch_size)
     with FlopCounterMode(display=False) as counter:
-        prepared.adapted.model(
-            **prepared.train_batch(run.training.per_device_train_batch_size)
-        ).loss.backward()
+        prepared.adapted.model(**batch).loss.backward()
     return int(counter.get_total_flops())
 
 
 def latin_hypercube(space: dict[str, Range], count: int) -> list[Values]:
-    """Points that cover every field's range evenly: the middles of a Latin hypercube's cells."""
-    cells = qmc.LatinHypercube(len(space), scramble=False, rng=0).random(count)
+    """Return `count` points that cover every field's range evenly.
+
+    Each range is cut into `count` parts of equal size on its scale. Each part is used by exactly one point,
+    at its middle, and a fixed permutation decides which parts of two fields meet. So even a few points try
+    `count` different values of every field, which a grid would not.
+    """
+    # not scrambled: in the middle of each part; a fixed rng: the same points for every method and resume
+    sampler = qmc.LatinHypercube(len(space), scramble=False, rng=0)
     return [
-        {field: _value_at(ends, share) for (field, ends), share in zip(space.items(), row, strict=True)}
-        for row in cells.tolist()
+        {field: _value_at(ends, share) for (field, ends), share in zip(space.items(), shares, strict=True)}
+        for shares in sampler.random(count).tolist()
     ]
 
 
 def _value_at(ends: Range, share: float) -> int | float:
+    """Return the value that lies this share (0 to 1) of the way through a range, on the range's scale."""
     low, high, scale = ends
-    span = high / low if scale == "log" else high - low
+    # the first form of each scale overflows in the widest ranges, where the second does not
     if scale == "log":
-        value = low * span**share if isfinite(span) else exp(log(low) + share * (log(high) - log(low)))
+        ratio = high / low
+        value = low * ratio**share if isfinite(ratio) else exp(log(low) + share * (log(high) - log(low)))
     else:
+        span = high - low
         value = low + span * share if isfinite(span) else low * (1 - share) + high * share
     return _clamped(ends, round(value) if _is_whole(ends) else value)
 
 
 def _clamped(ends: Range, value: int | float) -> int | float:
-    """Return a value in its range, which rounding may have left by the last digit."""
+    """Return a value moved into its range, which rounding may have left by the last digit."""
     low, high, _ = ends
     inside = min(max(value, low), high)
     return inside if _is_whole(ends) else float(inside)
 
 
 def _is_whole(ends: Range) -> bool:
-    return isinstance(ends[0], int) and isinstance(ends[1], int)
+    """Return whether a range holds whole numbers only: both its ends are integers."""
+    low, high, _ = ends
+    return isinstance(low, int) and isinstance(high, int)
 
 
 def _read_trials(job: SearchJob) -> list[_StoredTrial]:
-    """Return the trials that have ended, as far as they are whole and were done as they would be now.
+    """Return the stored trials up to the first line that is damaged or of other inputs.
 
-    What follows a line that is damaged is done again, and comes out the same.
+    The trials after that line are done again, and come out the same.
     """
-    path, stored = job.folder.trials, list[_StoredTrial]()
+    path, finished = job.folder.trials, list[_StoredTrial]()
     with damaged_if_unreadable(path):
         lines = path.read_bytes().splitlines() if path.exists() else []
     for line in lines:
         try:
-            one = _StoredTrial.model_validate_json(line)
+            stored = _StoredTrial.model_validate_json(line)
         except ValidationError:
             break
-        if one.digest != _digest(job, stored, one.trial, one.reported):
+        if stored.digest != _digest(job, finished, stored.trial, stored.reported):
             break
-        stored.append(one)
-    return stored
+        finished.append(stored)
+    return finished
 
 
 def _store_trial(
-    job: SearchJob, stored: list[_StoredTrial], trial: Trial, reported: dict[int, float]
+    job: SearchJob, finished: list[_StoredTrial], trial: Trial, reported: dict[int, float]
 ) -> None:
-    """Add a trial to those that have ended, in the folder too."""
-    digest = _digest(job, stored, trial, reported)
-    stored.append(_StoredTrial(trial=trial, reported=reported, digest=digest))
-    text = "".join(one.model_dump_json() + "\n" for one in stored)
+    """Append a trial to the finished ones, and write all of them to the folder."""
+    digest = _digest(job, finished, trial, reported)
+    finished.append(_StoredTrial(trial=trial, reported=reported, digest=digest))
+    text = "".join(one.model_dump_json() + "\n" for one in finished)
     path = job.folder.trials
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -204,27 +225,35 @@ def _store_trial(
 
 
 def _digest(job: SearchJob, before: Sequence[_StoredTrial], trial: Trial, reported: dict[int, float]) -> str:
+    # a chain: each digest covers the one before it, and the first covers the search with its inputs, so that
+    # a trial is used only if all it depends on is as it was
     basis = before[-1].digest if before else [job.search.search_id, job.steps, dict(job.origin)]
     content = json.dumps([basis, trial.model_dump(), reported], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _propose_trial(search: Search, stored: Sequence[_StoredTrial]) -> optuna.Trial:
-    """Return the next trial. What it tries depends on its number and the earlier trials alone."""
-    number, space = len(stored), {field: _distribution(ends) for field, ends in search.space.items()}
+def _propose_trial(search: Search, finished: Sequence[_StoredTrial]) -> optuna.Trial:
+    """Return the next trial. Its values depend on its number and on the earlier trials alone.
+
+    The first trials are the points of a Latin hypercube; the last third are proposed by Optuna's sampler.
+    The Optuna study is made anew each time and fed with the stored trials, and the sampler is seeded by the
+    trial's number, not by the state of a generator. So an interrupted search continues as if it had never
+    stopped, and methods with equal ranges get the same first points.
+    """
+    number, space = len(finished), {field: _distribution(ends) for field, ends in search.space.items()}
     study = optuna.create_study(
         direction="maximize",
         pruner=_pruner(search),
         sampler=TPESampler(n_startup_trials=0, multivariate=True, seed=stream_seed(number, "init")),
     )
-    study.add_trials([_as_optuna_trial(one, space) for one in stored])
-    even = latin_hypercube(search.space, search.trials - search.trials // _REFINED_SHARE)
-    if number < len(even):
-        study.enqueue_trial(even[number])
+    study.add_trials([_as_optuna_trial(one, space) for one in finished])
+    points = latin_hypercube(search.space, search.trials - search.trials // _REFINED_SHARE)
+    if number < len(points):
+        study.enqueue_trial(points[number])
     try:
         with np.errstate(all="ignore"):
             return study.ask(space)
-    except ValueError:  # between ends that are but a few floats apart, the sampler's numbers are NaN
+    except ValueError:  # between ends that are but a few floats apart, the sampler computes NaN
         study.enqueue_trial(latin_hypercube(search.space, 1)[0])
         return study.ask(space)
 
@@ -237,33 +266,40 @@ def _pruner(search: Search) -> BasePruner:
     return MedianPruner(n_startup_trials=_UNPRUNED_TRIALS) if search.pruner == "median" else NopPruner()
 
 
-def _as_optuna_trial(one: _StoredTrial, space: dict[str, BaseDistribution]) -> FrozenTrial:
-    """Return a trial that has ended, as Optuna is to see it."""
+def _as_optuna_trial(stored: _StoredTrial, space: dict[str, BaseDistribution]) -> FrozenTrial:
+    """Return a finished trial in the form in which Optuna learns from it.
+
+    A diverged trial counts as complete with the lowest possible score, so that the sampler avoids its
+    surroundings. A trial that failed for another reason says nothing about its values.
+    """
     states = {"complete": TrialState.COMPLETE, "diverged": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
-    # the lowest score there is, so that the sampler keeps away
-    value = 0.0 if one.trial.state == "diverged" else one.trial.score
     return create_trial(
-        state=states.get(one.trial.state, TrialState.FAIL),
-        value=value,
-        params=one.trial.values,
+        state=states.get(stored.trial.state, TrialState.FAIL),
+        value=0.0 if stored.trial.state == "diverged" else stored.trial.score,
+        params=stored.trial.values,
         distributions=space,
-        intermediate_values=one.reported,
+        intermediate_values=stored.reported,
     )
 
 
 def _run_next_trial(
-    job: SearchJob, stored: Sequence[_StoredTrial], session: Session
+    job: SearchJob, finished: Sequence[_StoredTrial], session: Session
 ) -> tuple[Trial, dict[int, float]]:
-    """Do the next trial: return means over the search's seeds or the first failure, and what was reported."""
-    number, search = len(stored), job.search
-    trial, metric = _propose_trial(search, stored), search.run.task.main_metric
+    """Do the next trial, and return it with the scores that were reported to the pruner, by step.
+
+    The trial has means over the search's seeds, or the state of the first seed that did not complete.
+    """
+    number, search = len(finished), job.search
+    trial, metric = _propose_trial(search, finished), search.run.task.main_metric
     values = _proposed_values(search, trial)
     scores: list[dict[str, float]] = []
     reported: dict[int, float] = {}
 
-    def watch(point: CurvePoint) -> None:
-        if scores or point.scores is None:
-            return  # the first seed decides
+    def report_to_pruner(point: CurvePoint) -> None:
+        # curves of different seeds must not mix, so the first seed alone decides about pruning
+        is_first_seed = not scores
+        if not is_first_seed or point.scores is None:
+            return
         reported[point.step] = point.scores[metric]
         trial.report(point.scores[metric], point.step)
         if trial.should_prune():
@@ -272,19 +308,19 @@ def _run_next_trial(
     for seed in search.seeds:
         spec = search.trial(values, seed=seed, steps=job.steps)
         folder = fresh_folder(job.folder.trial(number, seed).path)
-        record = run_trial(spec, folder, session=session, on_point=watch)
+        record = run_trial(spec, folder, session=session, on_point=report_to_pruner)
         if record.state != "complete":
             state = "pruned" if record.state == "cancelled" else record.state
             return Trial(number=number, values=values, state=state), reported
         scores.append(record.validation)
-    done = Trial(
+    complete = Trial(
         number=number,
         values=values,
         state="complete",
         score=fmean(one[metric] for one in scores),
         eval_loss=fmean(one["eval_loss"] for one in scores),
     )
-    return done, reported
+    return complete, reported
 
 
 def _distribution(ends: Range) -> BaseDistribution:
@@ -296,7 +332,7 @@ def _distribution(ends: Range) -> BaseDistribution:
 
 @contextmanager
 def _optuna_silenced() -> Iterator[None]:
-    """Optuna tells of every trial on standard error; the study's own listener does."""
+    """Silence Optuna's own log of trials, which the study's events replace."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(logging.ERROR)
     try:
