@@ -1,4 +1,4 @@
-"""Prints what simple baselines score on the test splits of the builtin data.
+"""Print what simple baselines score on the test splits of the builtin data.
 
     python benchmarks/builtin_baselines.py
 

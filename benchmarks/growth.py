@@ -1,12 +1,12 @@
-"""How long a report takes as a study grows, how much memory a worker takes as its runs do, how a run starts.
+"""Measure how the time of a report and the memory of a worker grow, and how long a run takes to start.
 
     python benchmarks/growth.py report [RECORDS ...]
     python benchmarks/growth.py memory [RUNS]
     python benchmarks/growth.py start [REPEATS]
 
-For reports, one real run of each method on a random model is done; its record, curve and predictions then
-stand under as many seeds as it takes. For memory, one process does short runs
-of all methods, and its resident memory is read behind them. The start of a run is everything before its
+For reports, one real run of each method on a random model is done; its record, curve and predictions are
+then copied under as many seeds as needed. For memory, one process does short runs
+of all methods, and its resident memory is read after them. The start of a run is everything before its
 first step, in a process that has done such a run before; the model has flan-t5-small's geometry.
 """
 

@@ -12,7 +12,7 @@ from prepare_realdata import FLAN_T5_SMALL, random_model
 
 WORDS = FLAN_T5_SMALL.vocab_size
 FIRST_WORD = 3
-"""Behind padding, the end of sequence and the unknown word."""
+"""After padding, the end of sequence and the unknown word."""
 QUANTILES = {
     "sst2": {
         "input": [15, 21, 24, 26, 28, 30, 32, 34, 36, 38, 39, 41, 43, 45, 48, 50, 53, 57, 60, 67, 117],

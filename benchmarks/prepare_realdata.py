@@ -1,4 +1,4 @@
-"""Lays out what `realdata.yaml` reads: real data, and a model of flan-t5-small's true geometry.
+"""Write the files that `realdata.yaml` reads: real data, and a model of flan-t5-small's true geometry.
 
     python benchmarks/prepare_realdata.py FOLDER
 

@@ -1,4 +1,4 @@
-"""Where the time of training and evaluation goes, in tuneoff and in Seq2SeqTrainer with PEFT: profiles.
+"""Profile training and evaluation, of tuneoff and of Seq2SeqTrainer with PEFT.
 
     python benchmarks/shares.py                  # some 40 minutes on 2 cores
     python benchmarks/shares.py --work lora evaluation --tasks sst2
@@ -59,11 +59,11 @@ HEAD = (
 
 
 class Contest(NamedTuple):
-    """Some work of a contestant, done at each call."""
+    """Work of a contestant, done at each call."""
 
     contestant: str
     samples: Callable[[], float]
-    """Does them, and says how many rows of mean length they were."""
+    """Do the work, and return its number of rows of mean length."""
 
 
 def contests(folder: Path, task: str, work: str) -> Iterator[Contest]:

@@ -1,4 +1,4 @@
-"""tuneoff beside Seq2SeqTrainer with PEFT: one run, contestants in turn, medians.
+"""Compare tuneoff with Seq2SeqTrainer and PEFT: contestants in turn, medians of rounds.
 
     python benchmarks/side_by_side.py            # about half an hour on 2 cores
     python benchmarks/side_by_side.py --only training --methods lora --tasks sst2
@@ -65,11 +65,11 @@ SOURCES = {
 STEPS = {"sst2": 12, "samsum": 6}
 """Timed steps of a round."""
 TRAIN_BATCHES = 50
-"""As many as are sorted by length together."""
+"""As many batches as are sorted by length at a time."""
 FEW_ROWS = 160
-"""Few enough for the 20 steps of 8 rows of a study to use them all: only then encodings are stored."""
+"""Few enough for the 20 steps of 8 rows of a study to use them all: only then encoder outputs are cached."""
 TEST_ROWS = {"sst2": 192, "samsum": 64}
-"""Full batches of 64, as long test splits have them."""
+"""Enough for full batches of 64, as in long test splits."""
 
 
 class Line(NamedTuple):
@@ -81,7 +81,7 @@ class Line(NamedTuple):
     stock: list[float]
     knowing: list[float]
     share: float | None = None
-    """Of the machine's matrix-product peak, as it was just before or behind."""
+    """Share of the machine's matrix-product peak, which is measured just before or after."""
 
     def __str__(self) -> str:
         cells = [self.work, self.unit, *(_figure(each) for each in (self.ours, self.stock, self.knowing))]
@@ -193,7 +193,7 @@ class Step(NamedTuple):
 
 def our_steps(run: Prepared, steps: int, seed: int) -> Iterator[Step]:
     """Yield the steps of a round."""
-    take_step = OptimizerSteps(
+    optimizer_steps = OptimizerSteps(
         run.adapted,
         run.spec.training,
         dtype=run.dtype,
@@ -204,7 +204,7 @@ def our_steps(run: Prepared, steps: int, seed: int) -> Iterator[Step]:
     rows = run.data.encoded["train"]
     for number, window in enumerate(windows(rows, run.spec.training, order=order, steps=steps)):
         tokens = sum(len(row.input_ids) for batch in window for row in batch)
-        yield Step(partial(take_step, window, number), tokens)
+        yield Step(partial(optimizer_steps.take, window, number), tokens)
 
 
 def mean_length(run: Prepared) -> float:
@@ -259,11 +259,11 @@ def stored_line(folder: Path, task: str, rounds: int) -> Line:
     run = prepared(folder, task, "prefix", "dropout: {encoder: 0.0}")
     rows = list(run.train_rows())
     if any(row.encoder_output is None for row in rows):
-        sys.exit("the encodings of the training rows are not stored, so there is nothing to time")
+        sys.exit("the encoder outputs of the training rows are not cached, so there is nothing to time")
     data = replace(run.data, encoded=run.data.encoded | {"train": rows})
     run = run._replace(data=data)
     models = [stock_model(folder, "prefix") for _ in range(2)]
-    line = Line(f"prefix on stored encodings, {task}", "samples/s", [], [], [])
+    line = Line(f"prefix on cached encoder outputs, {task}", "samples/s", [], [], [])
     contest(line, run, models, folder, task, rounds)
     return line
 

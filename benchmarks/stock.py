@@ -1,4 +1,4 @@
-"""The contestants: Seq2SeqTrainer with PEFT, as most people write it and as someone who knows it does.
+"""The contestants: Seq2SeqTrainer with PEFT, as most people write it, and tuned by an expert.
 
 python benchmarks/stock.py stock FOLDER     # or knowing: a small study, for the comparison of whole studies
 """
@@ -99,7 +99,7 @@ def rows_of(folder: Path, task: str, split: str, tokenizer: PreTrainedTokenizerB
 
 
 class Clock(TrainerCallback):
-    """When each step ended, and how many tokens of input there were until then, padding not counted."""
+    """Records the end of each step, and the number of input tokens until then, padding not counted."""
 
     def __init__(self) -> None:
         self.ends: list[float] = []

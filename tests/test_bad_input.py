@@ -66,7 +66,7 @@ def _refusals(study: Path | str, *overrides: str) -> tuple[str, str]:
         ("tasks.films.source.files.train=absent.csv", "there is no file '.*absent.csv'"),
         ("tasks.films.source.files.train=train.xlsx", r"\.xlsx"),
         ("model.id=builtin:rondom", "unknown name 'rondom'; did you mean 'random'"),
-        ("model.id=./absent", "a local model is a folder, but there is none at '.*/absent'"),
+        ("model.id=./absent", "a local model must be a folder, but there is none at '.*/absent'"),
         ("model.id=not an id at all", "'not an id at all'"),
         ("seeds", "an override has the form path=value, but got 'seeds'"),
         ("train_sizes.0=3", "an override's path must lead through mappings"),
@@ -179,9 +179,9 @@ def _with_broken_config(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "expected"),
     [
-        (_without_weights, "must bring its weights as safetensors"),
+        (_without_weights, "must have its weights as safetensors"),
         (_of_another_family, "must be of the T5 family .* is 'bert'"),
-        (_pickled, "must bring its weights as safetensors"),
+        (_pickled, "must have its weights as safetensors"),
         (_incomplete, r"has 1 missing keys \(such as 'decoder.final_layer_norm.weight'\)"),
         (_of_another_shape, "has [0-9] mismatched keys"),
         (_cut_short, "model.safetensors' does not load: .*header"),

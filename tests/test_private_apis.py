@@ -15,8 +15,6 @@ SOURCE = Path(tuneoff.__file__).parent
 PRIVATE_NAMES = {
     # tests/methods/contract.py: a detached method restores the attention
     "_attn_implementation": "kernels/attention.py",
-    # tests/training: `dtype: auto`
-    "_is_avx512_bf16_supported": "training/precision.py",
     # tests/study: a worker whose driver is gone
     "_exit": "study/executor.py",
 }
@@ -35,7 +33,6 @@ INNER_NAMES = {
     "transformers.modeling_outputs.BaseModelOutput": ["training/decode.py"],
     "transformers.models.auto.tokenization_auto.tokenizer_class_from_name": ["training/tokenizer.py"],
     "transformers.optimization.Adafactor": ["training/optim.py"],
-    "transformers.trainer_pt_utils.get_parameter_names": ["training/optim.py"],
 }
 """Names imported from inside transformers and PEFT instead of their top level; they may move."""
 

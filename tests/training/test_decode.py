@@ -80,7 +80,7 @@ def brute_force(model, prompt_ids, source_ids, target_ids):
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
 def test_label_likelihoods_equal_a_brute_force_over_tokens(method, batch_size):
     rows = encoded(examples())
-    read = decoder(classification(), method, batch_size=batch_size)._replace(tokenizer=ending_tokenizer())
+    read = replace(decoder(classification(), method, batch_size=batch_size), tokenizer=ending_tokenizer())
     for row, answer in zip(rows, read.answers(rows), strict=True):
         expected = {
             label: brute_force(
@@ -100,7 +100,7 @@ def test_label_likelihoods_equal_a_brute_force_over_tokens(method, batch_size):
 def test_many_labels_are_scored_in_parts_that_stay_within_a_bound(part, monkeypatch):
     texts = {f"l{number}": f"w{number} w{number + 1}" * (1 + number % 3) for number in range(5, 30)}
     rows = [replace(row, label="l5") for row in encoded(examples())]
-    read = decoder(classification(labels=texts), batch_size=3)._replace(tokenizer=ending_tokenizer())
+    read = replace(decoder(classification(labels=texts), batch_size=3), tokenizer=ending_tokenizer())
     whole = read.answers(rows)
     sizes = []
     read.adapted.model.decoder.register_forward_pre_hook(
@@ -117,7 +117,7 @@ def test_many_labels_are_scored_in_parts_that_stay_within_a_bound(part, monkeypa
 
 def test_evaluation_loss_is_the_mean_over_all_target_tokens():
     rows = encoded(examples())
-    read = decoder(classification())._replace(tokenizer=ending_tokenizer())
+    read = replace(decoder(classification()), tokenizer=ending_tokenizer())
     answers = read.answers(rows)
     likelihoods = [answer.log_likelihoods[row.label] for row, answer in zip(rows, answers, strict=True)]
     tokens = [2, 4, 3, 2, 4]
@@ -127,15 +127,10 @@ def test_evaluation_loss_is_the_mean_over_all_target_tokens():
 
 def test_both_ways_of_scoring_give_the_same_evaluation_loss():
     rows = encoded(examples())
-    losses = [
-        [
-            answer.loss
-            for answer in decoder(classification(scoring=scoring))
-            ._replace(tokenizer=ending_tokenizer())
-            .answers(rows)
-        ]
-        for scoring in ("likelihood", "generate")
-    ]
+    losses = []
+    for scoring in ("likelihood", "generate"):
+        read = replace(decoder(classification(scoring=scoring)), tokenizer=ending_tokenizer())
+        losses.append([answer.loss for answer in read.answers(rows)])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
@@ -222,7 +217,7 @@ def test_beam_search_tells_cut_texts_too():
 
 
 def test_an_answer_chosen_by_likelihood_is_neither_cut_nor_whole():
-    read = decoder(classification())._replace(tokenizer=ending_tokenizer())
+    read = replace(decoder(classification()), tokenizer=ending_tokenizer())
     assert {answer.cut for answer in read.answers(encoded(examples()))} == {None}
 
 
@@ -233,7 +228,7 @@ def test_an_answer_chosen_by_likelihood_is_neither_cut_nor_whole():
 )
 def test_predictions_tell_which_texts_are_cut_where_text_was_generated(task, has_column, tmp_path):
     rows = encoded(examples())
-    answers = decoder(task)._replace(tokenizer=ending_tokenizer()).answers(rows)
+    answers = replace(decoder(task), tokenizer=ending_tokenizer()).answers(rows)
     write_predictions(tmp_path / "predictions.parquet", predictions_of(task, examples(), rows, answers))
     table = pyarrow.parquet.read_table(tmp_path / "predictions.parquet")
     assert ("cut" in table.column_names) == has_column
@@ -254,7 +249,7 @@ def test_predictions_tell_which_summaries_are_taken_from_the_input(tmp_path):
 
 
 def test_evaluation_leaves_training_of_the_model_possible():
-    read = decoder(classification())._replace(tokenizer=ending_tokenizer())
+    read = replace(decoder(classification()), tokenizer=ending_tokenizer())
     read.answers(encoded(examples()))
     read.adapted.model(**batch(prompt_ids=read.adapted.prompt_ids)).loss.backward()
     assert all(parameter.grad is not None for parameter in read.adapted.parameters())
@@ -283,15 +278,15 @@ def wordpiece_tokenizer():
 
 def test_a_generated_label_is_read_as_its_tokens_are_joined():
     task = classification(labels={"a": "non-toxic", "b": "toxic"}, scoring="generate")
-    read = decoder(task)._replace(tokenizer=wordpiece_tokenizer())
+    read = replace(decoder(task), tokenizer=wordpiece_tokenizer())
     ids = read.tokenizer("non-toxic")["input_ids"]
     assert read.tokenizer.decode(ids, skip_special_tokens=True) == "non - toxic"
 
     class Writes(Decoder):
-        def _generated(self, encoder_outputs, mask, known):
+        def _generated(self, encoder_outputs, mask, cache):
             return torch.tensor([ids] * len(encoder_outputs))
 
-    answers = Writes(*read).answers(encoded(examples()))
+    answers = Writes(**vars(read)).answers(encoded(examples()))
     assert {answer.prediction for answer in answers} == {"a"}
 
 

@@ -13,6 +13,7 @@ from tuneoff.methods import attach
 from tuneoff.spec import FullSpec, LoraSpec, PrefixSpec, PromptSpec, StackSpec, TrainingSpec
 from tuneoff.training import Encoded, collate, fit, total_steps, windows
 from tuneoff.training.loop import _Best
+from tuneoff.training.optim import has_weight_decay, make_optimizer
 
 CPU = torch.device("cpu")
 
@@ -211,9 +212,36 @@ def test_the_curve_starts_with_an_evaluation_and_ends_with_one():
     assert [point.step for point in points if point.loss] == [2, 4, 6, 7]
 
 
-def test_each_part_of_a_stack_learns_at_its_own_rate():
-    from tuneoff.training.optim import make_optimizer
+@pytest.mark.parametrize("kind", ["t5", "flan"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        FullSpec(kind="full"),
+        LoraSpec(kind="lora"),
+        StackSpec(
+            kind="stack",
+            parts=(
+                PrefixSpec(kind="prefix", length=3, projection=4),
+                PromptSpec(kind="prompt", init="random"),
+            ),
+        ),
+    ],
+    ids=lambda method: method.kind,
+)
+def test_weight_decay_is_that_of_the_trainer_of_transformers(method, kind, tmp_path):
+    adapted = adapt(tiny_t5(kind), method)
+    arguments = Seq2SeqTrainingArguments(output_dir=str(tmp_path), report_to=[], use_cpu=True)
+    trainer = Seq2SeqTrainer(model=adapted.model, args=arguments)
+    expected = set(trainer.get_decay_parameter_names(adapted.model))
+    names = {name for name, _ in adapted.model.named_parameters()}
+    assert {name for name in names if has_weight_decay(name)} == expected & names
+    optimizer = make_optimizer(adapted, TrainingSpec(max_steps=1, weight_decay=0.1))
+    decays = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    ours = {name for name, p in adapted.model.named_parameters() if decays.get(id(p))}
+    assert ours == {name for name, p in adapted.model.named_parameters() if id(p) in decays} & expected
 
+
+def test_each_part_of_a_stack_learns_at_its_own_rate():
     parts = (
         LoraSpec(kind="lora", learning_rate=1e-3),
         PromptSpec(kind="prompt", init="random", learning_rate=0.3),

@@ -116,19 +116,19 @@ def _step_seconds(run: Prepared) -> float:
     """Return the median time of a few optimizer steps over real batches; they change the model."""
     training = run.spec.training
     pad_token_id = run.backbone.tokenizer.pad_token_id
-    take_step = OptimizerSteps(
+    optimizer_steps = OptimizerSteps(
         run.adapted, training, dtype=run.dtype, steps=_PROBES, pad_token_id=pad_token_id
     )
     order = generator(run.spec.seed, "order")
     steps = windows(run.train_rows(), training, order=order, steps=_PROBES)
 
-    times = [_timed(partial(_step, take_step, window, step))[0] for step, window in enumerate(steps)]
+    times = [_timed(partial(_step, optimizer_steps, window, step))[0] for step, window in enumerate(steps)]
     return sorted(times)[len(times) // 2]
 
 
-def _step(take_step: OptimizerSteps, window: Window, step: int) -> None:
+def _step(optimizer_steps: OptimizerSteps, window: Window, step: int) -> None:
     with suppress(DivergedError):  # a diverging step takes as long as any other
-        take_step(window, step)
+        optimizer_steps.take(window, step)
 
 
 def _evaluation_seconds(run: Prepared, rows: list[Encoded]) -> float:

@@ -1,4 +1,4 @@
-"""The pretrained model and its tokenizer: from the hub, from a folder, or one that comes with tuneoff."""
+"""The base model and its tokenizer: from the hub, from a folder, or bundled with tuneoff."""
 
 import hashlib
 from collections.abc import Iterator
@@ -22,9 +22,9 @@ from tuneoff.training.random_t5 import random_t5, random_tokenizer
 from tuneoff.training.tokenizer import read_tokenizer, tokenizer_key
 
 _MODELS = Path(__file__).parents[1] / "models"
-"""Models that come with tuneoff."""
-_PATIENCE = 5
-"""Seconds to wait for a hub's answer."""
+"""Models bundled with tuneoff."""
+_HUB_TIMEOUT = 5
+"""Seconds."""
 _WAY_OUT = (
     "give a local folder (model: {id: ./folder}) or model: {id: builtin:tiny}; HF_ENDPOINT sets another hub"
 )
@@ -32,25 +32,25 @@ _WAY_OUT = (
 
 @dataclass(frozen=True)
 class Backbone:
-    """A pretrained model, in float32 and evaluation mode, with the faster parts and its tokenizer."""
+    """A base model in float32 and evaluation mode, with fast modules, and its tokenizer."""
 
     model: T5ForConditionalGeneration
     tokenizer: PreTrainedTokenizerBase
     revision: str | None
     """Commit of a hub model."""
     digest: str | None
-    """Of weights, config and tokenizer: SHA-256 of a local or builtin model; None for a hub model."""
+    """SHA-256 of weights, config and tokenizer of a local or builtin model; None for a hub model."""
 
     def identity(self, spec: ModelSpec) -> ModelIdentity:
-        """Return what the model is known by, under the name that a study gives it."""
+        """Return what identifies the model, under the id that a study gives it."""
         return ModelIdentity(id=spec.id, commit=self.revision, digest=self.digest)
 
 
 def load_backbone(spec: ModelSpec) -> Backbone:
-    """The model and tokenizer of a T5 family checkpoint; no code of the checkpoint is run.
+    """Load the model and tokenizer of a T5 checkpoint, without running any code of it.
 
     Raises:
-        ModelError: it is not there, not reachable, incomplete, not a T5, or its parts do not fit.
+        ModelError: it does not exist, is not reachable, incomplete or no T5, or its parts do not fit.
     """
     local = spec.id.startswith(BUILTIN) or Path(spec.id).is_absolute()
     if local and spec.revision is not None:
@@ -65,7 +65,7 @@ def load_backbone(spec: ModelSpec) -> Backbone:
         return _loaded(folder, revision=folder.name)
     folder = Path(spec.id)
     if not folder.is_dir():
-        raise ModelError(f"a local model is a folder, but there is none at {shown(spec.id)}; {_WAY_OUT}")
+        raise ModelError(f"a local model must be a folder, but there is none at {shown(spec.id)}; {_WAY_OUT}")
     return _loaded(folder, revision=None)
 
 
@@ -79,14 +79,14 @@ def _builtin(name: str) -> Backbone:
 
 
 def _loaded(folder: Path, *, revision: str | None) -> Backbone:
-    """Return the model of a folder; `revision` is its commit, where it has one."""
+    """Load the model of a folder; `revision` is its commit on the hub, if it is from there."""
     config = read_config(folder)
     with _quiet():
         tokenizer = read_tokenizer(folder, config)
         if config.pad_token_id is None:
             config.pad_token_id = tokenizer.pad_token_id
         if config.decoder_start_token_id is None:
-            # T5 starts with padding
+            # T5 decodes from padding
             config.decoder_start_token_id = config.pad_token_id
         model = read_model(folder, config)
     tied = model.lm_head.weight.data_ptr() == model.shared.weight.data_ptr()
@@ -99,7 +99,7 @@ def _loaded(folder: Path, *, revision: str | None) -> Backbone:
 
 
 def _digest_in_memory(model: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return the SHA-256 of a tokenizer and weights that were made on the spot."""
+    """Return the SHA-256 of a tokenizer and weights that are in no file."""
     digest = hashlib.sha256(tokenizer_key(tokenizer).encode())
     for name, tensor in model.state_dict().items():
         digest.update(name.encode())
@@ -108,17 +108,17 @@ def _digest_in_memory(model: T5ForConditionalGeneration, tokenizer: PreTrainedTo
 
 
 def _hub_folder(spec: ModelSpec) -> Path:
-    """Return the folder, named by the commit, of a hub model's copy in the cache, fetched as far as needed.
+    """Download what the hub's cache lacks of a model; return its folder, which has the commit as its name.
 
     Raises:
-        ModelError: the hub does not answer or has no such model, and the cache has none either.
+        ModelError: the hub does not answer or has no such model, and the cache has no copy.
     """
     try:
         with _quiet():
-            # asked first, since a download waits longer for a hub that does not answer
-            HfApi().model_info(spec.id, revision=spec.revision, timeout=_PATIENCE)
+            # a download waits longer for a hub that does not answer, so ask first
+            HfApi().model_info(spec.id, revision=spec.revision, timeout=_HUB_TIMEOUT)
             return Path(snapshot_download(spec.id, revision=spec.revision, allow_patterns=list(READ)))
-    except Exception as error:  # which ones depends on the HTTP library below
+    except Exception as error:  # their types depend on the HTTP library
         with suppress(Exception):
             return Path(
                 snapshot_download(
@@ -133,7 +133,7 @@ def _hub_folder(spec: ModelSpec) -> Path:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Loading bars and the note on Flan's separate head are no news to the user."""
+    """Silence transformers' progress bars and its warning about Flan's separate head."""
     level = transformers.logging.get_verbosity()
     bars = transformers.logging.is_progress_bar_enabled()
     transformers.logging.set_verbosity_error()

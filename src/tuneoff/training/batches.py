@@ -15,11 +15,11 @@ Row = TypeVar("Row")
 IGNORED = -100
 """Label of padding, which no loss counts (torch's and transformers' convention)."""
 _MEGABATCH = 50
-"""Batches sorted by length together, as in transformers' LengthGroupedSampler."""
+"""Batches whose rows are sorted together, as in transformers' LengthGroupedSampler."""
 _TOKENIZED = 1000
-"""Texts that are tokenized at a time: what a tokenizer gives takes many times the memory of the ids."""
+"""Texts tokenized at a time: a tokenizer's result takes many times the memory of the ids."""
 BATCH_TOKENS = 100
-"""Tokens of padding whose encoding takes as long as one batch more."""
+"""Cost of a batch beside its tokens: so many tokens take as long to encode as starting one more batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,11 @@ class Encoded:
     input_ids: Sequence[int]
     labels: Sequence[int]
     label: str | None
-    """The value behind the target, for classification."""
+    """The label's value, for classification."""
     truncated_input: bool
     truncated_target: bool
     encoder_output: Tensor | None = field(default=None, compare=False, repr=False)
-    """The output of an encoder that no training changes: [S, H]."""
+    """The output of a frozen encoder for this row: [S, H]."""
 
 
 def encode(
@@ -43,7 +43,7 @@ def encode(
     max_source_length: int,
     max_target_length: int,
 ) -> list[Encoded]:
-    """The examples as token ids, cut at the end to the limits (in tokens)."""
+    """Tokenize examples; cut them at the end to the limits (in tokens)."""
     sources = _token_ids(tokenizer, [example.source for example in examples])
     targets = _token_ids(tokenizer, [example.target for example in examples])
     return [
@@ -65,18 +65,18 @@ def _token_ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> Iterator
 
 
 def _cut(ids: list[int], limit: int) -> Sequence[int]:
-    """At most `limit` ids that end as the whole does, with the end of sequence; four bytes each."""
+    """Return at most `limit` ids, the end of sequence still last; an array takes four bytes an id."""
     return array("i", ids if len(ids) <= limit else [*ids[: limit - 1], ids[-1]])
 
 
 def collate(
     batch: Sequence[Encoded], *, prompt_ids: Sequence[int], pad_token_id: int, device: torch.device
 ) -> dict[str, Tensor]:
-    """input_ids and attention_mask [B, P + S], labels [B, T]; padded on the right.
+    """Return input_ids and attention_mask [B, P + S] and labels [B, T], padded on the right.
 
-    Rows with an encoder output give `encoder_outputs` [B, S, H], too.
-    T5's positions are relative, so the side is free; right keeps a soft prompt in front.
+    Rows with an encoder output also give `encoder_outputs` [B, S, H].
     """
+    # T5's positions are relative, so either side would do; the right one keeps a soft prompt first
     inputs = [torch.tensor([*prompt_ids, *encoded.input_ids]) for encoded in batch]
     masks = [torch.ones(len(ids), dtype=torch.long) for ids in inputs]
     labels = [torch.tensor([*encoded.labels]) for encoded in batch]
@@ -98,36 +98,36 @@ def _padded(rows: list[Tensor], value: int) -> Tensor:
 def epochs(
     lengths: Sequence[int], *, batch_size: int, group_by_length: bool, order: torch.Generator
 ) -> Iterator[list[list[int]]]:
-    """Endless epochs, each a list of batches of row numbers; every row once an epoch.
+    """Yield endless epochs, each a list of batches of row numbers; every row once an epoch.
 
-    Grouped, batches hold rows of similar length (sorted within 50 batches' worth) and come in
-    random order.
+    With `group_by_length`, a batch holds rows of similar length, and batches come in random order.
     """
     while True:
         rows = torch.randperm(len(lengths), generator=order).tolist()
         if not group_by_length:
             yield chunks(rows, batch_size)
             continue
-        batches = [
-            batch
-            for mega in chunks(rows, batch_size * _MEGABATCH)
-            for batch in chunks(sorted(mega, key=lengths.__getitem__), batch_size)
-        ]
+        # sort within megabatches only: batches have little padding and still differ from epoch to epoch
+        batches: list[list[int]] = []
+        for megabatch in chunks(rows, batch_size * _MEGABATCH):
+            batches += chunks(sorted(megabatch, key=lengths.__getitem__), batch_size)
         yield [batches[index] for index in torch.randperm(len(batches), generator=order).tolist()]
 
 
 def length_sorted_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
-    """Batches of row numbers, longest rows first, for evaluation."""
+    """Return batches of row numbers, longest rows first; all batches but the last are full."""
     return chunks(_longest_first(lengths), batch_size)
 
 
 def min_padding_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
-    """Batches of at most so many row numbers, longest rows first, that take the least time to encode.
+    """Return batches of at most `batch_size` row numbers, longest rows first, with the least cost to encode.
 
-    No other cut of the sorted rows has fewer padded tokens, where each batch counts as `BATCH_TOKENS` more.
+    The cost of a batch is its number of tokens, padding included, plus `BATCH_TOKENS`.
     """
     rows = _longest_first(lengths)
-    # of the cheapest cut of the first n rows, and where its last batch begins
+    # dynamic program over the sorted rows, with len[s] the longest length of a batch that starts at row s:
+    #     cost[n] = min over n - batch_size <= s < n of  cost[s] + (n - s) * len[s] + BATCH_TOKENS
+    # start[n] is the s of the minimum: where the last batch of the first n rows starts
     costs, starts = [0], [0]
     for end in range(1, len(rows) + 1):
         options = {
@@ -136,6 +136,7 @@ def min_padding_batches(lengths: Sequence[int], batch_size: int) -> list[list[in
         }
         starts.append(min(options, key=options.__getitem__))
         costs.append(options[starts[end]])
+    # read the batches off from the last to the first
     batches, end = list[list[int]](), len(rows)
     while end:
         batches.insert(0, rows[starts[end] : end])
@@ -148,5 +149,5 @@ def _longest_first(lengths: Sequence[int]) -> list[int]:
 
 
 def chunks(rows: list[Row], size: int) -> list[list[Row]]:
-    """Consecutive parts of a size; the last may be shorter."""
+    """Split rows into consecutive parts of a size; the last may be shorter."""
     return [rows[start : start + size] for start in range(0, len(rows), size)]

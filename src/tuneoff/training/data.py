@@ -17,7 +17,7 @@ from tuneoff.training.tokenizer import unknown_ids
 
 @dataclass(frozen=True)
 class RunData:
-    """The rows of one run, as text and as token ids."""
+    """The rows of one run, as text and as token ids, by split."""
 
     examples: dict[SplitName, tuple[Example, ...]]
     encoded: dict[SplitName, list[Encoded]]
@@ -25,10 +25,10 @@ class RunData:
 
 
 def run_data(spec: RunSpec, tokenizer: PreTrainedTokenizerBase, session: Session) -> RunData:
-    """Return the rows that a run trains on and is scored with; no training rows for the untrained model.
+    """Return the rows that a run trains on and is scored with; zero-shot has no training rows.
 
     Raises:
-        DataError: the source cannot be used, has too few rows, or a label is none for this tokenizer.
+        DataError: the source cannot be used, has too few rows, or a label does not fit the tokenizer.
     """
     task = spec.task
     if isinstance(task, ClassificationSpec):
@@ -71,7 +71,7 @@ def _split_report(
         used=len(rows),
         truncated_inputs=sum(row.truncated_input for row in rows),
         truncated_targets=sum(row.truncated_target for row in rows),
-        # a text of which nothing is left counts as one unknown token
+        # a text without tokens counts as one unknown token
         pieces=sum(max(1, count) for count in lengths),
         unknown_pieces=sum(sum(map(ids.count, unknown)) for ids in texts) + lengths.count(0),
         near_overlap=counts.near_overlap,

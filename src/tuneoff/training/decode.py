@@ -1,7 +1,7 @@
 """A model's answers to a split: label likelihoods or generated text, with the loss beside them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -31,19 +31,20 @@ class Answer(NamedTuple):
     """A model's answer to one example."""
 
     prediction: str | None
-    """A label's value (None if no label was answered), or the generated text."""
+    """A label's value (None if the generated text is no label), or the generated text."""
     text: str | None
-    """What was generated, where it was."""
+    """The generated text; None where labels were scored."""
     loss: float
     """Sum over the target's tokens of their negative log-likelihood, in nats."""
     log_likelihoods: dict[str, float]
-    """Of each label's whole text, where labels were scored."""
+    """Of each label's whole text; empty where text was generated."""
     cut: bool | None
-    """Generation reached its limit of tokens without an end of sequence; None where nothing was generated."""
+    """Generation reached its token limit without an end of sequence; None where labels were scored."""
 
 
-class Decoder(NamedTuple):
-    """All that turns encoded examples into answers for one task."""
+@dataclass(frozen=True)
+class Decoder:
+    """Computes a model's answers to the examples of one task."""
 
     adapted: AdaptedModel
     tokenizer: PreTrainedTokenizerBase
@@ -53,33 +54,33 @@ class Decoder(NamedTuple):
 
     @torch.inference_mode()
     def answers(self, encoded: Sequence[Encoded]) -> list[Answer]:
-        """An answer for each example, in the order of the examples."""
+        """Return an answer to each example, in the order of the examples."""
         self.adapted.model.eval()
-        group = length_sorted_batches if self._scored is None else min_padding_batches
-        rows = group([len(example.input_ids) for example in encoded], self.batch_size)
-        found: dict[int, Answer] = {}
-        for batch in rows:
+        # generation takes a step for each token however few the rows, so its batches are full
+        to_batches = length_sorted_batches if self._scored_task is None else min_padding_batches
+        answers: dict[int, Answer] = {}
+        for rows in to_batches([len(example.input_ids) for example in encoded], self.batch_size):
             raise_if_interrupted()
-            found |= zip(batch, self._batch([encoded[row] for row in batch]), strict=True)
-        return [found[row] for row in range(len(encoded))]
+            answers |= zip(rows, self._batch_answers([encoded[row] for row in rows]), strict=True)
+        return [answers[row] for row in range(len(encoded))]
 
-    def _batch(self, batch: Sequence[Encoded]) -> list[Answer]:
+    def _batch_answers(self, batch: Sequence[Encoded]) -> list[Answer]:
         pad_token_id, device = self.tokenizer.pad_token_id, self.adapted.model.device
         if batch[0].encoder_output is None:
-            found = encode_batches(
+            outputs = encode_batches(
                 batch, self.adapted, batch_size=self.batch_size, pad_token_id=pad_token_id, dtype=self.dtype
             )
-            batch = [replace(row, encoder_output=output) for row, output in zip(batch, found, strict=True)]
+            batch = [replace(row, encoder_output=output) for row, output in zip(batch, outputs, strict=True)]
         inputs = collate(batch, prompt_ids=self.adapted.prompt_ids, pad_token_id=pad_token_id, device=device)
         encoder_outputs, mask = inputs["encoder_outputs"], inputs["attention_mask"]
         with autocast(device, self.dtype):
-            if self._scored is None:
-                return self._by_generation(batch, encoder_outputs, mask, inputs["labels"])
-            return self._by_likelihood(self._scored, batch, encoder_outputs, mask)
+            if self._scored_task is None:
+                return self._by_generation(encoder_outputs, mask, inputs["labels"])
+            return self._by_likelihood(self._scored_task, batch, encoder_outputs, mask)
 
     @property
-    def _scored(self) -> ClassificationSpec | None:
-        """The task, where the likelihoods of its labels' texts are the answer."""
+    def _scored_task(self) -> ClassificationSpec | None:
+        """Return the task if its labels are scored by likelihood, or None if text is generated."""
         task = self.task
         return task if isinstance(task, ClassificationSpec) and task.scoring == "likelihood" else None
 
@@ -92,39 +93,39 @@ class Decoder(NamedTuple):
         for encoded, row in zip(batch, (-losses).tolist(), strict=True):
             scores = dict(zip(task.labels, row, strict=True))
             loss = -scores[str(encoded.label)]
-            answers.append(Answer(max(scores, key=scores.__getitem__), None, loss, scores, cut=None))
+            best = max(scores, key=scores.__getitem__)
+            answers.append(Answer(best, text=None, loss=loss, log_likelihoods=scores, cut=None))
         return answers
 
-    def _by_generation(
-        self, batch: Sequence[Encoded], encoder_outputs: Tensor, mask: Tensor, targets: Tensor
-    ) -> list[Answer]:
-        known = empty_cache()
-        losses = self._losses(encoder_outputs, mask, targets, known).tolist()
-        generated = self._generated(encoder_outputs, mask, known)
-        texts = self.tokenizer.batch_decode(generated, skip_special_tokens=True)
-        read = self._reader()
-        cut = (generated != self.tokenizer.eos_token_id).all(dim=1).tolist()
+    def _by_generation(self, encoder_outputs: Tensor, mask: Tensor, targets: Tensor) -> list[Answer]:
+        # the losses leave the projected encoder outputs in the cache, and generation reuses them
+        cache = empty_cache()
+        losses = self._losses(encoder_outputs, mask, targets, cache).tolist()
+        generated = self._generated(encoder_outputs, mask, cache)
+        texts = [text.strip() for text in self.tokenizer.batch_decode(generated, skip_special_tokens=True)]
+        without_end = (generated != self.tokenizer.eos_token_id).all(dim=1).tolist()
+        predict = self._reader()
         return [
-            Answer(read(text.strip()), text.strip(), loss, {}, cut=unended)
-            for text, loss, unended in zip(texts, losses, cut, strict=True)
+            Answer(predict(text), text=text, loss=loss, log_likelihoods={}, cut=cut)
+            for text, loss, cut in zip(texts, losses, without_end, strict=True)
         ]
 
-    def _generated(self, encoder_outputs: Tensor, mask: Tensor, known: EncoderDecoderCache) -> Tensor:
-        """Ids of the texts, padded behind their end: [N, T]."""
+    def _generated(self, encoder_outputs: Tensor, mask: Tensor, cache: EncoderDecoderCache) -> Tensor:
+        """Generate texts and return their ids, padded after their end: [N, T]."""
         model, tokenizer = self.adapted.model, self.tokenizer
         length, beams = generation_limits(tokenizer, self.task)
         if beams == 1:
             ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
-            return greedy(model, encoder_outputs, mask, known, max_new_tokens=length, **ends)
-        found: Tensor = model.generate(
+            return greedy(model, encoder_outputs, mask, cache, max_new_tokens=length, **ends)
+        generated: Tensor = model.generate(
             encoder_outputs=BaseModelOutput(last_hidden_state=encoder_outputs),
             attention_mask=mask,
             generation_config=beam_search(model, tokenizer, length, beams),
         )
-        return found
+        return generated
 
     def _reader(self) -> Callable[[str], str | None]:
-        """A function from a generated text to its prediction."""
+        """Return a function from a generated text to its prediction."""
         task = self.task
         if not isinstance(task, ClassificationSpec):
             return lambda text: text
@@ -132,22 +133,22 @@ class Decoder(NamedTuple):
         return lambda text: match_label(text, generated, task.labels)
 
     def _losses(
-        self, encoder_outputs: Tensor, mask: Tensor, targets: Tensor, known: EncoderDecoderCache
+        self, encoder_outputs: Tensor, mask: Tensor, targets: Tensor, cache: EncoderDecoderCache
     ) -> Tensor:
-        """Negative log-likelihood of each target: encoder outputs [N, S, H], targets [N, T] -> [N]."""
+        """Compute the negative log-likelihood of each target [N, T]: [N]. Fills the cache."""
         losses = encoder_outputs.new_zeros(targets.shape, dtype=torch.float32)
-        losses[targets != IGNORED] = token_losses(self.adapted.model, encoder_outputs, mask, targets, known)
+        losses[targets != IGNORED] = token_losses(self.adapted.model, encoder_outputs, mask, targets, cache)
         return losses.sum(dim=1)
 
 
 def label_ids(tokenizer: PreTrainedTokenizerBase, task: ClassificationSpec) -> Tensor:
-    """The ids of each label's text with its end of sequence: [C, T], padded with -100."""
+    """Return the ids of each label's text with its end of sequence: [C, T], padded with -100."""
     rows = [torch.tensor(ids) for ids in _label_tokens(tokenizer, task).values()]
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=IGNORED)
 
 
 def generated_labels(tokenizer: PreTrainedTokenizerBase, task: ClassificationSpec) -> dict[str, str]:
-    """From each label's value to its text as a model writes it, such as "non - toxic" for "non-toxic"."""
+    """Return each label's text, by value, as a model generates it: "non - toxic" for "non-toxic"."""
     tokens = _label_tokens(tokenizer, task)
     texts = tokenizer.batch_decode([*tokens.values()], skip_special_tokens=True)
     return {value: text.strip() for value, text in zip(tokens, texts, strict=True)}
@@ -158,10 +159,10 @@ def _label_tokens(tokenizer: PreTrainedTokenizerBase, task: ClassificationSpec) 
 
 
 def check_labels(task: ClassificationSpec, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Refuses labels that a model with this tokenizer cannot answer with, or cannot tell from one another.
+    """Refuse labels that a model with this tokenizer cannot give, or cannot distinguish.
 
     Raises:
-        DataError: a label has no tokens or more than `max_target_length`, or two have the same ones.
+        DataError: a label has no tokens or more than `max_target_length`, or two have the same tokens.
     """
     tokens = _label_tokens(tokenizer, task)
     for value, ids in tokens.items():
@@ -185,7 +186,7 @@ _OTHER_TEXT = "give it another text in labels, in words that the tokenizer knows
 
 
 def _check_distinct(task: ClassificationSpec, tokens: Mapping[str, list[int]]) -> None:
-    # in this order, what one begins with stands right before it
+    # in sorted order, a label that others begin with is directly before one of them
     for one, other in pairwise(sorted(tokens, key=tokens.__getitem__)):
         both = f"{shown(task.labels[one])} and {shown(task.labels[other])}"
         if tokens[one] == tokens[other]:
@@ -213,7 +214,7 @@ def _check_readable(task: ClassificationSpec, generated: Mapping[str, str]) -> N
 
 
 def generation_limits(tokenizer: PreTrainedTokenizerBase, task: Task) -> tuple[int, int]:
-    """New tokens at most, and beams: the same on validation and test, whatever a model's defaults."""
+    """Return the limit of new tokens and the number of beams; a model's own defaults are ignored."""
     if isinstance(task, ClassificationSpec):
         return label_ids(tokenizer, task).shape[1], 1
     return task.max_new_tokens, task.num_beams
@@ -222,7 +223,7 @@ def generation_limits(tokenizer: PreTrainedTokenizerBase, task: Task) -> tuple[i
 def beam_search(
     model: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, length: int, beams: int
 ) -> GenerationConfig:
-    """The settings of transformers' beam search."""
+    """Return the settings of transformers' beam search."""
     return GenerationConfig(
         max_new_tokens=length,
         num_beams=beams,

@@ -1,8 +1,8 @@
 """A frozen encoder's output, computed once for all epochs, evaluations and runs of a session.
 
-Where a method trains nothing that the encoder's output depends on, that output is a constant of the
-row: always in evaluation, and in training where the study switches the encoder's dropout off
-(`dropout: {encoder: 0.0, attention: 0.0}`; with dropout every epoch sees another output).
+If a method trains nothing that the encoder's output depends on, that output is constant for a row: always
+in evaluation, and in training if the study sets the encoder's dropout to 0
+(`dropout: {encoder: 0.0, attention: 0.0}`).
 """
 
 import hashlib
@@ -18,18 +18,18 @@ from tuneoff.training.batches import Encoded, collate, min_padding_batches
 from tuneoff.training.precision import Dtype, autocast
 
 LIMIT = 2**30
-"""Bytes of encoder outputs that a session keeps; rows that need more are encoded whenever they come up."""
+"""Bytes of encoder outputs that a session caches; a set of rows that needs more is encoded at every use."""
 
 
 class EncoderOutputs:
-    """A cache of encoder outputs; those used last stay."""
+    """A least-recently-used cache of encoder outputs, by sets of rows."""
 
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
         self._by_digest: OrderedDict[bytes, list[Tensor]] = OrderedDict()
 
     def __len__(self) -> int:
-        """How many sets of rows are in the cache."""
+        """Return the number of sets of rows in the cache."""
         return len(self._by_digest)
 
     @torch.no_grad()
@@ -42,31 +42,33 @@ class EncoderOutputs:
         pad_token_id: int,
         dtype: Dtype,
     ) -> Sequence[Encoded]:
-        """Return the rows with their outputs [S, H], or as they are where the encoder is trained.
+        """Return the rows with their encoder outputs [S, H].
 
-        Rows whose outputs take more than the limit stay as they are, too. Batches are the same whoever asks
-        first, so that a run's numbers do not depend on the runs before it.
+        They come back unchanged if the method trains the encoder, or if their outputs exceed the limit.
         """
         width = adapted.model.config.d_model
         bytes_each = width * torch.finfo(getattr(torch, dtype)).bits // 8
         size = sum(len(row.input_ids) for row in rows) * bytes_each
         if size > self._limit or not rows or not is_frozen(adapted):
             return rows
-        key, known = _digest(rows, adapted, batch_size, dtype), self._by_digest
-        if key not in known:
-            known[key] = encode_batches(
+        # the key has the batch size, since padding changes the last bits: a run's numbers must not depend on
+        # which run filled the cache
+        key, cached = _digest(rows, adapted, batch_size, dtype), self._by_digest
+        if key not in cached:
+            cached[key] = encode_batches(
                 rows, adapted, batch_size=batch_size, pad_token_id=pad_token_id, dtype=dtype
             )
-        known.move_to_end(key)
-        while sum(output.nbytes for outputs in known.values() for output in outputs) > self._limit:
-            known.popitem(last=False)
-        return [replace(row, encoder_output=output) for row, output in zip(rows, known[key], strict=True)]
+        cached.move_to_end(key)
+        while sum(output.nbytes for outputs in cached.values() for output in outputs) > self._limit:
+            cached.popitem(last=False)
+        return [replace(row, encoder_output=output) for row, output in zip(rows, cached[key], strict=True)]
 
 
 def is_frozen(adapted: AdaptedModel) -> bool:
     """Return whether the encoder's output depends on nothing that the method trains."""
     if adapted.prompt_ids:
         return False
+    # autograd knows: the output of a frozen encoder needs no gradient
     model = adapted.model
     ids = torch.zeros(1, 1, dtype=torch.long, device=model.device)
     was_training = model.training
@@ -81,7 +83,7 @@ def is_frozen(adapted: AdaptedModel) -> bool:
 def encode_batches(
     rows: Sequence[Encoded], adapted: AdaptedModel, *, batch_size: int, pad_token_id: int, dtype: Dtype
 ) -> list[Tensor]:
-    """Return the encoder's output for each row, with a soft prompt before it: [P + S, H].
+    """Return the encoder output of each row, a prepended soft prompt included: [P + S, H].
 
     The model is in evaluation mode afterwards.
     """
@@ -94,13 +96,14 @@ def encode_batches(
         mask = inputs["attention_mask"]
         with autocast(model.device, dtype):
             outputs = model.encoder(input_ids=inputs["input_ids"], attention_mask=mask).last_hidden_state
+        # copies without the padding, so that the padded batch can be freed
         lengths = mask.sum(dim=1).tolist()
         found |= {row: output[:n].clone() for row, output, n in zip(batch, outputs, lengths, strict=True)}
     return [found[row] for row in range(len(rows))]
 
 
 def _digest(rows: Sequence[Encoded], adapted: AdaptedModel, batch_size: int, dtype: Dtype) -> bytes:
-    """Return a digest of all that the outputs depend on: rows, batches, precision, the encoder's weights."""
+    """Return a digest of all that the outputs depend on: rows, batches, precision and encoder weights."""
     digest = hashlib.blake2b(f"{batch_size}/{dtype}".encode())
     for row in rows:
         digest.update(repr(row.input_ids).encode())

@@ -1,4 +1,4 @@
-"""How likely a model finds targets: the loss of training and the scores of evaluation."""
+"""Likelihoods of targets: the loss of training and the label scores of evaluation."""
 
 import copy
 
@@ -10,11 +10,11 @@ from transformers import DynamicCache, EncoderDecoderCache, T5ForConditionalGene
 from tuneoff.training.batches import IGNORED
 
 PART = 2**14
-"""Tokens of sources that the decoder attends to at a time where labels are scored; one text at least."""
+"""Source tokens that the decoder attends to at a time when labels are scored (of one label at least)."""
 _TOKEN_COST = 8
-"""A token of a label takes the memory of so many tokens of a source: its logits are over the vocabulary."""
+"""A token of a label counts as so many source tokens, since its logits [V] take memory, too."""
 VOCABULARY_PART = 1024
-"""Tokens whose logits are computed at a time where only the highest is asked for."""
+"""Tokens whose logits are computed at a time when only the highest one is needed."""
 
 
 class Objective(nn.Module):
@@ -27,15 +27,15 @@ class Objective(nn.Module):
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor, encoder_outputs: Tensor | None = None
     ) -> Tensor:
-        """`input_ids` and `attention_mask`: [B, S], `labels`: [B, T], padded with -100 -> scalar.
+        """Compute the loss, a scalar, of `labels` [B, T], which are padded with -100.
 
-        With `encoder_outputs` [B, S, H] the encoder has nothing left to do.
+        `input_ids` and `attention_mask`: [B, S]. With `encoder_outputs` [B, S, H] the encoder is not run.
         """
         model = self.model
         if encoder_outputs is not None:
             return token_losses(model, encoder_outputs, attention_mask, labels).mean()
-        given = model.prepare_decoder_input_ids_from_labels(labels)
-        inputs, targets = _embedded(model, input_ids, given)
+        decoder_ids = model.prepare_decoder_input_ids_from_labels(labels)
+        inputs, targets = _embedded(model, input_ids, decoder_ids)
         encoder_outputs = model.encoder(inputs_embeds=inputs, attention_mask=attention_mask).last_hidden_state
         hidden = model.decoder(
             inputs_embeds=targets,
@@ -47,17 +47,14 @@ class Objective(nn.Module):
 
 
 def _embedded(model: T5ForConditionalGeneration, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """The embeddings of both sides: [B, S, H] and [B, T, H].
-
-    Where one embedding serves both, it is asked once: its gradient, as large as the vocabulary, is
-    then made once and not twice.
-    """
+    """Look up the embeddings of encoder and decoder: [B, S] and [B, T] -> [B, S, H] and [B, T, H]."""
     encoder, decoder = model.encoder.embed_tokens, model.decoder.embed_tokens
     if getattr(encoder, "weight", None) is not decoder.weight:
         return encoder(inputs), decoder(targets)
+    # a shared embedding is looked up once for both: each look-up costs a gradient as large as the vocabulary
     both = encoder(torch.cat([inputs.flatten(), targets.flatten()]))
-    parts = both.split([inputs.numel(), targets.numel()])
-    return parts[0].view(*inputs.shape, -1), parts[1].view(*targets.shape, -1)
+    embedded_inputs, embedded_targets = both.split([inputs.numel(), targets.numel()])
+    return embedded_inputs.view(*inputs.shape, -1), embedded_targets.view(*targets.shape, -1)
 
 
 def token_losses(
@@ -67,17 +64,17 @@ def token_losses(
     labels: Tensor,
     cache: EncoderDecoderCache | None = None,
 ) -> Tensor:
-    """Negative log-likelihood, in nats, of each label that is not -100, row by row: [labels].
+    """Compute the negative log-likelihood, in nats, of each label that is not -100, row by row: [labels].
 
-    `encoder_outputs`: [B, S, H], `mask`: [B, S], `labels`: [B, T]. No logits are computed
-    for padding. A cache that is given gets keys and values.
+    `encoder_outputs`: [B, S, H], `mask`: [B, S], `labels`: [B, T]. `cache`, if given, is filled.
     """
-    given = model.prepare_decoder_input_ids_from_labels(labels)
-    return _losses(model, decode(model, given, encoder_outputs, mask, cache), labels)
+    decoder_ids = model.prepare_decoder_input_ids_from_labels(labels)
+    return _losses(model, decode(model, decoder_ids, encoder_outputs, mask, cache), labels)
 
 
 def _losses(model: T5ForConditionalGeneration, hidden: Tensor, labels: Tensor) -> Tensor:
-    """`hidden`: [B, T, H] of the decoder."""
+    """Compute the losses of `token_losses` from the decoder's output, `hidden`: [B, T, H]."""
+    # select before projecting to the vocabulary: no logits of padding
     counted = labels != IGNORED
     return F.cross_entropy(logits(model, hidden[counted]), labels[counted], reduction="none")
 
@@ -85,25 +82,28 @@ def _losses(model: T5ForConditionalGeneration, hidden: Tensor, labels: Tensor) -
 def label_losses(
     model: T5ForConditionalGeneration, encoder_outputs: Tensor, mask: Tensor, labels: Tensor
 ) -> Tensor:
-    """Negative log-likelihood of each of C texts for each row: [B, C].
+    """Compute the negative log-likelihood of each of C label texts for each row: [B, C].
 
-    `encoder_outputs`: [B, S, H], `mask`: [B, S], `labels`: [C, T], padded with -100. What the
-    texts share is computed once for a row: the first step, and keys and values of the encoder. The rest is
-    done for so many texts at a time that memory stays bounded by `PART`, however many texts there are.
+    `encoder_outputs`: [B, S, H], `mask`: [B, S], `labels`: [C, T], padded with -100. Memory is bounded by
+    `PART`, however many labels there are.
     """
     rows, length = mask.shape
+    # all labels share a row's first decoder step: one distribution scores every label's first token, and the
+    # cache then holds the keys and values of the encoder outputs for the later tokens
     cache = empty_cache()
     start = labels.new_full((rows, 1), model.config.decoder_start_token_id)
     hidden = decode(model, start, encoder_outputs, mask, cache)[:, 0]
-    losses = -logits(model, hidden).log_softmax(dim=1)[:, labels[:, 0]]  # [B, C]
-    size = max(1, PART // (rows * max(length, _TOKEN_COST * labels.shape[1])))
-    parts = torch.split(labels, size)
-    rest = []
+    log_likelihoods = logits(model, hidden).log_softmax(dim=1)  # [B, V]
+    first_losses = -log_likelihoods[:, labels[:, 0]]  # [B, C]
+
+    labels_at_a_time = max(1, PART // (rows * max(length, _TOKEN_COST * labels.shape[1])))
+    parts = torch.split(labels, labels_at_a_time)
+    later_losses = []
     for part in parts:
-        # a decoder's call adds to its cache: all parts but a single one need a copy
-        own = copy.deepcopy(cache) if len(parts) > 1 else cache
-        rest.append(_later_losses(model, encoder_outputs, mask, part, own))
-    return losses + torch.cat(rest, dim=1)
+        # decoding adds to the cache, so each part needs a copy, unless there is only one
+        own_cache = copy.deepcopy(cache) if len(parts) > 1 else cache
+        later_losses.append(_later_losses(model, encoder_outputs, mask, part, own_cache))
+    return first_losses + torch.cat(later_losses, dim=1)
 
 
 def _later_losses(
@@ -113,27 +113,30 @@ def _later_losses(
     labels: Tensor,
     cache: EncoderDecoderCache,
 ) -> Tensor:
-    """The loss of all but the first token of C texts, behind a cache of the first step: [B, C]."""
+    """Compute the loss of all but the first token of C labels, given the cache of the first step: [B, C]."""
     rows, texts = len(encoder_outputs), len(labels)
+    # every row meets every label, in the order of `repeat_interleave`: row 0 with all labels, row 1 with all
     later = labels[:, 1:].repeat(rows, 1)  # [B * C, T - 1]
     counted = later != IGNORED
     losses = torch.zeros(later.shape, device=encoder_outputs.device)
     if counted.any():
         cache.batch_repeat_interleave(texts)
-        given = labels[:, :-1].masked_fill(labels[:, :-1] == IGNORED, 0).repeat(rows, 1)
-        encoder_outputs, mask = (tensor.repeat_interleave(texts, dim=0) for tensor in (encoder_outputs, mask))
-        hidden = decode(model, given, encoder_outputs, mask, cache)[counted]
+        # teacher forcing; padding may be any token, as its losses do not count
+        decoder_ids = labels[:, :-1].masked_fill(labels[:, :-1] == IGNORED, 0).repeat(rows, 1)
+        encoder_outputs = encoder_outputs.repeat_interleave(texts, dim=0)
+        mask = mask.repeat_interleave(texts, dim=0)
+        hidden = decode(model, decoder_ids, encoder_outputs, mask, cache)[counted]
         losses[counted] = F.cross_entropy(logits(model, hidden), later[counted], reduction="none")
     return losses.sum(dim=1).view(rows, texts)
 
 
 def empty_cache() -> EncoderDecoderCache:
-    """What `decode` fills: keys and values of tokens so far, and of the encoder outputs."""
+    """Return a cache for `decode`: of keys and values of the tokens so far, and of the encoder outputs."""
     return EncoderDecoderCache(DynamicCache(), DynamicCache())
 
 
 def without_tokens(cache: EncoderDecoderCache) -> EncoderDecoderCache:
-    """A cache with the keys and values of the encoder outputs alone."""
+    """Return a cache with the keys and values of the encoder outputs alone."""
     return EncoderDecoderCache(DynamicCache(), cache.cross_attention_cache)
 
 
@@ -144,7 +147,7 @@ def decode(
     mask: Tensor,
     cache: EncoderDecoderCache | None = None,
 ) -> Tensor:
-    """The decoder's output for tokens [N, T], behind those in a cache that is given: [N, T, H]."""
+    """Compute the decoder's output for tokens [N, T], which follow those in the cache: [N, T, H]."""
     hidden: Tensor = model.decoder(
         input_ids=tokens,
         encoder_hidden_states=encoder_outputs,
@@ -156,25 +159,24 @@ def decode(
 
 
 def logits(model: T5ForConditionalGeneration, hidden: Tensor) -> Tensor:
-    """Of the next token, in float32, from the decoder's output [..., H]: [..., V]."""
+    """Compute the next token's logits, in float32, from the decoder's output: [..., H] -> [..., V]."""
     scores: Tensor = model.lm_head(_scaled(model, hidden))
     return scores.float()
 
 
 def argmax_token(model: T5ForConditionalGeneration, hidden: Tensor) -> Tensor:
-    """The token with the highest logit, from the decoder's output [N, H]: [N].
-
-    A CPU multiplies a large matrix with few rows faster in parts that fit its caches; an output layer with
-    LoRA beside it is more than its matrix.
-    """
+    """Return the token with the highest logit, from the decoder's output: [N, H] -> [N]."""
+    # an output layer with LoRA is not an nn.Linear and computes more than the product with its weight
     if hidden.device.type != "cpu" or type(model.lm_head) is not nn.Linear:
         return logits(model, hidden).argmax(dim=1)
+    # for few rows, a CPU is faster with parts of the vocabulary that fit its caches: find the best token of
+    # each part, then the best part
     columns = _scaled(model, hidden).t()  # [H, N]
-    rows = torch.split(model.lm_head.weight, VOCABULARY_PART)  # [V / parts, H]
-    parts = [(part @ columns).max(dim=0) for part in rows]
-    best = torch.stack([part.values for part in parts]).argmax(dim=0)  # [N]
-    tokens = torch.stack([part.indices for part in parts])  # [parts, N]
-    return tokens.gather(0, best[None])[0] + best * VOCABULARY_PART
+    weights = torch.split(model.lm_head.weight, VOCABULARY_PART)  # [V / parts, H] each
+    best_in_parts = [(weight @ columns).max(dim=0) for weight in weights]
+    best_part = torch.stack([best.values for best in best_in_parts]).argmax(dim=0)  # [N]
+    tokens = torch.stack([best.indices for best in best_in_parts])  # [parts, N]
+    return tokens.gather(0, best_part[None])[0] + best_part * VOCABULARY_PART
 
 
 def _scaled(model: T5ForConditionalGeneration, hidden: Tensor) -> Tensor:

@@ -27,22 +27,23 @@ Window = list[list[Encoded]]
 
 
 class FitResult(NamedTuple):
-    """What training came to; the model is left with its best weights."""
+    """The outcome of training; the model is left with its best weights."""
 
     best_step: int
     validation: dict[str, float]
     """Validation scores of the best weights."""
     steps: int
     seconds: float
-    """Optimizer steps alone, without evaluations."""
+    """Time of the optimizer steps alone, without evaluations."""
     tokens: int
     """Input and target tokens, padding not counted."""
 
 
 def total_steps(training: TrainingSpec, examples: int) -> int:
-    """Optimizer steps of a run over so many examples."""
+    """Return the number of optimizer steps of a run over so many examples."""
     if training.num_train_epochs is None:
         return training.max_steps or 0
+    # at the end of an epoch, a smaller batch is a batch, and fewer batches than accumulated are a step
     batches = math.ceil(examples / training.per_device_train_batch_size)
     per_epoch = math.ceil(batches / training.gradient_accumulation_steps)
     return math.ceil(training.num_train_epochs * per_epoch)
@@ -60,10 +61,10 @@ def fit(
     metric: str,
     on_point: OnPoint,
 ) -> FitResult:
-    """Trains the method's parameters and leaves the best of them in the model.
+    """Train the method's parameters and leave the best of them in the model.
 
-    `evaluate` scores the validation split: before the first step, every `eval_steps` and after the
-    last. `metric` names the score that chooses the best weights, among those behind a step.
+    `evaluate` scores the validation split: before the first step, every `eval_steps` and after the last.
+    `metric` names the score that selects the best weights; those from before the first step do not compete.
 
     Raises:
         DivergedError: the loss, a gradient or a validation score is not finite.
@@ -77,18 +78,20 @@ def fit(
         return scores
 
     steps = total_steps(training, len(examples))
-    take_step = OptimizerSteps(adapted, training, dtype=dtype, steps=steps, pad_token_id=pad_token_id)
+    optimizer_steps = OptimizerSteps(adapted, training, dtype=dtype, steps=steps, pad_token_id=pad_token_id)
     best = _Best(metric, adapted.parameters())
     on_point(CurvePoint(step=0, scores=evaluated(0)))
     losses: list[float] = []
     step = tokens = 0
     for step, window in enumerate(windows(examples, training, order=order, steps=steps), start=1):
+        # a library may have swallowed the KeyboardInterrupt of a Ctrl-C
         raise_if_interrupted()
-        outcome = take_step(window, step)
+        outcome = optimizer_steps.take(window, step)
         losses.append(outcome.loss)
         tokens += sum(len(row.input_ids) + len(row.labels) for batch in window for row in batch)
         if step % training.logging_steps == 0 or step == steps:
-            on_point(CurvePoint(step=step, **outcome._replace(loss=sum(losses) / len(losses))._asdict()))
+            # a logged loss is the mean since the last logged one, as transformers' Trainer has it
+            on_point(_training_point(step, sum(losses) / len(losses), outcome))
             losses = []
         if step % training.eval_steps == 0 or step == steps:
             scores = evaluated(step)
@@ -96,39 +99,57 @@ def fit(
             if best.offer(step, scores) == training.early_stopping_patience:
                 break
     best.restore()
-    return FitResult(best.step, best.scores, step, take_step.seconds, tokens)
+    return FitResult(best.step, best.scores, step, optimizer_steps.seconds, tokens)
 
 
 def windows(
     examples: Sequence[Encoded], training: TrainingSpec, *, order: torch.Generator, steps: int
 ) -> Iterator[Window]:
-    """The batches of each optimizer step; a step never reaches over the end of an epoch."""
-    lengths = [len(example.input_ids) for example in examples]
-    passes = epochs(
-        lengths,
+    """Return the batches of each of so many optimizer steps; no step has batches of two epochs."""
+    return itertools.islice(_endless_windows(examples, training, order), steps)
+
+
+def _endless_windows(
+    examples: Sequence[Encoded], training: TrainingSpec, order: torch.Generator
+) -> Iterator[Window]:
+    endless_epochs = epochs(
+        [len(example.input_ids) for example in examples],
         batch_size=training.per_device_train_batch_size,
         group_by_length=training.group_by_length,
         order=order,
     )
-    grouped = (
-        [[examples[row] for row in batch] for batch in window]
-        for batches in passes
-        for window in chunks(batches, training.gradient_accumulation_steps)
-    )
-    return itertools.islice(grouped, steps)
+    for batches in endless_epochs:
+        # the last window of an epoch may have fewer batches than the others
+        for window in chunks(batches, training.gradient_accumulation_steps):
+            yield [[examples[row] for row in batch] for batch in window]
 
 
-class _Outcome(NamedTuple):
+class StepOutcome(NamedTuple):
+    """The outcome of one optimizer step."""
+
     loss: float
     """Mean over the target tokens of the step."""
-    learning_rate: float | None
-    learning_rates: dict[str, float] | None
-    """Of each part of a stack, in place of one rate."""
+    learning_rates: dict[str, float]
+    """Of each part of the method, by its kind."""
     grad_norm: float
+    """Before clipping."""
+
+
+def _training_point(step: int, loss: float, outcome: StepOutcome) -> CurvePoint:
+    """Return a point of the curve: with `learning_rate` for one part, with `learning_rates` for a stack."""
+    rates = outcome.learning_rates
+    is_stack = len(rates) > 1
+    return CurvePoint(
+        step=step,
+        loss=loss,
+        learning_rate=None if is_stack else next(iter(rates.values())),
+        learning_rates=rates if is_stack else None,
+        grad_norm=outcome.grad_norm,
+    )
 
 
 class OptimizerSteps:
-    """One optimizer step after another, and the time they take."""
+    """The optimizer steps of a run, one after another, and the time they take."""
 
     def __init__(
         self, adapted: AdaptedModel, training: TrainingSpec, *, dtype: Dtype, steps: int, pad_token_id: int
@@ -136,7 +157,7 @@ class OptimizerSteps:
         self._accelerator = Accelerator()
         self._parameters = adapted.parameters()
         optimizer = make_optimizer(adapted, training)
-        self._parts = [group["part"] for group in optimizer.param_groups]
+        self._group_parts = [group["part"] for group in optimizer.param_groups]
         self._schedule = make_schedule(optimizer, adapted, training, steps=steps)
         self._objective, self._optimizer = self._accelerator.prepare(Objective(adapted.model), optimizer)
         self._max_norm = training.max_grad_norm or math.inf
@@ -144,8 +165,8 @@ class OptimizerSteps:
         self._prompt_ids, self._pad_token_id = adapted.prompt_ids, pad_token_id
         self.seconds = 0.0
 
-    def __call__(self, window: Window, step: int) -> _Outcome:
-        """One step over the batches of a window; `step` is its number for messages.
+    def take(self, window: Window, step: int) -> StepOutcome:
+        """Take one step over the batches of a window; messages call it number `step`.
 
         Raises:
             DivergedError: the loss or a gradient is not finite.
@@ -156,17 +177,17 @@ class OptimizerSteps:
         norm = float(self._accelerator.clip_grad_norm_(self._parameters, self._max_norm))
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise DivergedError(f"at step {step} the loss is {loss} and the gradient's norm {norm}")
-        rates = dict(zip(self._parts, map(float, self._schedule.get_last_lr()), strict=True))
+        # read before the schedule moves on; a part's groups, with and without weight decay, have one rate
+        group_rates = zip(self._group_parts, self._schedule.get_last_lr(), strict=True)
+        learning_rates = {part: float(rate) for part, rate in group_rates}
         self._optimizer.step()
         self._schedule.step()
         self._optimizer.zero_grad()
         self.seconds += time.perf_counter() - started
-        if len(rates) > 1:
-            return _Outcome(loss, None, rates, norm)
-        return _Outcome(loss, next(iter(rates.values())), None, norm)
+        return StepOutcome(loss, learning_rates, norm)
 
     def _backward(self, window: Window) -> float:
-        """The mean loss over all target tokens of the window, whatever batch they are in."""
+        """Accumulate the gradients of a window; return its mean loss over all target tokens."""
         device = self._accelerator.device
         targets = sum(len(row.labels) for batch in window for row in batch)
         total = 0.0
@@ -176,6 +197,7 @@ class OptimizerSteps:
             )
             with autocast(device, self._dtype):
                 mean = self._objective(**inputs)
+            # weighted by target tokens, so that accumulation gives the gradient of one large batch
             loss = mean * (sum(len(row.labels) for row in batch) / targets)
             self._accelerator.backward(loss)
             total += loss.item()
@@ -192,9 +214,10 @@ class _Best:
     scores: dict[str, float] = field(default_factory=dict)
     weights: list[Tensor] = field(default_factory=list)
     since: int = 0
+    """Evaluations since the best one."""
 
     def offer(self, step: int, scores: dict[str, float]) -> int:
-        """Evaluations since the best one; among equals the earliest stays the best."""
+        """Keep the weights if their score is the best; among equals the earliest stays. Return `since`."""
         self.since += 1
         if not self.scores or scores[self.metric] > self.scores[self.metric]:
             self.step, self.scores, self.since = step, scores, 0
@@ -211,6 +234,6 @@ class _Best:
 
     @torch.no_grad()
     def restore(self) -> None:
-        """Puts the best weights back into the model."""
+        """Copy the best weights back into the model."""
         for parameter, weight in zip(self.parameters, self.weights, strict=True):
             parameter.copy_(weight)

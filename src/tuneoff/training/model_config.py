@@ -1,4 +1,4 @@
-"""A checkpoint's config.json as a T5 config: its sizes and ids alone, each of them checked."""
+"""A checkpoint's config.json as a T5 config: only its sizes and ids, each of them checked."""
 
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -19,14 +19,11 @@ _REFUSED = {
     "transformers_weights": "weights in another file than usual, which is not read",
 }
 _FEWEST_BUCKETS = 4
-"""Half of the encoder's buckets are for each direction, and half of these for single distances."""
+"""The encoder has half of the buckets for each direction, and half of these for exact distances."""
 
 
 class _Fields(BaseModel):
-    """What the model is computed from; a config's other keys decide nothing here.
-
-    Neither an attention implementation nor anything else that names code is among them.
-    """
+    """The keys of a config that define the model; others, such as those that name code, are ignored."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
@@ -57,13 +54,13 @@ class _Fields(BaseModel):
                 f"but got {self.relative_attention_max_distance} and {self.relative_attention_num_buckets}"
             )
         gate, _, activation = self.feed_forward_proj.rpartition("-")
-        for name in (activation, self.dense_act_fn):
-            if gate not in ("", "gated") or (name is not None and name not in ACT2FN):
-                raise ValueError(
-                    "feed_forward_proj must be an activation or gated-ACTIVATION (relu, gated-gelu), "
-                    f"and dense_act_fn an activation, but got {shown(self.feed_forward_proj)} and "
-                    f"{shown(self.dense_act_fn)}"
-                )
+        known = activation in ACT2FN and (self.dense_act_fn is None or self.dense_act_fn in ACT2FN)
+        if gate not in ("", "gated") or not known:
+            raise ValueError(
+                "feed_forward_proj must be an activation or gated-ACTIVATION (relu, gated-gelu), "
+                f"and dense_act_fn an activation, but got {shown(self.feed_forward_proj)} and "
+                f"{shown(self.dense_act_fn)}"
+            )
         for field in ("pad_token_id", "decoder_start_token_id"):
             token = getattr(self, field)
             if token is not None and token >= self.vocab_size:
@@ -72,16 +69,16 @@ class _Fields(BaseModel):
 
 
 def read_config(folder: Path) -> T5Config:
-    """Return the config of a T5 in a folder; token ids that it leaves out are None.
+    """Read the config of a T5 in a folder; token ids that it does not have are None.
 
     Raises:
-        ModelError: it is not there, of another family, or says what no T5 can be.
+        ModelError: the config is missing, of another family, or impossible for a T5.
     """
     path = folder / CONFIG
     if (folder / ADAPTER_CONFIG).exists():
         raise ModelError(
             f"a model must be a whole one, but '{folder}' holds a PEFT adapter ({ADAPTER_CONFIG}), which "
-            "would be left out; merge it into its base (merge_and_unload) and save that, or remove it"
+            "would be ignored; merge it into its base (merge_and_unload) and save that, or remove it"
         )
     if not path.is_file():
         raise ModelError(
@@ -92,10 +89,12 @@ def read_config(folder: Path) -> T5Config:
     try:
         fields = _Fields.model_validate(values)
     except ValidationError as error:
-        raise ModelError(f"{_told(path, error)}; give the config that the weights were saved with") from error
-    given = fields.model_dump(exclude_none=True, exclude={"decoder_start_token_id", "pad_token_id"})
+        raise ModelError(
+            f"{_message(path, error)}; give the config that the weights were saved with"
+        ) from error
+    sizes = fields.model_dump(exclude_none=True, exclude={"decoder_start_token_id", "pad_token_id"})
     return T5Config(
-        **given, pad_token_id=fields.pad_token_id, decoder_start_token_id=fields.decoder_start_token_id
+        **sizes, pad_token_id=fields.pad_token_id, decoder_start_token_id=fields.decoder_start_token_id
     )
 
 
@@ -114,7 +113,7 @@ def _check_family(path: Path, values: dict[str, Any]) -> None:
             )
 
 
-def _told(path: Path, error: ValidationError) -> str:
+def _message(path: Path, error: ValidationError) -> str:
     """Return the first broken rule: place, rule, value."""
     detail = error.errors()[0]
     if detail["type"] == "value_error":

@@ -1,4 +1,4 @@
-"""A model's folder on disk: which of its files decide what the model is, and their digest."""
+"""A model's folder on disk: the files that define the model, and their digest."""
 
 import hashlib
 import json
@@ -19,20 +19,19 @@ _TOKENIZER = (
     "vocab.*",
     "merges.txt",
 )
-"""Patterns of what transformers reads a tokenizer from."""
+"""Patterns of the files that transformers reads a tokenizer from."""
 READ = (CONFIG, WEIGHTS, INDEX, "model-*-of-*.safetensors", ADAPTER_CONFIG, *_TOKENIZER)
-"""Patterns of all that is read of a model: no code, and nothing pickled."""
+"""Patterns of all files that are read: no code, no pickles."""
 
 
 def folder_digest(folder: Path) -> str:
-    """Return the SHA-256, in hexadecimal, that stands for a model in a folder.
+    """Return the SHA-256, in hexadecimal, of a model's weights, config and tokenizer, by name and content.
 
-    It covers weights, config and tokenizer, by content and name relative to the folder: what `sha256sum`
-    makes of the lines that `sha256sum` prints for these files in the order of their names. A copy has the
-    same digest; a README or a `.git` changes nothing.
+    It is the `sha256sum` of what `sha256sum` prints for these files in the order of their names. A copy of
+    the folder has the same digest; a README or a `.git` changes nothing.
 
     Raises:
-        ModelError: the weights are not there, or a file cannot be read.
+        ModelError: the weights are missing, or a file cannot be read.
     """
     digest = hashlib.sha256()
     for name in sorted(path.relative_to(folder).as_posix() for path in deciding_files(folder)):
@@ -43,10 +42,10 @@ def folder_digest(folder: Path) -> str:
 
 
 def deciding_files(folder: Path) -> set[Path]:
-    """Return the files of a folder that decide what its model is.
+    """Return the files of a folder that define its model.
 
     Raises:
-        ModelError: the weights are not there, or their index is not readable.
+        ModelError: the weights are missing, or their index is not readable.
     """
     found = {path for pattern in (CONFIG, *_TOKENIZER) for path in folder.glob(pattern) if path.is_file()}
     return found | set(weight_files(folder))
@@ -56,14 +55,14 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     """Return the files that hold a model's weights: one, or an index and its shards.
 
     Raises:
-        ModelError: there are none, or the index names what is not a file beside it.
+        ModelError: there are none, or the index names a file that is missing.
     """
     if (folder / WEIGHTS).is_file():
         return (folder / WEIGHTS,)
     index = folder / INDEX
     if not index.is_file():
         raise ModelError(
-            f"a model must bring its weights as safetensors, but '{folder}' has neither {WEIGHTS} nor "
+            f"a model must have its weights as safetensors, but '{folder}' has neither {WEIGHTS} nor "
             f"{INDEX}; pytorch_model.bin and other pickles are not read, since they can run code: where you "
             'trust them, convert them with python -c "from transformers import AutoTokenizer as A, '
             f"T5ForConditionalGeneration as T; T.from_pretrained('{folder}').save_pretrained('./converted'); "
@@ -89,7 +88,7 @@ def json_object(path: Path) -> dict[str, Any]:
     """Return the JSON object that a file holds.
 
     Raises:
-        ModelError: the file is not there or holds something else.
+        ModelError: the file is missing or holds something else.
     """
     with reading(path):
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -100,9 +99,9 @@ def json_object(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def reading(path: Path, remedy: str = "save the model again, or give another copy of it") -> Iterator[None]:
-    """A context in which whatever goes wrong becomes a `ModelError` about a file or folder of a model.
+    """Turn any failure in this context into a `ModelError` about a file or folder of a model.
 
-    Many libraries take part in loading, each with exceptions of its own; want of memory stays what it is.
+    Many libraries take part in loading, each with exceptions of its own. `MemoryError` passes unchanged.
     """
     try:
         yield
@@ -112,13 +111,13 @@ def reading(path: Path, remedy: str = "save the model again, or give another cop
         if isinstance(error, ModelError | MemoryError) or not failed:
             raise
         raise ModelError(
-            f"a model's files must be whole and readable, but '{path}' does not load: {_told(error)}; "
+            f"a model's files must be whole and readable, but '{path}' does not load: {_message(error)}; "
             f"{remedy}"
         ) from error
 
 
-def _told(error: BaseException) -> str:
-    """Return the first line of an error's message, with its kind where that says more."""
+def _message(error: BaseException) -> str:
+    """Return the first line of an error's message, with its type unless the message is plain."""
     line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     text = line if isinstance(error, OSError | ValueError) and line else f"{type(error).__name__}: {line}"
     return shown(text)[1:-1]

@@ -14,22 +14,22 @@ from tuneoff.errors import ModelError, shown
 from tuneoff.training.model_folder import CONFIG, INDEX, reading, weight_files
 
 _UNUSED = re.compile(r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight")
-"""Old T5 checkpoints hold it, and no T5 computes with it."""
+"""In old T5 checkpoints; no T5 uses it."""
 _FLOATS = ("F64", "F32", "F16", "BF16")
-"""The data types, in safetensors' words, of weights that are not quantized."""
+"""The data types, by their names in safetensors, of weights that are not quantized."""
 
 
 def read_model(folder: Path, config: T5Config) -> T5ForConditionalGeneration:
-    """Return the T5 of a folder, in float32 and evaluation mode.
+    """Load the T5 of a folder, in float32 and evaluation mode.
 
-    Nothing is taken from the folder but tensors: no code, no pickle, no adapter, no generation settings.
+    Only tensors are read: no code, no pickle, no adapter, no generation settings.
 
     Raises:
-        ModelError: the weights are not there, not whole, or not those of the config.
+        ModelError: the weights are missing, damaged, or not those of the config.
     """
     files = [path for path in weight_files(folder) if path.name != INDEX]
     shapes = _shapes(files)
-    # a model of a billion layers takes long, even without weights
+    # a damaged config may ask for a billion layers, which take long to build even without weights
     if max(config.num_layers, config.num_decoder_layers) > len(shapes):
         raise ModelError(
             f"a model's config and weights must belong together, but '{folder / CONFIG}' has "
@@ -38,13 +38,15 @@ def read_model(folder: Path, config: T5Config) -> T5ForConditionalGeneration:
         )
     with reading(folder / CONFIG), torch.device("meta"):
         model = T5ForConditionalGeneration(config)
-    wanted = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
-    unexpected = [name for name in shapes if name not in wanted and not _UNUSED.fullmatch(name)]
-    mismatched = [name for name in shapes if name in wanted and shapes[name] != wanted[name]]
+    expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    unexpected = [name for name in shapes if name not in expected and not _UNUSED.fullmatch(name)]
+    mismatched = [name for name in shapes if name in expected and shapes[name] != expected[name]]
     _check_none(folder, "unexpected", unexpected)
     _check_none(folder, "mismatched", mismatched)
-    model.load_state_dict(_tensors(files, wanted), strict=False, assign=True)
-    missing = wanted.keys() - shapes.keys()
+    # not strict, since a checkpoint may hold tied weights under one name: `tie_weights` fills in the others,
+    # and takes them off `missing`
+    model.load_state_dict(_tensors(files, expected), strict=False, assign=True)
+    missing = expected.keys() - shapes.keys()
     model.tie_weights(missing_keys=missing, recompute_mapping=False)
     _check_none(folder, "missing", missing)
     return model.eval()
@@ -61,7 +63,7 @@ def _check_none(folder: Path, kind: str, names: Iterable[str]) -> None:
 
 
 def _shapes(files: Iterable[Path]) -> dict[str, list[int]]:
-    """Return the shape of each tensor, without reading it."""
+    """Return the shape of each tensor, without reading the tensor."""
     shapes: dict[str, list[int]] = {}
     for path in files:
         with reading(path), safe_open(path, framework="pt") as file:
@@ -76,13 +78,13 @@ def _shapes(files: Iterable[Path]) -> dict[str, list[int]]:
     return shapes
 
 
-def _tensors(files: Iterable[Path], wanted: Iterable[str]) -> dict[str, Tensor]:
-    """Return the wanted tensors, in float32 and memory of their own, not that of the file."""
+def _tensors(files: Iterable[Path], wanted_names: Iterable[str]) -> dict[str, Tensor]:
+    """Read tensors, in float32 and in memory of their own: not mapped from the file."""
     tensors: dict[str, Tensor] = {}
     for path in files:
         with reading(path):
             file: Any = safe_open(path, framework="pt")
-            names = set(wanted).intersection(file.keys())
+            names = set(wanted_names).intersection(file.keys())
         for name in names:
             with reading(path):
                 stored = file.get_tensor(name)

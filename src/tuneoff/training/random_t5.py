@@ -1,4 +1,4 @@
-"""A small T5 with random weights and a tokenizer of the builtin tasks' words, both made on the spot."""
+"""A small T5 with random weights, and a tokenizer made from the builtin tasks' words."""
 
 from functools import cache
 
@@ -10,11 +10,11 @@ from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGene
 from tuneoff.tasks.builtin import builtin_tables
 
 _ROWS = 1500
-"""Of each builtin task, for the tokenizer."""
+"""Rows of each builtin task that the tokenizer is made from."""
 
 
 def random_t5() -> T5ForConditionalGeneration:
-    """930,432 weights, the same at every call, in evaluation mode."""
+    """Return a T5 of 930,432 weights, the same at every call, in evaluation mode."""
     tokenizer = random_tokenizer()
     config = T5Config(
         vocab_size=len(tokenizer),
@@ -37,7 +37,7 @@ def random_t5() -> T5ForConditionalGeneration:
 
 @cache
 def random_tokenizer() -> PreTrainedTokenizerFast:
-    """Lower-case words of the builtin data sets, with tokens for parts of other words."""
+    """Return a tokenizer of the lower-case words of the builtin tasks; other words are split into parts."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -57,6 +57,6 @@ def random_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def _texts() -> list[str]:
-    """Texts of the builtin training splits."""
+    """Return texts of the builtin training splits."""
     trains = [builtin_tables(name)["train"].records[:_ROWS] for name in ("reviews", "dialogues")]
     return [str(cell) for records in trains for record in records for cell in record.cells.values()]

@@ -53,10 +53,10 @@ _PACKAGES = (
 def train_run(
     spec: RunSpec, folder: Path, *, session: Session | None = None, on_point: OnPoint = lambda point: None
 ) -> RunRecord:
-    """Train and test a run; return its record, and leave curve, predictions and adapter in its folder.
+    """Train and test a run; return its record, and write curve, predictions and adapter to its folder.
 
-    Whatever goes wrong inside a run becomes its record's state, except for bad input. `session` has what
-    other runs read and computed; `on_point` gets each point of the curve.
+    An exception inside a run becomes its record's state, except for bad input. `session` caches what runs
+    share; `on_point` is called with each point of the curve.
 
     Raises:
         InputError: the model, the data or the folder cannot be used.
@@ -68,7 +68,7 @@ def train_run(
 def run_trial(
     spec: RunSpec, folder: Path, *, session: Session | None = None, on_point: OnPoint = lambda point: None
 ) -> RunRecord:
-    """Train a run and score it on validation, leaving the test split alone; return its record.
+    """Train a run and score it on validation only, not on test; return its record.
 
     Raises:
         InputError: the model, the data or the folder cannot be used.
@@ -80,7 +80,7 @@ def run_trial(
 def _with_failure_record(
     work: Callable[[RunSpec, RunFolder], RunRecord], spec: RunSpec, folder: RunFolder
 ) -> RunRecord:
-    """Return the record of a run; of one that raises, a record that says why."""
+    """Return the record of a run; if the run raises, a record with the failure."""
     try:
         with deterministic():
             return work(spec, folder)
@@ -157,7 +157,7 @@ class Prepared:
 
     @property
     def decoder(self) -> Decoder:
-        """What turns the run's examples into answers."""
+        """Return the decoder of the run's examples."""
         size = self.spec.training.per_device_eval_batch_size
         return Decoder(self.adapted, self.backbone.tokenizer, self.spec.task, size, self.dtype)
 
@@ -170,22 +170,21 @@ class Prepared:
         return scores_of(self.spec.task, self.data.examples[split], self.data.encoded[split], answers)
 
     def predictions(self, split: SplitName, answers: list[Answer]) -> list[Prediction]:
-        """Return what was predicted for each example of a split."""
+        """Return the prediction for each example of a split."""
         return predictions_of(self.spec.task, self.data.examples[split], self.data.encoded[split], answers)
 
     def train_rows(self) -> Sequence[Encoded]:
-        """Return the training rows.
-
-        They have their encoder outputs where each row is used, and none differs from epoch to epoch.
-        """
+        """Return the training rows, with their encoder outputs where these can be cached and it pays."""
         rows, training = self.data.encoded["train"], self.spec.training
-        used = total_steps(training, len(rows)) * training.per_device_train_batch_size
-        if has_dropout(self.adapted.model.encoder) or used * training.gradient_accumulation_steps < len(rows):
+        batch_size = training.per_device_train_batch_size * training.gradient_accumulation_steps
+        rows_used = total_steps(training, len(rows)) * batch_size
+        # with dropout, every epoch needs other outputs; for less than one epoch, encoding all rows is a waste
+        if has_dropout(self.adapted.model.encoder) or rows_used < len(rows):
             return rows
         return self.rows("train")
 
     def rows(self, split: SplitName) -> Sequence[Encoded]:
-        """Return the rows of a split, with their encoder outputs where no training changes them."""
+        """Return the rows of a split, with their encoder outputs where the encoder is frozen."""
         return self.session.encoder_outputs.added_to(
             self.data.encoded[split],
             self.adapted,
@@ -195,7 +194,7 @@ class Prepared:
         )
 
     def train_batch(self, size: int) -> dict[str, torch.Tensor]:
-        """Return the longest training rows, so many of them; test rows where nothing is trained."""
+        """Return a batch of the longest training rows, or of test rows where nothing is trained."""
         rows = self.data.encoded["train"] or self.data.encoded["test"]
         rows = sorted(rows, key=lambda row: -len(row.input_ids))[:size]
         return collate(
@@ -207,7 +206,7 @@ class Prepared:
 
 
 def prepare(spec: RunSpec, session: Session) -> Prepared:
-    """Return a run with its data, and its model with the method on it.
+    """Load data and model of a run, and attach the method to the model.
 
     Raises:
         InputError: the model or the data cannot be used.
@@ -224,7 +223,7 @@ def prepare(spec: RunSpec, session: Session) -> Prepared:
 
 
 def _fit(run: Prepared, folder: RunFolder, on_point: OnPoint) -> FitResult:
-    """Train a run; of a model that is not trained, return the validation scores."""
+    """Train a run; for zero-shot, only compute the validation scores."""
     rows = run.rows("validation")
 
     def evaluate() -> dict[str, float]:

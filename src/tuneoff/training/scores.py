@@ -1,4 +1,4 @@
-"""From a run's answers to its scores and to the rows of its predictions."""
+"""A run's scores and rows of predictions, from a model's answers."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from tuneoff.training.decode import Answer
 def scores_of(
     task: Task, examples: Sequence[Example], encoded: Sequence[Encoded], answers: Sequence[Answer]
 ) -> dict[str, float]:
-    """Return the task's metrics, and `eval_loss`: nats per target token over the whole split."""
+    """Compute the task's metrics, and `eval_loss`: nats per target token over the whole split."""
     tokens = sum(len(row.labels) for row in encoded)
     loss = sum(answer.loss for answer in answers) / tokens
     return {"eval_loss": loss} | score(task, examples, [answer.prediction for answer in answers])
@@ -21,7 +21,7 @@ def scores_of(
 def predictions_of(
     task: Task, examples: Sequence[Example], encoded: Sequence[Encoded], answers: Sequence[Answer]
 ) -> list[Prediction]:
-    """Return what was predicted for each example, with its loss and its own scores."""
+    """Return the prediction for each example, with its loss and its own scores."""
     rows = score_rows(task, examples, [answer.prediction for answer in answers])
     return [
         Prediction(

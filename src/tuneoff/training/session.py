@@ -1,4 +1,4 @@
-"""What a process reads and computes once, for all runs that it does in one session."""
+"""Caches of what all runs of one process share: rows, tokens and encoder outputs."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -16,14 +16,14 @@ from tuneoff.training.tokenizer import tokenizer_key
 FileState = tuple[str, int, int, int]
 """Path, bytes, time of the last change in nanoseconds, and inode."""
 DrawKey = tuple[str, str, int]
-"""Task as JSON, train size (`none` for an untrained method), and seed."""
+"""Task as JSON, train size (`none` for zero-shot), and seed."""
 
 
 @dataclass(frozen=True)
 class _Loaded:
     data: TaskData
     files: tuple[FileState, ...]
-    """What the files of its source were before they were read."""
+    """The state of the source's files from before they were read."""
 
 
 class Session:
@@ -37,10 +37,10 @@ class Session:
         self._tasks: dict[str, _Loaded] = {}
         self._drawn: dict[DrawKey, TaskData] = {}
         self._tokens: dict[tuple[str, int, int], dict[Example, Encoded]] = {}
-        """By a tokenizer as JSON, and the limits of source and target."""
+        """By tokenizer (as JSON) and the limits of source and target."""
 
     def task_data(self, task: Task) -> TaskData:
-        """Return the rows of a task, which are read once.
+        """Return the rows of a task; they are read once.
 
         Raises:
             DataError: the source cannot be used.
@@ -52,7 +52,7 @@ class Session:
         return self._tasks[key].data
 
     def run_rows(self, run: RunSpec) -> TaskData:
-        """Return the rows of a run: those of its task, with the training examples of the run alone.
+        """Return the rows of a run: those of its task, with only the run's own training rows.
 
         Raises:
             DataError: the source cannot be used, or has too few rows.
@@ -77,16 +77,16 @@ class Session:
     def encoded(
         self, examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, task: Task
     ) -> list[Encoded]:
-        """Return examples as token ids; each is tokenized once."""
-        longest = (task.max_source_length, task.max_target_length)
-        known = self._tokens.setdefault((tokenizer_key(tokenizer), *longest), {})
-        new = [example for example in examples if example not in known]
-        limits = {"max_source_length": task.max_source_length, "max_target_length": task.max_target_length}
-        known.update(zip(new, encode(new, tokenizer, **limits), strict=True))
-        return [known[example] for example in examples]
+        """Tokenize examples, each of them once."""
+        source_limit, target_limit = task.max_source_length, task.max_target_length
+        cached = self._tokens.setdefault((tokenizer_key(tokenizer), source_limit, target_limit), {})
+        new = [example for example in examples if example not in cached]
+        rows = encode(new, tokenizer, max_source_length=source_limit, max_target_length=target_limit)
+        cached.update(zip(new, rows, strict=True))
+        return [cached[example] for example in examples]
 
     def for_runs(self, runs: Iterable[RunSpec]) -> "Session":
-        """Return a session for another process, with the rows and tokens of some runs and no others.
+        """Return a session for another process, with the rows of some runs alone, and all tokens.
 
         Raises:
             DataError: a source cannot be used, or has too few rows.
@@ -97,7 +97,7 @@ class Session:
         return part
 
     def forget_changed_files(self) -> None:
-        """Forget the rows of tasks whose files are no longer what they were when they were read."""
+        """Forget the rows of tasks whose files have changed since they were read."""
         changed = {
             key
             for key, loaded in self._tasks.items()
@@ -121,6 +121,6 @@ def _file_states(task: Task) -> tuple[FileState, ...]:
 def _file_state(path: str) -> FileState:
     try:
         status = Path(path).stat()
-    except OSError:  # reading it says what is wrong
+    except OSError:  # reading the file will raise the right message
         return path, -1, -1, -1
     return path, status.st_size, status.st_mtime_ns, status.st_ino

@@ -1,4 +1,4 @@
-"""A checkpoint's tokenizer, held to what training and decoding need of it."""
+"""A checkpoint's tokenizer, checked for what training and decoding need."""
 
 import json
 from pathlib import Path
@@ -13,10 +13,10 @@ _SAVE = "save the tokenizer beside the model (tokenizer.save_pretrained)"
 
 
 def read_tokenizer(folder: Path, config: T5Config) -> PreTrainedTokenizerBase:
-    """Return the tokenizer of a model in a folder.
+    """Load the tokenizer of a model in a folder.
 
     Raises:
-        ModelError: it is not there, not readable, needs code of its own, or does not fit the model.
+        ModelError: it is missing, unreadable, needs code of its own, or does not fit the model.
     """
     if (folder / TOKENIZER_CONFIG).exists():
         _check_class(folder / TOKENIZER_CONFIG)
@@ -65,7 +65,7 @@ def _check_class(path: Path) -> None:
     if not (isinstance(found, type) and issubclass(found, PreTrainedTokenizerBase)):
         raise ModelError(
             f"a tokenizer_class must be a tokenizer of transformers, but '{path}' names {shown(name)}; "
-            "where tokenizer.json says it all, write PreTrainedTokenizerFast"
+            "if tokenizer.json is complete, write PreTrainedTokenizerFast"
         )
 
 
@@ -84,16 +84,16 @@ def _check_fits(folder: Path, config: T5Config, vocabulary: dict[str, int]) -> N
 
 def unknown_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
     """Return the ids of a tokenizer's unknown token; none for a tokenizer of bytes."""
+    # each kind of backend names its unknown token in another place
     model = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
     token = getattr(model, "unk_token", None)
     named = None if token is None else tokenizer.convert_tokens_to_ids(token)
     found = {tokenizer.unk_token_id, named, getattr(model, "unk_id", None)}
-    known = found - {None, tokenizer.eos_token_id, tokenizer.pad_token_id}
-    return tuple(sorted(known))
+    return tuple(sorted(found - {None, tokenizer.eos_token_id, tokenizer.pad_token_id}))
 
 
 def tokenizer_key(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return a text that is equal for tokenizers that make the same of every text."""
+    """Return a cache key: tokenizers with the same key tokenize every text alike."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None:
         return str(backend.to_str())
