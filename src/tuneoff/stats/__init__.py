@@ -3,6 +3,7 @@
 from tuneoff.stats.cells import Cell, TaskSize
 from tuneoff.stats.compare import Comparison, Contrast, compare, comparisons
 from tuneoff.stats.crossover import Crossover
+from tuneoff.stats.decide import Candidate, Decision, Preference, Settling, decide
 from tuneoff.stats.examples import Scores
 from tuneoff.stats.frame import COUNTS, SCORES, SPEEDS, frame, measures, summary
 from tuneoff.stats.health import LEVELS, Finding, Level
@@ -16,18 +17,23 @@ __all__ = [
     "SPEEDS",
     "AgainstBaseline",
     "Best",
+    "Candidate",
     "Cell",
     "Comparison",
     "Contrast",
     "Crossover",
+    "Decision",
     "Finding",
     "Interval",
     "Judgement",
     "Level",
+    "Preference",
     "Scores",
+    "Settling",
     "TaskSize",
     "compare",
     "comparisons",
+    "decide",
     "frame",
     "interval",
     "judge",

@@ -167,7 +167,7 @@ def compare(
     """
     differences = method - reference  # [1, N] is subtracted from every seed of the other
     # for scores in 0..1, the example that the exact test adds differs by as much as others do
-    size = _typical_change(differences)
+    size = typical_change(differences)
     found = interval(differences, seeded=seeded, added_values=None if size is None else (-size, size))
     if size is not None:
         found = within(found, -1, 1)
@@ -202,7 +202,7 @@ def p_at_least(differences: Floats, value: float, *, seeded: bool = True) -> flo
     seeds, examples = differences.shape
     parts = spread(differences, seeded=seeded)
     crossed = float(tail(value - differences.mean(), parts, seeds=seeds, examples=examples))
-    size = _typical_change(differences)
+    size = typical_change(differences)
     if size is None:
         return crossed
     extra_variance = float(parts.beyond_examples)
@@ -210,7 +210,7 @@ def p_at_least(differences: Floats, value: float, *, seeded: bool = True) -> flo
     return max(crossed, exact) if seeded and seeds > 1 else exact
 
 
-def _typical_change(differences: Floats) -> float | None:
+def typical_change(differences: Floats) -> float | None:
     """Return by how much scores differ where they do; None for differences beyond -1..1.
 
     It is the mean absolute difference, weighted by its square since the larger ones decide how skewed the

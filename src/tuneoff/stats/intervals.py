@@ -101,7 +101,7 @@ def interval(
     parts = spread(values, seeded=seeded)
     alone = seeds == 1 or not seeded  # one model: nothing is known of other seeds
     mean, std_error = float(values.mean()), math.sqrt(parts.total)
-    half = std_error * float(critical(_seeds_share(parts), seeds=seeds, examples=examples, alpha=alpha))
+    half = std_error * float(critical(seeds_share(parts), seeds=seeds, examples=examples, alpha=alpha))
     found = Interval(
         mean=mean,
         low=mean - half,
@@ -202,7 +202,8 @@ def _variance_of_mean(values: Floats) -> Floats:
     return values.var(-1, ddof=1) / count if count > 1 else np.full(values.shape[:-1], np.inf)
 
 
-def _seeds_share(parts: Spread) -> Floats:
+def seeds_share(parts: Spread) -> Floats:
+    """Return the seeds' part of the variance, from 0 to 1; 0 where the variance is 0 or infinite."""
     total = parts.total
     return np.divide(parts.seeds, total, out=np.zeros_like(total), where=(total > 0) & np.isfinite(total))
 
