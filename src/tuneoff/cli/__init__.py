@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 _PLAN_WIDTH = 132
+_MOST_DECISIONS = 5
 _LONGEST_NAME, _LONGEST_WORD = 100, 600
 """Characters of what is shown whole: a method in a table, and a path in a message."""
 _USAGE_ERROR: Any = typer.BadParameter.__base__  # typer gives it no name of its own
@@ -266,10 +267,12 @@ def _print_outcome(console: Console, result: "Result") -> None:
         console.print(f"{record.run_id}: {record.state}: {reason}", soft_wrap=True)
     for one in result.data.excluded:
         console.print(f"excluded: {one.name}: {one.reason}", soft_wrap=True)
-    for conclusion in result.conclusions:
-        console.print(f"- {conclusion}", soft_wrap=True)
     for warning in result.warnings:
         console.print(warning, soft_wrap=True)
+    for decision in result.decisions[:_MOST_DECISIONS]:
+        console.print(decision, soft_wrap=True)
+    if (more := len(result.decisions) - _MOST_DECISIONS) > 0:
+        console.print(f"and {more} more decisions in the report")
     console.print(f"report: {result.report.as_posix()}", soft_wrap=True)
     if failed or result.data.excluded:
         raise typer.Exit(FAILED)

@@ -19,10 +19,12 @@ def footprint(adapted: AdaptedModel, batch: Mapping[str, Tensor]) -> Footprint:
     reached = [p for p in adapted.model.parameters() if p.grad is not None]
     for parameter in reached:
         parameter.grad = None
+    stored = adapted.stored().values()
     return Footprint(
         base=adapted.base_parameters,
         trainable=sum(p.numel() for p in parameters),
         receiving_gradient=sum(p.numel() for p in reached),
-        stored=sum(tensor.numel() for tensor in adapted.stored().values()),
+        stored=sum(tensor.numel() for tensor in stored),
+        stored_bytes=sum(tensor.numel() * tensor.element_size() for tensor in stored),
         deployed=sum(adapter.deployed() for _, adapter in adapted.parts),
     )

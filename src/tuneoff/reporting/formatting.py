@@ -44,6 +44,17 @@ def count(value: int | None) -> str:
     return ABSENT if value is None else f"{value:,}"
 
 
+def byte_size(value: float | None) -> str:
+    """Format a number of bytes: `812 B`, `1.5 MB`, `2.31 GB`."""
+    if value is None:
+        return ABSENT
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    raise AssertionError
+
+
 def plural(number: int, noun: str) -> str:
     """Format a number of things: `1 run`, `2 runs`."""
     return f"{count(number)} {noun}{'' if number == 1 else 's'}"

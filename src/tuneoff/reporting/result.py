@@ -16,8 +16,10 @@ class Result:
 
     folder: Path
     """The output folder."""
+    decisions: tuple[str, ...]
+    """What to use on each task and train size, a sentence each."""
     conclusions: tuple[str, ...]
-    """What was found, in sentences."""
+    """What else was found, in sentences."""
     warnings: tuple[str, ...]
     """What the report lacks, and why."""
     data: ReportData

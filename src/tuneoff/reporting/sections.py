@@ -3,12 +3,18 @@
 from collections import Counter
 from dataclasses import replace
 
-from tuneoff.reporting import evidence, settings, tables
+from tuneoff.reporting import decision, evidence, settings, tables
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Document, Figure, Section, Statement
 from tuneoff.reporting.formatting import in_words
 from tuneoff.reporting.titles import Title
 
+DECISION_NOTE = (
+    "Candidates are the methods, the base model and the simple baselines. Costs at most: an upper bound of "
+    "how much worse than the best a candidate is; all bounds of a task and train size hold together with 95% "
+    "confidence. May be best: no other candidate is shown to be better. Recommended is, of those that cost "
+    "at most "
+)
 RESULTS_NOTE = (
     "Scores are fractions between 0 and 1 on the test split. ± is the sample standard deviation over seeds, "
     "omitted where there is one run. Only complete runs count; n is their number. eval_loss is in nats per "
@@ -76,6 +82,12 @@ def document(
     title = f"{data.study.name}: fine-tuning methods compared"
     introduction = (*_introduction(data), *warnings)
     sections = (
+        Section(
+            Title.DECISION,
+            _decision_notes(data),
+            statements=decision.decision_statements(data),
+            tables=(decision.decision_table(data),),
+        ),
         Section(Title.CONCLUSIONS, statements=conclusions),
         Section(Title.RESULTS, (RESULTS_NOTE,), tables=(tables.summary_table(data),)),
         Section(Title.CHARTS, figures=figures[Title.CHARTS]),
@@ -157,6 +169,15 @@ def _introduction(data: ReportData) -> tuple[str, ...]:
         )
     paragraphs += [f"{note}." for note in data.notes]
     return tuple(paragraphs)
+
+
+def _decision_notes(data: ReportData) -> tuple[str, ...]:
+    comparison = data.study.comparison
+    given = "comparison.margin" if comparison.margin else "the default of comparison.margin"
+    return (
+        f"{DECISION_NOTE}{data.study.decision_margin:g} ({given}), the one that comparison.prefer: "
+        f"{comparison.prefer} names; none with a failed health check.",
+    )
 
 
 def _intervals_notes(data: ReportData) -> tuple[str, ...]:

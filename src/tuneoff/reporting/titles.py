@@ -6,6 +6,7 @@ from enum import StrEnum
 class Title(StrEnum):
     """The title of a section; statements link to sections by it."""
 
+    DECISION = "Decision"
     CONCLUSIONS = "Conclusions"
     RESULTS = "Results"
     CHARTS = "Charts of the results"

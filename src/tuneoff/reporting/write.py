@@ -12,6 +12,7 @@ from tuneoff.errors import StoreError
 from tuneoff.reporting.charts import pictures
 from tuneoff.reporting.conclusions import conclusions
 from tuneoff.reporting.data import ReportData, load_report_data
+from tuneoff.reporting.decision import decision_json, decision_statements
 from tuneoff.reporting.document import Figure, Statement
 from tuneoff.reporting.figures import Drawing, comparison_figures, curve_figures, named_apart, search_figures
 from tuneoff.reporting.html import html
@@ -47,7 +48,13 @@ def write_report(folder: Path) -> Result:
             f"({error.strerror or error}); free space or permit writing there, close programs that show the "
             "report, and report again"
         ) from error
-    return Result(folder, tuple(one.text for one in found), warnings, data)
+    return Result(
+        folder=folder,
+        decisions=tuple(one.text for one in decision_statements(data)),
+        conclusions=tuple(one.text for one in found),
+        warnings=warnings,
+        data=data,
+    )
 
 
 def rendered(
@@ -68,6 +75,7 @@ def rendered(
         report.html.name: html(whole.with_tables(Title.RESULTS, task_tables(data))),
         report.summary.name: summary_csv(data).to_csv(index=False, lineterminator="\n"),
         report.health.name: _health(data),
+        report.decision.name: to_json(decision_json(data), indent=2).decode() + "\n",
     }
     return texts, tuple(chain.from_iterable(figures.values())), warnings
 

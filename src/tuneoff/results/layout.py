@@ -6,7 +6,8 @@ DIR/runs/<run_id>/record.json  written last: a run without it has not ended
 DIR/search/<search_id>/        result.json, written last; trials.jsonl, and trials/<number>.s<seed>/
 DIR/baselines/<task>.n<size>/  <name>.json, written last, and <name>.parquet as predictions
 DIR/damaged/                   results whose files were not as they had been written; they were done again
-DIR/report/                    made from the above: report.md, report.html, summary.csv, health.json, plots/
+DIR/report/                    made from the above: report.md, report.html, summary.csv, decision.json,
+                               health.json, plots/
 """
 
 from dataclasses import dataclass
@@ -113,6 +114,11 @@ class ReportFolder:
     def health(self) -> Path:
         """The findings about each run."""
         return self.path / "health.json"
+
+    @property
+    def decision(self) -> Path:
+        """What to use on each task and train size, for programs."""
+        return self.path / "decision.json"
 
     @property
     def plots(self) -> Path:

@@ -24,6 +24,8 @@ class Footprint(Spec):
     """Parameters that a backward pass reaches."""
     stored: int
     """Parameters in the saved adapter."""
+    stored_bytes: int | None = None
+    """Size of their tensors; None in records of older versions."""
     deployed: int
     """Parameters that the tuned model has beyond the base once LoRA is merged and prefixes are folded."""
 
@@ -80,7 +82,7 @@ class DataReport(Spec):
 
 
 class Timings(Spec):
-    """Wall time of a run, in seconds, and speed of the test evaluation. Not reproducible by nature."""
+    """Wall time of a run in seconds, its speed, and its memory. Not reproducible by nature."""
 
     setup: float
     train: float
@@ -89,6 +91,16 @@ class Timings(Spec):
     eval_runtime: float
     eval_samples_per_second: float
     eval_steps_per_second: float
+    tokens_per_second: float | None = None
+    """Input and target tokens trained on, by the time of the optimizer steps; None where nothing is trained,
+    and, as all below, in records of older versions."""
+    training_peak_bytes: int | None = None
+    """Most memory that the process held while it trained; None where the system does not tell."""
+    inference_peak_bytes: int | None = None
+    """Most memory that the process held while it answered the test split."""
+    training_peak_device_bytes: int | None = None
+    """Most memory allocated on a CUDA device while training."""
+    inference_peak_device_bytes: int | None = None
 
 
 class Environment(Spec):

@@ -1,6 +1,6 @@
 """A study: tasks x (methods + ablations) x train sizes x seeds."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
@@ -14,6 +14,10 @@ from tuneoff.spec.training import TrainingSpec
 
 Varied = bool | int | float | str | Annotated[tuple[str, ...], LISTS] | None
 """A value of a method's field."""
+
+
+DEFAULT_MARGIN = 0.01
+"""Of decisions in a study that says none: a hundredth of the main metric."""
 
 
 class AblationSpec(Spec):
@@ -31,6 +35,9 @@ class ComparisonSpec(Spec):
     """Methods that all others are compared with; by default full fine-tuning and the base model."""
     margin: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Methods whose main metric differs by less count as equivalent; null: none do."""
+    prefer: Literal["stored", "time", "memory", "score"] = "stored"
+    """What is recommended of the methods that may cost at most the margin against the best: the one with the
+    fewest stored bytes, the shortest training, the least memory in training, or the highest score."""
 
 
 class StudySpec(Spec):
@@ -70,6 +77,11 @@ class StudySpec(Spec):
                     f"{suggestions(name, self.methods)}"
                 )
         return self
+
+    @property
+    def decision_margin(self) -> float:
+        """By how much the recommended method may be worse than the best."""
+        return self.comparison.margin or DEFAULT_MARGIN
 
     @property
     def references(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Statistics of run records: tables, intervals, comparisons and health, without torch."""
 
-from tuneoff.stats.cells import Cell, TaskSize
+from tuneoff.stats.cells import UNTRAINED_SIZE, Cell, TaskSize
 from tuneoff.stats.compare import Comparison, Contrast, compare, comparisons
 from tuneoff.stats.crossover import Crossover
 from tuneoff.stats.decide import Candidate, Decision, Preference, Settling, decide
@@ -15,6 +15,7 @@ __all__ = [
     "LEVELS",
     "SCORES",
     "SPEEDS",
+    "UNTRAINED_SIZE",
     "AgainstBaseline",
     "Best",
     "Candidate",

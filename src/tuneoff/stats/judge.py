@@ -9,9 +9,10 @@ from typing import NamedTuple
 from tuneoff.results import BaselineRecord, CurvePoint, RunRecord, StudyFolder
 from tuneoff.spec import NoneSpec, StudySpec, variants
 from tuneoff.stats.answers import Answers, answers_of, read_answers
-from tuneoff.stats.cells import Cell, TaskSize
+from tuneoff.stats.cells import UNTRAINED_SIZE, Cell, TaskSize
 from tuneoff.stats.compare import Comparison, Contrast, compare, comparisons
 from tuneoff.stats.crossover import Crossover, crossovers
+from tuneoff.stats.decide import Decision, Preference, decide
 from tuneoff.stats.examples import RunScores, Scores, common, joint_scores
 from tuneoff.stats.health import Finding, RunEvidence, diagnose, diagnose_study
 from tuneoff.stats.intervals import ALPHA, Interval, interval
@@ -58,14 +59,32 @@ class Judgement:
     findings: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
     """Of each run, by id; empty for a run that passed all checks."""
     study_findings: tuple[Finding, ...] = ()
+    decisions: Mapping[TaskSize, Decision] = field(default_factory=dict)
+    """What to use on each task and train size, among methods, the base model and baselines."""
 
 
 @dataclass(frozen=True)
 class _Baseline:
-    """The strongest baseline of a task and train size, with its predictions."""
+    """A baseline of a task and train size, with its predictions."""
 
     record: BaselineRecord
     answers: Answers
+
+    @property
+    def task_size(self) -> TaskSize:
+        """Its task and train size."""
+        return TaskSize(self.record.task_name, self.record.train_size)
+
+    @property
+    def candidate(self) -> str:
+        """Its name among the candidates of a decision."""
+        return f"baseline {self.record.name}"
+
+    @property
+    def scores(self) -> Scores:
+        """Its own score of each example, [1, N]."""
+        values = self.answers.scores(self.record.task.main_metric)[None]
+        return Scores((self.record.seed,), tuple(self.answers.rows.tolist()), values)
 
 
 @dataclass
@@ -94,10 +113,8 @@ def judge(
     records = tuple(records)
     untrained = frozenset(name for name, method in variants(study) if isinstance(method, NoneSpec))
     ablated = frozenset(name for name, _ in variants(study) if name not in study.methods)
-    strongest = {
-        task_size: _Baseline(record, _baseline_answers(folder, record))
-        for task_size, record in strongest_baselines(baselines).items()
-    }
+    read = [_Baseline(one, _baseline_answers(folder, one)) for one in baselines if not one.upper_bound]
+    strongest = strongest_baselines(read)
     runs = _collect_runs(folder, records, curves, strongest)
     cells = _cells(records, runs.scores)
     candidates = {
@@ -129,6 +146,7 @@ def judge(
         ),
         findings=runs.findings,
         study_findings=diagnose_study(records, runs.compared),
+        decisions=_decisions(study, records, cells, read, runs.findings, untrained),
     )
 
 
@@ -154,14 +172,83 @@ def train_rows(records: Iterable[RunRecord]) -> dict[TaskSize, int]:
     }
 
 
-def strongest_baselines(baselines: Iterable[BaselineRecord]) -> dict[TaskSize, BaselineRecord]:
-    """Return the best baseline of each task and train size that does not see the references."""
-    best: dict[TaskSize, BaselineRecord] = {}
+def strongest_baselines(baselines: Iterable[_Baseline]) -> dict[TaskSize, _Baseline]:
+    """Return the best baseline of each task and train size."""
+    best: dict[TaskSize, _Baseline] = {}
     for one in baselines:
-        key, metric = TaskSize(one.task_name, one.train_size), one.task.main_metric
-        if not one.upper_bound and (key not in best or one.scores[metric] > best[key].scores[metric]):
+        key, metric = one.task_size, one.record.task.main_metric
+        if key not in best or one.record.scores[metric] > best[key].record.scores[metric]:
             best[key] = one
     return best
+
+
+def _decisions(
+    study: StudySpec,
+    records: Iterable[RunRecord],
+    cells: Mapping[Cell, Scores],
+    baselines: Iterable[_Baseline],
+    findings: Mapping[str, tuple[Finding, ...]],
+    untrained: frozenset[str],
+) -> dict[TaskSize, Decision]:
+    """Decide for each task and train size that has a result of a trained method.
+
+    Candidates are the study's methods, without ablation variants, and the baselines; what is not trained is a
+    candidate at every train size.
+    """
+    of_cell: dict[Cell, list[RunRecord]] = {}
+    for record in records:
+        if record.state == "complete":
+            of_cell.setdefault(Cell.of(record.spec), []).append(record)
+    decisions = {}
+    for task_size in dict.fromkeys(cell.task_size for cell in cells if cell.method not in untrained):
+        scores: dict[str, Scores] = {}
+        prices: dict[str, float | None] = {}
+        failed: dict[str, list[str]] = {}
+        for method in study.methods:
+            size = UNTRAINED_SIZE if method in untrained else task_size.train_size
+            cell = Cell(task_size.task, method, size)
+            if cell in cells:
+                scores[method] = cells[cell]
+                prices[method] = _price(of_cell[cell], study.comparison.prefer, method in untrained)
+                failed[method] = _failed_checks(findings, of_cell[cell])
+        own = [one for one in baselines if one.task_size == task_size]
+        for one in own:
+            scores[one.candidate], prices[one.candidate] = one.scores, 0.0
+        decisions[task_size] = decide(
+            scores,
+            untrained={*untrained, *(one.candidate for one in own)},
+            margin=study.decision_margin,
+            prefer=study.comparison.prefer,
+            prices=prices,
+            findings=failed,
+        )
+    return decisions
+
+
+def _price(records: Iterable[RunRecord], prefer: Preference, is_untrained: bool) -> float | None:
+    """Return the mean price of a cell's runs by a preference; None where it was not measured."""
+    if is_untrained or prefer == "score":
+        return 0.0
+    values: list[float | None] = []
+    for record in records:
+        timings, counts = record.timings, record.footprint
+        match prefer:
+            case "stored":
+                values.append(counts.stored_bytes if counts else None)
+            case "time":
+                values.append(timings.train if timings else None)
+            case "memory":
+                values.append(timings.training_peak_bytes if timings else None)
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
+
+
+def _failed_checks(findings: Mapping[str, tuple[Finding, ...]], records: Iterable[RunRecord]) -> list[str]:
+    """Return the health checks that any of a cell's runs failed."""
+    failed = {
+        one.check for record in records for one in findings.get(record.run_id, ()) if one.level == "error"
+    }
+    return sorted(failed)
 
 
 def _baseline_answers(folder: Path, baseline: BaselineRecord) -> Answers:
@@ -221,11 +308,8 @@ def _against_baselines(
         baseline = strongest.get(cell.task_size)
         if baseline is None:
             continue
-        record, answers = baseline.record, baseline.answers
-        values = answers.scores(record.task.main_metric)[None]  # [1, N]
-        baseline_scores = Scores((record.seed,), tuple(answers.rows.tolist()), values)
-        rows = common(scores.rows, baseline_scores.rows)
+        rows = common(scores.rows, baseline.scores.rows)
         if rows:
-            contrast = compare(scores.at(scores.seeds, rows), baseline_scores.at((record.seed,), rows))
-            found[cell] = AgainstBaseline(record.name, contrast)
+            sides = scores.at(scores.seeds, rows), baseline.scores.at(baseline.scores.seeds, rows)
+            found[cell] = AgainstBaseline(baseline.record.name, compare(*sides))
     return found

@@ -31,6 +31,7 @@ from tuneoff.training.data import RunData, run_data
 from tuneoff.training.decode import Answer, Decoder
 from tuneoff.training.dropout import has_dropout, set_dropout
 from tuneoff.training.loop import FitResult, OnPoint, fit, total_steps
+from tuneoff.training.memory import measure_peak
 from tuneoff.training.precision import Dtype, resolve_dtype
 from tuneoff.training.scores import predictions_of, scores_of
 from tuneoff.training.seeding import deterministic, generator, seed_dropout, stream_seeds
@@ -113,12 +114,14 @@ def _train_and_test(spec: RunSpec, folder: RunFolder, *, session: Session, on_po
     run = prepare(spec, session)
     counts = footprint(run.adapted, run.train_batch(1))
     setup = time.perf_counter() - started
-    result = _fit(run, folder, on_point)
+    with measure_peak(run.adapted.model.device) as training_peak:
+        result = _fit(run, folder, on_point)
     run.adapted.fold()
     if spec.training.save_strategy == "best" and run.adapted.parts:
         save(run.adapted, folder.adapter)
     evaluating = time.perf_counter()
-    answers = run.answers("test")
+    with measure_peak(run.adapted.model.device) as inference_peak:
+        answers = run.answers("test")
     runtime = time.perf_counter() - evaluating
     write_predictions(folder.predictions, run.predictions("test", answers))
     timings = Timings(
@@ -128,6 +131,11 @@ def _train_and_test(spec: RunSpec, folder: RunFolder, *, session: Session, on_po
         eval_runtime=runtime,
         eval_samples_per_second=len(answers) / runtime,
         eval_steps_per_second=-(-len(answers) // spec.training.per_device_eval_batch_size) / runtime,
+        tokens_per_second=result.tokens / result.seconds if result.seconds else None,
+        training_peak_bytes=training_peak.process,
+        inference_peak_bytes=inference_peak.process,
+        training_peak_device_bytes=training_peak.device,
+        inference_peak_device_bytes=inference_peak.device,
     )
     return _complete_record(
         run,

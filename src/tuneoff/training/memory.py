@@ -1,0 +1,47 @@
+"""The most memory that a piece of work took: of this process, and of its device."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+_STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_PEAK = re.compile(r"^VmHWM:\s*(\d+) kB$", re.MULTILINE)
+
+
+@dataclass
+class PeakMemory:
+    """What was measured; None where the system does not tell."""
+
+    process: int | None = None
+    """Peak resident memory of this process in bytes, with all that it held before."""
+    device: int | None = None
+    """Peak of allocated memory on a CUDA device in bytes."""
+
+
+@contextmanager
+def measure_peak(device: torch.device) -> Iterator[PeakMemory]:
+    """A context whose peak memory is in the yielded object once it has ended.
+
+    Linux keeps the peak of a process and lets it start anew (`man 5 proc`: VmHWM, clear_refs).
+    """
+    peak = PeakMemory()
+    is_reset = _reset_process_peak()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    yield peak
+    if is_reset and (found := _PEAK.search(_STATUS.read_text(encoding="ascii", errors="replace"))):
+        peak.process = 1024 * int(found[1])
+    if device.type == "cuda":
+        peak.device = torch.cuda.max_memory_allocated(device)
+
+
+def _reset_process_peak() -> bool:
+    try:
+        _RESET.write_text("5", encoding="ascii")
+    except OSError:  # another system, or one that does not allow it
+        return False
+    return True

@@ -1,0 +1,113 @@
+"""The decision of a report: its sentence, its table and its JSON, for each way that it can turn out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import fabricated as made
+import pytest
+from answers import write_all, write_baseline
+
+from tuneoff.reporting import write_report
+from tuneoff.reporting.data import load_report_data
+from tuneoff.reporting.decision import decision_json, decision_statements, decision_table
+from tuneoff.results import StudyFolder, read_records
+from tuneoff.stats import TaskSize
+
+METHODS = {name: made.METHODS[name] for name in ("zero_shot", "full", "lora")}
+CLEAR = {"zero_shot": 0.60, "full": 0.90, "lora": 0.75}
+
+
+def _folder(folder: Path, accuracies: dict[str, float], **changes: Any) -> Path:
+    study = made.a_study(**({"methods": METHODS} | changes))
+    made.write_folder(folder, study)
+    write_all(folder, read_records(folder), accuracies)
+    write_baseline(folder, study, "sst2", "majority", 0.5)
+    return folder
+
+
+def _sentence(folder: Path) -> str:
+    (statement,) = decision_statements(load_report_data(folder))
+    return statement.text
+
+
+@pytest.fixture(scope="module")
+def clear(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _folder(tmp_path_factory.mktemp("clear"), CLEAR)
+
+
+def test_a_method_that_is_shown_to_be_the_best_is_recommended(clear: Path) -> None:
+    assert _sentence(clear).startswith("sst2: use full (eval_accuracy 0.")
+    assert _sentence(clear).endswith("): it is shown to be the best.")
+
+
+def test_the_table_has_every_candidate_with_its_bound_and_its_prices(clear: Path) -> None:
+    table = decision_table(load_report_data(clear))
+    rows = {str(row[2]): row for row in table.rows}
+    assert set(rows) == {"full (recommended)", "lora", "zero_shot", "baseline majority"}
+    means = [float(str(row[3])) for row in table.rows]
+    assert means == sorted(means, reverse=True)
+    assert rows["full (recommended)"][5:7] == ("0.000", "yes")
+    assert float(str(rows["lora"][5])) > 0.15
+    assert rows["lora"][6] == "no"
+
+
+def test_programs_read_the_decision_from_a_file(clear: Path) -> None:
+    write_report(clear)
+    found = json.loads(StudyFolder(clear).report.decision.read_text(encoding="utf-8"))
+    own = found["sst2"]["full"]
+    assert (own["recommended"], own["state"], own["margin"], own["prefer"]) == (
+        "full",
+        "shown",
+        0.01,
+        "stored",
+    )
+    assert own["to_settle"] is None
+    (lora,) = [one for one in own["candidates"] if one["method"] == "lora"]
+    assert lora["low"] < lora["mean"] < lora["high"]
+    assert not lora["may_be_best"]
+    record = next(one for one in read_records(clear) if one.spec.method_name == "lora")
+    assert record.timings is not None
+    assert lora["prices"]["seconds_per_answer"] == pytest.approx(1 / record.timings.eval_samples_per_second)
+
+
+def test_a_cheaper_method_within_the_margin_is_recommended(tmp_path: Path) -> None:
+    equal = {"zero_shot": 0.5, "full": 0.85, "lora": 0.85}
+    folder = _folder(tmp_path, equal, comparison={"margin": 0.1, "prefer": "time"})
+    decision = load_report_data(folder).judgement.decisions[TaskSize("sst2", "full")]
+    seconds = {one.name: one.price for one in decision.candidates}
+    assert decision.state == "shown"
+    cheapest = min(("full", "lora"), key=lambda name: seconds[name] or 0)
+    assert decision.recommended == cheapest
+    assert "of the candidates within 0.1 of the best it trains in the shortest time" in _sentence(folder)
+
+
+def test_an_open_decision_says_what_would_settle_it(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, {"zero_shot": 0.5, "full": 0.85, "lora": 0.845})
+    sentence = _sentence(folder)
+    assert sentence.startswith("sst2: open. ")
+    assert "below the best (0.01 is asked for)" in sentence
+    assert "may be the best, too" in sentence
+    (own,) = decision_json(load_report_data(folder))["sst2"].values()
+    assert own["state"] == "open"
+    assert own["to_settle"]["limit"] is not None or own["to_settle"]["command"].startswith(
+        "tuneoff run STUDY"
+    )
+
+
+def test_a_single_seed_asks_for_more_with_the_command_that_adds_them(tmp_path: Path) -> None:
+    sentence = _sentence(_folder(tmp_path, CLEAR, seeds=[4]))
+    assert "a single seed says nothing about a method. Next: 2 more seeds (" in sentence
+    assert "`tuneoff run STUDY --set seeds=[4,0,1]`" in sentence
+
+
+def test_what_needs_no_training_can_be_the_answer(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, {"zero_shot": 0.95, "full": 0.7, "lora": 0.7})
+    assert _sentence(folder).startswith("sst2: use zero_shot, without fine-tuning (eval_accuracy 0.9")
+
+
+def test_a_candidate_that_failed_a_check_is_never_recommended(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, {"zero_shot": 0.6, "full": 0.3, "lora": 0.75})
+    decision = load_report_data(folder).judgement.decisions[TaskSize("sst2", "full")]
+    assert decision["full"].findings
+    assert decision.recommended == "lora"
