@@ -135,8 +135,8 @@ class Finished(NamedTuple):
 
     rows: int
     """Of test; validation has 300."""
-    commonest: float
-    """Share of the commonest of two labels."""
+    most_common: float
+    """Share of the most common of two labels."""
     accuracy: float
 
     def evidence(self, seed: int) -> RunEvidence:
@@ -148,7 +148,7 @@ class Finished(NamedTuple):
         test, test_right = self._answered(rng, self.rows)
         shares = 1 - np.exp(-np.arange(7) / 1.2)
         hard = rng.random(VALIDATION)
-        start, curve = max(0.5, self.commonest - 0.05), []
+        start, curve = max(0.5, self.most_common - 0.05), []
         for step, share in enumerate(shares):
             wavering = hard + rng.normal(0, 0.04, VALIDATION)
             accuracy = float((wavering < start + (self.accuracy - start) * share).mean())
@@ -178,9 +178,9 @@ class Finished(NamedTuple):
         return judged(record, curve, predictions)
 
     def _answered(self, rng: np.random.Generator, rows: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        labels = (rng.random(rows) < self.commonest).astype(int)
+        labels = (rng.random(rows) < self.most_common).astype(int)
         errors = (1 - self.accuracy) / 2
-        wrong = np.where(labels == 1, errors / self.commonest, errors / (1 - self.commonest))
+        wrong = np.where(labels == 1, errors / self.most_common, errors / (1 - self.most_common))
         return labels, rng.random(rows) >= wrong
 
 
@@ -188,5 +188,5 @@ class Guessing(Finished):
     """One that answers with the labels' frequencies, without reading."""
 
     def _answered(self, rng: np.random.Generator, rows: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        labels, answers = (rng.random((2, rows)) < self.commonest).astype(int)
+        labels, answers = (rng.random((2, rows)) < self.most_common).astype(int)
         return labels, labels == answers

@@ -82,7 +82,7 @@ HEALTHY = (
     Finished(2000, 0.95, 0.955),
     Finished(200, 0.5, 0.90),
 )
-"""Test rows, share of the commonest label and accuracy."""
+"""Test rows, share of the most common label and accuracy."""
 FEW = 50
 """Runs of each; docs/health.md has the counts of 200."""
 
@@ -101,17 +101,17 @@ def test_healthy_classifiers_with_test_rows_enough_seldom_get_a_warning(run: Fin
 
 
 @pytest.mark.parametrize(
-    ("rows", "commonest"), [(1000, 0.5), (200, 0.5), (200, 0.8), (200, 0.9), (2000, 0.95)]
+    ("rows", "most_common"), [(1000, 0.5), (200, 0.5), (200, 0.8), (200, 0.9), (2000, 0.95)]
 )
-def test_answers_drawn_without_reading_are_found(rows: int, commonest: float) -> None:
-    runs = [Guessing(rows, commonest, 0.9).evidence(seed) for seed in range(FEW)]
+def test_answers_drawn_without_reading_are_found(rows: int, most_common: float) -> None:
+    runs = [Guessing(rows, most_common, 0.9).evidence(seed) for seed in range(FEW)]
     found = [{one.check for one in diagnose(run)} for run in runs]
     assert sum("chance level" in checks for checks in found) >= 0.85 * FEW
 
 
-@pytest.mark.parametrize(("rows", "commonest"), [(20, 0.5), (30, 0.5), (60, 0.8)])
-def test_of_test_rows_too_few_to_tell_nothing_is_called_ill(rows: int, commonest: float) -> None:
-    runs = [Guessing(rows, commonest, 0.9).evidence(seed) for seed in range(FEW)]
+@pytest.mark.parametrize(("rows", "most_common"), [(20, 0.5), (30, 0.5), (60, 0.8)])
+def test_of_test_rows_too_few_to_tell_nothing_is_called_ill(rows: int, most_common: float) -> None:
+    runs = [Guessing(rows, most_common, 0.9).evidence(seed) for seed in range(FEW)]
     found = [{one.check for one in diagnose(run)} for run in runs]
     assert not any(check in checks for checks in found for check in ("chance level", "collapsed"))
     assert sum("few rows" in checks for checks in found) >= 0.85 * FEW

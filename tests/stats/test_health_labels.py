@@ -33,12 +33,12 @@ def answered(references: list[int], answers: Sequence[int | None], **changes: ob
 
 
 class TestUnrelated:
-    @pytest.mark.parametrize("commonest", [0.5, 0.8, 0.95])
-    def test_answers_drawn_without_reading_get_an_error_however_skewed_the_labels(self, commonest) -> None:
-        shares = [commonest, 1 - commonest]
+    @pytest.mark.parametrize("most_common", [0.5, 0.8, 0.95])
+    def test_answers_drawn_without_reading_get_an_error_however_skewed_the_labels(self, most_common) -> None:
+        shares = [most_common, 1 - most_common]
         found = answered(drawn(2000, shares), drawn(2000, shares, seed=1))
         told = evidence_of("chance level", found)
-        chance = commonest**2 + (1 - commonest) ** 2
+        chance = most_common**2 + (1 - most_common) ** 2
         assert float(told.split("random order have ")[1].split()[0]) == pytest.approx(chance, abs=0.02)
 
     def test_a_classifier_that_finds_half_of_a_rare_label_gets_no_finding(
@@ -133,16 +133,16 @@ def test_with_several_labels_the_p_values_are_those_of_shuffled_answers(referenc
     assert as_few == pytest.approx((shuffled <= right).mean(), abs=0.03)
 
 
-@pytest.mark.parametrize(("rows", "commonest"), [(40, 0.5), (60, 0.8), (120, 0.9)])
-def test_how_surely_a_working_model_passes_is_what_drawing_it_shows(rows: int, commonest: float) -> None:
+@pytest.mark.parametrize(("rows", "most_common"), [(40, 0.5), (60, 0.8), (120, 0.9)])
+def test_how_surely_a_working_model_passes_is_what_drawing_it_shows(rows: int, most_common: float) -> None:
     rng = np.random.default_rng(2)
-    first = round(rows * commonest)
+    first = round(rows * most_common)
     references = (first, rows - first)
     wanted = np.repeat([0, 1], references)
     passed = 0
     for _ in range(1000):
         # right with probability kappa, else drawn from the labels' shares
-        given = np.where(rng.random(rows) < 0.5, wanted, rng.random(rows) >= commonest)
+        given = np.where(rng.random(rows) < 0.5, wanted, rng.random(rows) >= most_common)
         table = [[int(((wanted == a) & (given == b)).sum()) for b in (0, 1)] for a in (0, 1)]
         passed += fisher_exact(table, alternative="greater").pvalue < 0.05
     assert _power(references) == pytest.approx(passed / 1000, abs=0.08)

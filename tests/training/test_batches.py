@@ -82,7 +82,7 @@ def test_long_texts_are_cut_before_their_end_of_sequence_and_counted():
     assert (short.truncated_input, short.truncated_target) == (False, False)
 
 
-def test_a_batch_has_prompt_ids_in_front_padding_behind_and_ignored_labels():
+def test_a_batch_has_prompt_ids_first_padding_last_and_ignored_labels():
     rows = [Encoded([5, 1], [7, 8, 1], None, False, False), Encoded([5, 6, 4, 1], [9], None, False, False)]
     batch = collate(rows, prompt_ids=(60, 61), pad_token_id=0, device=torch.device("cpu"))
     assert batch["input_ids"].tolist() == [[60, 61, 5, 1, 0, 0], [60, 61, 5, 6, 4, 1]]

@@ -255,7 +255,7 @@ def test_evaluation_leaves_training_of_the_model_possible():
     assert all(parameter.grad is not None for parameter in read.adapted.parameters())
 
 
-def test_answers_end_behind_a_ctrl_c_that_was_swallowed():
+def test_answers_end_after_a_ctrl_c_that_was_swallowed():
     with pytest.raises(KeyboardInterrupt), interrupts_remembered():
         ctrl_c_that_is_swallowed()
         decoder(summarization()).answers(encoded(examples()))
@@ -295,7 +295,7 @@ BOTH = pytest.mark.parametrize("scoring", ["likelihood", "generate"])
 
 @BOTH
 @pytest.mark.parametrize(
-    ("labels", "told"),
+    ("labels", "message"),
     [
         ({"a": "😀", "b": "😡"}, "it makes the same tokens of '😀' and '😡'"),
         ({"a": "好", "b": "good", "c": "坏"}, "it makes the same tokens of '好' and '坏'"),
@@ -304,9 +304,9 @@ BOTH = pytest.mark.parametrize("scoring", ["likelihood", "generate"])
         ({"a": "good", "b": "non - non - non - toxic"}, "max_target_length=6 tokens, .* has 8"),
     ],
 )
-def test_labels_that_no_model_can_tell_apart_are_refused(labels, told, scoring):
+def test_labels_that_no_model_can_tell_apart_are_refused(labels, message, scoring):
     task = classification(labels=labels, scoring=scoring, max_target_length=6)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         check_labels(task, wordpiece_tokenizer())
 
 
@@ -322,13 +322,13 @@ def test_a_label_may_not_begin_as_another_does_where_no_end_is_marked():
 
 
 @pytest.mark.parametrize(
-    ("labels", "told"),
+    ("labels", "message"),
     [
         ({"a": "good", "b": "good 好"}, "'good 好' reads as 'good'"),
         ({"a": "好", "b": "good"}, "'好' reads as nothing"),
     ],
 )
-def test_generated_labels_must_differ_in_what_is_written(labels, told):
+def test_generated_labels_must_differ_in_what_is_written(labels, message):
     check_labels(classification(labels=labels), wordpiece_tokenizer())
-    with pytest.raises(DataError, match=f"{told}.*, or take scoring: likelihood"):
+    with pytest.raises(DataError, match=f"{message}.*, or take scoring: likelihood"):
         check_labels(classification(labels=labels, scoring="generate"), wordpiece_tokenizer())

@@ -104,7 +104,7 @@ def test_other_weights_are_other_encoder_outputs():
     )
 
 
-def test_what_takes_too_much_is_not_kept_and_the_oldest_goes_first():
+def test_what_exceeds_the_limit_is_not_cached_and_the_least_recently_used_goes_first():
     adapted = adapt(NoneSpec(kind="none"))
     size = sum(len(row.input_ids) for row in rows()) * adapted.model.config.d_model * 4
     assert all(row.encoder_output is None for row in encoded(adapted, cache=EncoderOutputs(size - 1)))
@@ -136,8 +136,8 @@ def test_training_on_encoder_outputs_takes_the_steps_of_training_on_text():
         )
         curves.append([(point.loss, point.grad_norm) for point in points if point.loss])
     assert len(curves[0]) == 6
-    for text, kept in zip(*curves, strict=True):
-        assert kept == pytest.approx(text, rel=1e-4)
+    for text, cached in zip(*curves, strict=True):
+        assert cached == pytest.approx(text, rel=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -66,10 +66,10 @@ def test_a_model_loads_by_id_with_its_commit_and_a_pinned_one_stays(
     assert (latest["revision"], latest["first"]) == (new, 7.0)
     assert (pinned["revision"], pinned["first"]) == (old, first.item())
     assert torch.isfinite(first) and first != 7
-    told = str(absent["error"])
-    assert "'org/absent'" in told
-    assert "give a local folder (model: {id: ./folder}) or model: {id: builtin:tiny}; HF_ENDPOINT" in told
-    assert "\n" not in told
+    message = str(absent["error"])
+    assert "'org/absent'" in message
+    assert "give a local folder (model: {id: ./folder}) or model: {id: builtin:tiny}; HF_ENDPOINT" in message
+    assert "\n" not in message
 
 
 @pytest.mark.subprocess

@@ -297,7 +297,7 @@ def test_another_seed_gives_another_order_and_an_equal_one_the_same_for_every_me
     assert first != other
 
 
-def test_training_ends_behind_a_ctrl_c_that_was_swallowed():
+def test_training_ends_after_a_ctrl_c_that_was_swallowed():
     points = []
 
     def swallow(point):

@@ -1,4 +1,4 @@
-"""The digest by which a local or builtin model is known again."""
+"""The digest that identifies a local or builtin model."""
 
 import json
 import shutil

@@ -258,13 +258,13 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
 
 @pytest.mark.parametrize("kind", DAMAGES)
 def test_a_folder_that_is_no_usable_model_is_refused_with_what_is_wrong(folder: Path, kind: str) -> None:
-    damage, told = DAMAGES[kind]
+    damage, pattern = DAMAGES[kind]
     damage(folder)
     message = refusal(folder)
-    assert re.search(told, message), message
+    assert re.search(pattern, message), message
 
 
-def test_want_of_memory_stays_what_it_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_memory_error_stays_a_memory_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def exhausted(*arguments: object, **settings: object) -> None:
         raise MemoryError
 
