@@ -97,7 +97,9 @@ def contents(folder: Path, study: StudySpec, inputs: Inputs | None, *, weights: 
     are compared.
     """
     reader, layout = _Reader(study, inputs), StudyFolder(folder)
-    results = reader.intact(SearchResult, layout.search_results(), lambda path, result: None)
+    results = reader.intact(
+        SearchResult, layout.search_results(), lambda path, result: None
+    )  # no other files
     done = _own_searches(study, results, reader)
     plan = expand(study, chosen_values(study, done))
     records = reader.intact(RunRecord, layout.records(), partial(_check_run, weights=weights))

@@ -112,8 +112,8 @@ def damaged_if_unreadable(path: Path, *errors: type[Exception]) -> Iterator[None
 def _reason(error: Exception) -> str:
     match error:
         case ValidationError():
-            first = error.errors()[0]
-            return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            detail = error.errors()[0]
+            return f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}"
         case OSError(strerror=str(text)):
             return text
         case _:
