@@ -76,7 +76,7 @@ def test_a_run_goes_to_results_by_default_and_the_same_again_does_nothing(
     monkeypatch.chdir(tmp_path)
     outcome = tuneoff("run", finished / "study.yaml")
     assert (outcome.code, outcome.err) == (0, "")
-    assert "5 of 5 runs are done already" in outcome.out
+    assert "5 of 5 runs are already done" in outcome.out
     assert "report: results/small/report/report.md" in outcome.out
     assert contents(folder / "runs") == before
 
@@ -133,7 +133,7 @@ def test_an_interrupted_plan_says_so_and_returns_130(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("tuneoff.spec.load_study", interrupt)
     outcome = tuneoff("plan", "quickstart")
     assert (outcome.code, outcome.err) == (130, "")
-    assert outcome.out.startswith("\ninterrupted")
+    assert outcome.out.startswith("\nInterrupted.")
 
 
 @pytest.mark.subprocess
@@ -183,7 +183,7 @@ def test_an_override_on_the_command_line_is_in_the_resolved_study(folder: Path) 
     assert yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8"))["train_sizes"] == [8]
     assert tuneoff("status", folder).out.splitlines() == [
         "3 of 3 runs complete",
-        "2 further results are of no run of this study",
+        "2 other results in the folder belong to no run of this study",
     ]
 
 
@@ -248,7 +248,7 @@ def test_ctrl_c_is_no_traceback_and_the_same_command_goes_on(
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (130, "")
-    assert "interrupted; the same command goes on where this one stopped" in out
+    assert "Interrupted. Run the same command again to resume." in out
     states = {record.spec.method_name: record.state for record in read_records(tmp_path / "out")}
     assert {name for name, state in states.items() if state == "complete"} == complete
     assert set(states.values()) <= {"complete", "cancelled"}

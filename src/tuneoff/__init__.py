@@ -1,4 +1,4 @@
-"""Which way of fine-tuning suits this model, this data and this budget, answered with evidence.
+"""Compare ways of fine-tuning a model: full, LoRA, prefix-tuning, prompt-tuning, or none.
 
     import tuneoff
 
@@ -30,7 +30,7 @@ _PLACES = {
     "report": ("tuneoff.api", "report"),
     "run": ("tuneoff.api", "run"),
 }
-"""From each name to its module and its name there."""
+"""Module and name there of each public name."""
 
 
 def __getattr__(name: str) -> Any:

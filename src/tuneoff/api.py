@@ -1,9 +1,9 @@
-"""The front door for Python: what `import tuneoff` offers.
+"""The Python API, which `import tuneoff` offers.
 
     result = tuneoff.run(study)     # a path, a packaged name, a mapping, or a Study
     result.summary                  # a data frame
 
-What trains is imported when it is needed.
+The modules that train are imported when they are needed, so that a report needs no torch.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tuneoff.training import Session
 
 WORKERS = 2
-"""Worker processes, unless it is said how many."""
+"""Worker processes by default."""
 
 
 def run(
@@ -33,32 +33,35 @@ def run(
     session: "Session | None" = None,
     on_event: "OnEvent | None" = None,
 ) -> Result:
-    """Train and test what has not been done of a study yet, write the report, and return the results.
+    """Do the runs of a study, write the report, and return the results.
 
-    `study` is what `load_study` takes. Results go to `out` (results/<study name>), where those that are
-    there already are kept. Runs are done in this process, in `workers` processes with
-    `executor="process"`, or by an `Executor` of one's own. `on_event` is called with what happens. A
-    `session` keeps what was read, from one call to the next, as long as no file has changed.
+    `study` is anything that `load_study` takes. Results go to the folder `out` (default: results/<study
+    name>), and runs that are finished there are not repeated. Runs are done in this process, or in `workers`
+    processes with `executor="process"`, or by any `Executor`. `on_event` is called with each event. A
+    `session` caches rows and tokens from one call to the next, as long as no file has changed.
 
     Raises:
-        InputError: something given cannot be used.
-        KeyboardInterrupt: interrupted; the same call goes on where this one stopped.
+        InputError: an argument, the study, its model or its data cannot be used.
+        KeyboardInterrupt: interrupted; call again to resume.
     """
     if workers is not None and executor != "process":
-        raise InputError(f"workers={workers} has no effect without executor='process'; add that, or leave it")
+        raise InputError(
+            f"workers={workers} has no effect without executor='process'; add that, or remove workers"
+        )
     require_train("tuneoff.run")
     from tuneoff.study import run_study
     from tuneoff.study.events import ignore
 
     spec = load_study(study, overrides=overrides)
     folder = Path("results") / spec.name if out is None else Path(out)
-    doing = _executor(executor, workers or WORKERS) if isinstance(executor, str) else executor
-    run_study(spec, folder, executor=doing, session=session, on_event=on_event or ignore)
+    if isinstance(executor, str):
+        executor = _executor(executor, workers or WORKERS)
+    run_study(spec, folder, executor=executor, session=session, on_event=on_event or ignore)
     return write_report(folder)
 
 
 def report(folder: str | Path) -> Result:
-    """Write the report of a study's output folder again, and return the results; nothing is trained.
+    """Write the report of a study's output folder again, and return the results; train nothing.
 
     Raises:
         StoreError: the folder holds no study, or cannot be written.

@@ -102,7 +102,7 @@ def test_a_damaged_run_is_named_and_excluded_and_the_rest_stays(folder: Path, da
 def test_a_complete_run_of_an_older_version_without_predictions_is_damaged(folder: Path) -> None:
     run = _run_folder(folder, LORA)
     _as_older_version(run / "record.json")
-    assert read_folder(folder).notes == ("1 of the runs are of an older version, which left no checksums",)
+    assert read_folder(folder).notes == ("runs of an older version, which have no checksums: 1",)
     (run / "predictions.parquet").unlink()
     (excluded,) = read_folder(folder).damaged
     assert re.search(r"predictions\.parquet cannot be read: .*No such file", excluded.reason)
@@ -121,7 +121,7 @@ def test_a_study_that_does_not_say_what_its_runs_are_of_is_damaged(folder: Path)
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     outcome = tuneoff("report", folder)
     assert outcome.code == 2
-    assert "it does not say which model and data it is of" in outcome.err
+    assert "it does not name its model and data" in outcome.err
 
 
 def test_an_older_study_edited_to_another_model_has_no_results(folder: Path) -> None:
@@ -156,7 +156,7 @@ def test_results_of_other_data_beside_the_study_s_own_change_nothing(folder: Pat
     assert len(found.records) == 5
     assert [one.name for one in found.unrelated] == [copy.name]
     outcome = tuneoff("run", finished.parent / "study.yaml", "--out", folder)
-    assert outcome.out.startswith("5 of 5 runs are done already")
+    assert outcome.out.startswith("5 of 5 runs are already done")
 
 
 @pytest.mark.parametrize("damage", ["all answers right", "predictions cut to three rows"])
@@ -199,9 +199,9 @@ def test_a_damaged_study_is_named_and_written_anew_from_the_study_s_own_file(
     (folder / "study.yaml").write_bytes(whole[:40])
     outcome = tuneoff("report", folder)
     assert outcome.code == 2
-    assert "study.yaml is damaged; `tuneoff run` with the study's own file writes it anew" in outcome.err
+    assert "study.yaml is damaged; `tuneoff run` with the study's own file writes it again" in outcome.err
     outcome = tuneoff("run", finished.parent / "study.yaml", "--out", folder)
-    assert outcome.out.startswith("5 of 5 runs are done already")
+    assert outcome.out.startswith("5 of 5 runs are already done")
     assert (folder / "study.yaml").read_bytes() == whole
 
 
@@ -271,7 +271,7 @@ def test_run_refuses_a_folder_with_results_of_another_model_or_data(
             file.write("one more good film,1\n")
     outcome = tuneoff("run", study, "--out", folder)
     assert outcome.code == 2
-    assert "give another --out, or bring back what was there" in outcome.err
+    assert "give another --out, or restore the original" in outcome.err
     assert (contents(folder / "runs"), (folder / "study.yaml").read_bytes()) == before
 
 
@@ -283,7 +283,7 @@ def test_a_moved_study_keeps_its_results(folder: Path, finished: Path, tmp_path:
     assert {run.run_id for run in expand(study)}.isdisjoint(run.run_id for run in found.plan)
     assert {run.settings_key for run in expand(study)} == {run.settings_key for run in found.plan}
     assert tuneoff("run", moved / "study.yaml", "--out", folder).out.startswith(
-        "5 of 5 runs are done already"
+        "5 of 5 runs are already done"
     )
     assert len(list((folder / "runs").iterdir())) == 5
 
@@ -352,7 +352,7 @@ def test_a_folder_of_an_older_version_is_read_and_goes_on(folder: Path, finished
     assert len(found.records) == 5
     assert len(found.baselines) == 4
     assert tuneoff("run", finished.parent / "study.yaml", "--out", folder).out.startswith(
-        "5 of 5 runs are done"
+        "5 of 5 runs are already done"
     )
 
 

@@ -46,7 +46,9 @@ def test_a_run_without_a_curve_has_no_points(folder: Path) -> None:
 @pytest.mark.parametrize("make", [Path.mkdir, Path.touch])
 def test_a_folder_without_a_study_is_refused(tmp_path: Path, make: Callable[[Path], None]) -> None:
     make(tmp_path / "out")
-    with pytest.raises(StoreError, match=r"holds study\.yaml, but .* does not; give the --out of a run"):
+    with pytest.raises(
+        StoreError, match=r"is no output folder of a study: it holds no study\.yaml; give the --out"
+    ):
         read_study(tmp_path / "out")
 
 

@@ -180,7 +180,7 @@ def test_results_of_another_model_or_other_data_are_refused_and_stay_as_they_are
         ({"data": other_data}, "it was made from other data of task 'films'"),
     ):
         with (
-            pytest.raises(StoreError, match=rf"{reason}; give another --out, or bring back what was there"),
+            pytest.raises(StoreError, match=rf"{reason}; give another --out, or restore the original"),
             RunStore(folder, study, inputs.model_copy(update=changed)),
         ):
             pytest.fail("the folder was taken")
@@ -235,7 +235,7 @@ def test_a_full_disk_is_one_message_and_the_same_command_goes_on_later(tmp_path:
 
     outcome = tuneoff(*command)
     assert outcome.code == 0
-    assert "1 of 5 runs are done already" in outcome.out
+    assert "1 of 5 runs are already done" in outcome.out
     records = read_records(tmp_path / "out")
     assert [record.state for record in records] == ["complete"] * 5
     assert kept in records

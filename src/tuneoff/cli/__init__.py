@@ -1,4 +1,4 @@
-"""The command line. Heavy imports are inside the commands, so that --help answers at once."""
+"""The command line, a thin layer over `tuneoff.api`. Commands do heavy imports, so that --help is fast."""
 
 import atexit
 import errno
@@ -29,38 +29,53 @@ FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 _PLAN_WIDTH = 132
 _MOST_DECISIONS = 5
 _LONGEST_NAME, _LONGEST_WORD = 100, 600
-"""Characters of what is shown whole: a method in a table, and a path in a message."""
+"""Characters from which on a method's name in a table, or a word in a message, is cut."""
 _USAGE_ERROR: Any = typer.BadParameter.__base__  # typer gives it no name of its own
 
 app = typer.Typer(
-    help="Which way of fine-tuning suits this model, this data and this budget: answered with evidence.",
+    help="Compare ways of fine-tuning a model on your data: full fine-tuning, LoRA, prefix-tuning, "
+    "prompt-tuning and the base model, with several seeds, statistics and a report.\n\n"
+    "A study is a YAML file that names the model, the tasks and the methods. To see one at work: "
+    "tuneoff run quickstart",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 StudyName = Annotated[
-    str, typer.Argument(metavar="STUDY", help="A YAML file, or the name of a packaged study.")
+    str, typer.Argument(metavar="STUDY", help="A study file (YAML), or a name that `tuneoff studies` lists.")
 ]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Override a value of the study.")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Override a value of the study, such as training.max_steps=100; can be repeated.",
+    ),
 ]
 
 
 def _usable_path(path: Path | None) -> Path | None:
-    """The path, if this system and every library can open it."""
+    """Return the path, if this system and every library can open it."""
     try:
         if path is not None:
             str(path).encode()
             path.exists()
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise InputError(f"{shown(str(path))} is no path of a folder: {reason}; give another") from error
+        raise InputError(
+            f"{shown(str(path))} cannot be the path of a folder: {reason}; give another"
+        ) from error
     return path
 
 
 Folder = Annotated[
-    Path, typer.Argument(metavar="DIR", help="The output folder of a study.", callback=_usable_path)
+    Path,
+    typer.Argument(
+        metavar="DIR",
+        help="The output folder of a study, as given to `tuneoff run --out`.",
+        callback=_usable_path,
+    ),
 ]
 
 
@@ -82,8 +97,8 @@ class _Terminal(Console):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line; bad input ends in one message and exit code 2."""
-    atexit.register(gc.freeze)  # all that is left goes with the process, without a last garbage collection
+    """Run the command line and exit: 0 success, 1 a run or the program failed, 2 bad input, 130 Ctrl-C."""
+    atexit.register(gc.freeze)  # skips the last garbage collection: the process ends anyway
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -100,13 +115,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = BAD_INPUT if isinstance(error, InputError) else FAILED
     except OSError as error:
         place = f": {shown(error.filename)}" if error.filename else ""
-        _print_error(f"the operating system refuses: {error.strerror or error}{place}")
+        _print_error(f"the operating system reports: {error.strerror or error}{place}")
         code = BAD_INPUT if error.errno == errno.ENAMETOOLONG else FAILED
     except MemoryError:
-        _print_error("there is not enough memory")
+        _print_error("out of memory; free memory, or make the batches, the texts or the model smaller")
         code = FAILED
     if code == INTERRUPTED:
-        _Terminal().print("\ninterrupted; the same command goes on where this one stopped")
+        _Terminal().print("\nInterrupted. Run the same command again to resume.")
     sys.exit(code)
 
 
@@ -124,28 +139,35 @@ def run(
     study: StudyName,
     out: Annotated[
         Path | None,
-        typer.Option(help="The output folder [default: results/<study name>].", callback=_usable_path),
+        typer.Option(
+            help="The output folder; finished runs in it are kept [default: results/<study name>].",
+            callback=_usable_path,
+        ),
     ] = None,
     overrides: Overrides = None,
     executor: Annotated[
-        ExecutorName, typer.Option(help="One run at a time here, or several worker processes.")
+        ExecutorName,
+        typer.Option(help="inline: one run at a time in this process; process: several worker processes."),
     ] = ExecutorName.inline,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Worker processes; their threads share the cores [default: 2]."),
+        typer.Option(min=1, help="Number of worker processes; they share the CPU cores [default: 2]."),
     ] = None,
 ) -> None:
-    """Train and test what has not been done yet, and write the report."""
+    """Do the runs of a study, and write the report.
+
+    Finished runs are kept: after an interruption, the same command resumes.
+    """
     if workers is not None and executor is ExecutorName.inline:
         raise InputError(
-            f"--workers {workers} has no effect without --executor process; add that, or leave it out"
+            f"--workers {workers} has no effect without --executor process; add that, or remove --workers"
         )
     require_train("tuneoff run")
     console = _Terminal()
     with interrupts_remembered():
         from tuneoff.spec import load_study
 
-        # bad input is told before the heavy imports
+        # before the heavy imports, so that bad input is reported at once
         spec = load_study(study, overrides=overrides or ())
         with _lasting_imports():
             import tuneoff.api
@@ -160,7 +182,7 @@ def run(
 
 @app.command()
 def plan(study: StudyName, overrides: Overrides = None) -> None:
-    """List every run with its parameters and estimated time, training nothing."""
+    """List the runs with parameter counts and estimated times."""
     require_train("tuneoff plan")
     from tuneoff.spec import expand, load_study, searches
 
@@ -197,18 +219,18 @@ def plan(study: StudyName, overrides: Overrides = None) -> None:
     # run ids are there to be copied: a narrow terminal wraps them, it must not cut them
     _Terminal(width=max(console.width, _PLAN_WIDTH)).print(table)
     total = duration(sum(item.seconds for item in estimates))
-    console.print(f"{len(runs)} runs, about {total} one after another on this machine")
+    console.print(f"{len(runs)} runs, about {total} one at a time on this machine")
     if found:
         sizes = [search.trials * len(search.seeds) for search in found]
         longer = duration(sum(one.trial_seconds * n for one, n in zip(trials, sizes, strict=True)))
-        console.print(f"before them {sum(sizes)} trials of {len(found)} searches, about {longer}")
+        console.print(f"plus {sum(sizes)} search trials in {len(found)} searches first, about {longer}")
     for line in power_statements(spec, {item.run.task_name: item.test_rows for item in estimates}):
         console.print(line, soft_wrap=True)
 
 
 @app.command()
 def studies() -> None:
-    """List the studies that come with tuneoff."""
+    """List the packaged studies."""
     from tuneoff.spec import expand, load_study, packaged_studies
 
     for name in packaged_studies():
@@ -218,7 +240,7 @@ def studies() -> None:
 
 @app.command()
 def status(folder: Folder) -> None:
-    """Say where a study stands."""
+    """Show how many runs of a study are complete."""
     from collections import Counter
 
     from tuneoff.results import read_folder
@@ -232,14 +254,14 @@ def status(folder: Folder) -> None:
     for one in found.excluded:
         typer.echo(f"excluded: {one.name}: {one.reason}")
     if found.damaged:
-        typer.echo("`tuneoff run` does again what is damaged")
+        typer.echo("`tuneoff run` will compute damaged results again")
     if found.unrelated:
-        typer.echo(f"{len(found.unrelated)} further results are of no run of this study")
+        typer.echo(f"{len(found.unrelated)} other results in the folder belong to no run of this study")
 
 
 @app.command()
 def report(folder: Folder) -> None:
-    """Write the report of a study again, from its records."""
+    """Write the report again from the results; trains nothing."""
     with _lasting_imports():
         import tuneoff.api
 
@@ -248,7 +270,7 @@ def report(folder: Folder) -> None:
 
 @contextmanager
 def _lasting_imports() -> Iterator[None]:
-    """A context for imports: of a million objects that stay, and need no garbage collection."""
+    """Disable garbage collection during heavy imports, whose objects live as long as the process."""
     gc.disable()
     try:
         yield
@@ -257,7 +279,7 @@ def _lasting_imports() -> Iterator[None]:
 
 
 def _print_outcome(console: Console, result: "Result") -> None:
-    """Say what was found, what failed and where the report is; exit code 1 if a run failed or is excluded."""
+    """Print scores, failures, conclusions and the report's path; exit with 1 if a run has no result."""
     spread = "+/-" if console.options.ascii_only else "\u00b1"
     for task in result.data.study.tasks:
         console.print(_scores(result.data, task, spread))
@@ -279,7 +301,7 @@ def _print_outcome(console: Console, result: "Result") -> None:
 
 
 def _scores(data: "ReportData", task: str, between: str) -> Table:
-    """A table of a task's main score by method, in the study's order; `between` stands before deviations."""
+    """Return a table of a task's main metric by method; `between` stands before the standard deviation."""
     metric = data.study.tasks[task].main_metric
     order = [variant.name for variant in data.variants]
     rows = data.summary[data.summary["task"] == task].to_dict("records")

@@ -1,4 +1,4 @@
-"""Live progress of a study on a terminal; a line for each ended run elsewhere."""
+"""Progress of a study: live bars on a terminal, and a line for each run or search that ends."""
 
 from typing import Self
 
@@ -23,7 +23,7 @@ from tuneoff.study import (
 
 
 class Progress:
-    """Shows how many searches and runs are done, and how the runs under way learn."""
+    """Shows how many trials and runs are done, and the loss and score of each run under way."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -52,7 +52,7 @@ class Progress:
         self._bars.stop()
 
     def show(self, event: Event) -> None:
-        """Show what happened."""
+        """Show an event."""
         match event:
             case DamagedMoved(results):
                 for one in results:
@@ -68,7 +68,7 @@ class Progress:
                 done = total - len(pending)
                 self._bars.update(self._whole, description="runs", total=total, completed=done)
                 if done:
-                    self._line(f"{done} of {total} runs are done already")
+                    self._line(f"{done} of {total} runs are already done")
             case RunStarted(run):
                 self._start(run)
             case PointLogged(run, point):
@@ -104,12 +104,12 @@ class Progress:
 
 
 def _search_line(result: SearchResult) -> str:
-    """Return what a search chose, and which of its trials have no score."""
+    """Return a line with the values that a search chose, and how many of its trials failed."""
     chosen = "no trial has a score"
     if best := result.best:
         values = ", ".join(f"{name} {value:.3g}" for name, value in best.values.items())
         chosen = f"{values}  {result.metric} {best.score:.3f} on validation"
     name = result.search_id.rpartition("-")[0]
-    lost = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in result.lost.items())
-    note = f"  (of {len(result.trials)} trials: {lost})" if lost else ""
+    failed = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in result.lost.items())
+    note = f"  (of {len(result.trials)} trials: {failed})" if failed else ""
     return f"{name}  {chosen}{note}"

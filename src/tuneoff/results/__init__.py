@@ -1,4 +1,4 @@
-"""What a study leaves in its output folder: how it is laid out, written, read back and checked. No torch."""
+"""A study's output folder: its layout, and how results are written, read back and checked. No torch."""
 
 from tuneoff.results.baseline import BaselineRecord
 from tuneoff.results.contents import Contents, Excluded, read_folder

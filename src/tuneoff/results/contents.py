@@ -1,11 +1,16 @@
 """Which results in an output folder count: the one rule of `run`, `status` and `report`.
 
-A result belongs to a study if it is of one of its runs, if it was made from a model and data of the same
-content as the study's, and if all its files are as they were written. Whatever else lies in the folder is
-excluded, with a reason.
+A result counts for a study if
+
+1. its files are intact: not damaged, and not of a newer version (`_Reader.intact`);
+2. it is of one of the study's runs, searches or baselines (`_own_records` and the like);
+3. it was made from a model and data of the same content as the study's (`_Reader.input_problem`).
+
+Every other result in the folder is excluded, with a reason. Searches come first, as the planned runs depend
+on the values that they chose.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,11 +34,11 @@ from tuneoff.spec import RunSpec, StudySpec, Task, expand, searches
 from tuneoff.spec.run import S
 
 ROUNDING = 1e-9
-"""How far a score may lie from the mean of its predictions, as sums are taken in another order."""
+"""Largest difference of a score and the mean of its predictions, whose sums have different orders."""
 
 
 class Excluded(NamedTuple):
-    """A result that does not count."""
+    """A result that does not count, and why."""
 
     path: Path
     """Of its JSON file."""
@@ -47,36 +52,36 @@ class Excluded(NamedTuple):
 
 @dataclass(frozen=True)
 class Contents:
-    """What an output folder holds of a study."""
+    """The results of a study in its output folder, and the other results there."""
 
     study: StudySpec
     plan: tuple[RunSpec, ...]
     """All runs, with the values that the searches chose."""
     records: tuple[RunRecord, ...]
-    """Of the planned runs, in the plan's order."""
+    """Records of the planned runs, in the plan's order."""
     searches: tuple[SearchResult, ...]
-    """Of the study's searches, in its order."""
+    """Results of the study's searches, in its order."""
     baselines: tuple[BaselineRecord, ...]
-    """Of the study's tasks and train sizes, in its order."""
+    """Baselines of the study's tasks and train sizes, in its order."""
     damaged: tuple[Excluded, ...] = ()
-    """Files of theirs are not as they were written; `run` does them again."""
+    """Results with a file that is missing or was changed; `run` computes them again."""
     newer: tuple[Excluded, ...] = ()
-    """A newer version wrote them."""
+    """Results written by a newer version."""
     other_inputs: tuple[Excluded, ...] = ()
-    """They are of the study's runs, but were made from another model or other data."""
+    """Results of the study's runs, but made from another model or other data."""
     unrelated: tuple[Excluded, ...] = ()
-    """They are of no planned run."""
+    """Results of no planned run."""
     notes: tuple[str, ...] = ()
-    """What is to be known of results that count: fields that were ignored, checksums that are not there."""
+    """Remarks on results that count: unknown fields that were ignored, missing checksums."""
 
     @property
     def excluded(self) -> tuple[Excluded, ...]:
-        """Results of the study's runs that must not be used."""
+        """Results of the study's own runs that must not be used."""
         return self.damaged + self.newer + self.other_inputs
 
 
 def read_folder(folder: Path) -> Contents:
-    """Return what an output folder holds of the study that was last run in it.
+    """Return the contents of an output folder, for the study that was last run in it.
 
     Raises:
         StoreError: the folder holds no study.
@@ -85,33 +90,34 @@ def read_folder(folder: Path) -> Contents:
 
 
 def contents(folder: Path, study: StudySpec, inputs: Inputs | None, *, weights: bool = False) -> Contents:
-    """Return what an output folder holds of a study that is made from the given inputs.
+    """Return the contents of an output folder, for a study with the given model and data.
 
-    Without inputs, which older versions did not record, models and data are not compared. Saved weights are
-    read only where it is asked for, as there can be gigabytes of them; else their size is looked at.
+    Without inputs, which older versions did not record, models and data are not compared. The checksums of
+    saved weights are computed only with `weights`, as there can be gigabytes of them; else only their sizes
+    are compared.
     """
-    found, layout = _Reader(study, inputs), StudyFolder(folder)
-    results = found.intact(SearchResult, layout.search_results(), lambda path, result: None)
-    done = tuple(_own_searches(study, results, found))
+    reader, layout = _Reader(study, inputs), StudyFolder(folder)
+    results = reader.intact(
+        SearchResult, layout.search_results(), lambda path, result: None
+    )  # no other files
+    done = _own_searches(study, results, reader)
     plan = expand(study, chosen_values(study, done))
-    records = found.intact(RunRecord, layout.records(), partial(_check_run, weights=weights))
-    baselines = found.intact(BaselineRecord, layout.baseline_records(), partial(_check_baseline, layout))
+    records = reader.intact(RunRecord, layout.records(), partial(_check_run, weights=weights))
+    baselines = reader.intact(BaselineRecord, layout.baseline_records(), partial(_check_baseline, layout))
     without_checksums = sum(record.state == "complete" and not record.files for _, record in records)
     if without_checksums:
-        found.notes.append(
-            f"{without_checksums} of the runs are of an older version, which left no checksums"
-        )
+        reader.notes.append(f"runs of an older version, which have no checksums: {without_checksums}")
     return Contents(
         study=study,
         plan=plan,
-        records=_own_records(plan, records, found),
+        records=_own_records(plan, records, reader),
         searches=done,
-        baselines=_own_baselines(study, layout, baselines, found),
-        damaged=tuple(found.damaged),
-        newer=tuple(found.newer),
-        other_inputs=tuple(found.other_inputs),
-        unrelated=tuple(found.unrelated),
-        notes=tuple(found.notes),
+        baselines=_own_baselines(study, layout, baselines, reader),
+        damaged=tuple(reader.damaged),
+        newer=tuple(reader.newer),
+        other_inputs=tuple(reader.other_inputs),
+        unrelated=tuple(reader.unrelated),
+        notes=tuple(reader.notes),
     )
 
 
@@ -130,7 +136,10 @@ class _Reader:
     def intact(
         self, kind: type[S], paths: Iterable[Path], check: Callable[[Path, S], None]
     ) -> list[tuple[Path, S]]:
-        """Return the results that are as they were written, with their files; `check` looks at the rest."""
+        """Read JSON files of one kind, and return those that are intact; `check` looks at their other files.
+
+        `check` raises a DamagedError for a file that is not as it was written.
+        """
         results = []
         for path in paths:
             try:
@@ -138,33 +147,36 @@ class _Reader:
                 check(path, result)
             except NewerFormatError as error:
                 self.newer.append(Excluded(path, str(error)))
+                continue
             except DamagedError as error:
                 self.damaged.append(Excluded(path, str(error)))
-            else:
-                named = f"fields that this version does not know: {', '.join(unknown)}"
-                if any(name.startswith(("spec.", "task.")) for name in unknown):
-                    self.unrelated.append(Excluded(path, f"its settings have {named}"))
-                    continue
-                if unknown:
-                    self.notes.append(f"{path.parent.name} has {named}, which are ignored")
-                results.append((path, result))
+                continue
+            fields = f"fields that this version does not know: {', '.join(unknown)}"
+            # an unknown setting may have changed the result; an unknown measurement has not
+            if any(name.startswith(("spec.", "task.")) for name in unknown):
+                self.unrelated.append(Excluded(path, f"its settings have {fields}"))
+                continue
+            if unknown:
+                self.notes.append(f"{path.parent.name} has {fields}, which are ignored")
+            results.append((path, result))
         return results
 
     def record_problem(self, record: RunRecord) -> str | None:
-        """Return why a run's record is of other inputs than the study."""
+        """Return why a run's record is of another model or other data than the study; None if it is not."""
         task = self.study.tasks[record.spec.task_name]
-        if self.inputs is None and (record.spec.model, record.spec.task.source) != (
-            self.study.model,
-            task.source,
-        ):
+        places = (record.spec.model, record.spec.task.source)
+        if self.inputs is None and places != (self.study.model, task.source):
             return "study.yaml names another model or source of data than it was made with"
         digests = record.data.digests if record.data else {}
-        return self.origin_problem(record.spec.task_name, record.model, digests)
+        return self.input_problem(record.spec.task_name, record.model, digests)
 
-    def origin_problem(
+    def input_problem(
         self, task_name: str, model: ModelIdentity | None, digests: Mapping[str, str]
     ) -> str | None:
-        """Return why a result is of other inputs than the study; what is unknown is not held against it."""
+        """Return why a result is of another model or other data than the study; None if it is not.
+
+        A model of None and empty digests are not known, and count as equal.
+        """
         if self.inputs is None:
             return None
         if self.inputs.places != places_of(self.study):
@@ -177,10 +189,10 @@ class _Reader:
 
 
 def _check_run(path: Path, record: RunRecord, *, weights: bool) -> None:
-    """Compare a record with its folder.
+    """Compare a record with the files in its folder.
 
     Raises:
-        DamagedError: it is another run's, or a file that the run left is not as it was written.
+        DamagedError: the record is another run's, or a file of the run is not as it was written.
     """
     folder = RunFolder(path.parent)
     if folder.path.name != record.run_id:
@@ -188,20 +200,20 @@ def _check_run(path: Path, record: RunRecord, *, weights: bool) -> None:
     if record.files:
         for name, checksum in record.files.items():
             file = folder.path / name
-            _check_file(file, checksum, read=weights or not file.is_relative_to(folder.adapter))
+            _check_file(file, checksum, size_only=not weights and file.is_relative_to(folder.adapter))
     elif record.state == "complete":
         _check_scores(folder, record)
 
 
-def _check_file(path: Path, checksum: FileChecksum, *, read: bool = True) -> None:
+def _check_file(path: Path, expected: FileChecksum, *, size_only: bool = False) -> None:
     with damaged_if_unreadable(path):
-        same = path.stat().st_size == checksum.bytes and (not read or file_checksum(path) == checksum)
-    if not same:
-        raise DamagedError(f"{path} was changed after it was written")
+        if path.stat().st_size == expected.bytes and (size_only or file_checksum(path) == expected):
+            return
+    raise DamagedError(f"{path} was changed after it was written")
 
 
 def _check_scores(folder: RunFolder, record: RunRecord) -> None:
-    """Compare scores with predictions, where an older version has left no checksums."""
+    """Compare scores with the means of the predictions, for a run of an older version without checksums."""
     read_curve(folder)
     path = folder.predictions
     with damaged_if_unreadable(path, pyarrow.ArrowException):
@@ -213,6 +225,7 @@ def _check_scores(folder: RunFolder, record: RunRecord) -> None:
     if record.data and rows != record.data.test.used:
         raise DamagedError(f"{path} has {rows} rows, but the run was tested on {record.data.test.used}")
     for name, mean in means.items():
+        # not `>`: a mean of NaN must not pass
         if mean is None or not abs(mean - columns[name]) <= ROUNDING:
             raise DamagedError(f"{path} has a mean {name} of {mean}, but the record has {columns[name]}")
 
@@ -226,63 +239,79 @@ def _check_baseline(layout: StudyFolder, path: Path, record: BaselineRecord) -> 
 
 
 def _own_records(
-    plan: tuple[RunSpec, ...], records: Iterable[tuple[Path, RunRecord]], found: _Reader
+    plan: tuple[RunSpec, ...], records: Iterable[tuple[Path, RunRecord]], reader: _Reader
 ) -> tuple[RunRecord, ...]:
-    """Return the records of the planned runs in order; among several of one run, that with its id."""
-    planned = {run.run_id for run in plan}
-    keys = {run.settings_key for run in plan}
+    """Return the records of the planned runs in the plan's order; other records are excluded.
+
+    A record is of a planned run if their settings are equal (`RunSpec.settings_key`). The folder can hold
+    several records of one run, as its id changes when the model or the data move. Then the one with the
+    planned id counts.
+    """
+    planned_ids = {run.run_id for run in plan}
+    planned_keys = {run.settings_key for run in plan}
     own: dict[str, RunRecord] = {}
-    others: list[tuple[str, Excluded]] = []
-    for path, record in sorted(records, key=lambda one: one[1].run_id not in planned):
+    of_other_inputs: list[tuple[str, Excluded]] = []
+    # those with a planned id first, so that they are the ones that are kept
+    for path, record in sorted(records, key=lambda one: one[1].run_id not in planned_ids):
         key = record.spec.settings_key
-        if key not in keys:
-            found.unrelated.append(Excluded(path, "it is no run of this study"))
-        elif problem := found.record_problem(record):
-            others.append((key, Excluded(path, problem)))
+        if key not in planned_keys:
+            reader.unrelated.append(Excluded(path, "it is no run of this study"))
+        elif problem := reader.record_problem(record):
+            of_other_inputs.append((key, Excluded(path, problem)))
         elif key in own:
-            found.unrelated.append(Excluded(path, f"{own[key].run_id} is of the same run"))
+            reader.unrelated.append(Excluded(path, f"{own[key].run_id} is of the same run"))
         else:
             own[key] = record
-    for key, other in others:
-        (found.unrelated if key in own else found.other_inputs).append(other)
+    # a record of other inputs is a conflict only if its run has no record of the right ones
+    for key, excluded in of_other_inputs:
+        (reader.unrelated if key in own else reader.other_inputs).append(excluded)
     return tuple(own[run.settings_key] for run in plan if run.settings_key in own)
 
 
 def _own_searches(
-    study: StudySpec, results: list[tuple[Path, SearchResult]], found: _Reader
-) -> Iterator[SearchResult]:
+    study: StudySpec, results: list[tuple[Path, SearchResult]], reader: _Reader
+) -> tuple[SearchResult, ...]:
+    """Return the first result of each of the study's searches that is of the right model and data."""
+    own = []
     for search in searches(study):
         for path, result in results:
             if not result.answers(search):
                 continue
-            if problem := found.origin_problem(result.task_name, result.model, result.digests):
-                found.other_inputs.append(Excluded(path, problem))
+            if problem := reader.input_problem(result.task_name, result.model, result.digests):
+                reader.other_inputs.append(Excluded(path, problem))
             else:
-                yield result
+                own.append(result)
                 break
+    return tuple(own)
 
 
 def _own_baselines(
-    study: StudySpec, layout: StudyFolder, baselines: Iterable[tuple[Path, BaselineRecord]], found: _Reader
+    study: StudySpec, layout: StudyFolder, baselines: Iterable[tuple[Path, BaselineRecord]], reader: _Reader
 ) -> tuple[BaselineRecord, ...]:
-    """Return the baselines of the study's tasks and train sizes; others are no problem, `run` makes these."""
+    """Return the baselines of the study's tasks and train sizes, and note which are missing.
+
+    Others are silently ignored: they take no training to compute again.
+    """
     tasks, sizes = list(study.tasks), list(study.train_sizes)
     own = [
-        one
-        for _, one in baselines
-        if one.task_name in tasks
-        and one.train_size in sizes
-        and one.seed == study.seeds[0]
-        and _settings(one.task) == _settings(study.tasks[one.task_name])
-        and not found.origin_problem(one.task_name, None, one.digests)
+        record
+        for _, record in baselines
+        if record.task_name in tasks
+        and record.train_size in sizes
+        and record.seed == study.seeds[0]
+        and _settings(record.task) == _settings(study.tasks[record.task_name])
+        and not reader.input_problem(record.task_name, None, record.digests)
     ]
-    wanted = {layout.baseline(one.task_name, one.train_size, name) for one in own for name in one.all_names}
-    present = {layout.baseline(one.task_name, one.train_size, one.name) for one in own}
-    for files in sorted(wanted - present, key=lambda files: files.record):
-        found.notes.append(f"{result_name(files.record)} is missing; `tuneoff run` computes it again")
+    present, expected = set(), set()
+    for record in own:
+        present.add(layout.baseline(record.task_name, record.train_size, record.name))
+        for name in record.all_names:
+            expected.add(layout.baseline(record.task_name, record.train_size, name))
+    for files in sorted(expected - present, key=lambda files: files.record):
+        reader.notes.append(f"{result_name(files.record)} is missing; `tuneoff run` computes it again")
     return tuple(sorted(own, key=lambda one: (tasks.index(one.task_name), sizes.index(one.train_size))))
 
 
 def _settings(task: Task) -> dict[str, object]:
-    """Return what decides a baseline but for the data, which are compared by content."""
+    """Return the settings that affect a baseline, without the data's place: data are compared by content."""
     return task.model_dump(exclude={"source", "training"})

@@ -16,7 +16,7 @@ class CurvePoint(Spec):
     """Mean training loss per target token since the last logged step."""
     learning_rate: float | None = None
     learning_rates: dict[str, float] | None = None
-    """Of each part of a stack, by its kind, in place of `learning_rate`."""
+    """Learning rate of each part of a stack, by its kind, in place of `learning_rate`."""
     grad_norm: float | None = None
     scores: dict[str, float] | None = None
     """Validation scores: `eval_loss` and the task's metrics."""

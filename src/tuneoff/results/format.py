@@ -1,6 +1,7 @@
-"""The form of JSON files in an output folder: the number of the format, and checksums.
+"""JSON files in an output folder: their format number, and checksums.
 
-Each file has a checksum of its content, and a record the SHA-256 of whatever its run left beside it.
+Each JSON file has a checksum of its own content. A record also has the checksums of all other files of its
+run, so that any later change of any file is noticed.
 """
 
 import hashlib
@@ -35,10 +36,10 @@ def dump_json(spec: Spec) -> str:
 
 
 def read_json(kind: type[S], path: Path) -> tuple[S, tuple[str, ...]]:
-    """Return what a JSON file holds, and the fields of it that this version does not know and leaves out.
+    """Return the spec in a JSON file, and the names of fields that this version does not know and ignores.
 
     Raises:
-        DamagedError: the file is not as it was written.
+        DamagedError: the file cannot be read, or was changed after it was written.
         NewerFormatError: it was written by a newer version.
     """
     with damaged_if_unreadable(path, ValueError, RecursionError):
@@ -61,7 +62,9 @@ def read_json(kind: type[S], path: Path) -> tuple[S, tuple[str, ...]]:
 
 
 def _known_fields(kind: type[S], content: dict[str, Any]) -> tuple[S, tuple[str, ...]]:
-    """Return the spec and the dotted names of fields that it does not have.
+    """Return the spec without its unknown fields, and their dotted names.
+
+    A later version of the same format may have added them.
 
     Raises:
         pydantic.ValidationError: anything else is wrong with it.
@@ -73,13 +76,15 @@ def _known_fields(kind: type[S], content: dict[str, Any]) -> tuple[S, tuple[str,
         if not unknown or len(unknown) < error.error_count():
             raise
     for *parents, name in unknown:
-        place: Any = content
+        # follow the steps of pydantic's error to the mapping that holds the field; among them are the chosen
+        # kinds of unions, which are no keys of the content: ("spec", "method", "lora", "rank")
+        parent: Any = content
         for step in parents:
-            # pydantic puts the tags of unions among the steps
-            inside = isinstance(step, int) or step in place
-            place = place[step] if inside else place
-        place.pop(name)
-    return kind.model_validate_json(json.dumps(content)), tuple(".".join(map(str, one)) for one in unknown)
+            if isinstance(step, int) or step in parent:
+                parent = parent[step]
+        del parent[name]
+    names = tuple(".".join(str(step) for step in place) for place in unknown)
+    return kind.model_validate_json(json.dumps(content)), names
 
 
 def file_checksum(path: Path) -> FileChecksum:
@@ -107,8 +112,8 @@ def damaged_if_unreadable(path: Path, *errors: type[Exception]) -> Iterator[None
 def _reason(error: Exception) -> str:
     match error:
         case ValidationError():
-            first = error.errors()[0]
-            return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            detail = error.errors()[0]
+            return f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}"
         case OSError(strerror=str(text)):
             return text
         case _:

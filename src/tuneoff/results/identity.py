@@ -1,4 +1,4 @@
-"""What a study's results were made from, known by content: places move, and files are replaced."""
+"""The model and data that a study's results were made from, identified by content and not by place."""
 
 from tuneoff.spec import Spec, StudySpec
 from tuneoff.spec.run import digest_of
@@ -8,14 +8,14 @@ class ModelIdentity(Spec):
     """A pretrained model with its tokenizer."""
 
     id: str
-    """As the study names it."""
+    """The model's id in the study."""
     commit: str | None
     """Of a hub model."""
     digest: str | None
     """SHA-256 of the files of a local or builtin model."""
 
     def is_same(self, other: "ModelIdentity") -> bool:
-        """Return whether both are the same model, wherever it lies."""
+        """Return whether both are the same model, wherever it is stored."""
         return (self.commit, self.digest) == (other.commit, other.digest)
 
 
@@ -34,6 +34,6 @@ class Inputs(Spec):
 
 
 def places_of(study: StudySpec) -> str:
-    """Return a digest of where a study's model and data are, by which an edited study is noticed."""
+    """Return a checksum of the places of a study's model and data, which shows that a study was edited."""
     sources = {name: task.source.model_dump(mode="json") for name, task in study.tasks.items()}
     return digest_of({"model": study.model.model_dump(mode="json"), "sources": sources})

@@ -1,11 +1,11 @@
-"""Where things are in a study's output folder. Nothing else builds a path in one.
+"""The layout of a study's output folder. Nothing else builds a path in one.
 
 DIR/study.yaml                 format number, identity of model and data, and the resolved study
 DIR/runs/<run_id>/record.json  written last: a run without it has not ended
                   curve.jsonl  predictions.parquet  adapter/  error.log
 DIR/search/<search_id>/        result.json, written last; trials.jsonl, and trials/<number>.s<seed>/
 DIR/baselines/<task>.n<size>/  <name>.json, written last, and <name>.parquet as predictions
-DIR/damaged/                   results whose files were not as they had been written; they were done again
+DIR/damaged/                   results whose files were damaged; they are computed again
 DIR/report/                    made from the above: report.md, report.html, summary.csv, decision.json,
                                health.json, plots/
 """
@@ -21,13 +21,13 @@ _RUNS, _SEARCHES, _BASELINES, _DAMAGED = "runs", "search", "baselines", "damaged
 
 @dataclass(frozen=True)
 class RunFolder:
-    """What a run, or a search's trial, leaves."""
+    """The folder of a run, or of a search's trial."""
 
     path: Path
 
     @property
     def record(self) -> Path:
-        """All that is known of the run."""
+        """The result of the run; written last."""
         return self.path / _RECORD
 
     @property
@@ -53,13 +53,13 @@ class RunFolder:
 
 @dataclass(frozen=True)
 class SearchFolder:
-    """What a search leaves."""
+    """The folder of a search."""
 
     path: Path
 
     @property
     def result(self) -> Path:
-        """All trials of a search that has ended."""
+        """The result with all trials; written when the search has ended."""
         return self.path / _RESULT
 
     @property
@@ -68,19 +68,19 @@ class SearchFolder:
         return self.path / "trials.jsonl"
 
     def trial(self, number: int, seed: int) -> RunFolder:
-        """Return where a trial with one of the search's seeds works."""
+        """Return the folder of a trial's run with one of the search's seeds."""
         return RunFolder(self.path / "trials" / f"{number}.s{seed}")
 
 
 @dataclass(frozen=True)
 class BaselineFiles:
-    """What a baseline leaves."""
+    """The files of a baseline."""
 
     stem: Path
 
     @property
     def record(self) -> Path:
-        """All that is known of the baseline."""
+        """The result of the baseline; written last."""
         return self.stem.with_name(f"{self.stem.name}.json")
 
     @property
@@ -91,7 +91,7 @@ class BaselineFiles:
 
 @dataclass(frozen=True)
 class ReportFolder:
-    """The report of a study."""
+    """The folder of a study's report."""
 
     path: Path
 
@@ -126,7 +126,7 @@ class ReportFolder:
         return self.path / "plots"
 
     def figure(self, stem: str) -> Path:
-        """Return the place of a picture by its name without the ending."""
+        """Return the path of a figure by its name without the ending."""
         return self.plots / f"{stem}.png"
 
 
@@ -138,7 +138,7 @@ class StudyFolder:
 
     @property
     def study(self) -> Path:
-        """The resolved study."""
+        """The study with all defaults, and what identifies its model and data."""
         return self.path / "study.yaml"
 
     @property
@@ -157,15 +157,15 @@ class StudyFolder:
         return ReportFolder(self.path / "report")
 
     def run(self, run_id: str) -> RunFolder:
-        """Return where a run leaves what it makes."""
+        """Return the folder of a run."""
         return RunFolder(self.runs / run_id)
 
     def search(self, search_id: str) -> SearchFolder:
-        """Return where a search leaves what it makes."""
+        """Return the folder of a search."""
         return SearchFolder(self.path / _SEARCHES / search_id)
 
     def baseline(self, task_name: str, train_size: TrainSize, name: str) -> BaselineFiles:
-        """Return where a baseline's files are."""
+        """Return the files of a baseline."""
         return BaselineFiles(self.path / _BASELINES / f"{task_name}.n{train_size}" / name)
 
     def records(self) -> list[Path]:
@@ -181,7 +181,7 @@ class StudyFolder:
         return sorted((self.path / _BASELINES).glob("*/*.json"))
 
     def set_aside(self, result: Path) -> tuple[Path, Path]:
-        """Return what a damaged result occupies (for a run, its folder), and a free place in `damaged/`."""
+        """Return the path of a damaged result (for a run, its folder) and a free path in `damaged/`."""
         occupied = result.parent if result.name == _RECORD else result
         place = self.path / _DAMAGED / occupied.relative_to(self.path)
         while place.exists():

@@ -1,6 +1,6 @@
-"""Reading an output folder: its study, and all results of one kind as they are.
+"""Read an output folder: its study, and all results of one kind.
 
-`tuneoff.results.contents` decides which of the results count.
+Which of the results count for the study is decided by `tuneoff.results.contents`.
 """
 
 import json
@@ -37,7 +37,7 @@ def read_study(folder: Path) -> StudySpec:
         return load_study(str(path))
     except StudyError as error:
         raise DamagedError(
-            f"{path} is damaged; `tuneoff run` with the study's own file writes it anew: {error}"
+            f"{path} is damaged; `tuneoff run` with the study's own file writes it again: {error}"
         ) from error
 
 
@@ -46,7 +46,7 @@ def read_inputs(folder: Path) -> Inputs | None:
 
     Raises:
         StoreError: the folder holds no study.
-        DamagedError: the study's file does not say it rightly.
+        DamagedError: that part of study.yaml is damaged.
     """
     path = _study_file(folder)
     with damaged_if_unreadable(path, ValueError):
@@ -54,7 +54,9 @@ def read_inputs(folder: Path) -> Inputs | None:
         if not isinstance(data, dict) or not {"format", "inputs"} & data.keys():
             return None
         if "inputs" not in data:
-            raise ValueError("it does not say which model and data it is of; `tuneoff run` writes it anew")
+            raise ValueError(
+                "it does not name its model and data; `tuneoff run` with the study's own file writes it again"
+            )
         return Inputs.model_validate_json(json.dumps(data["inputs"]))
 
 
@@ -62,7 +64,7 @@ def _study_file(folder: Path) -> Path:
     path = StudyFolder(folder).study
     if not path.is_file():
         raise StoreError(
-            f"an output folder holds {path.name}, but '{folder}' does not; give the --out of a run"
+            f"'{folder}' is no output folder of a study: it holds no {path.name}; give the --out of a run"
         )
     return path
 

@@ -1,4 +1,4 @@
-"""What a run leaves: plain data shared by the wing that trains and the wing that reports."""
+"""The record of a run: what training writes and what reports read."""
 
 from typing import Literal
 
@@ -10,14 +10,14 @@ from tuneoff.spec import RunSpec, Spec
 
 RunState = Literal["complete", "failed", "out_of_memory", "diverged", "cancelled"]
 FINISHED: frozenset[RunState] = frozenset({"complete", "diverged"})
-"""States that doing the run again would not change."""
+"""States that repeating the run would not change."""
 
 
 class Footprint(Spec):
     """Parameter counts of a method on a model; shared tensors count once."""
 
     base: int
-    """Parameters of the untouched model."""
+    """Parameters of the base model."""
     trainable: int
     """Parameters that the optimizer may change."""
     receiving_gradient: int
@@ -27,7 +27,7 @@ class Footprint(Spec):
     stored_bytes: int | None = None
     """Size of their tensors; None in records of older versions."""
     deployed: int
-    """Parameters that the tuned model has beyond the base once LoRA is merged and prefixes are folded."""
+    """Parameters added to the base at inference time, after LoRA is merged and prefixes are folded."""
 
     @property
     def trainable_percent(self) -> float:
@@ -47,7 +47,7 @@ class SplitReport(Spec):
     overlap: int
     """Rows whose input also occurs in train (0 for train itself)."""
     dropped_overlap: int
-    """Rows of those left out by `drop_overlap`."""
+    """Overlapping rows dropped by `drop_overlap`."""
     used: int
     """Rows trained on or scored in this run."""
     truncated_inputs: int
@@ -55,20 +55,20 @@ class SplitReport(Spec):
     truncated_targets: int
     """Used rows whose target was cut to `max_target_length`."""
     pieces: int | None = None
-    """Tokens of the used inputs and targets but for ends of sequence; a text without any counts as one."""
+    """Tokens of the used inputs and targets without ends of sequence; an empty text counts as one."""
     unknown_pieces: int | None = None
-    """Those of them that stand for text that the tokenizer has no piece for."""
+    """Those of them that stand for text outside the tokenizer's vocabulary."""
     near_overlap: int | None = None
-    """Further rows whose input occurs in train but for case, spaces and punctuation (0 for train itself);
-    None, here and below, in records that were written before this was counted."""
+    """Further rows whose input occurs in train, if case, spaces and punctuation are ignored (0 for train
+    itself). None, here and below, in records of versions that did not count it."""
     repeated_inputs: int | None = None
-    """Rows whose input, but for the same, is that of an earlier row of this split (kept)."""
+    """Rows whose input, with the same ignored, is that of an earlier row of this split (kept)."""
     validation_overlap: int | None = None
-    """Rows of test whose input, but for the same, also occurs in validation (0 for the other splits)."""
+    """Test rows whose input, with the same ignored, also occurs in validation (0 for the other splits)."""
 
 
 class DataReport(Spec):
-    """What was loaded for a task."""
+    """The rows of a task, as a run used them."""
 
     train: SplitReport
     validation: SplitReport
@@ -104,7 +104,7 @@ class Timings(Spec):
 
 
 class Environment(Spec):
-    """Where and with what a run was done."""
+    """The machine and the versions that a run was done with."""
 
     platform: str
     python: str
@@ -125,7 +125,7 @@ class RunFailure(Spec):
 
 
 class RunRecord(Spec):
-    """All that is known of one run. Two equal runs on one machine differ in `timings` only."""
+    """The result of one run. If a run is repeated on the same machine, only `timings` differs."""
 
     run_id: str
     spec: RunSpec
@@ -150,6 +150,6 @@ class RunRecord(Spec):
     """The tokenizer of ROUGE and the version of Unicode that it follows; empty where no text is compared."""
     failure: RunFailure | None = None
     model: ModelIdentity | None = None
-    """The model that was tuned; None where the run did not get so far, and in records of older versions."""
+    """The base model; None if the run failed before it was loaded, and in records of older versions."""
     files: dict[str, FileChecksum] = Field(default_factory=dict)
-    """What the run left in its folder beside the record, by relative path."""
+    """The other files in the run's folder, by relative path."""

@@ -1,4 +1,4 @@
-"""What came of a search for a method's settings."""
+"""The result of a search for a method's settings."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -12,7 +12,7 @@ from tuneoff.spec.search import Values
 
 
 class Trial(Spec):
-    """Values that were tried."""
+    """The values of one trial, and their score."""
 
     number: NonNegativeInt
     values: Values
@@ -20,7 +20,7 @@ class Trial(Spec):
     score: float | None = None
     """The main metric on validation, mean over the search's seeds; None unless complete."""
     eval_loss: float | None = None
-    """The validation loss beside it."""
+    """The validation loss, likewise a mean."""
 
 
 class SearchResult(Spec):
@@ -49,13 +49,13 @@ class SearchResult(Spec):
 
     @property
     def lost(self) -> dict[str, int]:
-        """How many trials ended in each state that is neither complete nor pruned."""
+        """Number of trials in each state that is neither complete nor pruned."""
         states = [trial.state for trial in self.trials if trial.state not in ("complete", "pruned")]
         return {state: states.count(state) for state in sorted(set(states))}
 
     @property
     def edges(self) -> dict[str, Literal["low", "high"]]:
-        """Searched fields whose best value is the lowest or highest of all that were tried."""
+        """Searched fields whose best value is the lowest or highest tried: the range may be too narrow."""
         if self.best is None:
             return {}
         found: dict[str, Literal["low", "high"]] = {}
@@ -66,7 +66,7 @@ class SearchResult(Spec):
         return found
 
     def answers(self, search: Search) -> bool:
-        """Return whether this is the result of a search; older versions made ids by another rule."""
+        """Return whether this is the result of a search, even of a version that made ids by another rule."""
         if self.search_id == search.search_id:
             return True
         return (

@@ -1,4 +1,4 @@
-"""The writing side of a study's output folder."""
+"""Write into a study's output folder."""
 
 import os
 import shutil
@@ -22,9 +22,9 @@ from tuneoff.spec import RunSpec, StudySpec
 
 
 class RunStore:
-    """An output folder, held by one process at a time.
+    """An output folder, locked so that one process at a time writes into it.
 
-    A run has ended when its record is there; the record is written last, by atomic rename.
+    A run has ended when its record exists: the record is written last, by atomic rename.
     """
 
     def __init__(self, folder: Path, study: StudySpec, inputs: Inputs) -> None:
@@ -34,10 +34,10 @@ class RunStore:
         self._inputs = inputs
         self._lock = FileLock(self._layout.lock)
         self.moved: tuple[Excluded, ...] = ()
-        """Damaged results that were in the folder when it was taken, and are now in `damaged/`."""
+        """Damaged results that were in the folder when it was locked, and are now in `damaged/`."""
 
     def __enter__(self) -> Self:
-        """Take the folder, and move runs aside whose files are damaged.
+        """Lock the folder, and move damaged results to `damaged/`.
 
         Raises:
             StoreError: it holds another study, results of another model or other data, or results of a newer
@@ -67,10 +67,11 @@ class RunStore:
         self._lock.release()
 
     def contents(self) -> Contents:
-        """Return what the folder holds of the study."""
+        """Return which results of the study the folder holds."""
         return contents(self.folder, self._study, self._inputs)
 
     def _check_study(self) -> None:
+        """Refuse a folder of another study; a damaged study.yaml is written again."""
         if not self._layout.study.exists():
             return
         try:
@@ -84,18 +85,18 @@ class RunStore:
             )
 
     def _check_inputs(self, found: Contents) -> None:
-        """Refuse results that could not be compared with those to come."""
+        """Refuse a folder whose results could not be compared with new ones."""
         if found.newer:
             raise StoreError(found.newer[0].reason)
         if found.other_inputs:
             path, reason = found.other_inputs[0]
             raise StoreError(
-                f"all results in a folder are of one model and the same data, but of {path} this holds: "
-                f"{reason}; give another --out, or bring back what was there"
+                "all results in a folder must be of one model and the same data, but "
+                f"{path} is not: {reason}; give another --out, or restore the original model and data"
             )
 
     def _move_aside(self, damaged: tuple[Excluded, ...]) -> None:
-        """Make room for results whose files are damaged, and keep what is left of them."""
+        """Move damaged results out of the way, without deleting them."""
         self.moved = damaged
         for one in damaged:
             occupied, place = self._layout.set_aside(one.path)
@@ -111,41 +112,40 @@ class RunStore:
         return tuple(run for run in runs if run.settings_key not in finished)
 
     def run_folder(self, run_id: str) -> RunFolder:
-        """Return where a run leaves what it makes."""
+        """Return the folder of a run."""
         return self._layout.run(run_id)
 
     def write(self, record: RunRecord) -> None:
-        """Ends a run.
+        """Write the record of a run, which ends the run.
 
         Raises:
-            StoreError: the record cannot be written, in which case an older one stays; or the model's files
-                were changed while the study ran.
+            StoreError: the record cannot be written (an older one then stays), or the model's files were
+                changed while the study ran.
         """
         if record.model and not record.model.is_same(self._inputs.model):
             raise StoreError(
-                f"all runs of a study are of one model, but '{record.model.id}' was changed while it ran, "
-                f"before {record.run_id}; bring back what was there and run the study again"
+                f"all runs of a study must be of one model, but '{record.model.id}' was changed while it "
+                f"ran, before {record.run_id}; restore the original model and run the study again"
             )
         write_atomically(self.run_folder(record.run_id).record, dump_json(record))
 
     def search_folder(self, search_id: str) -> SearchFolder:
-        """Return where a search leaves what it makes."""
+        """Return the folder of a search."""
         return self._layout.search(search_id)
 
     def write_search(self, result: SearchResult) -> SearchResult:
-        """End a search and return its result with the model and data that it is of.
+        """Write the result of a search, and return it with what identifies its model and data.
 
         Raises:
             StoreError: the result cannot be written.
         """
-        origin = {"model": self._inputs.model, "digests": self._inputs.data[result.task_name]}
-        path = self.search_folder(result.search_id).result
-        whole = result.model_copy(update=origin)
-        write_atomically(path, dump_json(whole))
-        return whole
+        inputs = {"model": self._inputs.model, "digests": self._inputs.data[result.task_name]}
+        result = result.model_copy(update=inputs)
+        write_atomically(self.search_folder(result.search_id).result, dump_json(result))
+        return result
 
     def write_baseline(self, record: BaselineRecord, predictions: Sequence[Prediction]) -> None:
-        """Keeps a baseline: its answers first, its record last.
+        """Write a baseline: its predictions first, its record last.
 
         Raises:
             StoreError: it cannot be written.
@@ -158,13 +158,13 @@ class RunStore:
         write_atomically(files.record, dump_json(record.model_copy(update={"files": checksums})))
 
     def begun(self, runs: Iterable[RunSpec]) -> list[RunSpec]:
-        """The runs that have a folder but no record: they were begun and did not end."""
+        """Return the runs that were begun and did not end: they have a folder but no record."""
         folders = ((run, self.run_folder(run.run_id)) for run in runs)
         return [run for run, folder in folders if folder.path.is_dir() and not folder.record.exists()]
 
 
 def fresh_folder(folder: Path) -> Path:
-    """The folder, made empty.
+    """Make a folder, or empty it if it exists, and return it.
 
     Raises:
         StoreError: it cannot be written.
@@ -179,7 +179,7 @@ def fresh_folder(folder: Path) -> Path:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Writes a file so that a crash leaves the old content or the new, never a part.
+    """Write a file so that a crash leaves either the old content or the new, never a part of it.
 
     Raises:
         StoreError: the file cannot be written.
@@ -190,7 +190,7 @@ def write_atomically(path: Path, text: str) -> None:
             with temporary.open("w", encoding="utf-8", newline="\n") as file:
                 file.write(text)
                 file.flush()
-                os.fsync(file.fileno())
+                os.fsync(file.fileno())  # or the rename could reach the disk before the content
             temporary.replace(path)
         except OSError:
             temporary.unlink(missing_ok=True)

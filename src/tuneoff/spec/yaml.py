@@ -44,6 +44,8 @@ class _Loader(yaml.SafeLoader):
             raise yaml.composer.ComposerError(None, None, f"more than {MOST_LEVELS} levels are nested", mark)
         node: yaml.Node = super().compose_node(parent, index)
         self._levels -= 1
+        # PyYAML gives an alias the node of its anchor; a node without a size is still being composed, so the
+        # alias is inside of its own anchor
         if alias and id(node) not in self._sizes:
             raise yaml.composer.ComposerError(None, None, "an anchor must not hold itself (circular)", mark)
         self._values += self._sizes[id(node)] if alias else 1
@@ -73,6 +75,7 @@ class _Loader(yaml.SafeLoader):
         """Return a mapping with text keys; refuse duplicate keys."""
         if not isinstance(node, yaml.MappingNode):
             return super().construct_mapping(node, deep)
+        # the text in the file, so that `1` and `"1"` are duplicates; a merge key `<<` may be repeated
         keys = [str(key.value) for key, _ in node.value if key.tag != f"{_TAG}merge"]
         for key, times in Counter(keys).items():
             if times > 1:
