@@ -24,7 +24,7 @@ class PeakMemory:
 
 @contextmanager
 def measure_peak(device: torch.device) -> Iterator[PeakMemory]:
-    """A context whose peak memory is in the yielded object once it has ended.
+    """Measure the peak memory of a context; it is in the yielded object once the context has ended.
 
     Linux keeps the peak of a process and lets it start anew (`man 5 proc`: VmHWM, clear_refs).
     """
