@@ -13,8 +13,8 @@ from filelock import FileLock
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-import small
-from command_line import tuneoff
+from helpers import small
+from helpers.command_line import tuneoff
 from tuneoff.reporting.charts.style import View
 
 pictures = import_module("tuneoff.reporting.charts.pictures")  # a function of the package has this name too

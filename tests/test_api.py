@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import yaml
 
-import small
 import tuneoff
+from helpers import small
 from tuneoff.errors import InputError
 from tuneoff.results import read_records
 from tuneoff.study import Event, InlineExecutor, PointLogged, RunFinished, RunsPlanned, RunStarted

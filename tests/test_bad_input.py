@@ -12,9 +12,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import small
-from command_line import Outcome, contents, tuneoff
-from loopback_hub import LoopbackHub, hub_environment
+from helpers import small
+from helpers.command_line import Outcome, contents, tuneoff
+from helpers.loopback_hub import LoopbackHub, hub_environment
 
 
 def _message(outcome: Outcome) -> str:

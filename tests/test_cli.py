@@ -16,8 +16,8 @@ import pyarrow.parquet
 import pytest
 import yaml
 
-import small
-from command_line import contents, tuneoff
+from helpers import small
+from helpers.command_line import contents, tuneoff
 from tuneoff.results import read_records, read_study
 from tuneoff.spec import dump_study, expand, packaged_studies
 

@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-import small
+from helpers import small
 from tuneoff.errors import InputError
 from tuneoff.extras import TRAIN, require_train
 
@@ -36,7 +36,7 @@ class NotInstalled:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, NotInstalled)
-from command_line import tuneoff
+from helpers.command_line import tuneoff
 from tuneoff.spec import load_study
 
 _, study, folder = sys.argv

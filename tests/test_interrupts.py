@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from swallowing import ctrl_c_that_is_swallowed
+from helpers.swallowing import ctrl_c_that_is_swallowed
 from tuneoff.interrupts import interrupts_blocked, interrupts_remembered, raise_if_interrupted
 from tuneoff.study import ProcessExecutor
 

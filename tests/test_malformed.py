@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-import small
-from command_line import Outcome, contents, tuneoff
+from helpers import small
+from helpers.command_line import Outcome, contents, tuneoff
 from tuneoff.cli import main
 from tuneoff.errors import StudyError
 from tuneoff.spec.load import _check_size_with_defaults

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import small
+from helpers import small
 
 pytestmark = [pytest.mark.slow, pytest.mark.subprocess]
 ROOT = Path(__file__).parents[1]

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from transformers.activations import NewGELUActivation
 
-from models import batch, tiny_t5
+from helpers.models import batch, tiny_t5
+from helpers.warm_process import WarmProcess
 from tuneoff.kernels import Dropout, attention, use_fast_modules
-from warm_process import WarmProcess
 
 
 @pytest.mark.parametrize("kind", ["flan", "t5"])
@@ -69,6 +69,6 @@ def test_dropout_reaches_training_as_before():
 @pytest.mark.subprocess
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no mallopt")
 def test_freed_memory_is_not_asked_for_again(tmp_path):
-    with WarmProcess(("faults",), dict(os.environ)) as process:
-        plain, kept = (process.call("faults:faults", keep, folder=tmp_path) for keep in (False, True))
+    with WarmProcess(("helpers.faults",), dict(os.environ)) as process:
+        plain, kept = (process.call("helpers.faults:faults", keep, folder=tmp_path) for keep in (False, True))
     assert kept < plain / 10

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models import tiny_t5
+from helpers.models import tiny_t5
 from tuneoff.errors import DamagedError
 from tuneoff.methods import attach, load, save
 from tuneoff.spec import PromptSpec

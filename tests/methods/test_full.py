@@ -1,7 +1,7 @@
 import torch
 
-from contract import MethodContract
-from models import tiny_t5
+from helpers.method_contract import MethodContract
+from helpers.models import tiny_t5
 from tuneoff.methods import attach
 from tuneoff.spec import FullSpec
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from contract import MethodContract
-from models import batch, tiny_t5
+from helpers.method_contract import MethodContract
+from helpers.models import batch, tiny_t5
 from tuneoff.errors import StudyError
 from tuneoff.methods import attach
 from tuneoff.spec import LoraSpec

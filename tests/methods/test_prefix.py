@@ -2,11 +2,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from peft import PrefixTuningConfig, TaskType, get_peft_model
+from test_prompt import word_tokenizer
 from transformers import DynamicCache, EncoderDecoderCache
 
-from contract import MethodContract
-from models import batch, tiny_t5
-from test_prompt import word_tokenizer
+from helpers.method_contract import MethodContract
+from helpers.models import batch, tiny_t5
 from tuneoff.methods import attach
 from tuneoff.methods.sites import attentions
 from tuneoff.spec import PrefixSpec

@@ -4,8 +4,8 @@ from peft import PromptTuningConfig, TaskType, get_peft_model
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from contract import MethodContract
-from models import VOCABULARY, batch, tiny_t5
+from helpers.method_contract import MethodContract
+from helpers.models import VOCABULARY, batch, tiny_t5
 from tuneoff.errors import StudyError
 from tuneoff.methods import attach
 from tuneoff.spec import PromptSpec

@@ -1,8 +1,8 @@
 import torch
-
-from contract import MethodContract
-from models import batch, tiny_t5
 from test_prompt import word_tokenizer
+
+from helpers.method_contract import MethodContract
+from helpers.models import batch, tiny_t5
 from tuneoff.methods import attach
 from tuneoff.spec import LoraSpec, PrefixSpec, PromptSpec, StackSpec
 

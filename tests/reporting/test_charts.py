@@ -2,10 +2,10 @@ import json
 import math
 
 import altair
-import fabricated as made
 import numpy as np
 import pytest
 
+from helpers import fabricated as made
 from tuneoff.reporting import charts
 from tuneoff.reporting.charts.curves import MOST_POINTS, TRAIN_LOSS
 from tuneoff.reporting.charts.labels import Box, place_labels

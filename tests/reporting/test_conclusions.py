@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import fabricated as made
 import numpy as np
 import pandas as pd
 import pytest
-from answers import write_all, write_answers, write_baseline
 
+from helpers import fabricated as made
+from helpers.answers import write_all, write_answers, write_baseline
 from tuneoff.reporting import write_report
 from tuneoff.reporting.conclusions import conclusions
 from tuneoff.reporting.data import ReportData, load_report_data

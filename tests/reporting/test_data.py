@@ -1,5 +1,4 @@
-import fabricated as made
-
+from helpers import fabricated as made
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.settings import differing, environment_table
 from tuneoff.spec import expand

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import fabricated as made
 import pytest
-from answers import write_all, write_baseline
 
+from helpers import fabricated as made
+from helpers.answers import write_all, write_baseline
 from tuneoff.reporting import write_report
 from tuneoff.reporting.data import load_report_data
 from tuneoff.reporting.decision import decision_json, decision_statements, decision_table

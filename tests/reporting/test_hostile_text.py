@@ -7,13 +7,13 @@ from contextlib import redirect_stdout
 from html.parser import HTMLParser
 from pathlib import Path
 
-import fabricated as made
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from command_line import Outcome, tuneoff
+from helpers import fabricated as made
+from helpers.command_line import Outcome, tuneoff
 from tuneoff.cli import main
 from tuneoff.cli.progress import Progress
 from tuneoff.errors import visible

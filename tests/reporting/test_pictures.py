@@ -4,9 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import fabricated as made
 import pytest
 
+from helpers import fabricated as made
 from tuneoff.reporting.charts import pictures
 from tuneoff.reporting.charts.pictures import LONGEST_TEXT, _readable, _split
 from tuneoff.reporting.charts.style import View

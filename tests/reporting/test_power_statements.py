@@ -2,9 +2,9 @@
 
 import re
 
-import fabricated as made
 import pytest
 
+from helpers import fabricated as made
 from tuneoff.reporting import power_statements
 from tuneoff.stats.power import CLASSIFICATION, power
 

@@ -4,9 +4,9 @@ import io
 from pathlib import Path
 from typing import Literal
 
-import fabricated as made
 from rich.console import Console
 
+from helpers import fabricated as made
 from tuneoff.cli.progress import Progress
 from tuneoff.reporting.data import load_report_data
 from tuneoff.reporting.settings import data_table, methods_table

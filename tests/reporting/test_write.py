@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
-import fabricated as made
 import pytest
 
+from helpers import fabricated as made
 from tuneoff.errors import StoreError
 from tuneoff.reporting import figures, write, write_report
 from tuneoff.spec import expand

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from tasks.specs import classification
+from helpers.task_specs import classification
 from tuneoff.results.baseline import BaselineRecord
 
 FIELDS = {

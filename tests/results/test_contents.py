@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from command_line import contents, tuneoff
+from helpers.command_line import contents, tuneoff
 from tuneoff.results import Contents, read_folder, read_records
 from tuneoff.spec import RunSpec, dump_study, expand, load_study, searches
 from tuneoff.spec.load import FORMAT

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-import small
 import tuneoff
+from helpers import small
 from tuneoff.results import StudyFolder, read_folder
 from tuneoff.results.layout import result_name
 

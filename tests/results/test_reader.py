@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import small
+from helpers import small
 from tuneoff.errors import DamagedError, InputError, StoreError
 from tuneoff.results import StudyFolder, read_curve, read_records, read_study
 from tuneoff.spec import expand, load_study

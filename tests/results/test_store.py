@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-import small
-from command_line import contents, tuneoff
+from helpers import small
+from helpers.command_line import contents, tuneoff
 from tuneoff.errors import StoreError
 from tuneoff.results import (
     Inputs,

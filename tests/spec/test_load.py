@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-import small
+from helpers import small
 from tuneoff.errors import StudyError
 from tuneoff.spec import (
     ClassificationSpec,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import small
+from helpers import small
 from tuneoff.spec import (
     BuiltinSource,
     LoraSpec,

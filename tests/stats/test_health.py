@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import t as student
 
-from health_evidence import (
+from helpers.health_evidence import (
     GOOD,
     LABELS,
     LORA,

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from health_evidence import (
+from helpers.health_evidence import (
     GOOD,
     REFERENCES,
     TEXTS,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from health_evidence import (
+from helpers.health_evidence import (
     GOOD,
     LABELS,
     LORA,

@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 
-from learning import Finished, Guessing, Learned, classifier, writer
+from helpers.learning import Finished, Guessing, Learned, classifier, writer
 from tuneoff.stats.health import LEVELS, diagnose
 
 RUNS = 200

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import fisher_exact
 
-from health_evidence import (
+from helpers.health_evidence import (
     GOOD,
     LABELS,
     REFERENCES,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from health_evidence import (
+from helpers.health_evidence import (
     GOOD,
     LABELS,
     REFERENCES,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from health_evidence import ZERO_SHOT, a_record, checks, evidence_of, judged
+from helpers.health_evidence import ZERO_SHOT, a_record, checks, evidence_of, judged
 from tuneoff.stats.health import RunEvidence
 
 ALONE = {"near_overlap": 0, "repeated_inputs": 0, "validation_overlap": 0}

@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from health_evidence import LABELS, TEXTS, a_record, checks, evidence_of, judged, labelled, waves, written
+from helpers.health_evidence import (
+    LABELS,
+    TEXTS,
+    a_record,
+    checks,
+    evidence_of,
+    judged,
+    labelled,
+    waves,
+    written,
+)
 from tuneoff.stats.health.texts import loops
 
 ORDINARY = (

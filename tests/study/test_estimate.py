@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-import small
+from helpers import small
 from tuneoff.errors import StudyError
 from tuneoff.spec import expand
 from tuneoff.study.estimate import estimate

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from executor_contract import ExecutorContract, await_no_children, note, whose
-from killing import (
+from helpers.executor_contract import ExecutorContract, await_no_children, note, whose
+from helpers.killing import (
     HELD,
     Attempt,
     attempt,

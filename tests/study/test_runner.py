@@ -12,10 +12,10 @@ from typing import TypeVar
 import pyarrow.parquet
 import pytest
 
-import small
-from command_line import contents, tuneoff
-from killing import Killing, killed_in_run
-from listening import EventLog
+from helpers import small
+from helpers.command_line import contents, tuneoff
+from helpers.killing import Killing, killed_in_run
+from helpers.listening import EventLog
 from tuneoff.errors import DataError, InputError, StudyError
 from tuneoff.results import CurvePoint, RunRecord, RunState, read_records, read_study
 from tuneoff.spec import RunSpec, expand, load_study

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import pytest
 
-import small
-from killing import Killing, killed_in_trial
-from listening import EventLog
+from helpers import small
+from helpers.killing import Killing, killed_in_trial
+from helpers.listening import EventLog
 from tuneoff.errors import StoppedError, StoreError, StudyError, TuneoffError
 from tuneoff.results import (
     CurvePoint,

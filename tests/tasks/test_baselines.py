@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
-from tasks.specs import classification, example, files, summarization, written
+from helpers.task_specs import classification, example, files, summarization, written
 from tuneoff.spec import Task
 from tuneoff.tasks import Example, TaskData, load_task, score, score_rows, train_subset
 from tuneoff.tasks.baselines import (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.specs import LABELS, classification, summarization
+from helpers.task_specs import LABELS, classification, summarization
 from tuneoff.errors import DataError
 from tuneoff.spec import BuiltinSource, Task
 from tuneoff.tasks import load_task

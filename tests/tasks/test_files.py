@@ -14,7 +14,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from tasks.specs import classification, files
+from helpers.task_specs import classification, files
 from tuneoff.errors import DataError
 from tuneoff.spec import FilesSource
 from tuneoff.tasks import TaskData, load_task

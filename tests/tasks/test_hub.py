@@ -13,12 +13,12 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from loopback_hub import LoopbackHub, hub_environment
-from tasks.specs import classification
+from helpers.loopback_hub import LoopbackHub, hub_environment
+from helpers.task_specs import classification
+from helpers.warm_process import WarmProcess
 from tuneoff.errors import DataError
 from tuneoff.spec import HubSource
 from tuneoff.tasks import load_task
-from warm_process import WarmProcess
 
 pytestmark = pytest.mark.subprocess
 
@@ -63,12 +63,12 @@ def client(hub: LoopbackHub, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def _client(environment: dict[str, str]) -> WarmProcess:
-    return WarmProcess(("datasets", "hub_client", "tuneoff.tasks"), environment)
+    return WarmProcess(("datasets", "helpers.hub_client", "tuneoff.tasks"), environment)
 
 
 def _load(client: WarmProcess, folder: Path, **source: Any) -> dict[str, Any]:
     task = classification(HubSource(**source)).model_dump_json()
-    told: dict[str, Any] = client.call("hub_client:task", task, folder=folder)
+    told: dict[str, Any] = client.call("helpers.hub_client:task", task, folder=folder)
     return told
 
 

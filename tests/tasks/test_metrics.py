@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 from sklearn.metrics import f1_score
 
-from tasks.specs import LABELS, classification, labelled, summarization, written
+from helpers.task_specs import LABELS, classification, labelled, summarization, written
 from tuneoff.tasks import match_label, score, score_rows
 from tuneoff.words import sentences, stems
 

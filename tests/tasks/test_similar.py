@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.specs import classification, example, files
+from helpers.task_specs import classification, example, files
 from tuneoff.tasks import RowCounts, copied, load_task
 
 DIALOGUE = (

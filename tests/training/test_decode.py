@@ -3,10 +3,10 @@ from dataclasses import replace
 import pyarrow.parquet
 import pytest
 import torch
-
-from models import END, batch, tiny_t5
-from swallowing import ctrl_c_that_is_swallowed
 from test_prompt import word_tokenizer
+
+from helpers.models import END, batch, tiny_t5
+from helpers.swallowing import ctrl_c_that_is_swallowed
 from tuneoff.errors import DataError
 from tuneoff.interrupts import interrupts_remembered
 from tuneoff.methods import attach

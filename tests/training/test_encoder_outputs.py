@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
-import small
-from models import VOCABULARY, tiny_t5
+from helpers import small
+from helpers.models import VOCABULARY, tiny_t5
 from tuneoff.methods import attach
 from tuneoff.spec import (
     DropoutSpec,

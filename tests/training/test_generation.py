@@ -3,7 +3,7 @@ import torch
 from transformers import GenerationConfig
 from transformers.modeling_outputs import BaseModelOutput
 
-from models import PAD, VOCABULARY, tiny_t5
+from helpers.models import PAD, VOCABULARY, tiny_t5
 from tuneoff.methods import attach
 from tuneoff.spec import LoraSpec, NoneSpec, PrefixSpec
 from tuneoff.training import likelihood

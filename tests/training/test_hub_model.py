@@ -14,13 +14,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import small
-from loopback_hub import LoopbackHub
+from helpers import small
+from helpers.loopback_hub import LoopbackHub
+from helpers.warm_process import WarmProcess
 from tuneoff.errors import ModelError
 from tuneoff.results import read_records
 from tuneoff.spec import ModelSpec
 from tuneoff.training import load_backbone
-from warm_process import WarmProcess
 
 
 def _changed(folder: Path, to: Path) -> Path:
@@ -48,7 +48,7 @@ def hub(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="module")
 def client(hub: LoopbackHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmProcess]:
     """A process that uses the hub, and forks for each test."""
-    modules = ("datasets", "hub_client", "tuneoff.cli.progress", "tuneoff.reporting", "tuneoff.study")
+    modules = ("datasets", "helpers.hub_client", "tuneoff.cli.progress", "tuneoff.reporting", "tuneoff.study")
     with WarmProcess(modules, hub.environment(tmp_path_factory.mktemp("home"))) as client:
         yield client
 
@@ -61,7 +61,9 @@ def test_a_model_loads_by_id_with_its_commit_and_a_pinned_one_stays(
     old = hub.commit("org/moving")
     new = hub.push_model("org/moving", _changed(model_folder, tmp_path / "changed"))
     specs = ({"id": "org/moving"}, {"id": "org/moving", "revision": old}, {"id": "org/absent"})
-    latest, pinned, absent = client.call("hub_client:models", *map(json.dumps, specs), folder=tmp_path)
+    latest, pinned, absent = client.call(
+        "helpers.hub_client:models", *map(json.dumps, specs), folder=tmp_path
+    )
     first = load_file(model_folder / "model.safetensors")["shared.weight"][0, 0]
     assert (latest["revision"], latest["first"]) == (new, 7.0)
     assert (pinned["revision"], pinned["first"]) == (old, first.item())
@@ -84,7 +86,9 @@ def test_a_study_of_hub_model_and_hub_data_runs_and_records_both_commits(
         "train_sizes=[8]",
     ]
     options = [part for override in overrides for part in ("--set", override)]
-    code, _ = client.call("hub_client:command", "run", str(study), "--out", "out", *options, folder=tmp_path)
+    code, _ = client.call(
+        "helpers.hub_client:command", "run", str(study), "--out", "out", *options, folder=tmp_path
+    )
     assert code == 0
     records = read_records(tmp_path / "out")
     assert [(record.spec.method_name, record.state) for record in records] == [

@@ -5,8 +5,8 @@ import torch
 from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments
 from transformers.optimization import Adafactor
 
-from models import VOCABULARY, tiny_t5
-from swallowing import ctrl_c_that_is_swallowed
+from helpers.models import VOCABULARY, tiny_t5
+from helpers.swallowing import ctrl_c_that_is_swallowed
 from tuneoff.errors import DivergedError
 from tuneoff.interrupts import interrupts_remembered
 from tuneoff.methods import attach

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import ByT5Tokenizer, T5Config, T5ForConditionalGeneration, T5Tokenizer
 
-from models import tiny_t5
+from helpers.models import tiny_t5
 from tuneoff.errors import ModelError
 from tuneoff.spec import ModelSpec
 from tuneoff.training import Backbone, load_backbone

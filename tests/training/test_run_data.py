@@ -5,7 +5,7 @@ import pytest
 from tokenizers import Regex, normalizers
 from transformers import ByT5Tokenizer
 
-import small
+from helpers import small
 from tuneoff.spec import ModelSpec, expand, load_study
 from tuneoff.tasks import Example
 from tuneoff.tasks.examples import RowCounts, TaskData

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.specs import classification, example, files, summarization
+from helpers.task_specs import classification, example, files, summarization
 from tuneoff.errors import DataError
 from tuneoff.spec import FilesSource, Task
 from tuneoff.tasks import Example, RowCounts, load_task, train_subset

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from command_line import tuneoff
+from helpers.command_line import tuneoff
 from tuneoff.errors import DataError, ModelError
 from tuneoff.spec import ModelSpec, Task
 

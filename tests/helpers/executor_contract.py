@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-import small
+from helpers import small
 from tuneoff.errors import DataError
 from tuneoff.results import CurvePoint, RunRecord, Timings
 from tuneoff.spec import expand

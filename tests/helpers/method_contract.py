@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import GenerationConfig, T5ForConditionalGeneration
 
-from models import batch, tiny_t5
+from helpers.models import batch, tiny_t5
 from tuneoff.methods import AdaptedModel, attach, footprint, load, save
 from tuneoff.spec import Method
 

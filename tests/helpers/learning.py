@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from health_evidence import LABELS, TEXTS, a_record, judged
+from helpers.health_evidence import LABELS, TEXTS, a_record, judged
 from tuneoff.results import CurvePoint
 from tuneoff.stats.health import RunEvidence
 

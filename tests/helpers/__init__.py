@@ -1,0 +1,1 @@
+"""What tests share: small studies, made-up results, processes, contracts."""
