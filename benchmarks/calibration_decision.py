@@ -7,10 +7,10 @@ example's score is a function of a latent number: the method's level, the seed's
 example's difficulty for all methods and for this one, and noise. True means come from numerical integration.
 
 First table: how often the set of candidates that may be best holds the best one, how often all bounds of
-costs hold together, and how often a recommendation is shown but costs more than the margin (the worst of three
-margins). Second table: how often a recommendation is shown, by margin. Third table: how many candidates may
-be best, what the recommended one truly costs, and its expected regret. Fourth table: how often a decision that
-is open after three seeds is shown after as many as it asks for.
+costs hold together, and how often a recommendation is shown but costs more than the margin (the worst of
+three margins). Second table: how often a recommendation is shown, by margin. Third table: how many candidates
+may be best, what the recommended one truly costs, and its expected regret. Fourth table: how often a decision
+that is open after three seeds is shown after as many as it asks for.
 
 Studies are judged by the crossed test for all of them at once, and by the exact one where that matters; the
 first ones of each kind are judged by `decide`, too, which must agree.
@@ -56,7 +56,7 @@ class Generator(NamedTuple):
     name: str
     mean: float
     tau: float = 1e-6
-    """Standard deviation of the candidates' true means; among equals the best one leads by next to nothing."""
+    """Standard deviation of the candidates' true means; if tiny, the best one leads by next to nothing."""
     seed_sd: float = 0.01
     """Standard deviation of a method's true score over seeds."""
     graded: bool = False
@@ -331,8 +331,9 @@ def check(studies: Studies, study: int, found: Outcome, *, pooled: bool) -> None
     decision = decided(studies.labeled(study), MARGINS[1], pooled=pooled)
     size = sum(one.may_be_best for one in decision.candidates)
     shown = "shown" if found.shown[1] else "open"
-    assert decision.recommended == NAMES[found.recommended]
     assert (decision.state, size) == (shown, found.set_size)
+    # while it is open, the leader may be one of several with the same mean
+    assert shown == "open" or decision.recommended == NAMES[found.recommended]
 
 
 class Figures(NamedTuple):
