@@ -86,7 +86,7 @@ def test_an_open_decision_says_what_would_settle_it(tmp_path: Path) -> None:
     folder = _folder(tmp_path, {"zero_shot": 0.5, "full": 0.85, "lora": 0.845})
     sentence = _sentence(folder)
     assert sentence.startswith("sst2: open. ")
-    assert "below the best (0.01 is asked for)" in sentence
+    assert "worse than the best, and the margin is 0.01" in sentence
     assert "may be the best, too" in sentence
     (own,) = decision_json(load_report_data(folder))["sst2"].values()
     assert own["state"] == "open"

@@ -29,7 +29,7 @@ FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 _PLAN_WIDTH = 132
 _MOST_DECISIONS = 5
 _LONGEST_NAME, _LONGEST_WORD = 100, 600
-"""Characters from which on a method's name in a table, or a word in a message, is cut."""
+"""Characters at or above which a method's name in a table, or a word in a message, is cut."""
 _USAGE_ERROR: Any = typer.BadParameter.__base__  # typer gives it no name of its own
 
 app = typer.Typer(
@@ -120,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except MemoryError:
         _print_error("out of memory; free memory, or make the batches, the texts or the model smaller")
         code = FAILED
-    if code == INTERRUPTED:
+    if code == INTERRUPTED:  # what Typer returns for a KeyboardInterrupt
         _Terminal().print("\nInterrupted. Run the same command again to resume.")
     sys.exit(code)
 
@@ -286,7 +286,7 @@ def _print_outcome(console: Console, result: "Result") -> None:
     failed = [record for record in result.data.records if record.state != "complete"]
     for record in failed:
         reason = record.failure.message if record.failure else "no reason recorded"
-        console.print(f"{record.run_id}: {record.state}: {reason}", soft_wrap=True)
+        console.print(f"{record.run_id}: {record.state.replace('_', ' ')}: {reason}", soft_wrap=True)
     for one in result.data.excluded:
         console.print(f"excluded: {one.name}: {one.reason}", soft_wrap=True)
     for warning in result.warnings:
@@ -300,8 +300,8 @@ def _print_outcome(console: Console, result: "Result") -> None:
         raise typer.Exit(FAILED)
 
 
-def _scores(data: "ReportData", task: str, between: str) -> Table:
-    """Return a table of a task's main metric by method; `between` stands before the standard deviation."""
+def _scores(data: "ReportData", task: str, plus_minus: str) -> Table:
+    """Return a table of a task's main metric by method; `plus_minus` stands before the standard deviation."""
     metric = data.study.tasks[task].main_metric
     order = [variant.name for variant in data.variants]
     rows = data.summary[data.summary["task"] == task].to_dict("records")
@@ -310,7 +310,7 @@ def _scores(data: "ReportData", task: str, between: str) -> Table:
         table.add_column(name, justify="right")
     for row in sorted(rows, key=lambda row: order.index(row["method"])):
         deviation = row[f"{metric}_std"]
-        spread = "" if math.isnan(deviation) else f" {between} {deviation:.3f}"
+        spread = "" if math.isnan(deviation) else f" {plus_minus} {deviation:.3f}"
         percent, score = f"{row['trainable_percent']:.3g}", f"{row[metric]:.3f}{spread}"
         name = row["method"] if len(row["method"]) <= _LONGEST_NAME else f"{row['method'][:_LONGEST_NAME]}..."
         table.add_row(name, str(row["train_size"]), percent, score, str(row["n"]))

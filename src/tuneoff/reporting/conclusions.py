@@ -8,7 +8,7 @@ from typing import Any
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Link, Statement
 from tuneoff.reporting.evidence import crossover_interval, failed_checks
-from tuneoff.reporting.formatting import count, decimal, duration, in_words, percent, plural, signed
+from tuneoff.reporting.formatting import count, decimal, duration, in_words, listed, percent, plural, signed
 from tuneoff.reporting.html import anchor
 from tuneoff.reporting.titles import Title
 from tuneoff.results import FINISHED
@@ -53,12 +53,12 @@ def _best(data: ReportData, task: str, size: TrainSize) -> Iterator[Statement]:
     chosen = f" adjusted for the choice among {best.of} methods" if best.of > 1 else ""
     equal = _methods_with_mean(data, task, size, one.mean)
     if len(equal) > 1:
-        winner = f"{_listed(equal)} have the same {metric}, the highest of the trained methods"
+        winner = f"{listed(equal)} have the same {metric}, the highest of the trained methods"
         chosen = f" of {best.method}{chosen}"
     else:
         winner = f"{best.method} has the highest {metric} of the trained methods"
     yield _statement(
-        f"{_place(data, task, size)}: {winner}, "
+        f"{data.place(task, size)}: {winner}, "
         f"{decimal(one.mean)} (95% interval{chosen}: {decimal(one.low)} to {decimal(one.high)}; "
         f"{plural(one.seeds, 'seed')}, {count(one.examples)} test examples)"
         f"{_failures(data, task, best.method, [size])}{_higher_variants(data, task, size, one.mean)}.",
@@ -96,7 +96,7 @@ def _against(data: ReportData, task: str, size: TrainSize, reference: str) -> It
     if groups:
         outcomes = "; ".join(f"{outcome}: {', '.join(names)}" for outcome, names in groups.items())
         marked = _marked(data, task, reference, [size])
-        yield _statement(f"{_place(data, task, size)}, against {marked}: {outcomes}.", Title.COMPARISONS)
+        yield _statement(f"{data.place(task, size)}, against {marked}: {outcomes}.", Title.COMPARISONS)
 
 
 def _cheapest(data: ReportData, task: str, size: TrainSize) -> Iterator[Statement]:
@@ -105,7 +105,7 @@ def _cheapest(data: ReportData, task: str, size: TrainSize) -> Iterator[Statemen
     own = _comparisons(data, task, size, full) if full else []
     if full is None or not own:
         return
-    place = _place(data, task, size)
+    place = data.place(task, size)
     if _failed(data, task, full, size):
         marked = _marked(data, task, full, [size])
         yield _statement(f"{place}: no method is said to match {marked}.", Title.HEALTH)
@@ -151,7 +151,7 @@ def _below_baseline(data: ReportData, task: str, size: TrainSize) -> Iterator[St
     if below:
         verb = "does" if len(below) == 1 else "do"
         yield _statement(
-            f"{_place(data, task, size)}: {', '.join(below)} {verb} not beat the strongest simple baseline.",
+            f"{data.place(task, size)}: {', '.join(below)} {verb} not beat the strongest simple baseline.",
             Title.RESULTS,
         )
 
@@ -202,7 +202,7 @@ def _next_steps(data: ReportData) -> Iterator[Statement]:
     for one in data.judgement.comparisons:
         if one.outcome not in ("not distinguishable", "single seed"):
             continue
-        place = _place(data, one.task, one.train_size)
+        place = data.place(one.task, one.train_size)
         sides = one.method, one.reference
         failed = [name for name in sides if _failed(data, one.task, name, one.train_size)]
         for name in failed:
@@ -211,13 +211,13 @@ def _next_steps(data: ReportData) -> Iterator[Statement]:
         if not failed:
             unclear.setdefault(f"from {one.reference} on {place}", {})[one.method] = None
     if unclear:
-        pairs = "; ".join(f"{_listed(methods)} {reference}" for reference, methods in unclear.items())
+        pairs = "; ".join(f"{listed(methods)} {reference}" for reference, methods in unclear.items())
         yield _statement(f"Next: add seeds or test examples to distinguish {pairs}.", Title.COMPARISONS)
     if failing:
-        runs = "; ".join(f"{_listed(methods)} {failures}" for failures, methods in failing.items())
+        runs = "; ".join(f"{listed(methods)} {failures}" for failures, methods in failing.items())
         yield _statement(f"Next: fix the runs of {runs}. More seeds of them would not help.", Title.HEALTH)
     at_edge = [
-        f"{one.method_name} on {_place(data, one.task_name, one.train_size)} ({_edges(one.edges)})"
+        f"{one.method_name} on {data.place(one.task_name, one.train_size)} ({_edges(one.edges)})"
         for one in data.searches
         if one.edges
     ]
@@ -230,7 +230,7 @@ def _next_steps(data: ReportData) -> Iterator[Statement]:
     for record in data.records:
         if any(one.check == "undertrained" for one in data.judgement.findings.get(record.run_id, ())):
             spec = record.spec
-            place = _place(data, spec.task_name, spec.train_size)
+            place = data.place(spec.task_name, spec.train_size)
             undertrained[f"{spec.method_name} on {place}"] = None
     if undertrained:
         yield _statement(
@@ -238,12 +238,6 @@ def _next_steps(data: ReportData) -> Iterator[Statement]:
             f"{', '.join(undertrained)}.",
             Title.HEALTH,
         )
-
-
-def _listed(names: Iterable[str]) -> str:
-    """Join names: `a`, `a and b`, `a, b and c`."""
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _edges(edges: Mapping[str, str]) -> str:
@@ -279,10 +273,6 @@ def _comparisons(data: ReportData, task: str, size: TrainSize, reference: str) -
 
 def _with_interval(difference: Interval) -> str:
     return f"{signed(difference.mean)}, 95% interval {signed(difference.low)} to {signed(difference.high)}"
-
-
-def _place(data: ReportData, task: str, size: TrainSize) -> str:
-    return f"{task} with {size} training rows" if data.several_sizes else task
 
 
 def _statement(text: str, section: Title) -> Statement:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from tuneoff.results import Contents, CurvePoint, RunRecord, StudyFolder, read_curve, read_folder
-from tuneoff.spec import NoneSpec, Variant, variants
+from tuneoff.spec import NoneSpec, TrainSize, Variant, variants
 from tuneoff.stats import Cell, Judgement, frame, judge, summary
 
 
@@ -48,6 +48,10 @@ class ReportData(Contents):
     def several_sizes(self) -> bool:
         """Whether the study compares train sizes."""
         return len(self.study.train_sizes) > 1
+
+    def place(self, task: str, train_size: TrainSize) -> str:
+        """Return a task and train size in words; the size only where the study compares several."""
+        return f"{task} with {train_size} training rows" if self.several_sizes else task
 
     def of_cell(self, cell: Cell) -> tuple[RunRecord, ...]:
         """Return the records of one cell, whatever their state."""

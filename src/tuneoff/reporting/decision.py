@@ -4,11 +4,10 @@ from typing import Any
 
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Link, Statement, Table
-from tuneoff.reporting.formatting import ABSENT, byte_size, decimal, duration, plural
+from tuneoff.reporting.formatting import ABSENT, byte_size, decimal, duration, listed, plural
 from tuneoff.reporting.html import anchor
 from tuneoff.reporting.titles import Title
-from tuneoff.results import RunRecord
-from tuneoff.stats import UNTRAINED_SIZE, Candidate, Cell, Decision, TaskSize
+from tuneoff.stats import UNTRAINED_SIZE, Candidate, Cell, Decision, Prices, TaskSize, mean_prices
 
 FEWEST_SEEDS = 3
 """What a study with a single seed is advised to have."""
@@ -25,7 +24,7 @@ def decision_statements(data: ReportData) -> tuple[Statement, ...]:
     """Return a sentence for each task and train size."""
     evidence = Link("evidence", f"#{anchor(Title.DECISION)}")
     return tuple(
-        Statement(f"{_place(data, place)}: {_sentence(data, place, decision)}", evidence)
+        Statement(f"{data.place(*place)}: {_sentence(data, place, decision)}", evidence)
         for place, decision in data.judgement.decisions.items()
     )
 
@@ -48,9 +47,9 @@ def _sentence(data: ReportData, place: TaskSize, decision: Decision) -> str:
     if one.costs_at_most is None:
         return f"{leader}, but a single seed says nothing about a method. {step}"
     others = [name for name in rivals if name != one.name]
-    rest = f"{_listed(others)} may be the best, too" if others else "no other may be the best"
-    bound = f"at most {decimal(one.costs_at_most)} below the best ({margin} is asked for)"
-    return f"{leader}, {bound}; {rest}. {step}"
+    rest = f"{listed(others)} may be the best, too" if others else "no other may be the best"
+    bound = f"it could be up to {decimal(one.costs_at_most)} worse than the best, and the margin is {margin}"
+    return f"{leader}: {bound}; {rest}. {step}"
 
 
 def _next_step(data: ReportData, place: TaskSize, decision: Decision) -> str:
@@ -61,15 +60,17 @@ def _next_step(data: ReportData, place: TaskSize, decision: Decision) -> str:
         return "More seeds would not settle it: the test set is too small for this margin."
     if limit == "seeds":
         return "Seeds alone would hardly settle it; a larger comparison.margin may."
-    seeds = (settling.seeds if settling else None) or FEWEST_SEEDS - len(data.study.seeds)
-    effort = f"`{_command(data, seeds)}`, about {duration(60 * _minutes(data, place, seeds))}"
+    if limit == "single seed" and len(data.study.seeds) > 1:
+        return "Next: complete the runs of the method that has a single seed (`tuneoff run` again)."
+    seeds = (settling.seeds if settling else None) or FEWEST_SEEDS - 1
+    effort = f"`{_command(data, seeds)}`, about {duration(_seconds(data, place, seeds))}"
     if limit == "single seed":
         return f"Next: {plural(seeds, 'more seed')} ({effort})."
     return f"About {plural(seeds, 'more seed')} would settle it ({effort})."
 
 
 def _command(data: ReportData, more: int) -> str:
-    """Return the command that runs the study with so many more seeds."""
+    """Return the command that runs the study with this many more seeds."""
     seeds = list(data.study.seeds)
     taken = {*seeds, *(data.study.search.seeds if data.study.search else ())}
     free = (seed for seed in range(len(taken) + more + 1) if seed not in taken)
@@ -77,14 +78,14 @@ def _command(data: ReportData, more: int) -> str:
     return f"tuneoff run STUDY --set seeds=[{','.join(map(str, seeds))}]"
 
 
-def _minutes(data: ReportData, place: TaskSize, seeds: int) -> float:
-    """Return the time of so many more seeds of all trained methods at a place, one after another."""
+def _seconds(data: ReportData, place: TaskSize, seeds: int) -> float:
+    """Return the time of this many more seeds of all trained methods at a place, one after another."""
     total = 0.0
     for cell in data.cells:
         if cell.task_size == place and cell.method not in data.untrained:
             runs = [one.timings.total for one in data.of_cell(cell) if one.timings]
             total += sum(runs) / len(runs) if runs else 0.0
-    return seeds * total / 60
+    return seeds * total
 
 
 def decision_table(data: ReportData) -> Table:
@@ -125,33 +126,11 @@ def _row(data: ReportData, place: TaskSize, one: Candidate, *, is_recommended: b
     )
 
 
-def candidate_prices(data: ReportData, place: TaskSize, name: str) -> dict[str, float | None]:
-    """Return a candidate's mean prices over its runs; None where one was not measured, as for baselines."""
+def candidate_prices(data: ReportData, place: TaskSize, name: str) -> Prices:
+    """Return a candidate's mean prices over its runs; all None for a baseline, which has none."""
     size = UNTRAINED_SIZE if name in data.untrained else place.train_size
-    records = [one for one in data.of_cell(Cell(place.task, name, size)) if one.state == "complete"]
-    values = [_prices_of(record) for record in records]
-    names = ("stored_bytes", "training_seconds", "tokens_per_second", "training_peak_bytes")
-    return {price: _mean([one[price] for one in values]) for price in (*names, *_INFERENCE)}
-
-
-_INFERENCE = ("inference_peak_bytes", "seconds_per_answer")
-
-
-def _prices_of(record: RunRecord) -> dict[str, float | None]:
-    timings, counts = record.timings, record.footprint
-    return {
-        "stored_bytes": counts.stored_bytes if counts else None,
-        "training_seconds": timings.train if timings else None,
-        "tokens_per_second": timings.tokens_per_second if timings else None,
-        "training_peak_bytes": timings.training_peak_bytes if timings else None,
-        "inference_peak_bytes": timings.inference_peak_bytes if timings else None,
-        "seconds_per_answer": 1 / timings.eval_samples_per_second if timings else None,
-    }
-
-
-def _mean(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known and len(known) == len(values) else None
+    records = data.of_cell(Cell(place.task, name, size))
+    return mean_prices(one for one in records if one.state == "complete")
 
 
 def decision_json(data: ReportData) -> dict[str, dict[str, Any]]:
@@ -184,7 +163,7 @@ def decision_json(data: ReportData) -> dict[str, dict[str, Any]]:
                 "seeds": seeds,
                 "limit": settling.limit,
                 "command": _command(data, seeds) if seeds else None,
-                "minutes": _minutes(data, place, seeds) if seeds else None,
+                "minutes": _seconds(data, place, seeds) / 60 if seeds else None,
             },
         }
     return found
@@ -195,12 +174,3 @@ def _described(data: ReportData, name: str) -> str:
     if name in data.untrained or name.startswith("baseline "):
         return f"{name}, without fine-tuning"
     return name
-
-
-def _listed(names: list[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
-
-
-def _place(data: ReportData, place: TaskSize) -> str:
-    return f"{place.task} with {place.train_size} training rows" if data.several_sizes else place.task

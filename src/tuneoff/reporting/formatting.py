@@ -1,12 +1,13 @@
 """Format numbers and names as text: short, and never rounded to a misleading 0."""
 
 import math
+from collections.abc import Iterable
 
 ABSENT = "-"
 
 
 def decimal(value: float | None, *, places: int = 3) -> str:
-    """Format a value with so many decimals, or with two digits where these would show 0."""
+    """Format a value with this many decimals, or with two digits where these would show 0."""
     if value is None or math.isnan(value):
         return ABSENT
     if 0 < abs(value) < 0.5 * 10**-places:
@@ -58,6 +59,12 @@ def byte_size(value: float | None) -> str:
 def plural(number: int, noun: str) -> str:
     """Format a number of things: `1 run`, `2 runs`."""
     return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Join names: `a`, `a and b`, `a, b and c`."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def in_words(name: str) -> str:

@@ -12,8 +12,7 @@ from tuneoff.reporting.titles import Title
 DECISION_NOTE = (
     "Candidates are the methods, the base model and the simple baselines. Costs at most: an upper bound of "
     "how much worse than the best a candidate is; all bounds of a task and train size hold together with 95% "
-    "confidence. May be best: no other candidate is shown to be better. Recommended is, of those that cost "
-    "at most "
+    "confidence. May be best: no other candidate is shown to be better."
 )
 RESULTS_NOTE = (
     "Scores are fractions between 0 and 1 on the test split. ± is the sample standard deviation over seeds, "
@@ -31,7 +30,7 @@ COMPARISONS_NOTE = (
     "Difference: method minus reference on the same seeds and the same test examples, with its 95% interval. "
     "p has Holm's adjustment over the methods' rows of one task and train size; ablation variants are a "
     "family of their own, and rows with a single seed are in none. The sign-flip test uses the seeds alone; "
-    "its smallest possible p-value with so many seeds is given in brackets. Effect size is Cohen's d_z over "
+    "its smallest possible p-value is given in brackets. Effect size is Cohen's d_z over "
     "test examples. docs/statistics.md explains all columns."
 )
 CROSSOVERS_NOTE = (
@@ -175,8 +174,8 @@ def _decision_notes(data: ReportData) -> tuple[str, ...]:
     comparison = data.study.comparison
     given = "comparison.margin" if comparison.margin else "the default of comparison.margin"
     return (
-        f"{DECISION_NOTE}{data.study.decision_margin:g} ({given}), the one that comparison.prefer: "
-        f"{comparison.prefer} names; none with a failed health check.",
+        f"{DECISION_NOTE} Recommended: of the candidates without a failed health check that cost at most "
+        f"{data.study.decision_margin:g} ({given}), the first by comparison.prefer ({comparison.prefer}).",
     )
 
 

@@ -6,8 +6,10 @@ A result counts for a study if
 2. it is of one of the study's runs, searches or baselines (`_own_records` and the like);
 3. it was made from a model and data of the same content as the study's (`_Reader.input_problem`).
 
-Every other result in the folder is excluded, with a reason. Searches come first, as the planned runs depend
-on the values that they chose.
+Every other record or search result in the folder is excluded, with a reason; baselines that do not count are
+computed again without a word, as that takes no training. Searches come first, as the planned runs depend on
+the values that they chose. A record counts whatever its run's state: `run` repeats a run that failed
+(`RunStore.pending`), and tables are made of complete runs only.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -70,7 +72,7 @@ class Contents:
     other_inputs: tuple[Excluded, ...] = ()
     """Results of the study's runs, but made from another model or other data."""
     unrelated: tuple[Excluded, ...] = ()
-    """Results of no planned run."""
+    """Results that are of no planned run, have unknown settings, or repeat a result that counts."""
     notes: tuple[str, ...] = ()
     """Remarks on results that count: unknown fields that were ignored, missing checksums."""
 
@@ -255,7 +257,7 @@ def _own_records(
     for path, record in sorted(records, key=lambda one: one[1].run_id not in planned_ids):
         key = record.spec.settings_key
         if key not in planned_keys:
-            reader.unrelated.append(Excluded(path, "it is no run of this study"))
+            reader.unrelated.append(Excluded(path, "it does not belong to this study"))
         elif problem := reader.record_problem(record):
             of_other_inputs.append((key, Excluded(path, problem)))
         elif key in own:
@@ -274,14 +276,18 @@ def _own_searches(
     """Return the first result of each of the study's searches that is of the right model and data."""
     own = []
     for search in searches(study):
+        of_other_inputs = []
         for path, result in results:
             if not result.answers(search):
                 continue
-            if problem := reader.input_problem(result.task_name, result.model, result.digests):
-                reader.other_inputs.append(Excluded(path, problem))
-            else:
+            problem = reader.input_problem(result.task_name, result.model, result.digests)
+            if problem is None:
                 own.append(result)
                 break
+            of_other_inputs.append(Excluded(path, problem))
+        else:
+            # only a conflict if no result is of the right inputs, as for records
+            reader.other_inputs += of_other_inputs
     return tuple(own)
 
 
@@ -290,7 +296,7 @@ def _own_baselines(
 ) -> tuple[BaselineRecord, ...]:
     """Return the baselines of the study's tasks and train sizes, and note which are missing.
 
-    Others are silently ignored: they take no training to compute again.
+    Others are ignored: they take no training to compute again.
     """
     tasks, sizes = list(study.tasks), list(study.train_sizes)
     own = [

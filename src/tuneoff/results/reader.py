@@ -64,7 +64,7 @@ def _study_file(folder: Path) -> Path:
     path = StudyFolder(folder).study
     if not path.is_file():
         raise StoreError(
-            f"'{folder}' is no output folder of a study: it holds no {path.name}; give the --out of a run"
+            f"'{folder}' is not an output folder of tuneoff: {path.name} is missing; give the --out of a run"
         )
     return path
 

@@ -40,6 +40,9 @@ def load_study(
     """
     # Two trees with the same keys: `data` has the values as YAML reads them, `as_text` has each value as the
     # text in the file. A label 01 is a number for YAML, but it is the text "01" in the column of a data file.
+    overrides = tuple(overrides)
+    if isinstance(study, StudySpec) and not overrides:
+        return study
     if isinstance(study, StudySpec):
         study = study.model_dump(mode="json")
     if isinstance(study, Mapping):

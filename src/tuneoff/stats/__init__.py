@@ -9,6 +9,7 @@ from tuneoff.stats.frame import COUNTS, SCORES, SPEEDS, frame, measures, summary
 from tuneoff.stats.health import LEVELS, Finding, Level
 from tuneoff.stats.intervals import Interval, interval, rate_bound
 from tuneoff.stats.judge import AgainstBaseline, Best, Judgement, judge
+from tuneoff.stats.prices import Prices, mean_prices
 
 __all__ = [
     "COUNTS",
@@ -29,6 +30,7 @@ __all__ = [
     "Judgement",
     "Level",
     "Preference",
+    "Prices",
     "Scores",
     "Settling",
     "TaskSize",
@@ -38,6 +40,7 @@ __all__ = [
     "frame",
     "interval",
     "judge",
+    "mean_prices",
     "measures",
     "rate_bound",
     "summary",

@@ -19,7 +19,7 @@ _DECIMALS = 12
 _STEP, _STEPS_PER_BLOCK, _MOST_STEPS = 0.06, 24, 800
 """Of the trapezoid rule in `_probability_above_zero`."""
 _NEGLIGIBLE = 1e-14
-"""Size of the integrand, relative to its top, from which on the rest is left out."""
+"""Size of the integrand, relative to its top, at or above which the rest is left out."""
 
 
 def p_at_least(values: Floats, mean: float, *, added_value: float, extra_variance: float = 0.0) -> float:

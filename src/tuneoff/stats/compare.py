@@ -30,7 +30,7 @@ Outcome = Literal[
     "single seed",
 ]
 FLIPS = 2**15
-"""Sign flips are exact as long as there are no more than these (15 seeds), beyond it so many random ones."""
+"""Sign flips are all tried up to this many (15 seeds); with more, this many random ones are."""
 _FLIPS_PER_BLOCK = 2**10
 _ROUNDING = 1e-12
 """Sums that differ by less, relatively, are equal."""
@@ -87,7 +87,7 @@ class Comparison:
 
     @property
     def sign_flip_floor(self) -> float | None:
-        """The smallest value that `sign_flip_p` can have with so many seeds."""
+        """The smallest value that `sign_flip_p` can have with this many seeds."""
         return None if self.sign_flip_p is None else 2 / 2**self.difference.seeds
 
 

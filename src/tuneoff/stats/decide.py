@@ -39,7 +39,7 @@ Preference = Literal["stored", "time", "memory", "score"]
 """What decides among candidates that cost at most the margin: the lowest price of this kind, or the score."""
 Limit = Literal["test set", "seeds", "single seed"]
 FEWEST_POOLED = 4
-"""Trained methods from which on the seeds' variances are pooled; the median of fewer is too uncertain."""
+"""Trained methods at or above which the seeds' variances are pooled; the median of fewer is too uncertain."""
 FEWEST_POOLED_SEEDS = 3
 
 
@@ -136,7 +136,7 @@ class _Pair(NamedTuple):
         return min(exact, 1.0)
 
     def settles(self, distance: float, seeds: float, level: float) -> bool:
-        """Return whether a difference this far below a bound would be shown with so many seeds.
+        """Return whether a difference this far below a bound would be shown with this many seeds.
 
         That is with probability POWER, and with variances as they are estimated now. With infinitely many
         seeds the test set's part is all that remains.

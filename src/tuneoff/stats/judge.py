@@ -12,10 +12,11 @@ from tuneoff.stats.answers import Answers, answers_of, read_answers
 from tuneoff.stats.cells import UNTRAINED_SIZE, Cell, TaskSize
 from tuneoff.stats.compare import Comparison, Contrast, compare, comparisons
 from tuneoff.stats.crossover import Crossover, crossovers
-from tuneoff.stats.decide import Decision, Preference, decide
+from tuneoff.stats.decide import Decision, decide
 from tuneoff.stats.examples import RunScores, Scores, common, joint_scores
 from tuneoff.stats.health import Finding, RunEvidence, diagnose, diagnose_study
 from tuneoff.stats.intervals import ALPHA, Interval, interval
+from tuneoff.stats.prices import PRICE_OF, mean_prices
 
 COMPARED_RUNS = 40
 """Runs of each task whose predictions are compared with one another: all would not fit into memory."""
@@ -209,7 +210,9 @@ def _decisions(
             cell = Cell(task_size.task, method, size)
             if cell in cells:
                 scores[method] = cells[cell]
-                prices[method] = _price(of_cell[cell], study.comparison.prefer, method in untrained)
+                price = mean_prices(of_cell[cell]).get(PRICE_OF.get(study.comparison.prefer, ""))
+                # what is not trained has nothing to store and nothing to train
+                prices[method] = 0.0 if method in untrained else price
                 failed[method] = _failed_checks(findings, of_cell[cell])
         own = [one for one in baselines if one.task_size == task_size]
         for one in own:
@@ -223,24 +226,6 @@ def _decisions(
             findings=failed,
         )
     return decisions
-
-
-def _price(records: Iterable[RunRecord], prefer: Preference, is_untrained: bool) -> float | None:
-    """Return the mean price of a cell's runs by a preference; None where it was not measured."""
-    if is_untrained or prefer == "score":
-        return 0.0
-    values: list[float | None] = []
-    for record in records:
-        timings, counts = record.timings, record.footprint
-        match prefer:
-            case "stored":
-                values.append(counts.stored_bytes if counts else None)
-            case "time":
-                values.append(timings.train if timings else None)
-            case "memory":
-                values.append(timings.training_peak_bytes if timings else None)
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known and len(known) == len(values) else None
 
 
 def _failed_checks(findings: Mapping[str, tuple[Finding, ...]], records: Iterable[RunRecord]) -> list[str]:

@@ -47,7 +47,7 @@ class Option(NamedTuple):
     """A size of study that detects a difference."""
 
     seeds: int | None
-    """None where no number up to MOST_SEEDS is enough on so many examples."""
+    """None where no number up to MOST_SEEDS is enough on this many examples."""
     examples: int | None
     """None where no test set is large enough for so few seeds."""
 
@@ -93,7 +93,7 @@ def detectable(seeds: int, examples: int, components: Components, *, alpha: floa
 def examples_needed(
     difference: float, components: Components, *, seeds: int, alpha: float = ALPHA
 ) -> int | None:
-    """Return the smallest test set on which so many seeds detect a difference; None if there is none."""
+    """Return the smallest test set on which this many seeds detect a difference; None if there is none."""
     return _smallest(
         MOST_EXAMPLES,
         lambda examples: power(
@@ -105,7 +105,7 @@ def examples_needed(
 def seeds_needed(
     difference: float, components: Components, *, examples: int, alpha: float = ALPHA
 ) -> int | None:
-    """Return the smallest number of seeds that detects a difference on so many examples.
+    """Return the smallest number of seeds that detects a difference on this many examples.
 
     None above MOST_SEEDS.
     """

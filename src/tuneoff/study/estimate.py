@@ -15,7 +15,7 @@ from tuneoff.training import Encoded, Prepared, Session, generator, prepare, tot
 from tuneoff.training.loop import OptimizerSteps, Window
 from tuneoff.training.run import is_out_of_memory
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 _PROBES = 3
 """Training batches that are timed."""
 _SAMPLE = 16
@@ -140,7 +140,7 @@ def _evaluation_seconds(run: Prepared, rows: list[Encoded]) -> float:
     return seconds * len(rows) / len(sample)
 
 
-def _timed(work: Callable[[], Result]) -> tuple[float, Result]:
+def _timed(work: Callable[[], T]) -> tuple[float, T]:
     started = time.perf_counter()
     result = work()
     return time.perf_counter() - started, result

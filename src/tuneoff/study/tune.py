@@ -38,7 +38,7 @@ from tuneoff.study.executor import Context
 from tuneoff.training import Session, prepare, run_trial, stream_seed, total_steps
 
 _REFINED_SHARE = 3
-"""One trial in so many is proposed by Optuna from the earlier scores; the others cover the space evenly."""
+"""One trial in this many is proposed by Optuna from the earlier scores; the others cover the space evenly."""
 _UNPRUNED_TRIALS = 3
 """Trials that the pruner only observes; a median of fewer says little."""
 
@@ -241,21 +241,21 @@ def _propose_trial(search: Search, finished: Sequence[_StoredTrial]) -> optuna.T
     stopped, and methods with equal ranges get the same first points.
     """
     number, space = len(finished), {field: _distribution(ends) for field, ends in search.space.items()}
-    study = optuna.create_study(
+    optuna_study = optuna.create_study(
         direction="maximize",
         pruner=_pruner(search),
         sampler=TPESampler(n_startup_trials=0, multivariate=True, seed=stream_seed(number, "init")),
     )
-    study.add_trials([_as_optuna_trial(one, space) for one in finished])
+    optuna_study.add_trials([_as_optuna_trial(one, space) for one in finished])
     points = latin_hypercube(search.space, search.trials - search.trials // _REFINED_SHARE)
     if number < len(points):
-        study.enqueue_trial(points[number])
+        optuna_study.enqueue_trial(points[number])
     try:
         with np.errstate(all="ignore"):
-            return study.ask(space)
+            return optuna_study.ask(space)
     except ValueError:  # between ends that are but a few floats apart, the sampler computes NaN
-        study.enqueue_trial(latin_hypercube(search.space, 1)[0])
-        return study.ask(space)
+        optuna_study.enqueue_trial(latin_hypercube(search.space, 1)[0])
+        return optuna_study.ask(space)
 
 
 def _proposed_values(search: Search, trial: optuna.Trial) -> Values:

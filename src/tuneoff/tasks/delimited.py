@@ -35,9 +35,9 @@ _LINE_END = re.compile(r"\r\n|\r|\n|\Z")
 _SEPARATORS = {",": "','", ";": "';'", "\t": "tabs", "|": "'|'"}
 _SEPARATOR_LINE = re.compile(r"(\"?)sep=(?P<separator>[,;\t|])\1(?=[\r\n])", re.IGNORECASE)
 _ROW_LINES_SHARE = 0.75
-"""Share of a cell's lines that look like rows from which on the cell is refused."""
+"""Share of a cell's lines that look like rows at or above which the cell is refused."""
 _LOOSE_SHARE = 0.1
-"""Share of a column's cells that are empty or begin with a space from which on the column is loose."""
+"""Share of a column's cells that are empty or begin with a space at or above which the column is loose."""
 _CELLS_SHOWN = 5
 """Cells of a first line that a message quotes."""
 

@@ -119,7 +119,7 @@ def _state(file: BinaryIO) -> tuple[int, int]:
 def _unpacked(path: Path, file: BinaryIO, most_bytes: int) -> bytes:
     unpacked = bytearray()
     try:
-        # in parts: to read at most so many bytes at once reserves memory for all of them
+        # in parts: to read that many bytes at once reserves memory for all of them
         for part in iter(partial(gzip.GzipFile(fileobj=file).read, _PART), b""):
             unpacked += part
             if len(unpacked) > most_bytes:

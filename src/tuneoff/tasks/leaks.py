@@ -8,7 +8,7 @@ from tuneoff.tasks.classification import spelling
 from tuneoff.tasks.table import Row
 
 ROWS_OF_A_VALUE = 10
-"""A column that maps one to one to the labels is no coincidence from so many rows a label on."""
+"""With at least this many rows per label, a column that maps one to one to the labels is a leak."""
 _REMEDY = "remove it, or set allow_target_in_prompt: true in the task if this is intended"
 
 

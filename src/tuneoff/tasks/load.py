@@ -18,7 +18,7 @@ from tuneoff.tasks.sources import check_answers, read_source
 from tuneoff.tasks.table import Row
 
 CARVED_SHARE = 10
-"""A missing validation split gets one in so many rows of train."""
+"""A missing validation split gets one in this many rows of train."""
 CARVED_MOST = 1000
 """The most rows that it gets."""
 _CARVING_SEED = 20_260_101

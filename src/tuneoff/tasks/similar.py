@@ -11,7 +11,7 @@ from tuneoff.tasks.examples import Example
 COPIED_RUN = 20
 """Characters in a row that must occur in the input to count as copied: three or four words."""
 COPIED_SHARE = 0.9
-"""Share of copied characters from which on a prediction is a copy: a word may differ."""
+"""Share of copied characters at or above which a prediction is a copy: a word may differ."""
 _PUNCTUATION = ".,;:!?\"'()[]"
 _OTHER_PUNCTUATION = dict.fromkeys(map(ord, "\u2018\u2019“”„«»。、「」"))
 """Marks that Unicode's compatibility normalization does not map to the ones above."""

@@ -111,7 +111,7 @@ def union_counts(text: Sequence[Sequence[str]], other: Sequence[Sequence[str]]) 
 class _Shift(NamedTuple):
     by: int
     inside: int
-    """The positions that stay in the same sentence when moved up by so many."""
+    """The positions that stay in the same sentence when moved up by this many."""
 
 
 def _shifts(ends: int, every: int, *, longest: int) -> list[_Shift]:

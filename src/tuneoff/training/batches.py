@@ -19,7 +19,7 @@ _MEGABATCH = 50
 _TOKENIZED = 1000
 """Texts tokenized at a time: a tokenizer's result takes many times the memory of the ids."""
 BATCH_TOKENS = 100
-"""Cost of a batch beside its tokens: so many tokens take as long to encode as starting one more batch."""
+"""Cost of a batch beside its tokens: this many tokens take as long to encode as starting one more batch."""
 
 
 @dataclass(frozen=True, slots=True)

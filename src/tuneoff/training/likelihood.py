@@ -12,7 +12,7 @@ from tuneoff.training.batches import IGNORED
 PART = 2**14
 """Source tokens that the decoder attends to at a time when labels are scored (of one label at least)."""
 _TOKEN_COST = 8
-"""A token of a label counts as so many source tokens, since its logits [V] take memory, too."""
+"""A token of a label counts as this many source tokens, since its logits [V] take memory, too."""
 VOCABULARY_PART = 1024
 """Tokens whose logits are computed at a time when only the highest one is needed."""
 

@@ -40,7 +40,7 @@ class FitResult(NamedTuple):
 
 
 def total_steps(training: TrainingSpec, examples: int) -> int:
-    """Return the number of optimizer steps of a run over so many examples."""
+    """Return the number of optimizer steps of a run over this many examples."""
     if training.num_train_epochs is None:
         return training.max_steps or 0
     # at the end of an epoch, a smaller batch is a batch, and fewer batches than accumulated are a step
@@ -96,7 +96,8 @@ def fit(
         if step % training.eval_steps == 0 or step == steps:
             scores = evaluated(step)
             on_point(CurvePoint(step=step, scores=scores))
-            if best.offer(step, scores) == training.early_stopping_patience:
+            best.offer(step, scores)
+            if training.early_stopping_patience and best.since >= training.early_stopping_patience:
                 break
     best.restore()
     return FitResult(best.step, best.scores, step, optimizer_steps.seconds, tokens)
@@ -105,7 +106,7 @@ def fit(
 def windows(
     examples: Sequence[Encoded], training: TrainingSpec, *, order: torch.Generator, steps: int
 ) -> Iterator[Window]:
-    """Return the batches of each of so many optimizer steps; no step has batches of two epochs."""
+    """Return the batches of each of this many optimizer steps; no step has batches of two epochs."""
     return itertools.islice(_endless_windows(examples, training, order), steps)
 
 
@@ -216,13 +217,12 @@ class _Best:
     since: int = 0
     """Evaluations since the best one."""
 
-    def offer(self, step: int, scores: dict[str, float]) -> int:
-        """Keep the weights if their score is the best; among equals the earliest stays. Return `since`."""
+    def offer(self, step: int, scores: dict[str, float]) -> None:
+        """Keep the weights if their score is the best; among equals the earliest stays."""
         self.since += 1
         if not self.scores or scores[self.metric] > self.scores[self.metric]:
             self.step, self.scores, self.since = step, scores, 0
             self._keep()
-        return self.since
 
     @torch.no_grad()
     def _keep(self) -> None:

@@ -8,7 +8,7 @@ from tuneoff.stats.health.finding import RunEvidence
 from tuneoff.words import words
 
 HIGH_RATE = 10
-"""Multiple of a method's default learning rate from which on the rate is suspected."""
+"""Multiple of a method's default learning rate at or above which the rate is suspected."""
 
 
 def likely_cause(run: RunEvidence) -> str:

@@ -38,7 +38,7 @@ settings are the best of many trials, which explains one or two."""
 LEAST_GAP = 0.05
 """Least difference between validation and test that matters, whatever the number of rows."""
 FEWEST_SCORES = 10
-"""Test scores from which on their deviation is known to within a quarter."""
+"""Test scores at or above which their deviation is known to within a quarter."""
 SAME = 1e-6
 """Deviation of test scores, or of losses relative to their mean, up to which they are all the same."""
 RANK_CORRELATION = 0.5

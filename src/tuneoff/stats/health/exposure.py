@@ -11,7 +11,7 @@ from tuneoff.spec import BuiltinSource, ClassificationSpec, HubSource, SplitName
 from tuneoff.stats.health.finding import Finding, RunEvidence
 
 TRUNCATED_SHARE = 0.05
-"""Share of truncated texts or rows from which on to warn: fewer change a mean by less than its noise."""
+"""Share of truncated texts or rows that triggers a warning: fewer change a mean by less than its noise."""
 
 
 def truncated(run: RunEvidence) -> Finding | None:
@@ -65,7 +65,7 @@ def truncated_share(run: RunEvidence) -> float | None:
 
 
 UNKNOWN_SHARE = 0.01
-"""Share of unknown tokens from which on to warn: text in a tokenizer's own languages has far fewer."""
+"""Share of unknown tokens that triggers a warning: text in a tokenizer's own languages has far fewer."""
 
 
 def unknown_tokens(run: RunEvidence) -> Finding | None:

@@ -29,7 +29,7 @@ HEALTHY_PASSES = 0.99
 DRAWS = 999
 """Random tables drawn where no formula is accurate enough: the least p-value is then .001."""
 MANY = 3.0
-"""Standard deviation of the number of right predictions from which on a normal approximation is used."""
+"""Standard deviation of the number of right predictions at or above which a normal approximation is used."""
 
 
 def chance_level(run: RunEvidence) -> Finding | None:

@@ -20,7 +20,7 @@ EXACT = 1e-6
 DIFFERENT_SHARE = 0.1
 """Least share of different predictions between two runs for their equal scores to be no coincidence."""
 SEVERAL_SENTENCES = 0.05
-"""Share of references of several sentences from which on rougeLsum has to differ from rougeL."""
+"""Share of references of several sentences at or above which rougeLsum has to differ from rougeL."""
 _RIGHTLY_CONSTANT = frozenset({"eval_invalid"})
 
 

@@ -6,14 +6,14 @@ from tuneoff.results import DataReport, SplitReport
 from tuneoff.stats.health.finding import Finding, RunEvidence
 
 SAME_SHARE = 0.5
-"""Share of a split's rows that are also in another split, from which on it is an error: in data of short
+"""Share of a split's rows that are also in another split, that makes it an error: in data of short
 texts that recur, splits share some rows, but hardly most."""
 NEAR_SHARE = 0.01
-"""Share of test rows that are in train in another spelling, from which on to warn."""
+"""Share of test rows that are in train in another spelling, that triggers a warning."""
 VALIDATION_SHARE = 0.05
 """The same for validation rows in train and test rows in validation, which bias choices but not the score."""
 REPEATED_SHARE = 0.05
-"""Share of repeated test rows from which on intervals are too narrow by more than 2.5%."""
+"""Share of repeated test rows at or above which intervals are too narrow by more than 2.5%."""
 FEWEST_TRAINING_ROWS = 50
 """Training rows below which another draw may well differ: a share among 50 is known to within .14."""
 

@@ -11,11 +11,11 @@ from tuneoff.stats.health.spread import quoted
 from tuneoff.words import words
 
 EMPTY_SHARE = 0.05
-"""Share of empty texts from which on to warn; no reference is empty."""
+"""Share of empty texts that triggers a warning; no reference is empty."""
 WORDLESS_SHARE = 0.05
-"""Share of references without a word from which on to warn: each scores 0 in any ROUGE."""
+"""Share of references without a word that triggers a warning: each scores 0 in any ROUGE."""
 LOOPING_SHARE = 0.05
-"""Share of looping texts, beyond that of the references, from which on to warn."""
+"""Share of looping texts, beyond that of the references, that triggers a warning."""
 SHORTEST_LOOP = 10
 """Sequences of three that a text must have to be called looping: 12 words."""
 REPEATED = 0.6
@@ -24,11 +24,11 @@ REPEATED = 0.6
 FEW_WORDS = 12
 """Texts of fewer words are split into characters: scripts without spaces, or one word over and over."""
 COPIED_SHARE = 0.5
-"""Share of predictions taken from the input (where the reference is not) from which on to warn."""
+"""Share of predictions taken from the input (where the reference is not) that triggers a warning."""
 TOO_GOOD = 0.95
 """ROUGE-L of a prediction that differs from its reference in about one word."""
 TOO_GOOD_SHARE = 0.5
-"""Share of such predictions from which on to warn; even the best summarizers have hardly any."""
+"""Share of such predictions that triggers a warning; even the best summarizers have hardly any."""
 LONG_REFERENCE = 20
 """Characters of a reference that is not matched by chance or because nothing else could be right."""
 FEWEST_LONG = 20
