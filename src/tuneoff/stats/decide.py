@@ -74,8 +74,9 @@ class Settling(NamedTuple):
     seeds: int | None
     """Further seeds of every trained method, if differences and variances stay as they are now."""
     limit: Limit | None
-    """Why there is no such number: the test set is too small for any number of seeds, more than MOST_SEEDS
-    would be needed, or a trained method has one seed, from which nothing can be estimated."""
+    """Why there is no such number. "test set": it is too small for any number of seeds; "seeds": more than
+    MOST_SEEDS would be needed; "single seed": every candidate, or a rival of it that may be the best, has one
+    seed or none in common, from which nothing can be estimated."""
 
 
 @dataclass(frozen=True)
