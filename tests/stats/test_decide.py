@@ -226,6 +226,14 @@ def test_a_larger_margin_never_opens_a_decision_or_raises_the_price() -> None:
     assert len(set(paid)) > 2
 
 
+def test_a_smaller_share_of_the_error_widens_every_bound() -> None:
+    usual = decided()
+    strict = decide(STUDY, untrained=UNTRAINED, margin=0.01, alpha=0.004)
+    for one in usual.candidates:
+        assert (strict[one.name].costs_at_most or 0) > (one.costs_at_most or 0)
+        assert strict[one.name].may_be_best >= one.may_be_best
+
+
 # what is recommended
 
 
@@ -299,6 +307,18 @@ def test_a_trained_method_with_one_seed_may_be_anything() -> None:
     # what is untrained needs no seeds
     untrained = {name: STUDY[name] for name in UNTRAINED}
     assert decided(untrained, margin=0.5).state == "shown"
+
+
+def test_methods_without_common_seeds_or_examples_are_not_compared() -> None:
+    full, lora = STUDY["full"], STUDY["lora"]
+    other_seeds = Scores((10, 11, 12, 13, 14), lora.rows, lora.values)
+    other_rows = Scores(lora.seeds, tuple(row + 1000 for row in lora.rows), lora.values)
+    for other in (other_seeds, other_rows):
+        found = decided({"full": full, "lora": other}, margin=0.5)
+        assert (found.state, found.to_settle) == ("open", Settling(None, "single seed"))
+        assert costs(found) == {"full": None, "lora": None}
+        assert found["full"].may_be_best
+        assert found["lora"].may_be_best
 
 
 def test_a_method_with_one_seed_does_not_make_other_claims_harder() -> None:

@@ -74,8 +74,9 @@ class Settling(NamedTuple):
     seeds: int | None
     """Further seeds of every trained method, if differences and variances stay as they are now."""
     limit: Limit | None
-    """Why there is no such number: the test set is too small for any number of seeds, more than MOST_SEEDS
-    would be needed, or a trained method has one seed, from which nothing can be estimated."""
+    """Why there is no such number. "test set": it is too small for any number of seeds; "seeds": more than
+    MOST_SEEDS would be needed; "single seed": every candidate, or a rival of it that may be the best, has one
+    seed or none in common, from which nothing can be estimated."""
 
 
 @dataclass(frozen=True)
@@ -196,17 +197,17 @@ def decide(
     # a rival is shown to be better where the bound of this one minus the rival is below 0
     may_be_best = {name: all(bounds.get((name, rival), 0) >= 0 for rival in clean) for name in scores}
     rivals = [name for name in clean if may_be_best[name]]
-    costs = {
-        name: max((bounds.get((rival, name), math.inf) for rival in rivals if rival != name), default=0.0)
-        for name in scores
-    }
+    costs: dict[str, float] = {}
+    for name in scores:
+        others = [bounds.get((rival, name), math.inf) for rival in rivals if rival != name]
+        costs[name] = max([0.0, *others])
     regrets = expected_regrets(scores, untrained, clean)
     candidates = {
         name: Candidate(
             name=name,
             interval=interval(one.values, seeded=name not in untrained),
             may_be_best=may_be_best[name],
-            costs_at_most=max(costs[name], 0.0) if rivals and math.isfinite(costs[name]) else None,
+            costs_at_most=costs[name] if rivals and math.isfinite(costs[name]) else None,
             expected_regret=regrets.get(name),
             price=(prices or {}).get(name),
             findings=failed.get(name, ()),
@@ -296,25 +297,23 @@ def _bounds(pairs: _Pairs, level: float) -> dict[tuple[str, str], float]:
 
 def _to_settle(pairs: _Pairs, best_first: list[Candidate], margin: float, level: float) -> Settling:
     """Return how many seeds would show some candidate without findings to cost at most the margin."""
-    rivals = [one for one in best_first if one.may_be_best]
-    tested = [
-        one
-        for one in best_first
-        if all((rival.name, one.name) in pairs for rival in rivals if rival is not one)
-    ]
-    if not tested:
+    # of each candidate that can be tested: every rival, and how far the difference is below the margin
+    distances: list[list[tuple[_Pair, float]]] = []
+    for one in best_first:
+        rivals = [rival for rival in best_first if rival.may_be_best and rival is not one]
+        if all((rival.name, one.name) in pairs for rival in rivals):
+            distances.append(
+                [(pairs[rival.name, one.name], margin + one.mean - rival.mean) for rival in rivals]
+            )
+    if not distances:
         return Settling(None, "single seed")
 
     def enough(seeds: float) -> bool:
         """Return whether some candidate would be shown against every rival."""
-        return any(
-            all(
-                pairs[rival.name, one.name].settles(margin + one.mean - rival.mean, seeds, level)
-                for rival in rivals
-                if rival is not one
-            )
-            for one in tested
-        )
+        for rivals in distances:
+            if all(pair.settles(distance, seeds, level) for pair, distance in rivals):
+                return True
+        return False
 
     present = max(len(pair.differences) for pair in pairs.values())
     numbers = range(present + 1, MOST_SEEDS + 1)
