@@ -257,7 +257,7 @@ def test_a_folder_without_a_study_is_refused(tmp_path: Path, command: str, out: 
     (tmp_path / "empty").mkdir()
     before = contents(tmp_path)
     message = _message(tuneoff(command, tmp_path / out))
-    assert re.search("is no output folder of a study: it holds no study.yaml", message), message
+    assert re.search("is not an output folder of tuneoff: study.yaml is missing", message), message
     assert contents(tmp_path) == before
 
 

@@ -47,7 +47,7 @@ def test_a_run_without_a_curve_has_no_points(folder: Path) -> None:
 def test_a_folder_without_a_study_is_refused(tmp_path: Path, make: Callable[[Path], None]) -> None:
     make(tmp_path / "out")
     with pytest.raises(
-        StoreError, match=r"is no output folder of a study: it holds no study\.yaml; give the --out"
+        StoreError, match=r"is not an output folder of tuneoff: study\.yaml is missing; give the --out"
     ):
         read_study(tmp_path / "out")
 

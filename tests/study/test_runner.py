@@ -139,7 +139,7 @@ def test_runs_that_kill_their_workers_are_recorded_and_the_others_and_the_report
     assert states == Counter(complete=3, out_of_memory=2) == Counter(one.state for one in listener.ended)
     outcome = tuneoff("report", folder)
     assert (outcome.code, outcome.err) == (1, "")
-    assert outcome.out.count("out_of_memory: its worker process was killed by SIGKILL twice") == 2
+    assert outcome.out.count("out of memory: its worker process was killed by SIGKILL twice") == 2
     assert (folder / "report" / "report.md").is_file()
     again = EventLog()
     records = _run(finished.parent / "study.yaml", folder, again)
