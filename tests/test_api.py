@@ -82,6 +82,7 @@ def test_an_edited_file_is_seen_by_the_next_study_of_the_same_session(folder: Pa
     assert counts == [small.ROWS["test"], small.ROWS["test"] + 1]
 
 
+@pytest.mark.slow
 def test_what_happens_comes_as_events_in_order(folder: Path) -> None:
     study, events = _mapping(folder), list[Event]()
     study["seeds"] = [0]

@@ -149,6 +149,7 @@ OVERRIDES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("override", OVERRIDES.values(), ids=OVERRIDES)
 def test_a_malformed_override_is_refused_in_a_few_lines(tmp_path: Path, override: str) -> None:
     study = small.study(tmp_path)

@@ -87,6 +87,7 @@ def test_planted_differences_get_their_outcomes(data: ReportData) -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_cheapest_method_that_is_shown_to_be_level_is_told_with_what_it_costs(tmp_path: Path) -> None:
     (line,) = [
         one for one in _conclusions(_study_folder(tmp_path, comparison={"margin": 0.05})) if "fewest" in one
@@ -173,6 +174,7 @@ def test_equivalence_is_only_claimed_within_the_margin_of_the_study(tmp_path: Pa
     assert not any("equivalent" in line for line in narrow)
 
 
+@pytest.mark.slow
 def test_every_statement_leads_to_a_section_that_is_there(folder: Path, data: ReportData) -> None:
     write_report(folder)
     page = (folder / "report/report.html").read_text(encoding="utf-8")
@@ -269,6 +271,7 @@ def test_a_method_that_failed_a_check_is_never_said_to_match(tmp_path: Path) -> 
     assert "sst2: no method is said to match lora (failed check: no effect)." in _conclusions(study)
 
 
+@pytest.mark.slow
 def test_a_small_certain_loss_is_told_as_worse_but_within_the_margin(tmp_path: Path) -> None:
     accuracies = ACCURACIES | {"lora": 0.82}
     told = _conclusions(_study_folder(tmp_path, accuracies, comparison={"margin": 0.2}))
@@ -277,6 +280,7 @@ def test_a_small_certain_loss_is_told_as_worse_but_within_the_margin(tmp_path: P
     assert any("match or beat full, " in one for one in told)
 
 
+@pytest.mark.slow
 def test_the_rate_of_collapse_that_few_seeds_leave_open_is_told(folder: Path) -> None:
     write_report(folder)
     report = (folder / "report/report.md").read_text(encoding="utf-8")
@@ -286,6 +290,7 @@ def test_the_rate_of_collapse_that_few_seeds_leave_open_is_told(folder: Path) ->
     assert f"a rate of up to {possible:.0%} is possible" in note
 
 
+@pytest.mark.slow
 def test_an_ablation_variant_is_not_the_best_method_but_a_higher_one_is_told(tmp_path: Path) -> None:
     study = made.a_study(
         methods={name: made.METHODS[name] for name in ("full", "lora")},
@@ -300,6 +305,7 @@ def test_an_ablation_variant_is_not_the_best_method_but_a_higher_one_is_told(tmp
     assert re.search(r"of the ablation variants, lora-rank=16 \(0\.8\d\d\) scored higher\.$", first)
 
 
+@pytest.mark.slow
 def test_methods_of_the_same_mean_are_not_ranked(tmp_path: Path) -> None:
     folder = _study_folder(tmp_path)
     for record in read_records(folder):
@@ -309,6 +315,7 @@ def test_methods_of_the_same_mean_are_not_ranked(tmp_path: Path) -> None:
     assert first.startswith("sst2: full and lora have the same eval_accuracy, the highest of the trained ")
 
 
+@pytest.mark.slow
 def test_the_train_size_of_runs_to_fix_is_told_where_there_are_several(tmp_path: Path) -> None:
     told = _conclusions(_broken_folder(tmp_path, train_sizes=[100, "full"]))
     (line,) = [line for line in told if line.startswith("Next: fix the runs of ")]

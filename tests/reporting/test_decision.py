@@ -36,6 +36,7 @@ def clear(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _folder(tmp_path_factory.mktemp("clear"), CLEAR)
 
 
+@pytest.mark.slow
 def test_a_method_that_is_shown_to_be_the_best_is_recommended(clear: Path) -> None:
     assert _sentence(clear).startswith("sst2: use full (eval_accuracy 0.")
     assert _sentence(clear).endswith("): it is shown to be the best.")
@@ -52,6 +53,7 @@ def test_the_table_has_every_candidate_with_its_bound_and_its_prices(clear: Path
     assert rows["lora"][6] == "no"
 
 
+@pytest.mark.slow
 def test_programs_read_the_decision_from_a_file(clear: Path) -> None:
     write_report(clear)
     found = json.loads(StudyFolder(clear).report.decision.read_text(encoding="utf-8"))
@@ -71,6 +73,7 @@ def test_programs_read_the_decision_from_a_file(clear: Path) -> None:
     assert lora["prices"]["seconds_per_answer"] == pytest.approx(1 / record.timings.eval_samples_per_second)
 
 
+@pytest.mark.slow
 def test_a_cheaper_method_within_the_margin_is_recommended(tmp_path: Path) -> None:
     equal = {"zero_shot": 0.5, "full": 0.85, "lora": 0.85}
     folder = _folder(tmp_path, equal, comparison={"margin": 0.1, "prefer": "time"})
@@ -82,6 +85,7 @@ def test_a_cheaper_method_within_the_margin_is_recommended(tmp_path: Path) -> No
     assert "of the candidates within 0.1 of the best it trains in the shortest time" in _sentence(folder)
 
 
+@pytest.mark.slow
 def test_an_open_decision_says_what_would_settle_it(tmp_path: Path) -> None:
     folder = _folder(tmp_path, {"zero_shot": 0.5, "full": 0.85, "lora": 0.845})
     sentence = _sentence(folder)

@@ -142,6 +142,7 @@ def test_what_is_not_trained_is_known_without_a_seed_or_training_settings(finish
     assert lora.settings_key not in {record.spec.settings_key for record in found.values()}
 
 
+@pytest.mark.slow
 def test_results_of_other_data_beside_the_study_s_own_change_nothing(folder: Path, finished: Path) -> None:
     run = _run_folder(folder, LORA)
     copy = run.with_name(f"{run.name[:-8]}00000000")
@@ -236,6 +237,7 @@ def test_a_baseline_that_is_gone_is_named_and_computed_again(folder: Path, finis
     assert path.is_file()
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_in_the_weights_is_found_by_run(folder: Path, finished: Path) -> None:
     run = _run_folder(folder, LORA)
     whole = (run / "adapter/adapter.safetensors").read_bytes()

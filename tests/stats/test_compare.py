@@ -136,6 +136,7 @@ def test_the_effect_size_is_the_mean_of_the_examples_differences_by_their_deviat
     assert compare(reference, reference).effect_size is None
 
 
+@pytest.mark.slow
 def test_holms_adjustment_of_three_by_hand() -> None:
     # sorted 0.01, 0.02, 0.04 times 3, 2, 1, and never below the one before
     assert holm([0.04, 0.01, 0.02]) == pytest.approx([0.04, 0.03, 0.04])
@@ -158,6 +159,7 @@ def test_turning_a_comparison_round_turns_its_difference_and_nothing_else(seeds:
     )
 
 
+@pytest.mark.slow
 def test_a_method_that_is_clearly_above_its_reference_is_better_and_the_reference_worse() -> None:
     above, below = answers(0.05, draw=1), answers(0, draw=2)
     assert one(above, below).outcome == "better"
@@ -165,6 +167,7 @@ def test_a_method_that_is_clearly_above_its_reference_is_better_and_the_referenc
     assert one(above, below).difference.mean == pytest.approx(0.05, abs=0.01)
 
 
+@pytest.mark.slow
 def test_methods_that_differ_by_less_than_the_margin_for_certain_are_equivalent() -> None:
     assert one(answers(0, draw=1), answers(0, draw=2), margin=0.02).outcome == "equivalent"
 
@@ -191,6 +194,7 @@ def test_more_examples_never_take_the_levelness_of_a_method_away() -> None:
     assert found[1].outcome == "worse within the margin"
 
 
+@pytest.mark.slow
 def test_a_method_that_may_be_better_but_not_much_worse_is_not_inferior() -> None:
     found = one(answers(0.01, wobble=0.05, draw=1), answers(0, wobble=0.05, draw=2), margin=0.02)
     assert found.outcome == "not inferior"
@@ -229,6 +233,7 @@ def test_methods_that_lose_a_few_answers_are_rarely_called_equivalent(
     assert held >= 135
 
 
+@pytest.mark.slow
 def test_seeds_that_vary_more_than_the_methods_differ_make_them_not_distinguishable() -> None:
     method, reference = answers(0, wobble=0.05, draw=2), answers(0.01, wobble=0.05, draw=1)
     assert one(method, reference, margin=0.02).outcome == "not distinguishable"
@@ -247,6 +252,7 @@ def test_one_seed_of_a_trained_method_makes_no_claim_whatever_the_difference() -
     assert [item.outcome for item in against_zero_shot] == ["single seed"]
 
 
+@pytest.mark.slow
 def test_two_untrained_methods_need_no_seeds() -> None:
     cells: dict[Cell, Scores] = {
         Cell("reviews", "zero_shot", "full"): scores(answers(0, seeds=1, draw=1)),
@@ -259,6 +265,7 @@ def test_two_untrained_methods_need_no_seeds() -> None:
     assert [item.outcome for item in found] == ["better", "better"]
 
 
+@pytest.mark.slow
 def test_equal_answers_are_no_difference() -> None:
     same = answers(0)
     found = one(same, same, margin=0.01)
@@ -268,6 +275,7 @@ def test_equal_answers_are_no_difference() -> None:
     assert one(same, same).outcome == "not distinguishable"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("examples", "found"), [(20, "not distinguishable"), (300, "equivalent")])
 def test_equal_answers_to_few_examples_are_no_proof_of_equivalence(examples: int, found: str) -> None:
     same = answers(0)[:, :examples]
@@ -287,6 +295,7 @@ def test_the_single_run_of_an_untrained_reference_is_held_against_every_seed() -
     assert (found.difference.seeds, found.train_size, found.outcome) == (5, 100, "better")
 
 
+@pytest.mark.slow
 def test_an_untrained_method_meets_its_references_at_every_train_size() -> None:
     cells: dict[Cell, Scores] = {
         Cell("reviews", "zero_shot", "full"): scores(answers(0, seeds=1)),
@@ -296,6 +305,7 @@ def test_an_untrained_method_meets_its_references_at_every_train_size() -> None:
     assert names(compared(cells)) == [(100, "zero_shot", "full"), (1000, "zero_shot", "full")]
 
 
+@pytest.mark.slow
 def test_two_references_meet_once_and_the_untrained_one_is_the_reference() -> None:
     cells: dict[Cell, Scores] = {
         Cell("reviews", "zero_shot", "full"): scores(answers(0, seeds=1)),
@@ -319,6 +329,7 @@ def test_two_references_meet_once_and_the_untrained_one_is_the_reference() -> No
     ]
 
 
+@pytest.mark.slow
 def test_tasks_and_train_sizes_are_compared_apart() -> None:
     cells: dict[Cell, Scores] = {
         (task, method, size): scores(answers(0.1 * place, draw=place))
@@ -381,6 +392,7 @@ def test_the_family_is_the_comparisons_of_methods_on_one_task_and_train_size() -
             assert adjusted == pytest.approx(holm(plain))
 
 
+@pytest.mark.slow
 def test_other_train_sizes_and_ablation_variants_make_no_claim_harder() -> None:
     few = compared(many())
     more: dict[Cell, Scores] = {
@@ -404,6 +416,7 @@ def test_other_train_sizes_and_ablation_variants_make_no_claim_harder() -> None:
     assert [item.p_adjusted for item in ablations] == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_comparisons_of_one_seed_claim_nothing_and_take_no_part_in_the_adjustment() -> None:
     one_seed: dict[Cell, Scores] = {Cell("reviews", "prompt", "full"): scores(answers(0.3, seeds=1, draw=9))}
     few, more = compared(many()), compared(many() | one_seed)
@@ -412,6 +425,7 @@ def test_comparisons_of_one_seed_claim_nothing_and_take_no_part_in_the_adjustmen
     assert more[2].difference.mean == pytest.approx(0.3, abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_claim_needs_more_in_a_larger_family() -> None:
     few: dict[Cell, Scores] = {
         Cell("reviews", "full", "full"): scores(answers(0)),
@@ -425,6 +439,7 @@ def test_a_claim_needs_more_in_a_larger_family() -> None:
     assert among_many.p_value == pytest.approx(alone.p_value)
 
 
+@pytest.mark.slow
 def test_the_size_of_a_family_is_known_before_its_data() -> None:
     methods = ("zero_shot", "full", "lora", "prefix", "prompt")
     untrained = frozenset({"zero_shot"})
@@ -437,6 +452,7 @@ def test_the_size_of_a_family_is_known_before_its_data() -> None:
         assert family_size(methods, references, untrained) == len(found)
 
 
+@pytest.mark.slow
 def test_the_order_of_methods_changes_no_comparison() -> None:
     cells = many()
     by_name, turned = (

@@ -35,6 +35,7 @@ def test_the_crossover_is_where_straight_lines_over_log_rows_meet() -> None:
     assert 400 < one.low < one.rows < one.high < 1600
 
 
+@pytest.mark.slow
 def test_noisier_scores_widen_the_interval_until_nothing_is_stated() -> None:
     (sharp,) = _found((0.6, 0.7, 0.75), (0.5, 0.65, 0.8), spread=0.05)
     (blurred,) = _found((0.6, 0.7, 0.75), (0.5, 0.65, 0.8), spread=0.2)

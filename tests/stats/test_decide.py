@@ -200,6 +200,7 @@ def test_the_order_of_seeds_and_examples_changes_nothing() -> None:
     assert costs(decided(shuffled)) == pytest.approx(found)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(draw=st.integers(0, 10_000), gain=st.floats(0.001, 0.3), name=st.sampled_from(["lora", "tfidf"]))
 def test_a_candidate_that_is_better_everywhere_never_costs_more(draw: int, gain: float, name: str) -> None:

@@ -140,6 +140,7 @@ def test_a_text_that_a_tokenizer_leaves_nothing_of_is_one_unknown_token():
     assert (tokens, unknown) == (1 + len(tokenizer("good")["input_ids"]) - 1, 1)
 
 
+@pytest.mark.slow
 def test_two_sessions_do_not_meet(runs):
     specs, encoded = runs
     backbone = load_backbone(specs[0].model)
