@@ -374,7 +374,7 @@ FILES: Mapping[str, tuple[str, str | bytes, str, int | None]] = {
     ),
     # endings
     "an unknown ending": ("xlsx", SOUND["csv"], "refused", None),
-    "a compressed ending": ("csv.gz", gzip.compress(SOUND["csv"], mtime=0), "refused", None),
+    "a compressed ending": ("csv.gz", gzip.compress(SOUND["csv"], mtime=0), "fine", 24),
     "an ending in capitals": ("CSV", SOUND["csv"], "fine", 24),
     "an ending of markup": ("[b]", SOUND["csv"], "refused", None),
     "an ending of 200 characters": ("x" * 200, SOUND["csv"], "refused", None),
