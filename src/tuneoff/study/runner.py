@@ -44,7 +44,7 @@ from tuneoff.training import Session, load_backbone, train_run
 from tuneoff.training.data import run_data
 from tuneoff.training.run import is_out_of_memory
 
-_INTERRUPTED = "interrupted; the same command does the run again"
+_INTERRUPTED = "interrupted; done again when the study is resumed"
 
 
 def run_study(
