@@ -22,7 +22,7 @@ _CHEAPEST = {
 
 def decision_statements(data: ReportData) -> tuple[Statement, ...]:
     """Return a sentence for each task and train size."""
-    evidence = Link("evidence", f"#{anchor(Title.DECISION)}")
+    evidence = Link("evidence", f"#{anchor(Title.INTERVALS)}")
     return tuple(
         Statement(f"{data.place(*place)}: {_sentence(data, place, decision)}", evidence)
         for place, decision in data.judgement.decisions.items()
