@@ -72,6 +72,16 @@ def test_methods_that_never_cross_are_rarely_said_to(lead: float) -> None:
     assert stated <= 4
 
 
+def test_a_full_size_with_as_many_rows_as_another_is_no_error() -> None:
+    random = np.random.default_rng(5)
+    rows = {("t", 100): 100, ("t", 400): 400, ("t", "full"): 400}
+    cells = {
+        ("t", method, size): Scores((0, 1), tuple(range(50)), random.random((2, 50)))
+        for method, (_, size) in itertools.product(("lora", "full"), rows)
+    }
+    assert len(crossovers(cells, rows=rows, references=["full"], untrained=frozenset())) <= 1
+
+
 def test_methods_whose_order_stays_have_none() -> None:
     assert _found((0.5, 0.6, 0.7), (0.6, 0.7, 0.8)) == ()
 

@@ -100,7 +100,9 @@ def _shown(family: Mapping[_Pair, _Course]) -> list[Crossover]:
 def _course(cells: Mapping[Cell, Scores], rows: Mapping[TaskSize, int], pair: _Pair) -> _Course | None:
     """Return a pair's course; None without two sizes, or two seeds and an example that all sizes have."""
     sides: dict[int, tuple[Scores, Scores]] = {}
-    for number, size in sorted((number, size) for (task, size), number in rows.items() if task == pair.task):
+    numbers = [(number, size) for (task, size), number in rows.items() if task == pair.task]
+    # by the rows alone: of two sizes with equal rows, one can be a number and the other "full"
+    for number, size in sorted(numbers, key=lambda one: one[0]):
         method = cells.get(Cell(pair.task, pair.method, size))
         reference = cells.get(Cell(pair.task, pair.reference, size))
         if method is not None and reference is not None:
