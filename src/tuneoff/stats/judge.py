@@ -118,7 +118,7 @@ def judge(
     strongest = strongest_baselines(read)
     runs = _collect_runs(folder, records, curves, strongest)
     cells = _cells(records, runs.scores)
-    candidates = {
+    of_methods = {
         cell: scores
         for cell, scores in cells.items()
         if cell.method not in ablated and cell.method not in untrained
@@ -128,7 +128,7 @@ def judge(
             cell: interval(scores.values, seeded=cell.method not in untrained)
             for cell, scores in cells.items()
         },
-        best=best_methods(candidates),
+        best=best_methods(of_methods),
         comparisons=comparisons(
             cells,
             references=study.references,
@@ -153,11 +153,11 @@ def judge(
 
 def best_methods(cells: Mapping[Cell, Scores]) -> dict[TaskSize, Best]:
     """Return the method with the highest mean of each task and train size, among trained ones."""
-    candidates: dict[TaskSize, dict[str, Scores]] = {}
+    by_place: dict[TaskSize, dict[str, Scores]] = {}
     for (task, method, size), scores in cells.items():
-        candidates.setdefault(TaskSize(task, size), {})[method] = scores
+        by_place.setdefault(TaskSize(task, size), {})[method] = scores
     best = {}
-    for task_size, methods in candidates.items():
+    for task_size, methods in by_place.items():
         name = max(methods, key=lambda one: methods[one].values.mean())
         found = interval(methods[name].values, alpha=ALPHA / len(methods))
         best[task_size] = Best(name, found, len(methods))
