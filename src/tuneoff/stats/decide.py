@@ -267,7 +267,7 @@ def _pool(pairs: _Pairs, untrained: Collection[str], failed: Collection[str]) ->
     pooled = dict(pairs)
     for kind, alike in kinds.items():
         methods = {name for names in alike for name in names if name not in untrained}
-        seeds = kind[1]
+        seeds = next(len(pair.differences) for pair in alike.values())
         if len(methods) < FEWEST_POOLED or seeds < FEWEST_POOLED_SEEDS:
             continue
         # the median of a variance with few degrees of freedom is below its mean

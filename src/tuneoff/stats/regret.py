@@ -6,7 +6,7 @@ from functools import reduce
 import numpy as np
 
 from tuneoff.stats.examples import Scores, common
-from tuneoff.stats.intervals import spread
+from tuneoff.stats.intervals import Floats, spread
 
 DRAWS = 4096
 
@@ -26,20 +26,37 @@ def expected_regrets(
     if len(rows) < 2 or not clean or (trained and len(seeds) < 2):
         return {}
     values = [scores[name].at(scores[name].seeds if name in untrained else seeds, rows) for name in names]
-    of_examples = np.stack([one.mean(0) for one in values])  # [M, N]
     random = np.random.default_rng(0)
-    covariance = np.atleast_2d(np.cov(of_examples)) / len(rows)
-    means = random.multivariate_normal(of_examples.mean(1), covariance, DRAWS, method="eigh")  # [DRAWS, M]
+    means = _means_over_examples(values, random)  # [DRAWS, M]
     if trained:
-        table = np.stack([values[place].mean(1) for place in trained])  # [T, R]
-        # what a seed does to all methods cancels in their differences
-        table = table - table.mean(1, keepdims=True)
-        if len(trained) > 1:
-            table = table - table.mean(0)
-        df = max(len(trained) - 1, 1) * (len(seeds) - 1)
-        residual = np.mean([spread(values[place]).residual for place in trained])  # is in the examples' part
-        of_seeds = max(float((table**2).sum()) / df / len(seeds) - float(residual), 0.0)
-        scale = np.sqrt(of_seeds * df / random.chisquare(df, (DRAWS, 1)))
-        means[:, trained] += scale * random.standard_normal((DRAWS, len(trained)))
-    best = means[:, [place for place, name in enumerate(names) if name in clean]].max(1, keepdims=True)
-    return dict(zip(names, np.maximum(best - means, 0).mean(0).tolist(), strict=True))
+        means[:, trained] += _seed_effects([values[place] for place in trained], random)
+    is_clean = [place for place, name in enumerate(names) if name in clean]
+    best = means[:, is_clean].max(axis=1, keepdims=True)  # [DRAWS, 1]
+    regrets = np.maximum(best - means, 0).mean(axis=0)
+    return dict(zip(names, regrets.tolist(), strict=True))
+
+
+def _means_over_examples(values: list[Floats], random: np.random.Generator) -> Floats:
+    """Draw the true means [DRAWS, M] as far as other test examples would move them."""
+    by_example = np.stack([one.mean(axis=0) for one in values])  # [M, N]
+    covariance = np.atleast_2d(np.cov(by_example)) / by_example.shape[1]
+    return random.multivariate_normal(by_example.mean(axis=1), covariance, DRAWS, method="eigh")
+
+
+def _seed_effects(values: list[Floats], random: np.random.Generator) -> Floats:
+    """Draw how far other seeds would move the mean of each of T trained methods [DRAWS, T].
+
+    One variance for all of them, of what remains in the table of methods and seeds when what a method has in
+    common over seeds, and a seed over methods, is taken away (the latter cancels in differences).
+    """
+    methods, seeds = len(values), len(values[0])
+    table = np.stack([one.mean(axis=1) for one in values])  # [T, R]
+    table = table - table.mean(axis=1, keepdims=True)
+    if methods > 1:
+        table = table - table.mean(axis=0)
+    df = max(methods - 1, 1) * (seeds - 1)
+    of_mean = float((table**2).sum()) / df / seeds
+    # the noise of single examples is in both parts, and must count once: it stays in that of the examples
+    noise = float(np.mean([spread(one).residual for one in values]))
+    scale = np.sqrt(max(of_mean - noise, 0.0) * df / random.chisquare(df, (DRAWS, 1)))
+    return scale * random.standard_normal((DRAWS, methods))
