@@ -481,7 +481,7 @@ def _folders() -> Iterator[Corruption]:
 
     yield Corruption(kind="run folder", name="renamed", study="plain", damage=renamed, runs=(RUN,))
     yield Corruption(kind="run folder", name="swapped", study="plain", damage=swapped, runs=(RUN, OTHER))
-    yield Corruption(kind="run folder", name="copied", study="plain", damage=copied)
+    yield Corruption(kind="run folder", name="copied", study="plain", damage=copied, signs=("copy",))
     yield Corruption(kind="run folder", name="another's", study="plain", damage=copied_over, runs=(RUN,))
     for name, damage in (
         ("gone", gone),

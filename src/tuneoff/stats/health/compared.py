@@ -38,7 +38,10 @@ def worse_than_baseline(run: RunEvidence) -> Finding | None:
 
 
 def _worse(run: RunEvidence, check: Check, other: str, difference: Difference | None) -> Finding | None:
-    if difference is None or difference.mean.high >= 0 or difference.changed < FEWEST_CHANGES:
+    if difference is None or difference.changed < FEWEST_CHANGES:
+        return None
+    # the interval holds the mean, so a mean of 0 or more needs no interval
+    if difference.values.mean() >= 0 or difference.mean.high >= 0:
         return None
     return Finding(
         check,
@@ -80,10 +83,10 @@ def _predicts_as_zero_shot(run: RunEvidence) -> Finding | None:
     if run.answers is None or run.zero_shot is None:
         return None
     difference = run.against_zero_shot
-    if difference is None or _differs(difference):
-        return None
     # a prediction whose score differs differs as well; scores are cheaper to compare than texts
-    if difference.changed > UNCHANGED_SHARE * difference.mean.examples:
+    if difference is None or difference.changed > UNCHANGED_SHARE * len(difference.values):
+        return None
+    if _differs(difference):
         return None
     ours, theirs = paired(run.answers, run.zero_shot)
     changed = int((ours.generated_texts != theirs.generated_texts).sum())

@@ -1,19 +1,31 @@
 """Compare two runs' predictions for the same examples."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from tuneoff.stats.answers import Answers
-from tuneoff.stats.intervals import Interval, interval, within
+from tuneoff.stats.intervals import Floats, Interval, interval, within
 
 
-class Difference(NamedTuple):
-    """The difference between two runs' scores on the examples that both answered."""
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """The difference between two runs' scores on the N examples that both answered."""
 
-    mean: Interval
-    changed: int
-    """Examples whose scores differ."""
+    values: Floats
+    """Ours minus theirs, [N]."""
+
+    @cached_property
+    def changed(self) -> int:
+        """Examples whose scores differ."""
+        return int((self.values != 0).sum())
+
+    @cached_property
+    def mean(self) -> Interval:
+        """The mean with its interval, which takes long: most checks can tell without it."""
+        found = interval(self.values[None])
+        return within(found, -1, 1) if np.abs(self.values).max() <= 1 else found
 
 
 def paired(ours: Answers, theirs: Answers) -> tuple[Answers, Answers]:
@@ -25,12 +37,6 @@ def paired(ours: Answers, theirs: Answers) -> tuple[Answers, Answers]:
 
 
 def paired_difference(ours: Answers, theirs: Answers, metric: str) -> Difference | None:
-    """Return ours minus theirs over the shared rows, with its interval; None where no row is shared."""
+    """Return ours minus theirs over the shared rows; None where no row is shared."""
     one, other = paired(ours, theirs)
-    if not len(one):
-        return None
-    differences = one.scores(metric) - other.scores(metric)
-    found = interval(differences[None])
-    if np.abs(differences).max() <= 1:
-        found = within(found, -1, 1)
-    return Difference(found, int((differences != 0).sum()))
+    return Difference(one.scores(metric) - other.scores(metric)) if len(one) else None
