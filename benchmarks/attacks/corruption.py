@@ -62,7 +62,7 @@ STUDIES: dict[str, dict[str, Any]] = {
 ROWS = {"train": 48, "validation": 12, "test": 40}
 DAMAGE = re.compile(
     r"damaged|excluded|unreadable|not readable|cannot be read|not agree|not run yet"
-    r"|belongs? to no run|unknown (field|key)|format \d+|moved aside",
+    r"|belongs? to no run|unknown (field|key)|format \d+|moved aside|is missing",
     re.IGNORECASE,
 )
 """A line that says of something that it is damaged."""

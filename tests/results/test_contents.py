@@ -233,6 +233,7 @@ def test_a_baseline_that_is_gone_is_named_and_computed_again(folder: Path, finis
     path = folder / "baselines/films.n8/tfidf.json"
     path.unlink()
     assert read_folder(folder).notes == ("films.n8/tfidf is missing; `tuneoff run` computes it again",)
+    assert "films.n8/tfidf is missing" in tuneoff("status", folder).out
     assert tuneoff("run", finished.parent / "study.yaml", "--out", folder).code == 0
     assert path.is_file()
 

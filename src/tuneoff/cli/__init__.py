@@ -255,6 +255,8 @@ def status(folder: Folder) -> None:
         typer.echo(f"excluded: {one.name}: {one.reason}")
     if found.damaged:
         typer.echo("`tuneoff run` will compute damaged results again")
+    for note in found.notes:
+        typer.echo(note)
     if found.unrelated:
         typer.echo(f"{len(found.unrelated)} other results in the folder belong to no run of this study")
 
