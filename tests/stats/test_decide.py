@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import ndtri
 
+from tuneoff.spec import Preference
 from tuneoff.stats import Scores, decide
 from tuneoff.stats.compare import p_at_least
-from tuneoff.stats.decide import Decision, Preference, Settling
+from tuneoff.stats.decide import Decision, Settling
 
 Floats = NDArray[np.float64]
 EXAMPLES = 150

@@ -386,9 +386,7 @@ def test_the_parts_of_a_stack_are_searched_by_name(tmp_path: Path) -> None:
     stack = "methods={both: {kind: stack, parts: [{kind: lora}, {kind: prompt}]}}"
     space = "search={space: {lora.learning_rate: [1e-4, 1e-2, log], prompt.learning_rate: [0.1, 1.0, log]}}"
     (search,) = searches(small.spec(tmp_path, [*SEARCH, stack, space]))
-    method = search.trial(
-        {"lora.learning_rate": 0.002, "prompt.learning_rate": 0.5}, seed=7, steps=None
-    ).method
+    method = search.trial({"lora.learning_rate": 0.002, "prompt.learning_rate": 0.5}, seed=7, steps=2).method
     assert [part.learning_rate for part in method.parts] == [0.002, 0.5]
     assert isinstance(method.parts[0], LoraSpec)
 

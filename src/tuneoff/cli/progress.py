@@ -84,6 +84,8 @@ class Progress:
                 self._finish(record)
 
     def _start(self, run: RunSpec) -> None:
+        if run.run_id in self._of_runs:  # after its worker was lost
+            self._bars.remove_task(self._of_runs[run.run_id])
         name = run.run_id.rpartition("-")[0]
         steps = run.training.max_steps
         self._of_runs[run.run_id] = self._bars.add_task(f"  {name}", total=steps, note="")

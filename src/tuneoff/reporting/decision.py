@@ -171,6 +171,6 @@ def decision_json(data: ReportData) -> dict[str, dict[str, Any]]:
 
 def _described(data: ReportData, name: str) -> str:
     """Return a candidate's name, and that nothing is trained where this is so."""
-    if name in data.untrained or name.startswith("baseline "):
+    if name in data.untrained or name not in data.study.methods:
         return f"{name}, without fine-tuning"
     return name

@@ -25,7 +25,7 @@ from tuneoff.results import ReportFolder, StudyFolder
 
 
 def write_report(folder: Path) -> Result:
-    """Write a study's report.md, report.html, summary.csv, health.json and plots.
+    """Write a study's report.md, report.html, summary.csv, decision.json, health.json and plots.
 
     An older report is replaced at the end; it stays as it was if anything fails before.
 

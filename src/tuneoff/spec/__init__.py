@@ -19,7 +19,7 @@ from tuneoff.spec.plan import Variant, ablation_variants, expand, searches, vari
 from tuneoff.spec.prompt import prompt_columns, prompt_pieces
 from tuneoff.spec.run import RunSpec, Search
 from tuneoff.spec.search import Range, SearchSpec
-from tuneoff.spec.study import AblationSpec, ComparisonSpec, StudySpec
+from tuneoff.spec.study import AblationSpec, ComparisonSpec, Preference, StudySpec
 from tuneoff.spec.tasks import (
     BuiltinSource,
     ClassificationSpec,
@@ -46,6 +46,7 @@ __all__ = [
     "Method",
     "ModelSpec",
     "NoneSpec",
+    "Preference",
     "PrefixSpec",
     "PromptSpec",
     "Range",

@@ -13,7 +13,7 @@ from tuneoff.errors import NewerFormatError, StudyError, shown, suggestions, unk
 from tuneoff.spec.messages import broken_rules, dotted
 from tuneoff.spec.methods import NoneSpec
 from tuneoff.spec.plan import all_ablations, check_size, searches, task_training, variants
-from tuneoff.spec.run import check_space
+from tuneoff.spec.run import range_ends
 from tuneoff.spec.study import StudySpec
 from tuneoff.spec.yaml import MOST_BYTES, MOST_LEVELS, MOST_VALUES, as_written, dump_yaml, parse_yaml
 
@@ -176,7 +176,7 @@ def _check_search(spec: StudySpec, where: str) -> None:
                 )
     for search in searches(spec):
         try:
-            check_space(search)
+            range_ends(search)
         except ValueError as error:
             place = f"{where}: search, method {search.run.method_name}"
             if isinstance(error, ValidationError):

@@ -96,23 +96,22 @@ class Search(Spec):
         own = self.model_dump(mode="json", exclude_defaults=True, exclude={"run"})
         return f"{self.run.cell_slug}-{short_hash(own | {'run': self.run.identifying_settings()})}"
 
-    def trial(self, values: Mapping[str, int | float], *, seed: int, steps: int | None) -> RunSpec:
-        """Return the run of a trial; `steps`, if given, replaces the training's length."""
-        training = self.run.training
-        if steps is not None:
-            training = changed(training, {"max_steps": steps, "num_train_epochs": None})
+    def trial(self, values: Mapping[str, int | float], *, seed: int, steps: int) -> RunSpec:
+        """Return the run of a trial; `steps` replaces the training's length."""
+        training = changed(self.run.training, {"max_steps": steps, "num_train_epochs": None})
         method = with_values(self.run.method, values)
         return self.run.model_copy(update={"method": method, "seed": seed, "training": training})
 
 
-def check_space(search: Search) -> None:
-    """Check that both ends of every range fit the method.
+def range_ends(search: Search) -> tuple[Method, Method]:
+    """Return the searched method with the lowest value of every range, and with the highest.
 
     Raises:
         ValueError: the method has no such field, or a value does not fit (pydantic.ValidationError).
     """
-    with_values(search.run.method, {field: low for field, (low, _, _) in search.space.items()})
-    with_values(search.run.method, {field: high for field, (_, high, _) in search.space.items()})
+    lowest = {field: low for field, (low, _, _) in search.space.items()}
+    highest = {field: high for field, (_, high, _) in search.space.items()}
+    return with_values(search.run.method, lowest), with_values(search.run.method, highest)
 
 
 def with_values(method: Method, values: Mapping[str, int | float]) -> Method:

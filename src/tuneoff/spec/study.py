@@ -16,6 +16,8 @@ Varied = bool | int | float | str | Annotated[tuple[str, ...], LISTS] | None
 """A value of a method's field."""
 
 
+Preference = Literal["stored", "time", "memory", "score"]
+"""What decides among methods that cost at most the margin: the lowest price of this kind, or the score."""
 DEFAULT_MARGIN = 0.01
 """Of decisions in a study that says none: a hundredth of the main metric."""
 
@@ -35,7 +37,7 @@ class ComparisonSpec(Spec):
     """Methods that all others are compared with; by default full fine-tuning and the base model."""
     margin: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Methods whose main metric differs by less count as equivalent; null: none do."""
-    prefer: Literal["stored", "time", "memory", "score"] = "stored"
+    prefer: Preference = "stored"
     """What is recommended of the methods that may cost at most the margin against the best: the one with the
     fewest stored bytes, the shortest training, the least memory in training, or the highest score."""
 

@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from scipy.special import chdtri, ndtri
 
+from tuneoff.spec import Preference
 from tuneoff.stats import bounded
 from tuneoff.stats.compare import typical_change
 from tuneoff.stats.examples import Scores, common
@@ -35,8 +36,6 @@ from tuneoff.stats.intervals import (
 from tuneoff.stats.power import MOST_SEEDS, POWER
 from tuneoff.stats.regret import expected_regrets
 
-Preference = Literal["stored", "time", "memory", "score"]
-"""What decides among candidates that cost at most the margin: the lowest price of this kind, or the score."""
 Limit = Literal["test set", "seeds", "single seed"]
 FEWEST_POOLED = 4
 """Trained methods at or above which the seeds' variances are pooled; the median of fewer is too uncertain."""

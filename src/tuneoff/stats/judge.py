@@ -293,8 +293,9 @@ def _against_baselines(
         baseline = strongest.get(cell.task_size)
         if baseline is None:
             continue
-        rows = common(scores.rows, baseline.scores.rows)
+        theirs = baseline.scores
+        rows = common(scores.rows, theirs.rows)
         if rows:
-            sides = scores.at(scores.seeds, rows), baseline.scores.at(baseline.scores.seeds, rows)
+            sides = scores.at(scores.seeds, rows), theirs.at(theirs.seeds, rows)
             found[cell] = AgainstBaseline(baseline.record.name, compare(*sides))
     return found

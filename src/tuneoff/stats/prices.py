@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from tuneoff.results import RunRecord
-from tuneoff.stats.decide import Preference
+from tuneoff.spec import Preference
 
 Prices = Mapping[str, float | None]
 """From the name of a price to its mean over runs; None where a run did not measure it."""

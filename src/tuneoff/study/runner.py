@@ -25,7 +25,7 @@ from tuneoff.results import (
 from tuneoff.results.identity import places_of
 from tuneoff.results.store import fresh_folder
 from tuneoff.spec import Method, NoneSpec, RunSpec, StudySpec, expand, searches
-from tuneoff.spec.run import with_values
+from tuneoff.spec.run import range_ends
 from tuneoff.study.baselines import add_baselines
 from tuneoff.study.events import (
     DamagedMoved,
@@ -114,10 +114,7 @@ def _methods_to_try(study: StudySpec) -> Iterable[tuple[Method, str]]:
     places = dict.fromkeys((run.method for run in expand(study)), "")
     for search in searches(study):
         place = f"search, method {search.run.method_name}, {', '.join(search.space)}: "
-        lowest = {field: low for field, (low, _, _) in search.space.items()}
-        highest = {field: high for field, (_, high, _) in search.space.items()}
-        for values in (lowest, highest):
-            places[with_values(search.run.method, values)] = place
+        places |= dict.fromkeys(range_ends(search), place)
     return places.items()
 
 
