@@ -74,5 +74,5 @@ def test_a_study_runs_from_the_files_of_the_wheel(wheel: zipfile.ZipFile, tmp_pa
     overrides = ("model.id=builtin:tiny", "ablations={}", "train_sizes=[8]", "training.max_steps=2")
     options = [part for override in overrides for part in ("--set", override)]
     out = done("-m", "tuneoff", "run", str(small.study(tmp_path)), "--out", "out", *options)
-    assert "report: out/report/report.md" in out
+    assert "report: out/report/report.html" in out
     assert list((tmp_path / "out" / "report" / "plots").glob("*.png"))

@@ -152,7 +152,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Ou
 def test_the_terminal_shows_names_and_paths_as_they_are(hostile: tuple[Path, Outcome]) -> None:
     folder, outcome = hostile
     assert (outcome.code, outcome.err) == (1, "")
-    assert f"report: {folder.as_posix()}/report/report.md" in outcome.out
+    assert f"report: {folder.as_posix()}/report/report.html" in outcome.out
     assert "init_text=[/b]" in outcome.out
     assert r"no [/red] \x1b[31m space" in outcome.out
     assert not HIDDEN.search(outcome.out)

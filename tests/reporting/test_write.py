@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     missing = cells["samsum", "prompt", "full", 1]
     records = [bad.get(run.run_id, made.a_record(run)) for run in expand(study) if run != missing]
     place = made.write_folder(tmp_path_factory.mktemp("out"), study, records=records)
-    assert write_report(place).report == place / "report" / "report.md"
+    assert write_report(place).report == place / "report" / "report.html"
     return place
 
 
@@ -57,6 +57,11 @@ def text(folder: Path, name: str = "report.md") -> str:
 
 def csv_rows(folder: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(text(folder, "summary.csv").splitlines()))
+
+
+def results_table(folder: Path) -> list[list[str]]:
+    """Return the lines of the table of results: its header, a rule and its rows."""
+    return next(table for table in md_tables(text(folder)) if "Trainable parameters" in table[0])
 
 
 def md_tables(markdown: str) -> list[list[list[str]]]:
@@ -77,8 +82,8 @@ def test_the_csv_has_the_columns_of_the_first_table_with_spread_counts_and_origi
     assert header == ["Method", "Task", "Train size", "Trainable %", *scores, *deviations, *counts]
 
 
-def test_the_first_table_has_the_columns_in_their_order(folder: Path) -> None:
-    header = md_tables(text(folder))[0][0]
+def test_the_table_of_results_has_the_columns_in_their_order(folder: Path) -> None:
+    header = results_table(folder)[0]
     ends = ["eval_f1_macro", "n", "Trainable parameters", "Health"]
     assert header == ["Method", "Task", *SEED_COLUMNS, *ends]
 
@@ -87,7 +92,7 @@ def test_a_row_stands_for_each_method_and_variant_of_each_task_in_study_order(fo
     methods = ["zero_shot", "full", "prefix", "prompt", "prefix-projection=none"]
     expected = [(method, task) for task in ("sst2", "samsum") for method in methods]
     assert [(row["Method"], row["Task"]) for row in csv_rows(folder)] == expected
-    assert [tuple(row[:2]) for row in md_tables(text(folder))[0][2:]] == expected
+    assert [tuple(row[:2]) for row in results_table(folder)[2:]] == expected
 
 
 def test_numbers_of_the_csv_can_be_recomputed_from_the_records_of_their_runs(folder: Path) -> None:
@@ -111,7 +116,7 @@ def test_numbers_of_the_csv_can_be_recomputed_from_the_records_of_their_runs(fol
 
 
 def test_score_cells_show_mean_and_spread_and_single_runs_only_the_score(folder: Path) -> None:
-    header, _, *rows = md_tables(text(folder))[0]
+    header, _, *rows = results_table(folder)
     accuracy, n = header.index("eval_accuracy"), header.index("n")
     by_name = {tuple(row[:2]): row for row in rows}
     runs = [row for row in csv_rows(folder) if row["Method"] == "prefix" and row["Task"] == "sst2"]
@@ -122,7 +127,7 @@ def test_score_cells_show_mean_and_spread_and_single_runs_only_the_score(folder:
 
 
 def test_trainable_percent_is_never_rounded_to_nothing(folder: Path) -> None:
-    header, _, *rows = md_tables(text(folder))[0]
+    header, _, *rows = results_table(folder)
     shown = {row[0]: row[header.index("Trainable %")] for row in rows}
     assert shown["zero_shot"] == "0"
     assert shown["full"] == "100"
@@ -233,7 +238,7 @@ def test_train_sizes_get_rows_charts_and_curves_of_their_own(tmp_path: Path) -> 
     methods = {name: made.METHODS[name] for name in ("zero_shot", "lora")}
     made.write_folder(tmp_path, made.a_study(methods=methods, train_sizes=[100, "full"], seeds=[0]))
     write_report(tmp_path)
-    assert md_tables(text(tmp_path))[0][0][:4] == ["Method", "Task", "Train size", "Trainable %"]
+    assert results_table(tmp_path)[0][:4] == ["Method", "Task", "Train size", "Trainable %"]
     assert [(row["Method"], row["Train size"]) for row in csv_rows(tmp_path)] == [
         ("zero_shot", ""),
         ("lora", "100"),

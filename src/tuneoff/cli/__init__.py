@@ -86,6 +86,13 @@ class ExecutorName(StrEnum):
     process = "process"
 
 
+class ReportFormat(StrEnum):
+    """What `tuneoff report` writes."""
+
+    files = "files"
+    latex = "latex"
+
+
 class _Terminal(Console):
     """A console that shows every text as it is: nothing in it is markup, and no character is hidden."""
 
@@ -262,12 +269,24 @@ def status(folder: Folder) -> None:
 
 
 @app.command()
-def report(folder: Folder) -> None:
+def report(
+    folder: Folder,
+    output_format: Annotated[
+        ReportFormat,
+        typer.Option(
+            "--format", help="files: the page and all that lies beside it; latex: tables to standard output."
+        ),
+    ] = ReportFormat.files,
+) -> None:
     """Write the report again from the results; trains nothing."""
     with _lasting_imports():
         import tuneoff.api
+        from tuneoff.reporting import latex, load_report_data
 
-    _print_outcome(_Terminal(), tuneoff.api.report(folder))
+    if output_format is ReportFormat.latex:
+        typer.echo(latex(load_report_data(folder)), nl=False)
+    else:
+        _print_outcome(_Terminal(), tuneoff.api.report(folder))
 
 
 @contextmanager

@@ -115,12 +115,13 @@ def decision_table(data: ReportData) -> Table:
     rows = tuple(
         _row(data, place, one, is_recommended=one.name == decision.recommended)
         for place, decision in data.judgement.decisions.items()
-        for one in _best_first(decision)
+        for one in best_first(decision)
     )
     return Table(columns, rows, text_columns=3, ends_in_text=True)
 
 
-def _best_first(decision: Decision) -> list[Candidate]:
+def best_first(decision: Decision) -> list[Candidate]:
+    """Return the candidates by their mean, the highest first."""
     return sorted(decision.candidates, key=lambda one: -one.mean)
 
 
@@ -191,7 +192,7 @@ def decision_json(data: ReportData) -> dict[str, dict[str, Any]]:
                     "prices": candidate_prices(data, place, one.name),
                     "findings": list(one.findings),
                 }
-                for one in _best_first(decision)
+                for one in best_first(decision)
             ],
             "frontier": {
                 price: list(decision.frontier(prices))
