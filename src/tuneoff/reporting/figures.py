@@ -108,7 +108,7 @@ def search_figures(data: ReportData) -> Iterator[Drawing]:
 
 
 def curve_figures(data: ReportData) -> Iterator[Drawing]:
-    """Yield the learning curves of each task and train size: of all methods, and of each ablation's variants."""
+    """Yield the learning curves of each task and train size: of the methods, and of each ablation."""
     for group in curve_groups(data):
         points = charts.curve_data(group.records, data.curves)
         metric = data.study.tasks[group.task].main_metric
@@ -136,15 +136,15 @@ def curve_groups(data: ReportData) -> Iterator[CurveGroup]:
     members = {"": tuple(data.study.methods)}
     for name, ablation in data.study.ablations.items():
         members[name] = tuple(one.name for one in ablation_variants(data.study, ablation))
-    for (task, size), (ablation, methods) in product(_places(data), members.items()):
+    for (task, size), (group, methods) in product(_places(data), members.items()):
         cells = [Cell(task, method, size) for method in methods if method not in data.untrained]
         logged = {cell: [run for run in data.of_cell(cell) if data.curves[run.run_id]] for cell in cells}
         records = tuple(run for runs in logged.values() for run in runs[: charts.MOST_RUNS])
         if records:
-            of = f"ablation {ablation}, " if ablation else ""
+            of = f"ablation {group}, " if group else ""
             title = f"{task}: {of}learning curves{_size_in_title(data, size)}"
             shortened = any(len(runs) > charts.MOST_RUNS for runs in logged.values())
-            yield CurveGroup(task, size, ablation, title, records, shortened)
+            yield CurveGroup(task, size, group, title, records, shortened)
 
 
 def named_apart(drawings: Iterable[Drawing]) -> tuple[Drawing, ...]:

@@ -5,13 +5,13 @@ from collections.abc import Collection, Mapping
 
 import pandas as pd
 
+from tuneoff.reporting.charts.labels import LINE
 from tuneoff.reporting.charts.parameters import HEIGHT, WIDTH, log_ticks, with_labels
 from tuneoff.reporting.charts.style import (
     ACCENT,
     GRAY,
     View,
     category,
-    dashed_lines,
     filtered,
     layer,
     layered,
@@ -29,7 +29,7 @@ _COLUMNS = ["name", "price", "mean", "low", "high", "look", "score"]
 def frontier_data(
     decision: Decision, *, prices: Mapping[str, float | None], frontier: Collection[str]
 ) -> pd.DataFrame:
-    """Return a row per candidate whose price is known; `look` is recommended, worth its price, or beaten."""
+    """Return a row per candidate whose price is known; `look` says what became of it."""
     rows = []
     for one in decision.candidates:
         price = prices.get(one.name)
@@ -39,7 +39,7 @@ def frontier_data(
         if one.findings:
             look = "failed a check"
         if one.name == decision.recommended:
-            look = "recommended"
+            look = "recommended" if decision.state == "shown" else "leads"
         score = f"{decimal(one.mean)} ({decimal(one.interval.low)} to {decimal(one.interval.high)})"
         rows.append((one.name, price, one.mean, one.interval.low, one.interval.high, look, score))
     return pd.DataFrame(rows, columns=_COLUMNS).astype(dict.fromkeys(("price", "mean", "low", "high"), float))
@@ -54,7 +54,7 @@ def draw_frontier(data: pd.DataFrame, *, title: str, metric: str, price: str, un
     low, high = padded(map(math.log10, priced["price"]), share=0.16)
     low, high = (low, high) if high - low > 0.3 else (low - 0.15, high + 0.15)
     x_domain, y_domain = (10**low, 10**high), padded([*data["low"], *data["high"]])
-    lines = _free_lines(free)
+    lines = _free_lines(free, y_domain)
     named = with_labels(
         priced.assign(method=priced["name"]), lines, x="price", x_domain=x_domain, y_domain=y_domain
     )
@@ -64,31 +64,45 @@ def draw_frontier(data: pd.DataFrame, *, title: str, metric: str, price: str, un
         "axis": {"values": log_ticks(*x_domain), "format": unit},
     }
     y = quantity("mean", title=metric_title(metric), scale={"domain": list(y_domain), "nice": False})
-    references = dashed_lines(lines.assign(label_x=x_domain[0]), y, label_x=quantity("label_x", **x))
-    view = {"layer": [references, _points(named, quantity("price", **x), y, title=metric_title(metric))]}
-    subtitle = "95% intervals; gray: a candidate that costs no more is shown to be better"
+    view = {
+        "layer": [
+            *_references(lines, y),
+            _points(named, quantity("price", **x), y, title=metric_title(metric)),
+        ]
+    }
+    subtitle = "mean and 95% interval"
+    subtitle += "; dashed: costs nothing" if len(free) else ""
     return titled({**view, "width": WIDTH, "height": HEIGHT}, title, subtitle, offset=10)
 
 
-def _free_lines(free: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per score of candidates that cost nothing: mean, and a label with their names."""
-    rows = [
-        (mean, f"{', '.join(part['name'])} (costs nothing)")
-        for mean, part in free.groupby("mean", sort=False)
-    ]
-    return pd.DataFrame(rows, columns=["mean", "label"])
+def _references(lines: pd.DataFrame, y: View) -> list[View]:
+    """Return dashed lines across the plot, with their labels to the right of it."""
+    words = {"align": "left", "baseline": "middle", "dx": 7, "fontSize": 11}
+    line = layer("rule", {"strokeDash": [6, 4], "strokeWidth": 1.2, "color": GRAY}, y=y)
+    label = layer("text", words, x={"value": "width"}, y=quantity("label_y"), text=category("label"))
+    return [layered(lines, {}, line, label)] if len(lines) else []
+
+
+def _free_lines(free: pd.DataFrame, y_domain: tuple[float, float]) -> pd.DataFrame:
+    """Return a row per score of candidates that cost nothing: mean, their names, and the label's place."""
+    rows: list[tuple[float, str, float]] = []
+    line = LINE / HEIGHT * (y_domain[1] - y_domain[0])  # the height of a line of text
+    for mean, part in sorted(free.groupby("mean"), key=lambda group: group[0]):
+        lowest = rows[-1][2] + line if rows else y_domain[0]
+        rows.append((mean, ", ".join(part["name"]), max(mean, lowest)))
+    return pd.DataFrame(rows, columns=["mean", "label", "label_y"])
 
 
 _LOOKS = {
-    "domain": ["recommended", "worth its price", "beaten by a cheaper one", "failed a check"],
-    "range": [ACCENT, "black", GRAY, "#D55E00"],
+    "domain": ["recommended", "leads", "worth its price", "beaten by a cheaper one", "failed a check"],
+    "range": [ACCENT, ACCENT, "black", GRAY, "#D55E00"],
 }
 
 
 def _points(data: pd.DataFrame, x: View, y: View, *, title: str) -> View:
     looks = [look for look in _LOOKS["domain"] if look in set(data["look"])]
     scale = {"domain": looks, "range": [_LOOKS["range"][_LOOKS["domain"].index(look)] for look in looks]}
-    legend = {"title": None, "orient": "bottom", "symbolSize": 90}
+    legend = {"title": None, "orient": "bottom", "symbolSize": 90, "symbolOpacity": 1}
     color = category("look", scale=scale, legend=legend)
     leader = layer("rule", {"strokeWidth": 0.7}, x2={"field": "end_x"}, y2={"field": "end_y"})
     tooltip = [

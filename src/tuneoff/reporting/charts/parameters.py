@@ -127,7 +127,7 @@ def with_labels(
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return the ticks of a logarithmic axis: powers of ten in a range, and twice and five times these where there are few."""
+    """Return the ticks of a logarithmic axis: powers of ten, with twice and five times these where few."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1,) if math.log10(high / low) > 2.5 else (1, 2, 5)
     return [step * 10**power for power in powers for step in steps if low <= step * 10**power <= high]
