@@ -53,6 +53,25 @@ def candidates_chart(
     )
 
 
+def frontier_figures(data: ReportData) -> Iterator[Drawing]:
+    """Yield score against trained parameters, of each task and train size."""
+    for place in data.judgement.decisions:
+        title = f"{place.task}: score against trained parameters{_size_in_title(data, place.train_size)}"
+        chart = frontier_chart(data, place, "trained_parameters", title=title)
+        if chart:
+            yield Drawing(f"frontier-{place.task}{_suffix(data, place.train_size)}", title, chart)
+
+
+def frontier_chart(data: ReportData, place: TaskSize, price: str, *, title: str) -> View | None:
+    """Return the chart of a decision's candidates against one of PRICES; None if none has a price above 0."""
+    prices = frontier_prices(data, place)[price]
+    if not any(prices.values()):
+        return None
+    points = charts.frontier_data(data.judgement.decisions[place], prices)
+    metric = data.study.tasks[place.task].main_metric
+    return charts.draw_frontier(points, title=title, metric=metric, price=price)
+
+
 def difference_figures(data: ReportData) -> Iterator[Drawing]:
     """Yield a forest plot of each task, train size and reference."""
     for place, reference, chart, title in difference_charts(data):
@@ -82,10 +101,8 @@ def difference_charts(data: ReportData) -> Iterator[tuple[TaskSize, str, View, s
 
 
 def comparison_figures(data: ReportData) -> Iterator[Drawing]:
-    """Yield score against trainable parameters and train size, and the ablations, of each task."""
+    """Yield score against train size, and the ablations, of each task."""
     for task in data.study.tasks:
-        for size in data.study.train_sizes:
-            yield from _parameters(data, task, size)
         if data.several_sizes:
             yield from _sizes(data, task)
         for ablation in data.study.ablations:
@@ -160,16 +177,6 @@ def named_apart(drawings: Iterable[Drawing]) -> tuple[Drawing, ...]:
         taken.add(stem.casefold())
         named.append(drawing._replace(stem=stem))
     return tuple(named)
-
-
-def _parameters(data: ReportData, task: str, size: TrainSize) -> Iterator[Drawing]:
-    metric = data.study.tasks[task].main_metric
-    kinds = {name: method.kind for name, method in data.variants}
-    points = charts.parameters_data(data.runs, task=task, metric=metric, kinds=kinds, train_size=size)
-    if (points["kind"] != "none").any():
-        title = f"{task}: score against trainable parameters{_size_in_title(data, size)}"
-        chart = charts.draw_parameters(points, title=title, metric=metric)
-        yield Drawing(f"parameters-{task}{_suffix(data, size)}", title, chart)
 
 
 def _sizes(data: ReportData, task: str) -> Iterator[Drawing]:

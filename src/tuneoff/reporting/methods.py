@@ -20,7 +20,11 @@ SOURCES = {
 }
 """From a kind of method, or an optimizer, to where it was published."""
 _OPTIMIZERS = {"adamw_torch": "AdamW", "adafactor": "Adafactor"}
-_SITES = {"encoder": "encoder", "decoder": "decoder", "cross": "cross-attention"}
+_SITES = {
+    "encoder": "in the encoder",
+    "decoder": "in the decoder",
+    "cross": "from the decoder to the encoder",
+}
 
 
 class Description(NamedTuple):
@@ -73,8 +77,8 @@ def _part(part: Tuned) -> str:
             sites = listed(_SITES[site] for site in part.sites)
             made = f"made by an MLP of width {part.projection}" if part.projection else "trained directly"
             return (
-                f"prepends {plural(part.length, 'trained vector')} to the keys and values of every {sites} "
-                f"attention layer, {made} and started from {_start(part.init)}"
+                f"prepends {plural(part.length, 'trained vector')} to the keys and values of attention "
+                f"{sites}, {made} and started from {_start(part.init)}"
             )
         case PromptSpec():
             return (

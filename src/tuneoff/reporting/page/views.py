@@ -14,21 +14,13 @@ from tuneoff.reporting.figures import (
     comparison_figures,
     curve_groups,
     difference_charts,
+    frontier_chart,
     search_figures,
 )
 from tuneoff.reporting.formatting import listed
 from tuneoff.reporting.titles import Title
 from tuneoff.spec import TrainSize
-from tuneoff.stats import PRICE_OF, TaskSize
-
-_AXES = {
-    "stored_bytes": ("stored (bytes)", "~s"),
-    "trained_parameters": ("trained parameters", "~s"),
-    "training_seconds": ("training time (seconds)", ",~r"),
-    "training_peak_bytes": ("memory in training (bytes)", "~s"),
-    "seconds_per_answer": ("time per answer (milliseconds)", ",~r"),
-}
-"""The title of a price's axis, and how its numbers are written (in d3's format)."""
+from tuneoff.stats import PRICE_OF
 
 
 class Curves(NamedTuple):
@@ -84,27 +76,14 @@ def _candidates(data: ReportData) -> Iterator[PageView]:
 
 def _frontiers(data: ReportData) -> Iterator[PageView]:
     for place, price in product(data.judgement.decisions, PRICES):
-        known = frontier_prices(data, place)[price]
-        if not any(known.values()):  # nothing is known to cost anything
-            continue
-        yield _frontier(data, place, price, known)
-
-
-def _frontier(data: ReportData, place: TaskSize, price: str, known: dict[str, float | None]) -> PageView:
-    decision = data.judgement.decisions[place]
-    frontier = decision.frontier(known)
-    scale = 1000 if price == "seconds_per_answer" else 1
-    prices = {name: None if value is None else value * scale for name, value in known.items()}
-    points = charts.frontier_data(decision, prices=prices, frontier=frontier)
-    title, unit = _AXES[price]
-    metric = data.study.tasks[place.task].main_metric
-    unknown = [name for name, value in known.items() if value is None]
-    heading = f"Score against {PRICES[price]}"
-    chart = charts.draw_frontier(points, title=heading, metric=metric, price=title, unit=unit)
-    caption = f"{_subtitle(chart)}{f'; not measured: {listed(unknown)}' if unknown else ''}"
-    choices = {"price": PRICES[price], **_size(data, place.train_size)}
-    group = task_group("frontier", data, place.task)
-    return PageView(group, choices, heading, caption, untitled(chart))
+        title = f"Score against {PRICES[price]}"
+        chart = frontier_chart(data, place, price, title=title)
+        if chart:
+            unknown = [name for name, value in frontier_prices(data, place)[price].items() if value is None]
+            caption = f"{_subtitle(chart)}{f'; not measured: {listed(unknown)}' if unknown else ''}"
+            choices = {"price": PRICES[price], **_size(data, place.train_size)}
+            group = task_group("frontier", data, place.task)
+            yield PageView(group, choices, title, caption, untitled(chart))
 
 
 def _differences(data: ReportData) -> Iterator[PageView]:
@@ -130,9 +109,8 @@ def _curves(data: ReportData) -> Iterator[PageView]:
 
 def _drawn(group: str, drawings: Iterator[Drawing]) -> Iterator[PageView]:
     for one in drawings:
-        if not one.stem.startswith("parameters-"):  # the frontier shows these
-            choices = {"chart": one.caption}
-            yield PageView(group, choices, one.caption, _subtitle(one.chart), untitled(one.chart))
+        choices = {"chart": one.caption}
+        yield PageView(group, choices, one.caption, _subtitle(one.chart), untitled(one.chart))
 
 
 def untitled(chart: View) -> View:
