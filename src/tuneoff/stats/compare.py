@@ -228,7 +228,7 @@ def family_size(methods: Collection[str], references: Sequence[str], untrained: 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p-values that may each be held against the level of the whole family (Holm 1979).
 
-    The smallest of m is multiplied by m, the next by m - 1 and so on; none is below the one before, or above 1.
+    The smallest of m is multiplied by m, the next by m - 1 and so on; none falls below the one before.
     """
     values = np.asarray(p_values, dtype=float)
     ascending = np.argsort(values)
