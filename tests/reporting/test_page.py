@@ -76,7 +76,7 @@ class _Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two tasks with predictions of one, an ablation, three seeds, a run that failed and one that is missing."""
+    """Two tasks with predictions of one, an ablation, three seeds; a run failed and one is missing."""
     folder = tmp_path_factory.mktemp("out")
     study = made.a_study(
         tasks={"sst2": made.SST2, "samsum": made.SAMSUM},
@@ -257,7 +257,7 @@ def test_methods_are_described_with_their_settings_counts_and_sources(data: Repo
 
 def test_a_stack_and_a_search_are_described(tmp_path: Path) -> None:
     stack = {"kind": "stack", "parts": [{"kind": "lora"}, {"kind": "prompt", "length": 1}]}
-    search = {"trials": 2, "space": {"rank": [1, 8, "int"]}, "seeds": [900]}
+    search = {"trials": 2, "spaces": {"lora": {"rank": [1, 8, "log"]}}, "seeds": [900]}
     study = made.a_study(methods={"lora": {"kind": "lora"}, "both": stack}, search=search, seeds=[0])
     made.write_folder(tmp_path, study, records=[])
     methods, _ = described_methods(load_report_data(tmp_path))
