@@ -33,7 +33,7 @@ def charts_drawn_once() -> Iterator[dict[str, bytes | None]]:
     draw, known = pictures._drawn, dict[str, bytes | None]()
 
     def drawn(charts: Sequence[View]) -> list[bytes | None]:
-        keys = [json.dumps(pictures._readable(chart)) for chart in charts]
+        keys = [json.dumps(pictures.readable(chart)) for chart in charts]
         new = [chart for key, chart in zip(keys, charts, strict=True) if key not in known]
         found = draw(new) if new else []
         if len(found) < len(new):  # the process that draws has ended early

@@ -9,8 +9,7 @@ from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Link, Statement
 from tuneoff.reporting.evidence import crossover_interval, failed_checks
 from tuneoff.reporting.formatting import count, decimal, duration, in_words, listed, percent, plural, signed
-from tuneoff.reporting.html import anchor
-from tuneoff.reporting.titles import Title
+from tuneoff.reporting.titles import Title, anchor
 from tuneoff.results import FINISHED
 from tuneoff.spec import TrainSize
 from tuneoff.stats import Cell, Comparison, Interval, TaskSize

@@ -4,10 +4,18 @@ from typing import Any
 
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Link, Statement, Table
-from tuneoff.reporting.formatting import ABSENT, byte_size, decimal, duration, listed, plural
-from tuneoff.reporting.html import anchor
-from tuneoff.reporting.titles import Title
-from tuneoff.stats import UNTRAINED_SIZE, Candidate, Cell, Decision, Prices, TaskSize, mean_prices
+from tuneoff.reporting.formatting import ABSENT, byte_size, count, decimal, duration, listed, plural
+from tuneoff.reporting.titles import Title, anchor
+from tuneoff.stats import (
+    FREE_UNTRAINED,
+    UNTRAINED_SIZE,
+    Candidate,
+    Cell,
+    Decision,
+    Prices,
+    TaskSize,
+    mean_prices,
+)
 
 FEWEST_SEEDS = 3
 """What a study with a single seed is advised to have."""
@@ -19,17 +27,27 @@ _CHEAPEST = {
 }
 """Why the recommended candidate was chosen from those that cost at most the margin."""
 
+PRICES = {
+    "stored_bytes": "stored bytes",
+    "trained_parameters": "trained parameters",
+    "training_seconds": "training time",
+    "training_peak_bytes": "memory in training",
+    "seconds_per_answer": "time per answer",
+}
+"""What a reader may look at as the price of a score, with its name in words."""
+
 
 def decision_statements(data: ReportData) -> tuple[Statement, ...]:
     """Return a sentence for each task and train size."""
     evidence = Link("evidence", f"#{anchor(Title.INTERVALS)}")
     return tuple(
-        Statement(f"{data.place(*place)}: {_sentence(data, place, decision)}", evidence)
+        Statement(f"{data.place(*place)}: {decision_sentence(data, place, decision)}", evidence)
         for place, decision in data.judgement.decisions.items()
     )
 
 
-def _sentence(data: ReportData, place: TaskSize, decision: Decision) -> str:
+def decision_sentence(data: ReportData, place: TaskSize, decision: Decision) -> str:
+    """Return what to use, why, and what would settle an open decision, without naming the place."""
     if decision.recommended is None:
         return "no recommendation, since every candidate failed a health check."
     one, margin = decision[decision.recommended], f"{decision.margin:g}"
@@ -41,8 +59,8 @@ def _sentence(data: ReportData, place: TaskSize, decision: Decision) -> str:
             reason = "it is shown to be the best"
         else:
             reason = f"of the candidates within {margin} of the best it {_CHEAPEST[decision.prefer]}"
-        return f"use {_described(data, one.name)} ({score}): {reason}."
-    leader = f"open. {_described(data, one.name)} leads ({score})"
+        return f"use {described(data, one.name)} ({score}): {reason}."
+    leader = f"open. {described(data, one.name)} leads ({score})"
     step = _next_step(data, place, decision)
     if one.costs_at_most is None:
         return f"{leader}, but a single seed says nothing about a method. {step}"
@@ -108,8 +126,8 @@ def _best_first(decision: Decision) -> list[Candidate]:
 
 def _row(data: ReportData, place: TaskSize, one: Candidate, *, is_recommended: bool) -> tuple[str, ...]:
     prices = candidate_prices(data, place, one.name)
-    seconds = prices["seconds_per_answer"]
-    training = prices["training_seconds"]
+    shown = ("stored_bytes", "training_seconds", "training_peak_bytes", "seconds_per_answer")
+    in_words = [ABSENT if (value := prices[name]) is None else price_in_words(name, value) for name in shown]
     return (
         place.task,
         str(place.train_size),
@@ -118,12 +136,18 @@ def _row(data: ReportData, place: TaskSize, one: Candidate, *, is_recommended: b
         f"{decimal(one.interval.low)} to {decimal(one.interval.high)}",
         decimal(one.costs_at_most),
         "yes" if one.may_be_best and not one.findings else "no",
-        byte_size(prices["stored_bytes"]),
-        ABSENT if training is None else duration(training),
-        byte_size(prices["training_peak_bytes"]),
-        ABSENT if seconds is None else f"{1000 * seconds:.0f} ms",
+        *in_words,
         " and ".join(one.findings) or ABSENT,
     )
+
+
+def price_in_words(price: str, value: float) -> str:
+    """Format one of PRICES with its unit."""
+    if price.endswith("_bytes"):
+        return byte_size(value)
+    if price == "seconds_per_answer":
+        return f"{1000 * value:.3g} ms"
+    return count(round(value)) if price == "trained_parameters" else duration(value)
 
 
 def candidate_prices(data: ReportData, place: TaskSize, name: str) -> Prices:
@@ -131,6 +155,17 @@ def candidate_prices(data: ReportData, place: TaskSize, name: str) -> Prices:
     size = UNTRAINED_SIZE if name in data.untrained else place.train_size
     records = data.of_cell(Cell(place.task, name, size))
     return mean_prices(one for one in records if one.state == "complete")
+
+
+def frontier_prices(data: ReportData, place: TaskSize) -> dict[str, dict[str, float | None]]:
+    """Return each candidate's price, by the names of PRICES; what is not trained costs nothing but to use."""
+    found: dict[str, dict[str, float | None]] = {price: {} for price in PRICES}
+    for one in data.judgement.decisions[place].candidates:
+        prices = candidate_prices(data, place, one.name)
+        for price in PRICES:
+            free = price in FREE_UNTRAINED and not is_trained(data, one.name)
+            found[price][one.name] = 0.0 if free else prices[price]
+    return found
 
 
 def decision_json(data: ReportData) -> dict[str, dict[str, Any]]:
@@ -158,6 +193,10 @@ def decision_json(data: ReportData) -> dict[str, dict[str, Any]]:
                 }
                 for one in _best_first(decision)
             ],
+            "frontier": {
+                price: list(decision.frontier(prices))
+                for price, prices in frontier_prices(data, place).items()
+            },
             "to_settle": settling
             and {
                 "seeds": seeds,
@@ -169,8 +208,11 @@ def decision_json(data: ReportData) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _described(data: ReportData, name: str) -> str:
+def is_trained(data: ReportData, name: str) -> bool:
+    """Return whether a candidate is a tuned method, and not the base model or a baseline."""
+    return name in data.study.methods and name not in data.untrained
+
+
+def described(data: ReportData, name: str) -> str:
     """Return a candidate's name, and that nothing is trained where this is so."""
-    if name in data.untrained or name not in data.study.methods:
-        return f"{name}, without fine-tuning"
-    return name
+    return name if is_trained(data, name) else f"{name}, without fine-tuning"

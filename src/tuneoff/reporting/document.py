@@ -71,8 +71,6 @@ class Section:
     statements: tuple[Statement, ...] = ()
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
-    embedded: bool = True
-    """Whether a format of linked files shows the figures, or only links to them."""
 
 
 @dataclass(frozen=True)

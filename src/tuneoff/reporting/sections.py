@@ -86,12 +86,18 @@ def document(
             _decision_notes(data),
             statements=decision.decision_statements(data),
             tables=(decision.decision_table(data),),
+            figures=figures.get(Title.DECISION, ()),
         ),
         Section(Title.CONCLUSIONS, statements=conclusions),
         Section(Title.RESULTS, (RESULTS_NOTE,), tables=(tables.summary_table(data),)),
-        Section(Title.CHARTS, figures=figures[Title.CHARTS]),
+        Section(Title.CHARTS, figures=figures.get(Title.CHARTS, ())),
         Section(Title.INTERVALS, _intervals_notes(data), tables=(evidence.intervals_table(data),)),
-        Section(Title.COMPARISONS, (COMPARISONS_NOTE,), tables=(evidence.comparisons_table(data),)),
+        Section(
+            Title.COMPARISONS,
+            (COMPARISONS_NOTE,),
+            tables=(evidence.comparisons_table(data),),
+            figures=figures.get(Title.COMPARISONS, ()),
+        ),
         Section(Title.CROSSOVERS, (CROSSOVERS_NOTE,), tables=(evidence.crossovers_table(data),)),
         Section(Title.HEALTH, (HEALTH_NOTE,), tables=(evidence.health_table(data),)),
         Section(Title.FAILURES, tables=(tables.failures_table(data),)),
@@ -99,13 +105,11 @@ def document(
             Title.SEARCH,
             (SEARCH_NOTE,),
             tables=(tables.search_table(data),),
-            figures=figures[Title.SEARCH],
+            figures=figures.get(Title.SEARCH, ()),
         ),
         Section(
             Title.CURVES,
-            _curves_notes(data, drawn=len(figures[Title.CURVES])),
-            figures=figures[Title.CURVES],
-            embedded=False,
+            figures=figures.get(Title.CURVES, ()),
         ),
         Section(Title.RUNS, (RUNS_NOTE,), tables=(tables.runs_table(data),)),
         Section(
@@ -182,14 +186,6 @@ def _decision_notes(data: ReportData) -> tuple[str, ...]:
 def _intervals_notes(data: ReportData) -> tuple[str, ...]:
     lost = evidence.lost_seeds(data)
     return (INTERVALS_NOTE, lost) if lost else (INTERVALS_NOTE,)
-
-
-def _curves_notes(data: ReportData, *, drawn: int) -> tuple[str, ...]:
-    trained = [cell for cell in data.cells if cell.method not in data.untrained]
-    rows = sum(any(data.curves[run.run_id] for run in data.of_cell(cell)) for cell in trained)
-    if rows <= drawn:
-        return ()
-    return (f"Drawn for the first {drawn} of {rows} rows; each run's folder has its curve.jsonl.",)
 
 
 def _configuration_notes(data: ReportData) -> tuple[str, ...]:

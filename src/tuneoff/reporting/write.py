@@ -14,12 +14,20 @@ from tuneoff.reporting.conclusions import conclusions
 from tuneoff.reporting.data import ReportData, load_report_data
 from tuneoff.reporting.decision import decision_json, decision_statements
 from tuneoff.reporting.document import Figure, Statement
-from tuneoff.reporting.figures import Drawing, comparison_figures, curve_figures, named_apart, search_figures
-from tuneoff.reporting.html import html
+from tuneoff.reporting.figures import (
+    Drawing,
+    comparison_figures,
+    curve_figures,
+    decision_figures,
+    difference_figures,
+    named_apart,
+    search_figures,
+)
 from tuneoff.reporting.markdown import markdown
+from tuneoff.reporting.page import page
 from tuneoff.reporting.result import Result
 from tuneoff.reporting.sections import document
-from tuneoff.reporting.tables import summary_csv, task_tables
+from tuneoff.reporting.tables import summary_csv
 from tuneoff.reporting.titles import Title
 from tuneoff.results import ReportFolder, StudyFolder
 
@@ -63,6 +71,8 @@ def rendered(
     """Return the texts of a report by file name, its figures, and warnings about what it lacks."""
     figures, warnings = _drawn_figures(
         {
+            Title.DECISION: tuple(decision_figures(data)),
+            Title.COMPARISONS: tuple(difference_figures(data)),
             Title.CHARTS: tuple(comparison_figures(data)),
             Title.SEARCH: tuple(search_figures(data)),
             Title.CURVES: tuple(curve_figures(data)),
@@ -72,7 +82,7 @@ def rendered(
     report = ReportFolder(Path())
     texts = {
         report.markdown.name: markdown(whole),
-        report.html.name: html(whole.with_tables(Title.RESULTS, task_tables(data))),
+        report.html.name: page(data, found, warnings),
         report.summary.name: summary_csv(data).to_csv(index=False, lineterminator="\n"),
         report.health.name: _health(data),
         report.decision.name: to_json(decision_json(data), indent=2).decode() + "\n",

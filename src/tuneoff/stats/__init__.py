@@ -9,11 +9,13 @@ from tuneoff.stats.frame import COUNTS, SCORES, SPEEDS, frame, measures, summary
 from tuneoff.stats.health import LEVELS, Finding, Level
 from tuneoff.stats.intervals import Interval, interval, rate_bound
 from tuneoff.stats.judge import AgainstBaseline, Best, Judgement, judge
-from tuneoff.stats.prices import Prices, mean_prices
+from tuneoff.stats.prices import FREE_UNTRAINED, PRICE_OF, Prices, mean_prices
 
 __all__ = [
     "COUNTS",
+    "FREE_UNTRAINED",
     "LEVELS",
+    "PRICE_OF",
     "SCORES",
     "SPEEDS",
     "UNTRAINED_SIZE",

@@ -49,8 +49,9 @@ class Candidate:
     name: str
     interval: Interval
     """Of its own mean."""
-    may_be_best: bool
-    """Whether no candidate without findings is shown to be better."""
+    beaten_by: tuple[str, ...]
+    """The candidates without findings that are shown to be better; all of these statements hold together with
+    the bounds."""
     costs_at_most: float | None
     """Upper bound of the best candidate's true mean minus this one's, 0 at least; the best is that of the
     candidates without findings. None if a trained method with one seed may be the best, or is this one."""
@@ -65,6 +66,11 @@ class Candidate:
     def mean(self) -> float:
         """Its mean score over seeds and examples."""
         return self.interval.mean
+
+    @property
+    def may_be_best(self) -> bool:
+        """Whether no candidate without findings is shown to be better."""
+        return not self.beaten_by
 
 
 class Settling(NamedTuple):
@@ -97,6 +103,20 @@ class Decision:
     def __getitem__(self, name: str) -> Candidate:
         """Return a candidate by its name."""
         return next(one for one in self.candidates if one.name == name)
+
+    def frontier(self, prices: Mapping[str, float | None]) -> tuple[str, ...]:
+        """Return the candidates that are worth their price: none at most as expensive is shown to be better.
+
+        Candidates without a price, and those with findings, are left out.
+        """
+        known = {name: price for name, price in prices.items() if price is not None}
+        return tuple(
+            one.name
+            for one in self.candidates
+            if one.name in known
+            and not one.findings
+            and not any(known.get(rival, math.inf) <= known[one.name] for rival in one.beaten_by)
+        )
 
 
 class _Pair(NamedTuple):
@@ -194,8 +214,8 @@ def decide(
     bounds = _bounds(pairs, level)
 
     # a rival is shown to be better where the bound of this one minus the rival is below 0
-    may_be_best = {name: all(bounds.get((name, rival), 0) >= 0 for rival in clean) for name in scores}
-    rivals = [name for name in clean if may_be_best[name]]
+    beaten_by = {name: tuple(rival for rival in clean if bounds.get((name, rival), 0) < 0) for name in scores}
+    rivals = [name for name in clean if not beaten_by[name]]
     costs: dict[str, float] = {}
     for name in scores:
         others = [bounds.get((rival, name), math.inf) for rival in rivals if rival != name]
@@ -205,7 +225,7 @@ def decide(
         name: Candidate(
             name=name,
             interval=interval(one.values, seeded=name not in untrained),
-            may_be_best=may_be_best[name],
+            beaten_by=beaten_by[name],
             costs_at_most=costs[name] if rivals and math.isfinite(costs[name]) else None,
             expected_regret=regrets.get(name),
             price=(prices or {}).get(name),

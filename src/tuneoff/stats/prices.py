@@ -14,6 +14,9 @@ PRICE_OF: Mapping[Preference, str] = {
 }
 """The price that a preference looks at; the score has none."""
 
+FREE_UNTRAINED = frozenset({"stored_bytes", "trained_parameters", "training_seconds", "training_peak_bytes"})
+"""The prices that are 0 where nothing is trained: there is nothing to store and nothing to train."""
+
 
 def mean_prices(records: Iterable[RunRecord]) -> Prices:
     """Return the mean prices of a cell's runs."""
@@ -22,8 +25,8 @@ def mean_prices(records: Iterable[RunRecord]) -> Prices:
 
 
 _NAMES = (
-    *("stored_bytes", "training_seconds", "tokens_per_second", "training_peak_bytes"),
-    *("inference_peak_bytes", "seconds_per_answer"),
+    *("stored_bytes", "trained_parameters", "training_seconds", "tokens_per_second"),
+    *("training_peak_bytes", "inference_peak_bytes", "seconds_per_answer"),
 )
 
 
@@ -31,6 +34,7 @@ def _prices(record: RunRecord) -> Prices:
     timings, counts = record.timings, record.footprint
     return {
         "stored_bytes": counts.stored_bytes if counts else None,
+        "trained_parameters": counts.trainable if counts else None,
         "training_seconds": timings.train if timings else None,
         "tokens_per_second": timings.tokens_per_second if timings else None,
         "training_peak_bytes": timings.training_peak_bytes if timings else None,

@@ -52,11 +52,11 @@ def draw_parameters(data: pd.DataFrame, *, title: str, metric: str) -> View:
     low, high = padded(map(math.log10, trained["trainable"]), share=0.16)
     x_domain, y_domain = (10**low, 10**high), padded([*data["low"], *data["high"]])
     lines = untrained_lines(untrained)
-    named = _with_labels(trained, lines, x_domain=x_domain, y_domain=y_domain)
+    named = with_labels(trained, lines, x="trainable", x_domain=x_domain, y_domain=y_domain)
     x = {
         "title": "trainable parameters (log scale)",
         "scale": {"type": "log", "domain": list(x_domain), "nice": False},
-        "axis": {"values": _ticks(*x_domain), "format": "~s"},
+        "axis": {"values": log_ticks(*x_domain), "format": "~s"},
     }
     y = quantity("mean", title=metric_title(metric), scale={"domain": list(y_domain), "nice": False})
     left = quantity("label_x", **x)
@@ -89,10 +89,15 @@ def _points(data: pd.DataFrame, x: View, y: View) -> View:
     )
 
 
-def _with_labels(
-    data: pd.DataFrame, lines: pd.DataFrame, *, x_domain: tuple[float, float], y_domain: tuple[float, float]
+def with_labels(
+    data: pd.DataFrame,
+    lines: pd.DataFrame,
+    *,
+    x: str,
+    x_domain: tuple[float, float],
+    y_domain: tuple[float, float],
 ) -> pd.DataFrame:
-    """Add to the points the places of their labels, in the units of the axes.
+    """Add to the points the places of their labels, in the units of the axes; `x` is a column of the points.
 
     Places are found in pixels from the upper left corner and then turned back into values.
     """
@@ -102,7 +107,7 @@ def _with_labels(
     def pixels(value: float) -> float:
         return (y_domain[1] - value) * up
 
-    xs = [(math.log10(value) - left) * across for value in data["trainable"]]
+    xs = [(math.log10(value) - left) * across for value in data[x]]
     points = list(zip(xs, map(pixels, data["mean"]), strict=True))
     spreads = zip(xs, data["low"], data["high"], strict=True)
     # labels keep off the vertical lines, the dashed lines, and the names above the dashed lines
@@ -121,8 +126,8 @@ def _with_labels(
     )
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """Return powers of ten in a range, and twice and five times these where there are few."""
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return the ticks of a logarithmic axis: powers of ten in a range, and twice and five times these where there are few."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1,) if math.log10(high / low) > 2.5 else (1, 2, 5)
     return [step * 10**power for power in powers for step in steps if low <= step * 10**power <= high]

@@ -35,7 +35,7 @@ def pictures(charts: Sequence[View]) -> list[bytes | None]:
 
 def _drawn(charts: Sequence[View]) -> list[bytes | None]:
     """Return the pictures that a process has drawn before its end."""
-    views = json.dumps([_readable({**chart, "config": STYLE}) for chart in charts])
+    views = json.dumps([readable({**chart, "config": STYLE}) for chart in charts])
     command = [sys.executable, "-P", str(Path(draw.__file__))]
     longest = _START_SECONDS + _CHART_SECONDS * len(charts)
     try:
@@ -59,13 +59,13 @@ def _split(output: bytes) -> list[bytes | None]:
     return found
 
 
-def _readable(part: Any) -> Any:
+def readable(part: Any) -> Any:
     """Return a part of a chart with its texts shortened, and their invisible characters made visible."""
     match part:
         case dict():
-            return {name: _readable(value) for name, value in part.items()}
+            return {name: readable(value) for name, value in part.items()}
         case list() | tuple():
-            return [_readable(value) for value in part]
+            return [readable(value) for value in part]
         case str():
             return _cut(visible(part))
     return part
