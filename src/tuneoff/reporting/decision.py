@@ -1,6 +1,6 @@
 """Say what to use on each task: the recommendation, how sure it is, its price, and what would settle it."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Link, Statement, Table
@@ -46,28 +46,51 @@ def decision_statements(data: ReportData) -> tuple[Statement, ...]:
     )
 
 
+class Verdict(NamedTuple):
+    """A decision in words, in parts that a sentence or a page puts together."""
+
+    name: str
+    """The recommended candidate, or the one that leads."""
+    score: str
+    """Its mean and interval."""
+    reason: str
+    """Why it is recommended, or why the decision is open."""
+    step: str
+    """What would settle an open decision; empty where it is shown."""
+
+
 def decision_sentence(data: ReportData, place: TaskSize, decision: Decision) -> str:
     """Return what to use, why, and what would settle an open decision, without naming the place."""
-    if decision.recommended is None:
+    found = verdict(data, place, decision)
+    if found is None:
         return "no recommendation, since every candidate failed a health check."
+    score = f"{data.study.tasks[place.task].main_metric} {found.score}"
+    if decision.state == "shown":
+        return f"use {found.name} ({score}): {found.reason}."
+    return f"open. {found.name} leads ({score}): {found.reason}. {found.step}"
+
+
+def verdict(data: ReportData, place: TaskSize, decision: Decision) -> Verdict | None:
+    """Return a decision in words; None if every candidate failed a health check."""
+    if decision.recommended is None:
+        return None
     one, margin = decision[decision.recommended], f"{decision.margin:g}"
+    name = described(data, one.name)
     span = f"{decimal(one.interval.low)} to {decimal(one.interval.high)}"
-    score = f"{data.study.tasks[place.task].main_metric} {decimal(one.mean)}, 95% interval {span}"
+    score = f"{decimal(one.mean)}, 95% interval {span}"
     rivals = [other.name for other in decision.candidates if other.may_be_best and not other.findings]
     if decision.state == "shown":
         if rivals == [one.name]:
-            reason = "it is shown to be the best"
-        else:
-            reason = f"of the candidates within {margin} of the best it {_CHEAPEST[decision.prefer]}"
-        return f"use {described(data, one.name)} ({score}): {reason}."
-    leader = f"open. {described(data, one.name)} leads ({score})"
+            return Verdict(name, score, "it is shown to be the best", "")
+        chosen = f"of the candidates within {margin} of the best it {_CHEAPEST[decision.prefer]}"
+        return Verdict(name, score, chosen, "")
     step = _next_step(data, place, decision)
     if one.costs_at_most is None:
-        return f"{leader}, but a single seed says nothing about a method. {step}"
+        return Verdict(name, score, "a single seed says nothing about a method", step)
     others = [name for name in rivals if name != one.name]
     rest = f"{listed(others)} may be the best, too" if others else "no other may be the best"
     bound = f"it could be up to {decimal(one.costs_at_most)} worse than the best, and the margin is {margin}"
-    return f"{leader}: {bound}; {rest}. {step}"
+    return Verdict(name, score, f"{bound}; {rest}", step)
 
 
 def _next_step(data: ReportData, place: TaskSize, decision: Decision) -> str:
@@ -118,6 +141,14 @@ def decision_table(data: ReportData) -> Table:
         for one in _best_first(decision)
     )
     return Table(columns, rows, text_columns=3, ends_in_text=True)
+
+
+def task_decision_table(data: ReportData, task: str) -> Table:
+    """Return the rows of one task, without its name, and without train sizes where there is one only."""
+    whole = decision_table(data)
+    first = 1 if data.several_sizes else 2
+    rows = tuple(row[first:] for row in whole.rows if row[0] == task)
+    return Table(whole.columns[first:], rows, text_columns=3 - first, caption="", ends_in_text=True)
 
 
 def _best_first(decision: Decision) -> list[Candidate]:

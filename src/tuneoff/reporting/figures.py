@@ -53,6 +53,25 @@ def candidates_chart(
     )
 
 
+def frontier_figures(data: ReportData) -> Iterator[Drawing]:
+    """Yield score against trained parameters, of each task and train size."""
+    for place in data.judgement.decisions:
+        title = f"{place.task}: score against trained parameters{_size_in_title(data, place.train_size)}"
+        chart = frontier_chart(data, place, "trained_parameters", title=title)
+        if chart:
+            yield Drawing(f"frontier-{place.task}{_suffix(data, place.train_size)}", title, chart)
+
+
+def frontier_chart(data: ReportData, place: TaskSize, price: str, *, title: str) -> View | None:
+    """Return the chart of a decision's candidates against one of PRICES; None if none has a price above 0."""
+    prices = frontier_prices(data, place)[price]
+    if not any(prices.values()):
+        return None
+    points = charts.frontier_data(data.judgement.decisions[place], prices)
+    metric = data.study.tasks[place.task].main_metric
+    return charts.draw_frontier(points, title=title, metric=metric, price=price)
+
+
 def difference_figures(data: ReportData) -> Iterator[Drawing]:
     """Yield a forest plot of each task, train size and reference."""
     for place, reference, chart, title in difference_charts(data):
@@ -82,10 +101,8 @@ def difference_charts(data: ReportData) -> Iterator[tuple[TaskSize, str, View, s
 
 
 def comparison_figures(data: ReportData) -> Iterator[Drawing]:
-    """Yield score against trainable parameters and train size, and the ablations, of each task."""
+    """Yield score against train size, and the ablations, of each task."""
     for task in data.study.tasks:
-        for size in data.study.train_sizes:
-            yield from _parameters(data, task, size)
         if data.several_sizes:
             yield from _sizes(data, task)
         for ablation in data.study.ablations:
@@ -108,7 +125,7 @@ def search_figures(data: ReportData) -> Iterator[Drawing]:
 
 
 def curve_figures(data: ReportData) -> Iterator[Drawing]:
-    """Yield the learning curves of each task and train size: of all methods, and of each ablation's variants."""
+    """Yield the learning curves of each task and train size: of the methods, and of each ablation."""
     for group in curve_groups(data):
         points = charts.curve_data(group.records, data.curves)
         metric = data.study.tasks[group.task].main_metric
@@ -136,15 +153,15 @@ def curve_groups(data: ReportData) -> Iterator[CurveGroup]:
     members = {"": tuple(data.study.methods)}
     for name, ablation in data.study.ablations.items():
         members[name] = tuple(one.name for one in ablation_variants(data.study, ablation))
-    for (task, size), (ablation, methods) in product(_places(data), members.items()):
+    for (task, size), (group, methods) in product(_places(data), members.items()):
         cells = [Cell(task, method, size) for method in methods if method not in data.untrained]
         logged = {cell: [run for run in data.of_cell(cell) if data.curves[run.run_id]] for cell in cells}
         records = tuple(run for runs in logged.values() for run in runs[: charts.MOST_RUNS])
         if records:
-            of = f"ablation {ablation}, " if ablation else ""
+            of = f"ablation {group}, " if group else ""
             title = f"{task}: {of}learning curves{_size_in_title(data, size)}"
             shortened = any(len(runs) > charts.MOST_RUNS for runs in logged.values())
-            yield CurveGroup(task, size, ablation, title, records, shortened)
+            yield CurveGroup(task, size, group, title, records, shortened)
 
 
 def named_apart(drawings: Iterable[Drawing]) -> tuple[Drawing, ...]:
@@ -160,16 +177,6 @@ def named_apart(drawings: Iterable[Drawing]) -> tuple[Drawing, ...]:
         taken.add(stem.casefold())
         named.append(drawing._replace(stem=stem))
     return tuple(named)
-
-
-def _parameters(data: ReportData, task: str, size: TrainSize) -> Iterator[Drawing]:
-    metric = data.study.tasks[task].main_metric
-    kinds = {name: method.kind for name, method in data.variants}
-    points = charts.parameters_data(data.runs, task=task, metric=metric, kinds=kinds, train_size=size)
-    if (points["kind"] != "none").any():
-        title = f"{task}: score against trainable parameters{_size_in_title(data, size)}"
-        chart = charts.draw_parameters(points, title=title, metric=metric)
-        yield Drawing(f"parameters-{task}{_suffix(data, size)}", title, chart)
 
 
 def _sizes(data: ReportData, task: str) -> Iterator[Drawing]:

@@ -10,15 +10,21 @@ SOURCES = {
     "full": "Raffel et al. 2020, Exploring the limits of transfer learning with a unified text-to-text "
     "transformer, JMLR 21(140)",
     "lora": "Hu et al. 2021, LoRA: low-rank adaptation of large language models, arXiv:2106.09685",
-    "prefix": "Li & Liang 2021, Prefix-tuning: optimizing continuous prompts for generation, arXiv:2101.00190",
-    "prompt": "Lester et al. 2021, The power of scale for parameter-efficient prompt tuning, arXiv:2104.08691",
+    "prefix": "Li & Liang 2021, Prefix-tuning: optimizing continuous prompts for generation, "
+    "arXiv:2101.00190",
+    "prompt": "Lester et al. 2021, The power of scale for parameter-efficient prompt tuning, "
+    "arXiv:2104.08691",
     "adamw_torch": "Loshchilov & Hutter 2019, Decoupled weight decay regularization, arXiv:1711.05101",
     "adafactor": "Shazeer & Stern 2018, Adafactor: adaptive learning rates with sublinear memory cost, "
     "arXiv:1804.04235",
 }
 """From a kind of method, or an optimizer, to where it was published."""
 _OPTIMIZERS = {"adamw_torch": "AdamW", "adafactor": "Adafactor"}
-_SITES = {"encoder": "encoder", "decoder": "decoder", "cross": "cross-attention"}
+_SITES = {
+    "encoder": "in the encoder",
+    "decoder": "in the decoder",
+    "cross": "from the decoder to the encoder",
+}
 
 
 class Description(NamedTuple):
@@ -42,7 +48,8 @@ def _description(data: ReportData, name: str) -> Description:
     text = f"{name} {'; it also '.join(_part(part) for part in parts)}"
     found = [one for one in data.records if one.spec.method_name == name and one.footprint]
     if found and (counts := found[0].footprint):
-        text += f". It trains {count(counts.trainable)} parameters ({percent(counts.trainable_percent)}% of the model)"
+        share = f"{percent(counts.trainable_percent)}% of the model"
+        text += f". It trains {count(counts.trainable)} parameters ({share})"
     text += f" with {_optimizer(parts)}."
     fields = [one for one in (data.study.search.space if data.study.search else ()) if _has(method, one)]
     if fields:
@@ -70,8 +77,8 @@ def _part(part: Tuned) -> str:
             sites = listed(_SITES[site] for site in part.sites)
             made = f"made by an MLP of width {part.projection}" if part.projection else "trained directly"
             return (
-                f"prepends {plural(part.length, 'trained vector')} to the keys and values of every {sites} "
-                f"attention layer, {made} and started from {_start(part.init)}"
+                f"prepends {plural(part.length, 'trained vector')} to the keys and values of attention "
+                f"{sites}, {made} and started from {_start(part.init)}"
             )
         case PromptSpec():
             return (
@@ -99,8 +106,8 @@ def _conditions(data: ReportData) -> str:
     batch = training.per_device_train_batch_size * training.gradient_accumulation_steps
     own = [name for name, task in study.tasks.items() if task.training]
     text = (
-        f"Every method is trained with {plural(len(study.seeds), 'seed')} on the same rows in the same order, for "
-        f"{length} of {plural(batch, 'row')}, with a {training.lr_scheduler_type} schedule"
+        f"Every method is trained with {plural(len(study.seeds), 'seed')} on the same rows in the same "
+        f"order, for {length} of {plural(batch, 'row')}, with a {training.lr_scheduler_type} schedule"
     )
     text += f" and warmup over {training.warmup_ratio:.0%} of the steps" if training.warmup_ratio else ""
     text += f" (other lengths or batches on {listed(own)})" if own else ""

@@ -20,6 +20,7 @@ from tuneoff.reporting.figures import (
     curve_figures,
     decision_figures,
     difference_figures,
+    frontier_figures,
     named_apart,
     search_figures,
 )
@@ -73,7 +74,7 @@ def rendered(
         {
             Title.DECISION: tuple(decision_figures(data)),
             Title.COMPARISONS: tuple(difference_figures(data)),
-            Title.CHARTS: tuple(comparison_figures(data)),
+            Title.CHARTS: (*frontier_figures(data), *comparison_figures(data)),
             Title.SEARCH: tuple(search_figures(data)),
             Title.CURVES: tuple(curve_figures(data)),
         }

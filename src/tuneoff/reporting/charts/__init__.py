@@ -13,7 +13,6 @@ from tuneoff.reporting.charts.curves import (
 )
 from tuneoff.reporting.charts.forest import draw_forest, forest_data
 from tuneoff.reporting.charts.frontier import draw_frontier, frontier_data
-from tuneoff.reporting.charts.parameters import draw_parameters, parameters_data
 from tuneoff.reporting.charts.pictures import pictures
 from tuneoff.reporting.charts.search import draw_search, search_data
 from tuneoff.reporting.charts.sizes import draw_sizes, sizes_data
@@ -31,13 +30,11 @@ __all__ = [
     "draw_curves",
     "draw_forest",
     "draw_frontier",
-    "draw_parameters",
     "draw_search",
     "draw_sizes",
     "forest_data",
     "frontier_data",
     "panel_titles",
-    "parameters_data",
     "pictures",
     "run_curve",
     "run_label",

@@ -37,7 +37,8 @@ def candidates_data(
     """Return a row per candidate, the highest mean first.
 
     `look` is recommended, trained, untrained or failed (a health check). `price` is missing where it is
-    unknown or 0, which a logarithmic axis cannot show; `cost` says it in words, `floor` is the axis' left end.
+    unknown or 0, which a logarithmic axis cannot show; `cost` says it in words, `floor` is where the axis
+    begins.
     """
     rows = []
     for one in sorted(decision.candidates, key=lambda one: (-one.mean, one.name)):
@@ -74,6 +75,8 @@ def draw_candidates(
     costs = _prices(data, price, width=widths[1], named=narrow)
     panels = {"vconcat" if narrow else "hconcat": [scores, costs], "spacing": 22}
     subtitle = f"mean and 95% interval; shaded: within {margin:g} of the highest mean"
+    for look, sign in (("untrained", "diamonds: not trained"), ("failed", "crosses: failed a health check")):
+        subtitle += f"; {sign}" if look in set(data["look"]) else ""
     return titled(panels, title, subtitle, offset=12)
 
 

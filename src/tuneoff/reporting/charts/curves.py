@@ -58,7 +58,7 @@ def run_curve(record: RunRecord, points: Iterable[CurvePoint]) -> Curve:
 
 
 def curve_data(records: Iterable[RunRecord], curves: Mapping[str, Iterable[CurvePoint]]) -> pd.DataFrame:
-    """Return a row per run, panel (its title) and step that has a finite value: method, run, step, value, kept.
+    """Return a row per run, panel (its title) and step that has a finite value, with the method.
 
     `kept` marks the step whose weights were kept.
     """

@@ -11,7 +11,7 @@ from tuneoff.reporting.charts.style import (
     category,
     layer,
     layered,
-    metric_title,
+    metric_name,
     padded,
     quantity,
     titled,
@@ -54,7 +54,7 @@ def forest_data(comparisons: Iterable[Comparison]) -> pd.DataFrame:
 
 def draw_forest(data: pd.DataFrame, *, title: str, metric: str, reference: str, margin: float | None) -> View:
     """Draw a row per method around the line of no difference; the margin, if there is one, as a band."""
-    name = metric_title(metric).partition(" (")[0]
+    name = metric_name(metric)
     low, high = padded([*data["low"], *data["high"], 0.0, *((-margin, margin) if margin else ())], share=0.06)
     scale = {"domain": [low, high], "nice": False}
     rows = category(

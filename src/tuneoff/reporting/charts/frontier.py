@@ -1,17 +1,17 @@
 """Score against a price: a point per candidate, and which of them are worth their price."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import pandas as pd
 
-from tuneoff.reporting.charts.parameters import HEIGHT, WIDTH, log_ticks, with_labels
+from tuneoff.reporting.charts.labels import LINE, Box, place_labels
 from tuneoff.reporting.charts.style import (
     ACCENT,
     GRAY,
     View,
     category,
-    dashed_lines,
     filtered,
     layer,
     layered,
@@ -23,13 +23,30 @@ from tuneoff.reporting.charts.style import (
 from tuneoff.reporting.formatting import decimal
 from tuneoff.stats import Decision
 
+WIDTH, HEIGHT = 640, 380
+
+
+class _Axis(NamedTuple):
+    title: str
+    format: str
+    """In d3's grammar."""
+    scale: float = 1
+    """What prices are multiplied by."""
+
+
+_AXES = {
+    "stored_bytes": _Axis("stored bytes", "~s"),
+    "trained_parameters": _Axis("trained parameters", "~s"),
+    "training_seconds": _Axis("training time (seconds)", ",~r"),
+    "training_peak_bytes": _Axis("memory in training (bytes)", "~s"),
+    "seconds_per_answer": _Axis("time per answer (milliseconds)", ",~r", 1000),
+}
 _COLUMNS = ["name", "price", "mean", "low", "high", "look", "score"]
 
 
-def frontier_data(
-    decision: Decision, *, prices: Mapping[str, float | None], frontier: Collection[str]
-) -> pd.DataFrame:
-    """Return a row per candidate whose price is known; `look` is recommended, worth its price, or beaten."""
+def frontier_data(decision: Decision, prices: Mapping[str, float | None]) -> pd.DataFrame:
+    """Return a row per candidate whose price is known; `look` says what became of it."""
+    frontier = decision.frontier(prices)
     rows = []
     for one in decision.candidates:
         price = prices.get(one.name)
@@ -39,56 +56,70 @@ def frontier_data(
         if one.findings:
             look = "failed a check"
         if one.name == decision.recommended:
-            look = "recommended"
+            look = "recommended" if decision.state == "shown" else "leads"
         score = f"{decimal(one.mean)} ({decimal(one.interval.low)} to {decimal(one.interval.high)})"
         rows.append((one.name, price, one.mean, one.interval.low, one.interval.high, look, score))
     return pd.DataFrame(rows, columns=_COLUMNS).astype(dict.fromkeys(("price", "mean", "low", "high"), float))
 
 
-def draw_frontier(data: pd.DataFrame, *, title: str, metric: str, price: str, unit: str) -> View:
+def draw_frontier(data: pd.DataFrame, *, title: str, metric: str, price: str) -> View:
     """Draw a named point per candidate on a logarithmic axis; those that cost nothing as dashed lines.
 
-    `unit` is how Vega formats the price: a d3 format.
+    `price` is the name of a price, as decisions have it.
     """
+    axis = _AXES[price]
+    data = data.assign(price=data["price"] * axis.scale)
     priced, free = data[data["price"] > 0], data[data["price"] == 0]
     low, high = padded(map(math.log10, priced["price"]), share=0.16)
     low, high = (low, high) if high - low > 0.3 else (low - 0.15, high + 0.15)
     x_domain, y_domain = (10**low, 10**high), padded([*data["low"], *data["high"]])
-    lines = _free_lines(free)
-    named = with_labels(
-        priced.assign(method=priced["name"]), lines, x="price", x_domain=x_domain, y_domain=y_domain
-    )
+    lines = _free_lines(free, y_domain)
+    named = _with_labels(priced, lines, x_domain=x_domain, y_domain=y_domain)
     x = {
-        "title": f"{price} (log scale)",
+        "title": f"{axis.title} (log scale)",
         "scale": {"type": "log", "domain": list(x_domain), "nice": False},
-        "axis": {"values": log_ticks(*x_domain), "format": unit},
+        "axis": {"values": _log_ticks(*x_domain), "format": axis.format},
     }
     y = quantity("mean", title=metric_title(metric), scale={"domain": list(y_domain), "nice": False})
-    references = dashed_lines(lines.assign(label_x=x_domain[0]), y, label_x=quantity("label_x", **x))
-    view = {"layer": [references, _points(named, quantity("price", **x), y, title=metric_title(metric))]}
-    subtitle = "95% intervals; gray: a candidate that costs no more is shown to be better"
+    view = {
+        "layer": [
+            *_references(lines, y),
+            _points(named, quantity("price", **x), y, title=metric_title(metric)),
+        ]
+    }
+    subtitle = "mean and 95% interval"
+    subtitle += "; dashed: costs nothing" if len(free) else ""
     return titled({**view, "width": WIDTH, "height": HEIGHT}, title, subtitle, offset=10)
 
 
-def _free_lines(free: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per score of candidates that cost nothing: mean, and a label with their names."""
-    rows = [
-        (mean, f"{', '.join(part['name'])} (costs nothing)")
-        for mean, part in free.groupby("mean", sort=False)
-    ]
-    return pd.DataFrame(rows, columns=["mean", "label"])
+def _references(lines: pd.DataFrame, y: View) -> list[View]:
+    """Return dashed lines across the plot, with their labels to the right of it."""
+    words = {"align": "left", "baseline": "middle", "dx": 7, "fontSize": 11}
+    line = layer("rule", {"strokeDash": [6, 4], "strokeWidth": 1.2, "color": GRAY}, y=y)
+    label = layer("text", words, x={"value": "width"}, y=quantity("label_y"), text=category("label"))
+    return [layered(lines, {}, line, label)] if len(lines) else []
+
+
+def _free_lines(free: pd.DataFrame, y_domain: tuple[float, float]) -> pd.DataFrame:
+    """Return a row per score of candidates that cost nothing: mean, their names, and the label's place."""
+    rows: list[tuple[float, str, float]] = []
+    line = LINE / HEIGHT * (y_domain[1] - y_domain[0])  # the height of a line of text
+    for mean, part in sorted(free.groupby("mean"), key=lambda group: group[0]):
+        lowest = rows[-1][2] + line if rows else y_domain[0]
+        rows.append((mean, ", ".join(part["name"]), max(mean, lowest)))
+    return pd.DataFrame(rows, columns=["mean", "label", "label_y"])
 
 
 _LOOKS = {
-    "domain": ["recommended", "worth its price", "beaten by a cheaper one", "failed a check"],
-    "range": [ACCENT, "black", GRAY, "#D55E00"],
+    "domain": ["recommended", "leads", "worth its price", "beaten by a cheaper one", "failed a check"],
+    "range": [ACCENT, ACCENT, "black", GRAY, "#D55E00"],
 }
 
 
 def _points(data: pd.DataFrame, x: View, y: View, *, title: str) -> View:
     looks = [look for look in _LOOKS["domain"] if look in set(data["look"])]
     scale = {"domain": looks, "range": [_LOOKS["range"][_LOOKS["domain"].index(look)] for look in looks]}
-    legend = {"title": None, "orient": "bottom", "symbolSize": 90}
+    legend = {"title": None, "orient": "bottom", "symbolSize": 90, "symbolOpacity": 1}
     color = category("look", scale=scale, legend=legend)
     leader = layer("rule", {"strokeWidth": 0.7}, x2={"field": "end_x"}, y2={"field": "end_y"})
     tooltip = [
@@ -115,3 +146,44 @@ def _points(data: pd.DataFrame, x: View, y: View, *, title: str) -> View:
             text=category("name"),
         ),
     )
+
+
+def _with_labels(
+    data: pd.DataFrame,
+    lines: pd.DataFrame,
+    *,
+    x_domain: tuple[float, float],
+    y_domain: tuple[float, float],
+) -> pd.DataFrame:
+    """Add to the points the places of their labels, in the units of the axes.
+
+    Places are found in pixels from the upper left corner and then turned back into values.
+    """
+    left, right = map(math.log10, x_domain)
+    across, up = WIDTH / (right - left), HEIGHT / (y_domain[1] - y_domain[0])  # pixels per unit
+
+    def pixels(value: float) -> float:
+        return (y_domain[1] - value) * up
+
+    xs = [(math.log10(value) - left) * across for value in data["price"]]
+    points = list(zip(xs, map(pixels, data["mean"]), strict=True))
+    spreads = zip(xs, data["low"], data["high"], strict=True)
+    # labels keep off the vertical and the dashed lines
+    obstacles = [Box(x - 3, pixels(high), x + 3, pixels(low)) for x, low, high in spreads]
+    obstacles += [Box(0, y - 2, WIDTH, y + 2) for y in map(pixels, lines["mean"])]
+    frame = Box(3, 3, WIDTH - 3, HEIGHT - 3)
+    labels = place_labels(points, list(data["name"]), obstacles=obstacles, frame=frame)
+    return data.assign(
+        label_x=[10 ** (label.middle[0] / across + left) for label in labels],
+        label_y=[y_domain[1] - label.middle[1] / up for label in labels],
+        end_x=[10 ** (label.end[0] / across + left) for label in labels],
+        end_y=[y_domain[1] - label.end[1] / up for label in labels],
+        far=[label.far for label in labels],
+    )
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Return the ticks of a logarithmic axis: powers of ten, with twice and five times these where few."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1,) if math.log10(high / low) > 2.5 else (1, 2, 5)
+    return [step * 10**power for power in powers for step in steps if low <= step * 10**power <= high]

@@ -64,6 +64,11 @@ def metric_title(metric: str) -> str:
     return _METRICS.get(metric, f"{metric.removeprefix('eval_')} (fraction)")
 
 
+def metric_name(metric: str) -> str:
+    """Return a score's name without its unit."""
+    return metric_title(metric).partition(" (")[0]
+
+
 def quantity(field: str, **more: Any) -> View:
     """Return a Vega-Lite encoding of a column of numbers."""
     return {"field": field, "type": "quantitative", **more}

@@ -1,10 +1,10 @@
 """The interactive report: one HTML page that needs no other file, no network and no rights.
 
-`page.py` puts it together: sections and tables as HTML, which a reader without JavaScript has too, and as JSON
-what the scripts in `static/` draw (`views.py`) and show of single runs (`runs.py`).
+`build.py` puts it together: sections and tables as HTML, which a reader without JavaScript has too, and as
+JSON what the scripts in `static/` draw (`views.py`) and show of single runs (`runs.py`).
 """
 
-from tuneoff.reporting.page.page import Part, page, parts, rendered
+from tuneoff.reporting.page.build import Part, page, parts, rendered
 from tuneoff.reporting.page.views import PageView
 
 __all__ = ["PageView", "Part", "page", "parts", "rendered"]

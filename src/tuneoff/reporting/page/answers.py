@@ -1,11 +1,13 @@
-"""The top of the page: what to use on each task, in a few words, and the sentence that says why."""
+"""The top of the page: what to use on each task in a few words, why, and what would settle it."""
 
 from typing import NamedTuple
 
+from tuneoff.reporting.charts.style import metric_name
 from tuneoff.reporting.data import ReportData
-from tuneoff.reporting.decision import decision_sentence, described
+from tuneoff.reporting.decision import task_decision_table, verdict
+from tuneoff.reporting.document import Table
 from tuneoff.reporting.page.views import task_group
-from tuneoff.stats import Decision
+from tuneoff.stats import Decision, TaskSize
 
 
 class Answer(NamedTuple):
@@ -13,9 +15,11 @@ class Answer(NamedTuple):
 
     train_size: str
     """Empty where the study has one only."""
-    headline: str
-    sentence: str
     state: str
+    headline: str
+    reason: str
+    step: tuple[str, ...]
+    """What would settle it; every second part is a command."""
 
 
 class TaskAnswers(NamedTuple):
@@ -26,30 +30,30 @@ class TaskAnswers(NamedTuple):
     answers: tuple[Answer, ...]
     groups: tuple[str, ...]
     """The charts below."""
+    candidates: Table
 
 
 def answers(data: ReportData) -> tuple[TaskAnswers, ...]:
     """Return the decisions, by task."""
     found = []
     for task, spec in data.study.tasks.items():
+        metric = metric_name(spec.main_metric)
         own = tuple(
-            Answer(
-                str(place.train_size) if data.several_sizes else "",
-                _headline(data, decision),
-                decision_sentence(data, place, decision),
-                decision.state,
-            )
+            _answer(data, place, decision, metric)
             for place, decision in data.judgement.decisions.items()
             if place.task == task
         )
-        groups = tuple(task_group(name, data, task) for name in ("candidates", "frontier"))
         if own:
-            found.append(TaskAnswers(task, spec.main_metric.removeprefix("eval_"), own, groups))
+            groups = tuple(task_group(name, data, task) for name in ("candidates", "frontier"))
+            found.append(TaskAnswers(task, metric, own, groups, task_decision_table(data, task)))
     return tuple(found)
 
 
-def _headline(data: ReportData, decision: Decision) -> str:
-    if decision.recommended is None:
-        return "No recommendation"
-    name = described(data, decision.recommended)
-    return f"Use {name}" if decision.state == "shown" else f"Not settled; {name} leads"
+def _answer(data: ReportData, place: TaskSize, decision: Decision, metric: str) -> Answer:
+    size = str(place.train_size) if data.several_sizes else ""
+    found = verdict(data, place, decision)
+    if found is None:
+        return Answer(size, decision.state, "No recommendation", "Every candidate failed a health check.", ())
+    headline = f"Use {found.name}" if decision.state == "shown" else f"Not settled; {found.name} leads"
+    reason = f"{metric[:1].upper()}{metric[1:]} {found.score}: {found.reason}."
+    return Answer(size, decision.state, headline, reason, tuple(found.step.split("`")))

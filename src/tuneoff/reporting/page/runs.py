@@ -1,4 +1,4 @@
-"""What the page shows of a single run: its curve, the main fields of its record, versions, findings, files."""
+"""What the page shows of a single run: curve, main fields of its record, versions, findings, files."""
 
 from pathlib import Path
 from typing import Any

@@ -14,20 +14,13 @@ from tuneoff.reporting.figures import (
     comparison_figures,
     curve_groups,
     difference_charts,
+    frontier_chart,
     search_figures,
 )
+from tuneoff.reporting.formatting import listed
 from tuneoff.reporting.titles import Title
 from tuneoff.spec import TrainSize
-from tuneoff.stats import PRICE_OF, TaskSize
-
-_AXES = {
-    "stored_bytes": ("stored (bytes)", "~s"),
-    "trained_parameters": ("trained parameters", "~s"),
-    "training_seconds": ("training time (seconds)", ",~r"),
-    "training_peak_bytes": ("memory in training (bytes)", "~s"),
-    "seconds_per_answer": ("time per answer (milliseconds)", ",~r"),
-}
-"""The title of a price's axis, and how its numbers are written (in d3's format)."""
+from tuneoff.stats import PRICE_OF
 
 
 class Curves(NamedTuple):
@@ -43,8 +36,10 @@ class PageView(NamedTuple):
     group: str
     """Charts of one group share a place on the page."""
     choices: Mapping[str, str]
-    """What the reader chooses, from the name of the choice to its value; a choice of one value is not shown."""
+    """What the reader chooses, by the name of the choice; one that has a single value is not shown."""
+    title: str
     caption: str
+    """How to read the chart."""
     spec: View
     narrow: View | None = None
     """The chart for a narrow screen, where it is another one."""
@@ -71,44 +66,30 @@ def task_group(name: str, data: ReportData, task: str) -> str:
 def _candidates(data: ReportData) -> Iterator[PageView]:
     price = PRICE_OF.get(data.study.comparison.prefer, "stored_bytes")
     for place in data.judgement.decisions:
-        caption = f"{place.task}: score and {PRICES[price]} of every candidate"
+        title = f"Score and {PRICES[price]} of every candidate"
         wide, narrow = (
-            untitled(candidates_chart(data, place, price, title=caption, narrow=narrow))
-            for narrow in (False, True)
+            candidates_chart(data, place, price, title=title, narrow=narrow) for narrow in (False, True)
         )
-        group = task_group("candidates", data, place.task)
-        yield PageView(group, _size(data, place.train_size), caption, wide, narrow)
+        group, choices = task_group("candidates", data, place.task), _size(data, place.train_size)
+        yield PageView(group, choices, title, _subtitle(wide), untitled(wide), untitled(narrow))
 
 
 def _frontiers(data: ReportData) -> Iterator[PageView]:
     for place, price in product(data.judgement.decisions, PRICES):
-        known = frontier_prices(data, place)[price]
-        if not any(known.values()):  # nothing is known to cost anything
-            continue
-        yield _frontier(data, place, price, known)
-
-
-def _frontier(data: ReportData, place: TaskSize, price: str, known: dict[str, float | None]) -> PageView:
-    decision = data.judgement.decisions[place]
-    frontier = decision.frontier(known)
-    scale = 1000 if price == "seconds_per_answer" else 1
-    prices = {name: None if value is None else value * scale for name, value in known.items()}
-    points = charts.frontier_data(decision, prices=prices, frontier=frontier)
-    title, unit = _AXES[price]
-    metric = data.study.tasks[place.task].main_metric
-    unknown = [name for name, value in known.items() if value is None]
-    caption = f"{place.task}: score against {PRICES[price]}"
-    if unknown:
-        caption += f" (not known of {', '.join(unknown)})"
-    chart = charts.draw_frontier(points, title=caption, metric=metric, price=title, unit=unit)
-    choices = {"price": PRICES[price], **_size(data, place.train_size)}
-    return PageView(task_group("frontier", data, place.task), choices, caption, untitled(chart))
+        title = f"Score against {PRICES[price]}"
+        chart = frontier_chart(data, place, price, title=title)
+        if chart:
+            unknown = [name for name, value in frontier_prices(data, place)[price].items() if value is None]
+            caption = f"{_subtitle(chart)}{f'; not measured: {listed(unknown)}' if unknown else ''}"
+            choices = {"price": PRICES[price], **_size(data, place.train_size)}
+            group = task_group("frontier", data, place.task)
+            yield PageView(group, choices, title, caption, untitled(chart))
 
 
 def _differences(data: ReportData) -> Iterator[PageView]:
     for place, reference, chart, title in difference_charts(data):
         choices = {"task": place.task, **_size(data, place.train_size), "against": reference}
-        yield PageView("differences", choices, title, untitled(chart))
+        yield PageView("differences", choices, title, _subtitle(chart), untitled(chart))
 
 
 def _curves(data: ReportData) -> Iterator[PageView]:
@@ -122,19 +103,23 @@ def _curves(data: ReportData) -> Iterator[PageView]:
             chart = charts.draw_curve_panel(nothing, methods, title=title, live=True)
             choices = {"task": group.task, **_size(data, group.size), **of, "show": title.partition(" (")[0]}
             runs = Curves(tuple(run.run_id for run in group.records), panel)
-            yield PageView("curves", choices, f"{group.title}, {title}", chart, curves=runs)
+            rings = "" if panel == 0 else "; a ring marks the step whose weights were kept"
+            yield PageView("curves", choices, group.title, f"a line per seed{rings}", chart, curves=runs)
 
 
 def _drawn(group: str, drawings: Iterator[Drawing]) -> Iterator[PageView]:
     for one in drawings:
-        if not one.stem.startswith("parameters-"):  # the frontier shows these
-            yield PageView(group, {"chart": one.caption}, one.caption, untitled(one.chart))
+        choices = {"chart": one.caption}
+        yield PageView(group, choices, one.caption, _subtitle(one.chart), untitled(one.chart))
 
 
 def untitled(chart: View) -> View:
-    """Return a chart without its title, which the page shows as text; the subtitle stays."""
-    title = chart.get("title", {})
-    return {**chart, "title": {"text": "", **{name: title[name] for name in ("subtitle",) if name in title}}}
+    """Return a chart without its title, which the page shows as text."""
+    return {name: part for name, part in chart.items() if name != "title"}
+
+
+def _subtitle(chart: View) -> str:
+    return str(chart["title"]["subtitle"])
 
 
 def _size(data: ReportData, size: TrainSize) -> dict[str, str]:

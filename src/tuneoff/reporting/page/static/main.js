@@ -3,7 +3,7 @@
 /** Open what is folded around the element that the address names. */
 function openTarget() {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  for (const fold of target?.querySelectorAll(":scope > details") ?? []) fold.open = true;
+  for (const fold of target?.querySelectorAll(":scope > .fold") ?? []) fold.open = true;
 }
 
 /** Mark the section that is being read in the list of sections. */

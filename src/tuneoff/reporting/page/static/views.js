@@ -46,7 +46,7 @@ const CONFIG = {
 };
 const NARROW = 560;
 const NARROWEST_PLOT = 150;
-const WIDEST_PLOT = 760;
+const WIDEST_PLOT = 850;
 
 /** Return a part of a chart in the page's colors; its data stay as they are. */
 function themed(part) {
@@ -132,7 +132,8 @@ class Figure {
     this.group = data.views[figure.dataset.group];
     this.view = this.group[0];
     this.plot = element("div", { class: "plot", role: "img" });
-    this.caption = element("figcaption", {});
+    this.title = element("strong", {});
+    this.caption = element("span", {});
     this.selects = new Map();
     const choosers = element("div", { class: "choosers" });
     for (const name of Object.keys(this.view.choices)) {
@@ -143,13 +144,15 @@ class Figure {
       this.selects.set(name, select);
       choosers.append(element("label", {}, name, select));
     }
-    figure.append(choosers, this.plot, this.caption);
+    const caption = element("figcaption", {}, this.title, this.caption);
+    figure.append(...(choosers.hasChildNodes() ? [choosers] : []), caption, this.plot);
   }
 
   async show(view) {
     this.view = view;
     for (const [name, select] of this.selects) select.value = view.choices[name];
-    this.plot.setAttribute("aria-label", view.caption);
+    this.plot.setAttribute("aria-label", `${view.title}: ${view.caption}`);
+    this.title.textContent = view.title;
     this.caption.textContent = view.caption;
     const spec = (window.innerWidth < NARROW && view.narrow) || view.spec;
     const { runs, panel } = view.curves ?? {};

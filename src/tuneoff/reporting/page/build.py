@@ -160,6 +160,7 @@ def _view(one: PageView) -> dict[str, Any]:
     """Return a chart for the scripts, without what it lacks."""
     value = {
         "choices": one.choices,
+        "title": one.title,
         "caption": one.caption,
         "spec": one.spec,
         "narrow": one.narrow,
