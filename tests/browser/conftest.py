@@ -10,9 +10,8 @@ from filelock import FileLock
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from helpers import answered
-from tuneoff.reporting.conclusions import conclusions
-from tuneoff.reporting.data import load_report_data
-from tuneoff.reporting.page import page as page_text
+from tuneoff.reporting import write_report
+from tuneoff.results import StudyFolder
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = (
@@ -23,6 +22,11 @@ ROWS = {"sst2": 10_000, "samsum": 60}
 
 OpenPage = Callable[..., Page]
 """Opens the page of the answered study; its arguments are those of a browser context."""
+
+
+def page_of(folder: Path) -> Path:
+    """The page of an output folder."""
+    return StudyFolder(folder).report.html
 
 
 def _chromium() -> str | None:
@@ -44,15 +48,14 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def answered_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The output folder of a study with many answers, and its page beside it; made once for all workers."""
+    """The output folder of a study with many answers, and its report; made once for all workers."""
     parallel = "PYTEST_XDIST_WORKER" in os.environ
     folder = tmp_path_factory.getbasetemp().parent if parallel else tmp_path_factory.mktemp("answered")
     folder = folder / "answered"
     with FileLock(f"{folder}.lock"):
-        if not (folder / "page.html").exists():
+        if not page_of(folder).exists():
             answered.write_folder(folder, answered.a_study(), ROWS)
-            data = load_report_data(folder)
-            (folder / "page.html").write_text(page_text(data, conclusions(data)), encoding="utf-8")
+            write_report(folder)
     return folder
 
 
@@ -60,8 +63,9 @@ def answered_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def open_page(browser: Browser, answered_study: Path) -> Iterator[OpenPage]:
     """A function that opens the page, which must have no error and ask for nothing else until the end."""
     contexts, complaints, requests = [], [], set()
+    whole = page_of(answered_study)
 
-    def opened(*, file: Path | None = None, anchor: str = "", **options: object) -> Page:
+    def opened(*, file: Path = whole, anchor: str = "", **options: object) -> Page:
         context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}} | options)
         contexts.append(context)
         page = context.new_page()
@@ -69,7 +73,7 @@ def open_page(browser: Browser, answered_study: Path) -> Iterator[OpenPage]:
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
         page.on("request", lambda request: requests.add(request.url.partition("#")[0]))
-        page.goto((file or answered_study / "page.html").as_uri() + anchor)
+        page.goto(file.as_uri() + anchor)
         return page
 
     yield opened

@@ -1,5 +1,6 @@
 """The examples on the page, against what the Parquet files say."""
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,8 +9,9 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from browser.conftest import ROWS, OpenPage
+from browser.conftest import ROWS, OpenPage, page_of
 from helpers import answered
+from tuneoff.reporting.page.build import json_for_html
 from tuneoff.results import read_folder
 
 pytestmark = pytest.mark.subprocess
@@ -116,15 +118,20 @@ def test_of_texts_one_method_is_above_another_by_more_than_a_chosen_difference(
 def test_words_are_found_in_answers_that_are_texts(open_page: OpenPage, answered_study: Path) -> None:
     page = open_page()
     _field(page, "Task").select_option(label="samsum")
-    page.get_by_role("searchbox", name="Words").last.fill("57 {{")
-    found = set()
-    for path in answered_study.glob("runs/samsum.*/predictions.parquet"):
-        table = pd.read_parquet(path)
-        has_both = [all(word in text for word in ("57", "{{")) for text in table["prediction"]]
-        found |= set(table["row"][has_both])
-    assert found == {57}
-    expect(_count(page)).to_have_text("1 of 60 rows")
-    assert _rows(page) == [57]
+    page.get_by_role("searchbox", name="Words").last.fill("onerror BROKEN")
+    inputs = answered.inputs(ROWS["samsum"])
+    texts = {row: [inputs[row], *answered.references("samsum", 60)[row : row + 1]] for row in range(60)}
+    for path in answered_study.glob("*/samsum.*/*.parquet"):
+        for row, text in pd.read_parquet(path)[["row", "prediction"]].itertuples(index=False):
+            texts[row].append(text)
+    expected = [
+        row
+        for row, own in texts.items()
+        if all(any(word in text.lower() for text in own) for word in ("onerror", "broken"))
+    ]
+    assert 2 < len(expected) < 30
+    expect(_count(page)).to_have_text(f"{len(expected)} of 60 rows")
+    assert sorted(_rows(page)) == expected
 
 
 def test_ten_thousand_rows_take_few_elements(open_page: OpenPage) -> None:
@@ -146,9 +153,11 @@ def test_hostile_texts_are_shown_as_texts(open_page: OpenPage) -> None:
         assert page.locator(".examples .input").text_content() == text
     _field(page, "Task").select_option(label="samsum")
     _field(page, "Seed").select_option("all")
-    for _ in range(12):
-        assert page.locator(".examples :is(script, img, b b, a)").count() == 0
-        page.get_by_role("button", name="Next").click()
+    for start in range(1, 60, 5):
+        expect(page.locator(".example-pages span")).to_have_text(f"{start} to {start + 4} of 60")
+        assert page.locator(".examples :is(script, img, a)").count() == 0
+        if start < 56:
+            page.get_by_role("button", name="Next").click()
     assert page.evaluate("() => window.broken === undefined")
 
 
@@ -161,6 +170,23 @@ def test_a_long_input_is_cut_until_its_button_is_pressed(open_page: OpenPage) ->
     shown.get_by_role("button").press("Enter")
     expect(shown).to_be_focused()
     assert (shown.text_content() or "").endswith("more characters)")
+
+
+def test_what_the_page_lacks_is_said(open_page: OpenPage, answered_study: Path, tmp_path: Path) -> None:
+    before, head, rest = page_of(answered_study).read_text(encoding="utf-8").partition('id="page-data">')
+    payload, end, after = rest.partition("</script>")
+    data = json.loads(payload)
+    task = data["examples"][0]
+    task["inputs"], task["total"], task["contenders"][1]["note"] = None, 20_000, "diverged in 1 of 3 runs"
+    (tmp_path / "page.html").write_text(before + head + json_for_html(data) + end + after, encoding="utf-8")
+    page = open_page(file=tmp_path / "page.html")
+    notes = page.locator(".example-note")
+    expect(notes.nth(1)).to_contain_text("holds 10,000 of 20,000 test rows")
+    expect(notes.nth(1).get_by_role("link")).to_have_attribute("href", "../examples/sst2.parquet")
+    expect(notes.nth(2)).to_contain_text("an older version made; tuneoff run adds them")
+    expect(notes.nth(3)).to_contain_text("full (diverged in 1 of 3 runs)")
+    expect(page.locator(".examples dt", has_text="\u2020")).to_have_count(10)
+    expect(page.locator(".examples .input")).to_have_count(0)
 
 
 def test_the_keyboard_alone_filters_and_turns_pages(open_page: OpenPage) -> None:
