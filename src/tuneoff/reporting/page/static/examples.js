@@ -147,7 +147,9 @@ function countText(task, choice, count) {
   const { better, worse, gap } = choice;
   if (!task.areLabels) return better && worse ? `${rows}: ${better} is above ${worse} by more than ${gap}` : rows;
   const parts = [better && `${better} is right`, worse && `${worse} is wrong`].filter(Boolean);
-  return parts.length ? `${rows}: ${parts.join(" and ")}` : rows;
+  const hasSeeds = task.contenders.some((one) => one.seeds.length > 1);
+  const most = choice.seed === ALL_SEEDS && hasSeeds ? " in most seeds" : "";
+  return parts.length ? `${rows}: ${parts.join(" and ")}${most}` : rows;
 }
 
 /** Return remarks on a task's examples: the prompt, what is missing, and methods with failed checks. */
@@ -184,6 +186,7 @@ function exampleFields(task, choice) {
   const sizes = [...new Set(task.contenders.map((one) => one.trainSize).filter((size) => size !== null))];
   const seeds = [...new Set(task.contenders.flatMap((one) => one.seeds))].sort((one, other) => one - other);
   const labels = [...new Set(task.references)].map((place) => [place, task.texts[place]]);
+  labels.sort((one, other) => inOrder(one[1], other[1]));
   const fields = {
     task: choiceField("Task", data.examples.map((one, i) => [i, one.task]), data.examples.indexOf(task)),
     trainSize: choiceField("Training rows", sizes.map((size) => [size, size]), choice.trainSize),
@@ -255,11 +258,12 @@ function showTask(place, task) {
       const field = label.lastChild;
       const isTyped = field.tagName === "INPUT";
       const changed = () => {
-        if (name === "task") return showTask(place, data.examples[Number(field.value)]);
-        choice[name] = name === "gap" ? Number(field.value) : field.value;
-        if (name === "trainSize") {
-          notes.replaceChildren(...exampleNotes(task, choice));
+        if (name === "task") {
+          showTask(place, data.examples[Number(field.value)]);
+          return place.querySelector("select").focus();
         }
+        choice[name] = name === "gap" ? Number(field.value) : field.value;
+        if (name === "trainSize") notes.replaceChildren(...exampleNotes(task, choice));
         return update();
       };
       field.addEventListener("input", isTyped ? afterPause(TYPING_PAUSE, changed) : changed);
