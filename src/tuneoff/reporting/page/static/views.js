@@ -101,6 +101,8 @@ async function draw(place, spec) {
   first.finalize();
   const fitted = withWidths(colored, (width) => Math.floor((width * wanted) / plots));
   await vegaEmbed(place, fitted, options);
+  // the place has a name, and tables have the numbers; the marks alone would be read out without either
+  place.querySelector("svg").setAttribute("aria-hidden", "true");
 }
 
 /** Show what is known of a mark beside the pointer. */
