@@ -5,7 +5,7 @@ PIP_FLAGS ?=
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: setup quickstart test test-fast lint types unit format clean
+.PHONY: setup quickstart vega test test-fast lint types unit format clean
 
 setup: .venv/ready
 
@@ -20,6 +20,10 @@ setup: .venv/ready
 
 quickstart: setup
 	$(BIN)/tuneoff run quickstart --executor process
+
+# the page's charts: the library that also draws the pictures, in one file
+vega: setup
+	$(BIN)/python -m tuneoff.reporting.page.vega
 
 # types are checked while the tests run: mypy uses one core
 test: lint
