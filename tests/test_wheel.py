@@ -13,6 +13,7 @@ from helpers import small
 
 pytestmark = [pytest.mark.slow, pytest.mark.subprocess]
 ROOT = Path(__file__).parents[1]
+STATIC = ROOT / "src/tuneoff/reporting/page/static"
 BUILD = "import sys; from hatchling.build import *; build_wheel(sys.argv[1]); build_sdist(sys.argv[1])"
 
 
@@ -37,7 +38,8 @@ def test_a_wheel_has_the_code_the_data_and_the_licenses_and_nothing_else(wheel: 
     data = {
         "tuneoff/py.typed",
         "tuneoff/reporting/templates/report.md.j2",
-        "tuneoff/reporting/templates/report.html.j2",
+        "tuneoff/reporting/templates/page.html.j2",
+        *(f"tuneoff/reporting/page/static/{path.name}" for path in STATIC.iterdir()),
         "tuneoff/models/tiny/model.safetensors",
         *(f"tuneoff/models/tiny/{name}.json" for name in model),
     }

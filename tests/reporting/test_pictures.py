@@ -8,7 +8,7 @@ import pytest
 
 from helpers import fabricated as made
 from tuneoff.reporting.charts import pictures
-from tuneoff.reporting.charts.pictures import LONGEST_TEXT, _readable, _split
+from tuneoff.reporting.charts.pictures import LONGEST_TEXT, _split, readable
 from tuneoff.reporting.charts.style import View
 
 
@@ -36,11 +36,11 @@ def test_whole_pictures_are_kept_of_an_output_that_ends_in_the_midst() -> None:
 
 
 def test_texts_of_a_chart_are_visible_short_and_still_apart() -> None:
-    long, other = _readable(["x" * 5000 + "1", "x" * 5000 + "2"])
+    long, other = readable(["x" * 5000 + "1", "x" * 5000 + "2"])
     assert long != other
     assert max(len(long), len(other)) < LONGEST_TEXT + 20
-    assert _readable(_chart("\u202e"))["title"] == r"\u202e"
-    assert _readable({"a": (1, None, True)}) == {"a": [1, None, True]}
+    assert readable(_chart("\u202e"))["title"] == r"\u202e"
+    assert readable({"a": (1, None, True)}) == {"a": [1, None, True]}
 
 
 @pytest.mark.slow

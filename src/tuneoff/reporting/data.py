@@ -15,6 +15,8 @@ from tuneoff.stats import Cell, Judgement, frame, judge, summary
 class ReportData(Contents):
     """The contents of a study's output folder, with its curves and its judgement."""
 
+    folder: Path
+    """The output folder."""
     judgement: Judgement
     curves: dict[str, tuple[CurvePoint, ...]]
     """From run id to its logged and evaluated steps."""
@@ -74,4 +76,4 @@ def load_report_data(folder: Path) -> ReportData:
     found = read_folder(folder)
     curves = {record.run_id: read_curve(StudyFolder(folder).run(record.run_id)) for record in found.records}
     judgement = judge(folder, found.study, found.records, curves, found.baselines)
-    return ReportData(**vars(found), judgement=judgement, curves=curves)
+    return ReportData(**vars(found), folder=folder, judgement=judgement, curves=curves)

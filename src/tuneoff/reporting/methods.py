@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.formatting import count, listed, percent, plural
-from tuneoff.spec import FullSpec, LoraSpec, Method, NoneSpec, PrefixSpec, PromptSpec, StackSpec, Tuned
+from tuneoff.spec import FullSpec, LoraSpec, NoneSpec, PrefixSpec, PromptSpec, StackSpec, Tuned
 
 SOURCES = {
     "full": "Raffel et al. 2020, Exploring the limits of transfer learning with a unified text-to-text "
@@ -51,16 +51,12 @@ def _description(data: ReportData, name: str) -> Description:
         share = f"{percent(counts.trainable_percent)}% of the model"
         text += f". It trains {count(counts.trainable)} parameters ({share})"
     text += f" with {_optimizer(parts)}."
-    fields = [one for one in (data.study.search.space if data.study.search else ()) if _has(method, one)]
+    search = data.study.search
+    fields = list(search.spaces.get(name, search.space)) if search else []
     if fields:
         text += f" {listed(fields)} {'is' if len(fields) == 1 else 'are'} chosen by the search on validation."
     sources = dict.fromkeys([*(SOURCES[part.kind] for part in parts), SOURCES[parts[0].optim]])
     return Description(name, text, tuple(sources))
-
-
-def _has(method: Method, field: str) -> bool:
-    parts = method.parts if isinstance(method, StackSpec) else (method,)
-    return any(hasattr(part, field.rpartition(".")[2]) for part in parts)
 
 
 def _part(part: Tuned) -> str:

@@ -17,6 +17,7 @@ class Title(StrEnum):
     FAILURES = "Incomplete runs"
     SEARCH = "Search"
     CURVES = "Learning curves"
+    EXAMPLES = "Examples"
     RUNS = "Runs"
     HOW = "How it was done"
     CONFIGURATION = "Configuration"

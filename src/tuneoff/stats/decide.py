@@ -49,9 +49,11 @@ class Candidate:
     name: str
     interval: Interval
     """Of its own mean."""
-    beaten_by: tuple[str, ...]
-    """The candidates without findings that are shown to be better; all of these statements hold together with
-    the bounds."""
+    may_be_best: bool
+    """Whether no candidate without findings is shown to be better."""
+    beaten_by: frozenset[str]
+    """The candidates without findings that are shown to be better, where all pairs are one family: more than
+    it takes to not be the best."""
     costs_at_most: float | None
     """Upper bound of the best candidate's true mean minus this one's, 0 at least; the best is that of the
     candidates without findings. None if a trained method with one seed may be the best, or is this one."""
@@ -66,11 +68,6 @@ class Candidate:
     def mean(self) -> float:
         """Its mean score over seeds and examples."""
         return self.interval.mean
-
-    @property
-    def may_be_best(self) -> bool:
-        """Whether no candidate without findings is shown to be better."""
-        return not self.beaten_by
 
 
 class Settling(NamedTuple):
@@ -107,7 +104,8 @@ class Decision:
     def frontier(self, prices: Mapping[str, float | None]) -> tuple[str, ...]:
         """Return the candidates that are worth their price: none at most as expensive is shown to be better.
 
-        Candidates without a price, and those with findings, are left out.
+        Candidates without a price, and those with findings, are left out. With 95% confidence, none is left
+        out that truly belongs to them, whatever the prices are.
         """
         known = {name: price for name, price in prices.items() if price is not None}
         return tuple(
@@ -214,8 +212,9 @@ def decide(
     bounds = _bounds(pairs, level)
 
     # a rival is shown to be better where the bound of this one minus the rival is below 0
-    beaten_by = {name: tuple(rival for rival in clean if bounds.get((name, rival), 0) < 0) for name in scores}
-    rivals = [name for name in clean if not beaten_by[name]]
+    may_be_best = {name: all(bounds.get((name, rival), 0) >= 0 for rival in clean) for name in scores}
+    rivals = [name for name in clean if may_be_best[name]]
+    beaten_by = _beaten_by(pairs, bounds, alpha / max(math.comb(len(tested), 2), 1))
     costs: dict[str, float] = {}
     for name in scores:
         others = [bounds.get((rival, name), math.inf) for rival in rivals if rival != name]
@@ -225,7 +224,8 @@ def decide(
         name: Candidate(
             name=name,
             interval=interval(one.values, seeded=name not in untrained),
-            beaten_by=beaten_by[name],
+            may_be_best=may_be_best[name],
+            beaten_by=beaten_by.get(name, frozenset()) - failed.keys(),
             costs_at_most=costs[name] if rivals and math.isfinite(costs[name]) else None,
             expected_regret=regrets.get(name),
             price=(prices or {}).get(name),
@@ -312,6 +312,22 @@ def _bounds(pairs: _Pairs, level: float) -> dict[tuple[str, str], float]:
         for (names, pair), factor in zip(group.items(), factors.tolist(), strict=True):
             bounds[names] = pair.bound(level, factor)
     return bounds
+
+
+def _beaten_by(
+    pairs: _Pairs, bounds: Mapping[tuple[str, str], float], level: float
+) -> dict[str, frozenset[str]]:
+    """Return who is shown to be better than each candidate, in tests of this level.
+
+    The best candidate takes part in M - 1 tests; a statement about any two needs a level for all pairs,
+    M (M - 1) / 2. Only what was shown at the level of the bounds can be shown at this lower one.
+    """
+    shown = {names: pair for names, pair in pairs.items() if bounds[names] < 0}
+    found: dict[str, frozenset[str]] = {}
+    for (name, rival), bound in _bounds(shown, level).items():
+        if bound < 0:
+            found[name] = found.get(name, frozenset()) | {rival}
+    return found
 
 
 def _to_settle(pairs: _Pairs, best_first: list[Candidate], margin: float, level: float) -> Settling:

@@ -20,6 +20,7 @@ from tuneoff.results import (
     RunState,
     RunStore,
     SearchResult,
+    TaskExamples,
     chosen_values,
 )
 from tuneoff.results.identity import places_of
@@ -67,6 +68,7 @@ def run_study(
     executor.prepare(_session_setup(study, session, executor))
     with RunStore(folder, study, inputs) as store, closing(executor):
         on_event(DamagedMoved(store.moved))
+        _store_examples(study, store, session)
         add_baselines(study, store, session)
         results = _search_settings(study, store, executor, session, inputs, on_event)
         runs = expand(study, chosen_values(study, results))
@@ -104,6 +106,21 @@ def check(study: StudySpec, session: Session) -> Inputs:
             # with half of the method attached
             backbone = load_backbone(study.model)
     return Inputs(model=identity, data=digests, places=places_of(study))
+
+
+def _store_examples(study: StudySpec, store: RunStore, session: Session) -> None:
+    """Store the test examples of each task, so that a report can show them without the task's source."""
+    for name, task in study.tasks.items():
+        data = session.task_data(task)
+        store.write_examples(
+            name,
+            TaskExamples(
+                rows=tuple(example.row for example in data.test),
+                inputs=tuple(example.text for example in data.test),
+                references=tuple(example.reference for example in data.test),
+                digests=data.digests,
+            ),
+        )
 
 
 def _methods_to_try(study: StudySpec) -> Iterable[tuple[Method, str]]:

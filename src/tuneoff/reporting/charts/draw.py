@@ -1,7 +1,9 @@
 """Draw charts, as a program: Vega-Lite as a JSON list on its input, PNG pictures on its output.
 
+In place of a chart, `SCRIPT` stands for the JavaScript library that draws such charts on a page.
+
 It runs as a file of its own, since the renderer's engine ends its whole process where it gets too little
-memory. Each picture comes after its length in eight bytes; a length of 0 stands for a chart that it refuses.
+memory. Each output comes after its length in eight bytes; a length of 0 stands for a chart that it refuses.
 """
 
 import json
@@ -9,6 +11,7 @@ import os
 import sys
 
 VEGA_LITE = "6.4"
+SCRIPT = "script"
 
 
 def main() -> None:
@@ -20,10 +23,15 @@ def main() -> None:
 
         for chart in json.load(sys.stdin):
             try:
-                picture = vl_convert.vegalite_to_png(chart, vl_version=VEGA_LITE, scale=2)
+                if chart == SCRIPT:
+                    drawn = vl_convert.javascript_bundle(
+                        "window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE
+                    ).encode()
+                else:
+                    drawn = vl_convert.vegalite_to_png(chart, vl_version=VEGA_LITE, scale=2)
             except Exception:
-                picture = b""
-            out.write(len(picture).to_bytes(8, "big") + picture)
+                drawn = b""
+            out.write(len(drawn).to_bytes(8, "big") + drawn)
             out.flush()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from tuneoff.errors import visible
 from tuneoff.reporting.charts import draw
+from tuneoff.reporting.charts.draw import SCRIPT
 from tuneoff.reporting.charts.style import STYLE, View
 
 LONGEST_TEXT = 120
@@ -18,8 +19,10 @@ _STARTS = 3
 _START_SECONDS, _CHART_SECONDS = 60, 10
 
 
-def pictures(charts: Sequence[View]) -> list[bytes | None]:
+def pictures(charts: Sequence[View | str]) -> list[bytes | None]:
     """Return the charts as PNG at twice the screen's density; None for one that could not be drawn.
+
+    For `SCRIPT` in place of a chart it returns the JavaScript library that draws charts on a page (UTF-8).
 
     The process that draws may be ended by the system. It is then started again without the chart at which it
     ended, but only a few times: where memory is short it never gets far.
@@ -33,9 +36,11 @@ def pictures(charts: Sequence[View]) -> list[bytes | None]:
     return drawn + [None] * (len(charts) - len(drawn))
 
 
-def _drawn(charts: Sequence[View]) -> list[bytes | None]:
+def _drawn(charts: Sequence[View | str]) -> list[bytes | None]:
     """Return the pictures that a process has drawn before its end."""
-    views = json.dumps([readable({**chart, "config": STYLE}) for chart in charts])
+    views = json.dumps(
+        [readable(one if isinstance(one, str) else {**one, "config": STYLE}) for one in charts]
+    )
     command = [sys.executable, "-P", str(Path(draw.__file__))]
     longest = _START_SECONDS + _CHART_SECONDS * len(charts)
     try:

@@ -4,7 +4,21 @@
 JSON what the scripts in `static/` draw (`views.py`) and show of single runs (`runs.py`).
 """
 
-from tuneoff.reporting.page.build import Part, page, parts, rendered
+from tuneoff.reporting.methods import Description
+from tuneoff.reporting.page.answers import Answer, TaskAnswers
+from tuneoff.reporting.page.build import Part, page, parts, policy, rendered
+from tuneoff.reporting.page.how import How
 from tuneoff.reporting.page.views import PageView
 
-__all__ = ["PageView", "Part", "page", "parts", "rendered"]
+__all__ = [
+    "Answer",
+    "Description",
+    "How",
+    "PageView",
+    "Part",
+    "TaskAnswers",
+    "page",
+    "parts",
+    "policy",
+    "rendered",
+]

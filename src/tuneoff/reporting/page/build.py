@@ -13,6 +13,7 @@ from tuneoff.reporting.charts.pictures import readable
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Document, Link, Section, Statement
 from tuneoff.reporting.page.answers import TaskAnswers, answers
+from tuneoff.reporting.page.examples import page_examples
 from tuneoff.reporting.page.how import How, how
 from tuneoff.reporting.page.runs import page_runs
 from tuneoff.reporting.page.views import PageView, views
@@ -21,15 +22,13 @@ from tuneoff.reporting.sections import document
 from tuneoff.reporting.tables import task_tables
 from tuneoff.reporting.titles import Title, anchor
 
-LIBRARY = "vega.js"
-"""Vega, Vega-Lite and vega-embed in one file, as `make vega` writes it."""
-SCRIPTS = ("elements.js", "tables.js", "views.js", "runs.js", "theme.js", "main.js")
+SCRIPTS = ("elements.js", "tables.js", "views.js", "runs.js", "examples.js", "theme.js", "main.js")
 """One script on the page, in this order: a later file may use what an earlier one defines."""
-STYLES = ("style.css",)
+STYLES = ("style.css", "examples.css")
 ORDER = (
-    *(Title.DECISION, Title.CONCLUSIONS, Title.COMPARISONS, Title.CURVES, Title.RESULTS, Title.CHARTS),
-    *(Title.INTERVALS, Title.CROSSOVERS, Title.HEALTH, Title.FAILURES, Title.SEARCH, Title.RUNS),
-    *(Title.HOW, Title.CONFIGURATION, Title.DATA, Title.ENVIRONMENT, Title.SEEDS, Title.TIME),
+    *(Title.DECISION, Title.CONCLUSIONS, Title.COMPARISONS, Title.CURVES, Title.EXAMPLES, Title.RESULTS),
+    *(Title.CHARTS, Title.INTERVALS, Title.CROSSOVERS, Title.HEALTH, Title.FAILURES, Title.SEARCH),
+    *(Title.RUNS, Title.HOW, Title.CONFIGURATION, Title.DATA, Title.ENVIRONMENT, Title.SEEDS, Title.TIME),
 )
 """The page's sections."""
 FOLDED = frozenset(
@@ -40,6 +39,7 @@ HEADLINES = {
     Title.CONCLUSIONS: "Everything the comparisons allow to say, in sentences made by rule.",
     Title.COMPARISONS: "How far each method is from a reference, and what may be claimed of that.",
     Title.CURVES: "Every run of a task in one plot. Choose a method in the legend to make it stand out.",
+    Title.EXAMPLES: "Every test row with each method's answer; first those where methods differ most.",
     Title.RESULTS: "All scores, as means over seeds.",
     Title.CHARTS: "What more training rows or other settings change.",
     Title.INTERVALS: "How far each mean may be off, for other seeds and other test examples.",
@@ -78,25 +78,35 @@ class Part:
         return tuple(dict.fromkeys(view.group for view in self.views))
 
 
-def page(data: ReportData, found: tuple[Statement, ...], warnings: tuple[str, ...] = ()) -> str:
-    """Return the whole page; `warnings` say what the report lacks."""
+def page(
+    data: ReportData, found: tuple[Statement, ...], warnings: tuple[str, ...] = (), *, library: str
+) -> str:
+    """Return the whole page; `warnings` say what the report lacks.
+
+    `library` is the script that draws its charts; without it, "", the page has its tables and texts alone.
+    """
     whole = document(data, found, figures={}, warnings=warnings).with_tables(Title.RESULTS, task_tables(data))
+    examples = page_examples(data)
     return rendered(
         whole,
-        parts(whole, views(data)),
+        parts(whole, views(data), has_examples=bool(examples)),
         answers=answers(data),
         how=how(data),
-        payload=page_runs(data),
+        payload=page_runs(data) | {"examples": examples},
+        library=library,
     )
 
 
-def parts(whole: Document, drawn: Mapping[Title, tuple[PageView, ...]]) -> tuple[Part, ...]:
+def parts(
+    whole: Document, drawn: Mapping[Title, tuple[PageView, ...]], *, has_examples: bool = False
+) -> tuple[Part, ...]:
     """Return the sections in the page's order, each with its headline and charts."""
     by_title = {section.title: section for section in whole.sections}
+    of_the_page_alone = {Title.HOW, Title.EXAMPLES} if has_examples else {Title.HOW}
     found = []
     for title in dict.fromkeys((*ORDER, *by_title)):
         section = by_title.get(title, Section(title))
-        if title in by_title or title in drawn or title == Title.HOW:
+        if title in by_title or title in drawn or title in of_the_page_alone:
             found.append(Part(section, HEADLINES.get(title, ""), drawn.get(title, ())))
     return tuple(found)
 
@@ -108,12 +118,13 @@ def rendered(
     answers: tuple[TaskAnswers, ...],
     how: How,
     payload: Mapping[str, Any],
+    library: str,
 ) -> str:
     """Return the page of these parts; `payload` is for the scripts, beside the charts."""
     views: dict[str, list[dict[str, Any]]] = {}
     for one in (view for part in sections for view in part.views):
         views.setdefault(one.group, []).append(_view(one))
-    scripts = (_static(LIBRARY), "\n".join(map(_static, SCRIPTS)))
+    scripts = (library, "\n".join(map(_static, SCRIPTS)))
     styles = tuple(map(_static, STYLES))
     templates = environment(autoescape=True, finalize=_visible)
     templates.tests["link"] = lambda entry: isinstance(entry, Link)

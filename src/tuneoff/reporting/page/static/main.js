@@ -34,6 +34,7 @@ function startPrinting() {
 
 startTheme();
 startTables();
+startExamples();
 startContents();
 startPrinting();
 window.addEventListener("hashchange", openTarget);

@@ -1,4 +1,5 @@
-// Charts: Vega-Lite views, drawn by Vega as SVG in the colors of the page. vegaEmbed comes from vega.js.
+// Charts: Vega-Lite views, drawn by Vega as SVG in the colors of the page. vegaEmbed comes from the library
+// before this script; where that could not be made there are no charts.
 
 // From the colors of the pictures beside this page to the page's own, which follow its theme.
 const COLORS = {
@@ -90,7 +91,7 @@ function panelsWidth(spec) {
 /** Draw a chart into an element, as wide as there is room. */
 async function draw(place, spec) {
   const room = place.clientWidth;
-  if (!room) return;
+  if (!room || !window.vegaEmbed) return;
   const options = { ast: true, actions: false, renderer: "svg", defaultStyle: false, tooltip: showTooltip, config: CONFIG };
   const colored = themed(spec);
   // what axes and legends take shows only once they are drawn
@@ -101,6 +102,8 @@ async function draw(place, spec) {
   first.finalize();
   const fitted = withWidths(colored, (width) => Math.floor((width * wanted) / plots));
   await vegaEmbed(place, fitted, options);
+  // the place has a name, and tables have the numbers; the marks alone would be read out without either
+  place.querySelector("svg").setAttribute("aria-hidden", "true");
 }
 
 /** Show what is known of a mark beside the pointer. */
@@ -161,6 +164,10 @@ class Figure {
 }
 
 async function startViews() {
+  if (!window.vegaEmbed) {
+    for (const one of document.querySelectorAll("figure.view")) one.remove();
+    return;
+  }
   document.body.append(element("dl", { id: "tooltip", hidden: "" }));
   const figures = [...document.querySelectorAll("figure.view")].map((one) => new Figure(one));
   let width = window.innerWidth;
