@@ -48,9 +48,9 @@ def _table(data: ReportData, place: TaskSize, decision: Decision) -> str:
         basis = "shown" if decision.state == "shown" else "still open"
         chosen = f"Recommended ({basis}, margin {decision.margin:g}): {decision.recommended}."
     caption = (
-        f"{data.study.model.id} on {data.place(*place)}: {metric} with its 95% interval for other seeds and other "
-        f"test examples, and how much worse than the best each candidate may be (all bounds hold together with "
-        f"95% confidence). {chosen}"
+        f"{data.study.model.id} on {data.place(*place)}: {metric} with its 95% interval for other seeds and "
+        "other test examples, and how much worse than the best each candidate may be (all bounds hold "
+        f"together with 95% confidence). {chosen}"
     )
     return "\n".join(
         [r"\begin{table}", r"\centering", f"\\caption{{{escaped(caption)}}}", body, r"\end{table}"]

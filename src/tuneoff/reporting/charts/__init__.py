@@ -11,9 +11,10 @@ from tuneoff.reporting.charts.curves import (
     run_curve,
     run_label,
 )
+from tuneoff.reporting.charts.draw import SCRIPT
 from tuneoff.reporting.charts.forest import draw_forest, forest_data
 from tuneoff.reporting.charts.frontier import draw_frontier, frontier_data
-from tuneoff.reporting.charts.pictures import SCRIPT, pictures
+from tuneoff.reporting.charts.pictures import pictures
 from tuneoff.reporting.charts.search import draw_search, search_data
 from tuneoff.reporting.charts.sizes import draw_sizes, sizes_data
 from tuneoff.reporting.charts.style import ACCENT

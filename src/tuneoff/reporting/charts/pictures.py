@@ -10,7 +10,6 @@ from typing import Any
 
 from tuneoff.errors import visible
 from tuneoff.reporting.charts import draw
-from tuneoff.reporting.charts.draw import SCRIPT
 from tuneoff.reporting.charts.style import STYLE, View
 
 LONGEST_TEXT = 120
@@ -22,7 +21,7 @@ _START_SECONDS, _CHART_SECONDS = 60, 10
 def pictures(charts: Sequence[View | str]) -> list[bytes | None]:
     """Return the charts as PNG at twice the screen's density; None for one that could not be drawn.
 
-    For `SCRIPT` in place of a chart it returns the JavaScript library that draws charts on a page (UTF-8).
+    For `draw.SCRIPT` in place of a chart it returns the JavaScript library that draws charts on a page (UTF-8).
 
     The process that draws may be ended by the system. It is then started again without the chart at which it
     ended, but only a few times: where memory is short it never gets far.
