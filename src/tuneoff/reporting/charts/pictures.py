@@ -21,7 +21,7 @@ _START_SECONDS, _CHART_SECONDS = 60, 10
 def pictures(charts: Sequence[View | str]) -> list[bytes | None]:
     """Return the charts as PNG at twice the screen's density; None for one that could not be drawn.
 
-    For `draw.SCRIPT` in place of a chart it returns the JavaScript library that draws charts on a page (UTF-8).
+    For `draw.SCRIPT` in place of a chart it returns the JavaScript library that draws charts on a page.
 
     The process that draws may be ended by the system. It is then started again without the chart at which it
     ended, but only a few times: where memory is short it never gets far.
