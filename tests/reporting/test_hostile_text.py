@@ -84,7 +84,7 @@ def _page(text: str) -> str:
     whole = Document(whole.title, whole.introduction, (decision, *whole.sections))
     return rendered(
         whole,
-        parts(whole, views),
+        parts(whole, views, {Title.RESULTS: table}),
         answers=(TaskAnswers(text, text, (answer,), ("g",), table),),
         how=How((Description(text, text, (text,)),), text, text, text),
         payload={"runs": {text: {"fields": [[text, text]]}}},

@@ -4,6 +4,7 @@ It lies in the package because making it takes seconds and a gigabyte of address
 depend on.
 """
 
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
@@ -20,7 +21,7 @@ BANNER = (
 def library() -> str:
     """Return the library as one module that sets `window.vegaEmbed`."""
     script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE)
-    return f"{BANNER.format(version=vl_convert.__version__)}\n{script.strip()}\n"
+    return f"{BANNER.format(version=version('vl-convert-python'))}\n{script.strip()}\n"
 
 
 if __name__ == "__main__":
