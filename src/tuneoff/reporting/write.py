@@ -101,7 +101,7 @@ def _drawn_figures(
     figures: dict[Title, list[Figure]] = {title: [] for title in planned}
     for title, drawing, picture in zip(sections, drawings, drawn, strict=True):
         if picture:
-            figures[title].append(Figure(drawing.stem, drawing.caption, picture))
+            figures[title].append(Figure(drawing.stem, drawing.caption, picture.png, picture.svg))
     failed = sum(picture is None for picture in drawn)
     warnings: tuple[str, ...] = ()
     if failed:
@@ -121,11 +121,13 @@ def _health(data: ReportData) -> str:
 
 
 def _write(folder: Path, texts: dict[str, str], figures: Iterable[Figure]) -> None:
-    ReportFolder(folder).plots.mkdir(parents=True)
+    report = ReportFolder(folder)
+    report.plots.mkdir(parents=True)
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
     for figure in figures:
-        (folder / figure.href).write_bytes(figure.png)
+        report.figure(figure.stem, "png").write_bytes(figure.png)
+        report.figure(figure.stem, "svg").write_bytes(figure.svg)
 
 
 def _swap(fresh: Path, target: Path, *, old: Path) -> None:

@@ -13,7 +13,7 @@ from tuneoff.reporting.charts.curves import (
 )
 from tuneoff.reporting.charts.forest import draw_forest, forest_data
 from tuneoff.reporting.charts.frontier import draw_frontier, frontier_data
-from tuneoff.reporting.charts.pictures import pictures
+from tuneoff.reporting.charts.pictures import Picture, pictures
 from tuneoff.reporting.charts.search import draw_search, search_data
 from tuneoff.reporting.charts.sizes import draw_sizes, sizes_data
 from tuneoff.reporting.charts.style import ACCENT
@@ -21,6 +21,7 @@ from tuneoff.reporting.charts.style import ACCENT
 __all__ = [
     "ACCENT",
     "MOST_RUNS",
+    "Picture",
     "ablation_data",
     "candidates_data",
     "curve_data",

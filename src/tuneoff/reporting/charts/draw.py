@@ -1,7 +1,7 @@
-"""Draw charts, as a program: Vega-Lite as a JSON list on its input, PNG pictures on its output.
+"""Draw charts, as a program: Vega-Lite as a JSON list on its input, pictures as SVG and PNG on its output.
 
 It runs as a file of its own, since the renderer's engine ends its whole process where it gets too little
-memory. Each picture comes after its length in eight bytes; a length of 0 stands for a chart that it refuses.
+memory. Each file comes after its length in eight bytes; lengths of 0 stand for a chart that it refuses.
 """
 
 import json
@@ -20,10 +20,12 @@ def main() -> None:
 
         for chart in json.load(sys.stdin):
             try:
-                picture = vl_convert.vegalite_to_png(chart, vl_version=VEGA_LITE, scale=2)
+                drawing = vl_convert.vegalite_to_svg(chart, vl_version=VEGA_LITE)
+                picture = (drawing.encode(), vl_convert.svg_to_png(drawing, scale=2))
             except Exception:
-                picture = b""
-            out.write(len(picture).to_bytes(8, "big") + picture)
+                picture = (b"", b"")
+            for file in picture:
+                out.write(len(file).to_bytes(8, "big") + file)
             out.flush()
 
 

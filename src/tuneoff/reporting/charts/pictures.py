@@ -1,4 +1,4 @@
-"""Draw charts as PNG pictures, in a process of their own (`draw.py`)."""
+"""Draw charts as pictures, in a process of their own (`draw.py`)."""
 
 import json
 import subprocess
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tuneoff.errors import visible
 from tuneoff.reporting.charts import draw
@@ -18,13 +18,21 @@ _STARTS = 3
 _START_SECONDS, _CHART_SECONDS = 60, 10
 
 
-def pictures(charts: Sequence[View]) -> list[bytes | None]:
-    """Return the charts as PNG at twice the screen's density; None for one that could not be drawn.
+class Picture(NamedTuple):
+    """A chart in two formats."""
+
+    svg: bytes
+    png: bytes
+    """At twice the screen's density."""
+
+
+def pictures(charts: Sequence[View]) -> list[Picture | None]:
+    """Return the charts' pictures; None for one that could not be drawn.
 
     The process that draws may be ended by the system. It is then started again without the chart at which it
     ended, but only a few times: where memory is short it never gets far.
     """
-    drawn: list[bytes | None] = []
+    drawn: list[Picture | None] = []
     for _ in range(_STARTS):
         if len(drawn) < len(charts):
             drawn += _drawn(charts[len(drawn) :])
@@ -33,7 +41,7 @@ def pictures(charts: Sequence[View]) -> list[bytes | None]:
     return drawn + [None] * (len(charts) - len(drawn))
 
 
-def _drawn(charts: Sequence[View]) -> list[bytes | None]:
+def _drawn(charts: Sequence[View]) -> list[Picture | None]:
     """Return the pictures that a process has drawn before its end."""
     views = json.dumps([readable({**chart, "config": STYLE}) for chart in charts])
     command = [sys.executable, "-P", str(Path(draw.__file__))]
@@ -50,13 +58,14 @@ def _drawn(charts: Sequence[View]) -> list[bytes | None]:
     return _split(output)
 
 
-def _split(output: bytes) -> list[bytes | None]:
+def _split(output: bytes) -> list[Picture | None]:
     """Return the whole pictures in an output that may end anywhere."""
-    found: list[bytes | None] = []
+    files: list[bytes] = []
     while len(output) >= 8 and len(output) >= (end := 8 + int.from_bytes(output[:8], "big")):
-        found.append(output[8:end] or None)
+        files.append(output[8:end])
         output = output[end:]
-    return found
+    pairs = zip(files[::2], files[1::2], strict=False)  # without an SVG whose PNG is missing
+    return [Picture(svg, png) if png else None for svg, png in pairs]
 
 
 def readable(part: Any) -> Any:
