@@ -31,7 +31,7 @@ def assert_drawn(chart: View) -> None:
     """The chart follows Vega-Lite's schema, which drawing does not ask for, and can be drawn."""
     altair.Chart.from_dict(json.loads(json.dumps(chart)), validate=True)
     (picture,) = charts.pictures([chart])
-    assert picture is not None and picture.startswith(b"\x89PNG")
+    assert picture is not None and picture.png.startswith(b"\x89PNG")
 
 
 def test_curves_have_a_row_per_panel_and_step_that_has_a_value() -> None:

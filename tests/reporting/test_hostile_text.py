@@ -56,7 +56,6 @@ def _tags(page: str) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def _document(text: str) -> Document:
-    picture = b"\x89PNG".ljust(16, b"\0") + (8).to_bytes(4, "big")
     table = Table(("Method", "Value"), ((text, text), (Link(text, "../runs/a/record.json"), "-")), 2, text)
     return Document(
         text,
@@ -67,7 +66,7 @@ def _document(text: str) -> Document:
                 (text,),
                 (Statement(text, Link("e", "#s")),),
                 (table,),
-                (Figure("f", text, picture),),
+                (Figure("f", text, b"", b""),),
             ),
         ),
     )
@@ -84,7 +83,7 @@ def _page(text: str) -> str:
     whole = Document(whole.title, whole.introduction, (decision, *whole.sections))
     return rendered(
         whole,
-        parts(whole, views),
+        parts(whole, views, {Title.RESULTS: table}),
         answers=(TaskAnswers(text, text, (answer,), ("g",), table),),
         how=How((Description(text, text, (text,)),), text, text, text),
         payload={"runs": {text: {"fields": [[text, text]]}}},
@@ -192,6 +191,7 @@ def test_a_report_of_hostile_names_is_whole(hostile: tuple[Path, Outcome]) -> No
     results = told.split("\n## Results\n")[1].split("\n## ")[0]
     assert len(set(_columns(results))) == 1
     pictures = sorted((place / "plots").iterdir())
+    pictures = [path for path in pictures if path.suffix == ".png"]
     assert len(pictures) == 3  # the curves of the method and of the ablation, and the ablation's scores
     assert all(path.read_bytes().startswith(b"\x89PNG") and len(path.name) < 200 for path in pictures)
 

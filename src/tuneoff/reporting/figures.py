@@ -29,11 +29,18 @@ class Drawing(NamedTuple):
 
 def decision_figures(data: ReportData) -> Iterator[Drawing]:
     """Yield the candidates of each decision: their scores and the price that the study prefers by."""
-    price = PRICE_OF.get(data.study.comparison.prefer, "stored_bytes")
     for place in data.judgement.decisions:
+        price = preferred_price(data, place)
         title = f"{place.task}: score and price of every candidate{_size_in_title(data, place.train_size)}"
         chart = candidates_chart(data, place, price, title=title)
         yield Drawing(f"decision-{place.task}{_suffix(data, place.train_size)}", title, chart)
+
+
+def preferred_price(data: ReportData, place: TaskSize) -> str:
+    """Return the price that the study prefers by, or else the first of PRICES that is known."""
+    preferred = PRICE_OF.get(data.study.comparison.prefer, "stored_bytes")
+    known = [name for name, prices in frontier_prices(data, place).items() if any(prices.values())]
+    return preferred if preferred in known or not known else known[0]
 
 
 def candidates_chart(

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic_core import to_json
 
 from tuneoff.errors import StoreError
-from tuneoff.reporting.charts import SCRIPT, pictures
+from tuneoff.reporting.charts import chart_library, pictures
 from tuneoff.reporting.conclusions import conclusions
 from tuneoff.reporting.data import ReportData, load_report_data
 from tuneoff.reporting.decision import decision_json, decision_statements
@@ -70,7 +70,7 @@ def rendered(
     data: ReportData, found: tuple[Statement, ...]
 ) -> tuple[dict[str, str], tuple[Figure, ...], tuple[str, ...]]:
     """Return the texts of a report by file name, its figures, and warnings about what it lacks."""
-    library, figures, warnings = _drawn_figures(
+    figures, warnings = _drawn_figures(
         {
             Title.DECISION: tuple(decision_figures(data)),
             Title.COMPARISONS: tuple(difference_figures(data)),
@@ -83,7 +83,7 @@ def rendered(
     report = ReportFolder(Path())
     texts = {
         report.markdown.name: markdown(whole),
-        report.html.name: page(data, found, warnings, library=library),
+        report.html.name: page(data, found, warnings, library=chart_library()),
         report.summary.name: summary_csv(data).to_csv(index=False, lineterminator="\n"),
         report.health.name: _health(data),
         report.decision.name: to_json(decision_json(data), indent=2).decode() + "\n",
@@ -93,19 +93,15 @@ def rendered(
 
 def _drawn_figures(
     planned: Mapping[Title, tuple[Drawing, ...]],
-) -> tuple[str, dict[Title, tuple[Figure, ...]], tuple[str, ...]]:
-    """Draw all figures together, in one process.
-
-    Returns the script that draws charts on a page ("" if it could not be made), the figures by section, and a
-    warning if some failed.
-    """
+) -> tuple[dict[Title, tuple[Figure, ...]], tuple[str, ...]]:
+    """Draw all figures together, in one process; return them by section, and a warning if some failed."""
     sections = [title for title, drawings in planned.items() for _ in drawings]
     drawings = named_apart(chain.from_iterable(planned.values()))
-    script, *drawn = pictures([SCRIPT, *(one.chart for one in drawings)])
+    drawn = pictures([one.chart for one in drawings])
     figures: dict[Title, list[Figure]] = {title: [] for title in planned}
     for title, drawing, picture in zip(sections, drawings, drawn, strict=True):
         if picture:
-            figures[title].append(Figure(drawing.stem, drawing.caption, picture))
+            figures[title].append(Figure(drawing.stem, drawing.caption, picture.png, picture.svg))
     failed = sum(picture is None for picture in drawn)
     warnings: tuple[str, ...] = ()
     if failed:
@@ -113,8 +109,7 @@ def _drawn_figures(
             f"{failed} of {len(drawn)} charts could not be drawn and are missing. The renderer reserves 70 "
             "GB of addresses (not of memory): where these are limited (ulimit -v), report again without it.",
         )
-    library = (script or b"").decode()
-    return library, {title: tuple(own) for title, own in figures.items()}, warnings
+    return {title: tuple(own) for title, own in figures.items()}, warnings
 
 
 def _health(data: ReportData) -> str:
@@ -126,11 +121,13 @@ def _health(data: ReportData) -> str:
 
 
 def _write(folder: Path, texts: dict[str, str], figures: Iterable[Figure]) -> None:
-    ReportFolder(folder).plots.mkdir(parents=True)
+    report = ReportFolder(folder)
+    report.plots.mkdir(parents=True)
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
     for figure in figures:
-        (folder / figure.href).write_bytes(figure.png)
+        report.figure(figure.stem, "png").write_bytes(figure.png)
+        report.figure(figure.stem, "svg").write_bytes(figure.svg)
 
 
 def _swap(fresh: Path, target: Path, *, old: Path) -> None:

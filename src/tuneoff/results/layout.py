@@ -13,6 +13,7 @@ DIR/report/                    made from the above: report.md, report.html, summ
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tuneoff.spec import TrainSize
 
@@ -127,9 +128,9 @@ class ReportFolder:
         """The folder of the figures."""
         return self.path / "plots"
 
-    def figure(self, stem: str) -> Path:
-        """Return the path of a figure by its name without the ending."""
-        return self.plots / f"{stem}.png"
+    def figure(self, stem: str, ending: Literal["png", "svg"]) -> Path:
+        """Return the path of a figure by its name and format."""
+        return self.plots / f"{stem}.{ending}"
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,9 @@ from tuneoff.reporting.charts.curves import (
     run_curve,
     run_label,
 )
-from tuneoff.reporting.charts.draw import SCRIPT
 from tuneoff.reporting.charts.forest import draw_forest, forest_data
 from tuneoff.reporting.charts.frontier import draw_frontier, frontier_data
-from tuneoff.reporting.charts.pictures import pictures
+from tuneoff.reporting.charts.pictures import Picture, chart_library, pictures
 from tuneoff.reporting.charts.search import draw_search, search_data
 from tuneoff.reporting.charts.sizes import draw_sizes, sizes_data
 from tuneoff.reporting.charts.style import ACCENT
@@ -22,9 +21,10 @@ from tuneoff.reporting.charts.style import ACCENT
 __all__ = [
     "ACCENT",
     "MOST_RUNS",
-    "SCRIPT",
+    "Picture",
     "ablation_data",
     "candidates_data",
+    "chart_library",
     "curve_data",
     "draw_ablation",
     "draw_candidates",

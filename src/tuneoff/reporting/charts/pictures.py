@@ -1,12 +1,13 @@
-"""Draw charts as PNG pictures, in a process of their own (`draw.py`)."""
+"""Draw charts as pictures, in a process of their own (`draw.py`)."""
 
 import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tuneoff.errors import visible
 from tuneoff.reporting.charts import draw
@@ -18,15 +19,21 @@ _STARTS = 3
 _START_SECONDS, _CHART_SECONDS = 60, 10
 
 
-def pictures(charts: Sequence[View | str]) -> list[bytes | None]:
-    """Return the charts as PNG at twice the screen's density; None for one that could not be drawn.
+class Picture(NamedTuple):
+    """A chart in two formats."""
 
-    For `draw.SCRIPT` in place of a chart it returns the JavaScript library that draws charts on a page.
+    svg: bytes
+    png: bytes
+    """At twice the screen's density."""
+
+
+def pictures(charts: Sequence[View]) -> list[Picture | None]:
+    """Return the charts' pictures; None for one that could not be drawn.
 
     The process that draws may be ended by the system. It is then started again without the chart at which it
     ended, but only a few times: where memory is short it never gets far.
     """
-    drawn: list[bytes | None] = []
+    drawn: list[Picture | None] = []
     for _ in range(_STARTS):
         if len(drawn) < len(charts):
             drawn += _drawn(charts[len(drawn) :])
@@ -35,32 +42,38 @@ def pictures(charts: Sequence[View | str]) -> list[bytes | None]:
     return drawn + [None] * (len(charts) - len(drawn))
 
 
-def _drawn(charts: Sequence[View | str]) -> list[bytes | None]:
+def _drawn(charts: Sequence[View]) -> list[Picture | None]:
     """Return the pictures that a process has drawn before its end."""
-    views = json.dumps(
-        [readable(one if isinstance(one, str) else {**one, "config": STYLE}) for one in charts]
-    )
+    views = [readable({**chart, "config": STYLE}) for chart in charts]
+    files = _made(views, seconds=_START_SECONDS + _CHART_SECONDS * len(charts))
+    pairs = zip(files[::2], files[1::2], strict=False)  # without an SVG whose PNG is missing
+    return [Picture(svg, png) if png else None for svg, png in pairs]
+
+
+@lru_cache(maxsize=1)
+def chart_library() -> str:
+    """Return the JavaScript that draws charts on a page, Vega-Lite with all it needs; "" if none was made."""
+    files = _made(draw.LIBRARY, seconds=_START_SECONDS)
+    return files[0].decode() if files else ""
+
+
+def _made(request: Any, *, seconds: float) -> list[bytes]:
+    """Return the whole files that a process has made before its end."""
     command = [sys.executable, "-P", str(Path(draw.__file__))]
-    longest = _START_SECONDS + _CHART_SECONDS * len(charts)
+    asked = json.dumps(request).encode()
     try:
-        done = subprocess.run(
-            command, input=views.encode(), capture_output=True, check=False, timeout=longest
-        )
-        output = done.stdout
+        output = subprocess.run(
+            command, input=asked, capture_output=True, check=False, timeout=seconds
+        ).stdout
     except subprocess.TimeoutExpired as error:
         output = error.stdout or b""
     except OSError:
         output = b""
-    return _split(output)
-
-
-def _split(output: bytes) -> list[bytes | None]:
-    """Return the whole pictures in an output that may end anywhere."""
-    found: list[bytes | None] = []
+    files = []
     while len(output) >= 8 and len(output) >= (end := 8 + int.from_bytes(output[:8], "big")):
-        found.append(output[8:end] or None)
+        files.append(output[8:end])
         output = output[end:]
-    return found
+    return files
 
 
 def readable(part: Any) -> Any:

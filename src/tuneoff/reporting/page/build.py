@@ -4,14 +4,15 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
 
 from tuneoff.errors import visible
 from tuneoff.reporting.charts.pictures import readable
 from tuneoff.reporting.data import ReportData
-from tuneoff.reporting.document import Document, Link, Section, Statement
+from tuneoff.reporting.document import Document, Link, Section, Statement, Table
+from tuneoff.reporting.evidence import checks_table, health_table
 from tuneoff.reporting.page.answers import TaskAnswers, answers
 from tuneoff.reporting.page.examples import page_examples
 from tuneoff.reporting.page.how import How, how
@@ -51,6 +52,8 @@ HEADLINES = {
     Title.HOW: "The methods in words, and what it takes to do this again.",
 }
 """What a reader finds in a section, in one sentence."""
+MOST_FINDINGS = 8
+"""Findings that are listed at once; of more, the checks are."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class Part:
     headline: str = ""
     """What to look for, in one sentence; the section's paragraphs are one click deeper."""
     views: tuple[PageView, ...] = ()
+    deeper: Table | None = None
+    """A table that is shown once its caption is clicked."""
 
     @property
     def anchor(self) -> str:
@@ -86,10 +91,15 @@ def page(
     `library` is the script that draws its charts; without it, "", the page has its tables and texts alone.
     """
     whole = document(data, found, figures={}, warnings=warnings).with_tables(Title.RESULTS, task_tables(data))
+    deeper = {}
+    checks, findings = checks_table(data), health_table(data)
+    if len(findings.rows) > MOST_FINDINGS:
+        whole = whole.with_tables(Title.HEALTH, (checks,))
+        deeper[Title.HEALTH] = replace(findings, caption=f"All {len(findings.rows)} findings")
     examples = page_examples(data)
     return rendered(
         whole,
-        parts(whole, views(data), has_examples=bool(examples)),
+        parts(whole, views(data), deeper, has_examples=bool(examples)),
         answers=answers(data),
         how=how(data),
         payload=page_runs(data) | {"examples": examples},
@@ -98,16 +108,21 @@ def page(
 
 
 def parts(
-    whole: Document, drawn: Mapping[Title, tuple[PageView, ...]], *, has_examples: bool = False
+    whole: Document,
+    drawn: Mapping[Title, tuple[PageView, ...]],
+    deeper: Mapping[Title, Table],
+    *,
+    has_examples: bool = False,
 ) -> tuple[Part, ...]:
-    """Return the sections in the page's order, each with its headline and charts."""
+    """Return the sections in the page's order, each with its headline, charts and further table."""
     by_title = {section.title: section for section in whole.sections}
     of_the_page_alone = {Title.HOW, Title.EXAMPLES} if has_examples else {Title.HOW}
     found = []
     for title in dict.fromkeys((*ORDER, *by_title)):
         section = by_title.get(title, Section(title))
         if title in by_title or title in drawn or title in of_the_page_alone:
-            found.append(Part(section, HEADLINES.get(title, ""), drawn.get(title, ())))
+            charts = drawn.get(title, ())
+            found.append(Part(section, HEADLINES.get(title, ""), charts, deeper.get(title)))
     return tuple(found)
 
 

@@ -15,12 +15,12 @@ from tuneoff.reporting.figures import (
     curve_groups,
     difference_charts,
     frontier_chart,
+    preferred_price,
     search_figures,
 )
 from tuneoff.reporting.formatting import listed
 from tuneoff.reporting.titles import Title
 from tuneoff.spec import TrainSize
-from tuneoff.stats import PRICE_OF
 
 
 class Curves(NamedTuple):
@@ -64,8 +64,8 @@ def task_group(name: str, data: ReportData, task: str) -> str:
 
 
 def _candidates(data: ReportData) -> Iterator[PageView]:
-    price = PRICE_OF.get(data.study.comparison.prefer, "stored_bytes")
     for place in data.judgement.decisions:
+        price = preferred_price(data, place)
         title = f"Score and {PRICES[price]} of every candidate"
         wide, narrow = (
             candidates_chart(data, place, price, title=title, narrow=narrow) for narrow in (False, True)
