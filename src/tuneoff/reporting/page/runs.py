@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from tuneoff.errors import visible
 from tuneoff.reporting import charts
+from tuneoff.reporting.charts.pictures import readable
 from tuneoff.reporting.charts.style import View
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.formatting import byte_size, count, decimal, duration, in_words, percent
@@ -35,7 +36,7 @@ def _run(data: ReportData, record: RunRecord) -> dict[str, Any]:
     findings = data.judgement.findings.get(record.run_id, ())
     return {
         "task": record.spec.task_name,
-        "method": record.spec.method_name,
+        "method": readable(record.spec.method_name),  # as the charts' legends have it
         "seed": charts.run_label(record),
         "fields": [[name, visible(value)] for name, value in _fields(record)],
         "failure": visible(f"{record.failure.kind}: {record.failure.message}") if record.failure else None,
