@@ -28,7 +28,7 @@ def page_runs(data: ReportData) -> dict[str, Any]:
         "runs": runs,
         "curves": {record.run_id: _curve(data, record) for record in data.records},
         "runCharts": {task: _chart(spec.main_metric) for task, spec in data.study.tasks.items()},
-        "environments": [list(map(list, one)) for one in environments],
+        "environments": [[[name, visible(value)] for name, value in one] for one in environments],
     }
 
 
