@@ -276,13 +276,15 @@ def test_methods_are_described_with_their_settings_counts_and_sources(data: Repo
 
 def test_a_stack_and_a_search_are_described(tmp_path: Path) -> None:
     stack = {"kind": "stack", "parts": [{"kind": "lora"}, {"kind": "prompt", "length": 1}]}
-    search = {"trials": 2, "spaces": {"lora": {"rank": [1, 8, "log"]}}, "seeds": [900]}
+    search: dict[str, Any] = {"trials": 2, "seeds": [900]}
+    search["spaces"] = {"lora": {"rank": [1, 8, "log"]}, "both": {"prompt.length": [1, 9, "log"]}}
     study = made.a_study(methods={"lora": {"kind": "lora"}, "both": stack}, search=search, seeds=[0])
     made.write_folder(tmp_path, study, records=[])
     methods, _ = described_methods(load_report_data(tmp_path))
     texts = {one.name: one.text for one in methods}
     assert "; it also prepends 1 trained vector to the encoder's input" in texts["both"]
     assert texts["lora"].endswith("rank is chosen by the search on validation.")
+    assert texts["both"].endswith("prompt.length is chosen by the search on validation.")
 
 
 def test_no_script_can_end_its_element() -> None:

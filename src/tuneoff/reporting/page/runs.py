@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from tuneoff.errors import visible
 from tuneoff.reporting import charts
+from tuneoff.reporting.charts.pictures import readable
 from tuneoff.reporting.charts.style import View
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.formatting import byte_size, count, decimal, duration, in_words, percent
@@ -27,7 +28,7 @@ def page_runs(data: ReportData) -> dict[str, Any]:
         "runs": runs,
         "curves": {record.run_id: _curve(data, record) for record in data.records},
         "runCharts": {task: _chart(spec.main_metric) for task, spec in data.study.tasks.items()},
-        "environments": [list(map(list, one)) for one in environments],
+        "environments": [[[name, visible(value)] for name, value in one] for one in environments],
     }
 
 
@@ -35,7 +36,7 @@ def _run(data: ReportData, record: RunRecord) -> dict[str, Any]:
     findings = data.judgement.findings.get(record.run_id, ())
     return {
         "task": record.spec.task_name,
-        "method": record.spec.method_name,
+        "method": readable(record.spec.method_name),  # as the charts' legends have it
         "seed": charts.run_label(record),
         "fields": [[name, visible(value)] for name, value in _fields(record)],
         "failure": visible(f"{record.failure.kind}: {record.failure.message}") if record.failure else None,
