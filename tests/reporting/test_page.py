@@ -180,7 +180,7 @@ def test_many_findings_are_counted_by_check_and_listed_a_click_deeper(folder: Pa
     for findings in judged.judgement.findings.values():
         expected.update({one.check for one in findings})
     assert counted == expected
-    text = page_text(judged, (), ())
+    text = page_text(judged, (), (), library="")
     assert f"<summary>All {len(health_table(judged).rows)} findings</summary>" in text
 
 

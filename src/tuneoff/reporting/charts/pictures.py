@@ -45,30 +45,38 @@ def pictures(charts: Sequence[View]) -> list[Picture | None]:
 def _drawn(charts: Sequence[View]) -> list[Picture | None]:
     """Return the pictures that a process has drawn before its end."""
     views = [readable({**chart, "config": STYLE}) for chart in charts]
-    files = _made(views, seconds=_START_SECONDS + _CHART_SECONDS * len(charts))
-    pairs = zip(files[::2], files[1::2], strict=False)  # without an SVG whose PNG is missing
-    return [Picture(svg, png) if png else None for svg, png in pairs]
+    return _split(_output(views, seconds=_START_SECONDS + _CHART_SECONDS * len(charts)))
 
 
 @lru_cache(maxsize=1)
 def chart_library() -> str:
     """Return the JavaScript that draws charts on a page, Vega-Lite with all it needs; "" if none was made."""
-    files = _made(draw.LIBRARY, seconds=_START_SECONDS)
+    files = _files(_output(draw.LIBRARY, seconds=_START_SECONDS))
     return files[0].decode() if files else ""
 
 
-def _made(request: Any, *, seconds: float) -> list[bytes]:
-    """Return the whole files that a process has made before its end."""
+def _output(request: Any, *, seconds: float) -> bytes:
+    """Return what a process that draws has given before its end."""
     command = [sys.executable, "-P", str(Path(draw.__file__))]
     asked = json.dumps(request).encode()
     try:
-        output = subprocess.run(
-            command, input=asked, capture_output=True, check=False, timeout=seconds
-        ).stdout
+        done = subprocess.run(command, input=asked, capture_output=True, check=False, timeout=seconds)
     except subprocess.TimeoutExpired as error:
-        output = error.stdout or b""
+        return error.stdout or b""
     except OSError:
-        output = b""
+        return b""
+    return done.stdout
+
+
+def _split(output: bytes) -> list[Picture | None]:
+    """Return the whole pictures in an output that may end anywhere."""
+    files = _files(output)
+    pairs = zip(files[::2], files[1::2], strict=False)  # without an SVG whose PNG is missing
+    return [Picture(svg, png) if png else None for svg, png in pairs]
+
+
+def _files(output: bytes) -> list[bytes]:
+    """Return the whole files in an output that may end anywhere."""
     files = []
     while len(output) >= 8 and len(output) >= (end := 8 + int.from_bytes(output[:8], "big")):
         files.append(output[8:end])
