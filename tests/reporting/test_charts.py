@@ -157,8 +157,8 @@ def test_a_candidate_without_a_price_is_not_on_the_frontier() -> None:
 )
 def test_a_frontier_is_drawn(prices: dict[str, float]) -> None:
     data = charts.frontier_data(a_decision(), prices)
-    for price in ("stored_bytes", "seconds_per_answer"):
-        assert_drawn(charts.draw_frontier(data, title="t", metric="eval_rougeL", price=price))
+    for price, narrow in (("stored_bytes", False), ("seconds_per_answer", True)):
+        assert_drawn(charts.draw_frontier(data, title="t", metric="eval_rougeL", price=price, narrow=narrow))
 
 
 def test_labels_of_lines_that_are_close_stay_apart() -> None:

@@ -69,14 +69,16 @@ def frontier_figures(data: ReportData) -> Iterator[Drawing]:
             yield Drawing(f"frontier-{place.task}{_suffix(data, place.train_size)}", title, chart)
 
 
-def frontier_chart(data: ReportData, place: TaskSize, price: str, *, title: str) -> View | None:
+def frontier_chart(
+    data: ReportData, place: TaskSize, price: str, *, title: str, narrow: bool = False
+) -> View | None:
     """Return the chart of a decision's candidates against one of PRICES; None if none has a price above 0."""
     prices = frontier_prices(data, place)[price]
     if not any(prices.values()):
         return None
     points = charts.frontier_data(data.judgement.decisions[place], prices)
     metric = data.study.tasks[place.task].main_metric
-    return charts.draw_frontier(points, title=title, metric=metric, price=price)
+    return charts.draw_frontier(points, title=title, metric=metric, price=price, narrow=narrow)
 
 
 def difference_figures(data: ReportData) -> Iterator[Drawing]:

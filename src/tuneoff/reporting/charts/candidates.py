@@ -131,7 +131,10 @@ def _scores(data: pd.DataFrame, title: str, margin: float, *, width: int) -> Vie
 def _prices(data: pd.DataFrame, price: str, *, width: int, named: bool) -> View:
     color = category("look", scale=_LOOKS, legend=None)
     known = data["price"].dropna()
-    domain = [known.min() / 2, known.max() * 30] if len(known) else [1, 10]  # with room for the words
+    domain = [1.0, 10.0]
+    if len(known):
+        span = 2 * known.max() / known.min()
+        domain = [known.min() / 2, known.max() * max(30, span**0.6)]  # with room for the words
     axis = {"tickCount": 3, "format": "~s", "domain": False, "ticks": False}
     x = quantity(
         "price",

@@ -23,7 +23,7 @@ from tuneoff.reporting.charts.style import (
 from tuneoff.reporting.formatting import decimal
 from tuneoff.stats import Decision
 
-WIDTH, HEIGHT = 640, 380
+WIDTH, NARROW_WIDTH, HEIGHT = 640, 290, 380
 
 
 class _Axis(NamedTuple):
@@ -62,11 +62,12 @@ def frontier_data(decision: Decision, prices: Mapping[str, float | None]) -> pd.
     return pd.DataFrame(rows, columns=_COLUMNS).astype(dict.fromkeys(("price", "mean", "low", "high"), float))
 
 
-def draw_frontier(data: pd.DataFrame, *, title: str, metric: str, price: str) -> View:
+def draw_frontier(data: pd.DataFrame, *, title: str, metric: str, price: str, narrow: bool = False) -> View:
     """Draw a named point per candidate on a logarithmic axis; those that cost nothing as dashed lines.
 
-    `price` is the name of a price, as decisions have it.
+    `price` is the name of a price, as decisions have it. `narrow` puts the lines' names above them.
     """
+    width = NARROW_WIDTH if narrow else WIDTH
     axis = _AXES[price]
     data = data.assign(price=data["price"] * axis.scale)
     priced, free = data[data["price"] > 0], data[data["price"] == 0]
@@ -74,7 +75,7 @@ def draw_frontier(data: pd.DataFrame, *, title: str, metric: str, price: str) ->
     low, high = (low, high) if high - low > 0.3 else (low - 0.15, high + 0.15)
     x_domain, y_domain = (10**low, 10**high), padded([*data["low"], *data["high"]])
     lines = _free_lines(free, y_domain)
-    named = _with_labels(priced, lines, x_domain=x_domain, y_domain=y_domain)
+    named = _with_labels(priced, lines, x_domain=x_domain, y_domain=y_domain, width=width)
     x = {
         "title": f"{axis.title} (log scale)",
         "scale": {"type": "log", "domain": list(x_domain), "nice": False},
@@ -83,18 +84,20 @@ def draw_frontier(data: pd.DataFrame, *, title: str, metric: str, price: str) ->
     y = quantity("mean", title=metric_title(metric), scale={"domain": list(y_domain), "nice": False})
     view = {
         "layer": [
-            *_references(lines, y),
-            _points(named, quantity("price", **x), y, title=metric_title(metric)),
+            *_references(lines, y, narrow=narrow),
+            _points(named, quantity("price", **x), y, title=metric_title(metric), columns=2 if narrow else 4),
         ]
     }
     subtitle = "mean and 95% interval"
     subtitle += "; dashed: costs nothing" if len(free) else ""
-    return titled({**view, "width": WIDTH, "height": HEIGHT}, title, subtitle, offset=10)
+    return titled({**view, "width": width, "height": HEIGHT}, title, subtitle, offset=10)
 
 
-def _references(lines: pd.DataFrame, y: View) -> list[View]:
-    """Return dashed lines across the plot, with their labels to the right of it."""
-    words = {"align": "left", "baseline": "middle", "dx": 7, "fontSize": 11}
+def _references(lines: pd.DataFrame, y: View, *, narrow: bool) -> list[View]:
+    """Return dashed lines across the plot, with their labels to the right of it, or above them."""
+    words: View = {"align": "left", "baseline": "middle", "dx": 7, "fontSize": 11}
+    if narrow:
+        words = {"align": "right", "baseline": "bottom", "dx": -3, "dy": -1, "fontSize": 10.5}
     line = layer("rule", {"strokeDash": [6, 4], "strokeWidth": 1.2, "color": GRAY}, y=y)
     label = layer("text", words, x={"value": "width"}, y=quantity("label_y"), text=category("label"))
     return [layered(lines, {}, line, label)] if len(lines) else []
@@ -116,10 +119,10 @@ _LOOKS = {
 }
 
 
-def _points(data: pd.DataFrame, x: View, y: View, *, title: str) -> View:
+def _points(data: pd.DataFrame, x: View, y: View, *, title: str, columns: int) -> View:
     looks = [look for look in _LOOKS["domain"] if look in set(data["look"])]
     scale = {"domain": looks, "range": [_LOOKS["range"][_LOOKS["domain"].index(look)] for look in looks]}
-    legend = {"title": None, "orient": "bottom", "symbolSize": 90, "symbolOpacity": 1}
+    legend = {"title": None, "orient": "bottom", "symbolSize": 90, "symbolOpacity": 1, "columns": columns}
     color = category("look", scale=scale, legend=legend)
     leader = layer("rule", {"strokeWidth": 0.7}, x2={"field": "end_x"}, y2={"field": "end_y"})
     tooltip = [
@@ -154,13 +157,14 @@ def _with_labels(
     *,
     x_domain: tuple[float, float],
     y_domain: tuple[float, float],
+    width: int,
 ) -> pd.DataFrame:
     """Add to the points the places of their labels, in the units of the axes.
 
     Places are found in pixels from the upper left corner and then turned back into values.
     """
     left, right = map(math.log10, x_domain)
-    across, up = WIDTH / (right - left), HEIGHT / (y_domain[1] - y_domain[0])  # pixels per unit
+    across, up = width / (right - left), HEIGHT / (y_domain[1] - y_domain[0])  # pixels per unit
 
     def pixels(value: float) -> float:
         return (y_domain[1] - value) * up
@@ -170,8 +174,8 @@ def _with_labels(
     spreads = zip(xs, data["low"], data["high"], strict=True)
     # labels keep off the vertical and the dashed lines
     obstacles = [Box(x - 3, pixels(high), x + 3, pixels(low)) for x, low, high in spreads]
-    obstacles += [Box(0, y - 2, WIDTH, y + 2) for y in map(pixels, lines["mean"])]
-    frame = Box(3, 3, WIDTH - 3, HEIGHT - 3)
+    obstacles += [Box(0, y - 2, width, y + 2) for y in map(pixels, lines["mean"])]
+    frame = Box(3, 3, width - 3, HEIGHT - 3)
     labels = place_labels(points, list(data["name"]), obstacles=obstacles, frame=frame)
     return data.assign(
         label_x=[10 ** (label.middle[0] / across + left) for label in labels],

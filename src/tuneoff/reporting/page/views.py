@@ -77,13 +77,15 @@ def _candidates(data: ReportData) -> Iterator[PageView]:
 def _frontiers(data: ReportData) -> Iterator[PageView]:
     for place, price in product(data.judgement.decisions, PRICES):
         title = f"Score against {PRICES[price]}"
-        chart = frontier_chart(data, place, price, title=title)
-        if chart:
+        chart, narrow = (
+            frontier_chart(data, place, price, title=title, narrow=narrow) for narrow in (False, True)
+        )
+        if chart and narrow:
             unknown = [name for name, value in frontier_prices(data, place)[price].items() if value is None]
             caption = f"{_subtitle(chart)}{f'; not measured: {listed(unknown)}' if unknown else ''}"
             choices = {"price": PRICES[price], **_size(data, place.train_size)}
             group = task_group("frontier", data, place.task)
-            yield PageView(group, choices, title, caption, untitled(chart))
+            yield PageView(group, choices, title, caption, untitled(chart), untitled(narrow))
 
 
 def _differences(data: ReportData) -> Iterator[PageView]:

@@ -12,9 +12,15 @@ function startContents() {
   for (const link of document.querySelectorAll(".contents a")) links.set(link.hash.slice(1), link);
   const visible = new Set();
   const mark = (entries) => {
-    for (const { target, isIntersecting } of entries) isIntersecting ? visible.add(target.id) : visible.delete(target.id);
+    for (const { target, isIntersecting } of entries) {
+      if (isIntersecting) visible.add(target.id);
+      else visible.delete(target.id);
+    }
     const current = [...links.keys()].find((id) => visible.has(id));
-    for (const [id, link] of links) id === current ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current");
+    for (const [id, link] of links) {
+      if (id === current) link.setAttribute("aria-current", "true");
+      else link.removeAttribute("aria-current");
+    }
   };
   const observer = new IntersectionObserver(mark, { rootMargin: "-15% 0px -70% 0px" });
   for (const section of document.querySelectorAll("main > section")) observer.observe(section);

@@ -40,7 +40,8 @@ function showRun(id) {
   const plot = element("div", { class: "plot", role: "img", "aria-label": `learning curve of ${id}` });
   part.replaceChildren(title, plot, facts(run.fields));
   if (run.failure) part.append(element("p", { class: "error" }, run.failure));
-  part.append(element("h4", {}, "Findings"), findingsOf(run), element("h4", {}, "Files"), filesOf(run), versionsOf(run));
+  part.append(element("h4", {}, "Findings"), findingsOf(run));
+  part.append(element("h4", {}, "Files"), filesOf(run), versionsOf(run));
   part.hidden = false;
   if (data.curves[id].panels.some(([steps]) => steps.length)) drawRun(plot, id, run.task);
   else plot.remove();

@@ -45,6 +45,8 @@ const CONFIG = {
   },
   text: { color: "var(--ink)" },
 };
+// With `ast`, Vega interprets its expressions: the page's policy forbids to evaluate texts.
+const OPTIONS = { ast: true, actions: false, renderer: "svg", defaultStyle: false, tooltip: false, config: CONFIG };
 const NARROW = 560;
 const NARROWEST_PLOT = 150;
 const WIDEST_PLOT = 850;
@@ -54,7 +56,8 @@ function themed(part) {
   if (typeof part === "string") return COLORS[part] ?? part;
   if (Array.isArray(part)) return part.map(themed);
   if (part === null || typeof part !== "object") return part;
-  return Object.fromEntries(Object.entries(part).map(([name, value]) => [name, name === "data" ? value : themed(value)]));
+  const entries = Object.entries(part);
+  return Object.fromEntries(entries.map(([name, value]) => [name, name === "data" ? value : themed(value)]));
 }
 
 /** Return the curves of runs in one panel as rows, as the charts of curves read them. */
@@ -88,20 +91,22 @@ function panelsWidth(spec) {
   return spec.width;
 }
 
-/** Draw a chart into an element, as wide as there is room. */
+const drawn = new WeakMap(); // the view in each element
+
+/** Draw a chart into an element, as wide as there is room, in place of an earlier one. */
 async function draw(place, spec) {
   const room = place.clientWidth;
   if (!room || !window.vegaEmbed) return;
-  const options = { ast: true, actions: false, renderer: "svg", defaultStyle: false, tooltip: showTooltip, config: CONFIG };
+  drawn.get(place)?.finalize();
   const colored = themed(spec);
   // what axes and legends take shows only once they are drawn
-  const first = await vegaEmbed(place, colored, options);
+  const first = await vegaEmbed(place, colored, OPTIONS);
   const natural = place.querySelector("svg").getBoundingClientRect().width;
   const plots = panelsWidth(spec);
   const wanted = Math.min(Math.max(room - (natural - plots), NARROWEST_PLOT), Math.max(WIDEST_PLOT, plots));
   first.finalize();
   const fitted = withWidths(colored, (width) => Math.floor((width * wanted) / plots));
-  await vegaEmbed(place, fitted, options);
+  drawn.set(place, await vegaEmbed(place, fitted, { ...OPTIONS, tooltip: showTooltip }));
   // the place has a name, and tables have the numbers; the marks alone would be read out without either
   place.querySelector("svg").setAttribute("aria-hidden", "true");
 }
@@ -134,6 +139,7 @@ class Figure {
     this.figure = figure;
     this.group = data.views[figure.dataset.group];
     this.view = this.group[0];
+    this.drawn = Promise.resolve(); // what is drawn next waits for it
     this.plot = element("div", { class: "plot", role: "img" });
     this.title = element("strong", {});
     this.caption = element("span", {});
@@ -159,7 +165,9 @@ class Figure {
     this.caption.textContent = view.caption;
     const spec = (window.innerWidth < NARROW && view.narrow) || view.spec;
     const { runs, panel } = view.curves ?? {};
-    await draw(this.plot, runs ? { ...spec, data: { values: curveRows(runs, panel) } } : spec);
+    const whole = runs ? { ...spec, data: { values: curveRows(runs, panel) } } : spec;
+    this.drawn = this.drawn.then(() => draw(this.plot, whole));
+    await this.drawn;
   }
 }
 
