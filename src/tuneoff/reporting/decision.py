@@ -60,7 +60,7 @@ def _next_step(data: ReportData, place: TaskSize, decision: Decision) -> str:
         return "More seeds would not settle it: the test set is too small for this margin."
     if limit == "seeds":
         return "Seeds alone would hardly settle it; a larger comparison.margin may."
-    if limit == "single seed" and len(data.study.seeds) > 1:
+    if limit == "single seed" and len(data.study.all_seeds) > 1:
         return "Next: complete the runs of the method that has a single seed (`tuneoff run` again)."
     seeds = (settling.seeds if settling else None) or FEWEST_SEEDS - 1
     effort = f"`{_command(data, seeds)}`, about {duration(_seconds(data, place, seeds))}"
@@ -71,7 +71,7 @@ def _next_step(data: ReportData, place: TaskSize, decision: Decision) -> str:
 
 def _command(data: ReportData, more: int) -> str:
     """Return the command that runs the study with this many more seeds."""
-    seeds = list(data.study.seeds)
+    seeds = list(data.study.all_seeds)
     taken = {*seeds, *(data.study.search.seeds if data.study.search else ())}
     free = (seed for seed in range(len(taken) + more + 1) if seed not in taken)
     seeds += [next(free) for _ in range(more)]

@@ -28,7 +28,7 @@ def power_statements(study: StudySpec, examples: Mapping[str, int]) -> tuple[str
 def _statements(study: StudySpec, task: str, examples: int) -> list[str]:
     spec = study.tasks[task]
     typical = CLASSIFICATION if isinstance(spec, ClassificationSpec) else SUMMARIZATION
-    seeds, family = len(study.seeds), _family(study)
+    seeds, family = len(study.all_seeds), _family(study)
     found = detectable(seeds, examples, typical, alpha=ALPHA / family)
     size = f"{task}: {plural(seeds, 'seed')} and {plural(examples, 'test example')}"
     if found is None:

@@ -54,6 +54,10 @@ class Candidate:
     costs_at_most: float | None
     """Upper bound of the best candidate's true mean minus this one's, 0 at least; the best is that of the
     candidates without findings. None if a trained method with one seed may be the best, or is this one."""
+    lacks_at_least: float | None
+    """Lower bound of what it lacks against the candidate with the highest mean, of those without findings; it
+    may be below 0. None if the two cannot be tested, or it is this candidate itself. The bound of a candidate
+    that is not the best may be wrong more often than those of costs."""
     expected_regret: float | None
     """By how much the best is better than this one on average over a posterior: a description, not a claim.
     None without two seeds and two examples that all candidates have."""
@@ -165,6 +169,8 @@ def decide(
     prices: Mapping[str, float | None] | None = None,
     findings: Mapping[str, Collection[str]] | None = None,
     alpha: float = ALPHA,
+    alpha_later: float | None = None,
+    family: int = 0,
     pooled: bool = True,
 ) -> Decision:
     """Decide among the candidates of one task and train size.
@@ -173,7 +179,8 @@ def decide(
     model, baselines) have one row, which counts as certain as far as seeds are concerned. `prices` are those
     of the preference; a candidate without a price comes after all that have one. `findings` are the checks
     that a candidate failed. With `pooled`, the seeds' variances of trained methods support each other. The
-    bounds hold together with probability 1 - `alpha`.
+    bounds hold together with probability 1 - `alpha`; what it takes to settle the decision is for a later
+    decision at `alpha_later`, by default the same. M is `family` at least: candidates may have left before.
 
     Raises:
         ValueError: there is no candidate, the margin is not above 0, or the preference is unknown.
@@ -190,8 +197,8 @@ def decide(
         pairs = _pool(pairs, untrained, failed)
     # a method with one seed claims nothing, so it does not make other claims harder
     tested = {name for names in pairs for name in names}
-    level = alpha / max(len(tested) - 1, 1)
-    bounds = _bounds(pairs, level)
+    others_tested = max(len(tested) - 1, family - 1, 1)
+    bounds = _bounds(pairs, alpha / others_tested)
 
     # a rival is shown to be better where the bound of this one minus the rival is below 0
     may_be_best = {name: all(bounds.get((name, rival), 0) >= 0 for rival in clean) for name in scores}
@@ -201,12 +208,14 @@ def decide(
         others = [bounds.get((rival, name), math.inf) for rival in rivals if rival != name]
         costs[name] = max([0.0, *others])
     regrets = expected_regrets(scores, untrained, clean)
+    leader = min(clean, key=lambda name: (-scores[name].values.mean(), name), default=None)
     candidates = {
         name: Candidate(
             name=name,
             interval=interval(one.values, seeded=name not in untrained),
             may_be_best=may_be_best[name],
             costs_at_most=costs[name] if rivals and math.isfinite(costs[name]) else None,
+            lacks_at_least=-bounds[name, leader] if leader and (name, leader) in bounds else None,
             expected_regret=regrets.get(name),
             price=(prices or {}).get(name),
             findings=failed.get(name, ()),
@@ -215,6 +224,7 @@ def decide(
     }
 
     best_first = sorted((candidates[name] for name in clean), key=lambda one: (-one.mean, one.name))
+    level_later = (alpha if alpha_later is None else alpha_later) / others_tested
     affordable = [one for one in best_first if one.costs_at_most is not None and one.costs_at_most <= margin]
     if prefer != "score":
         affordable.sort(key=lambda one: math.inf if one.price is None else one.price)
@@ -224,7 +234,7 @@ def decide(
         state="shown" if affordable else "open",
         margin=margin,
         prefer=prefer,
-        to_settle=None if affordable or not clean else _to_settle(pairs, best_first, margin, level),
+        to_settle=None if affordable or not clean else _to_settle(pairs, best_first, margin, level_later),
     )
 
 
