@@ -246,8 +246,17 @@ def status(folder: Folder) -> None:
     from tuneoff.results import read_folder
 
     found = read_folder(folder)
+    races: list[str] = []
+    if found.study.race:
+        with _lasting_imports():
+            from tuneoff.reporting import as_raced, race_lines
+
+        found, courses = as_raced(folder, found)
+        races = race_lines(found.study, courses)
     states = Counter(record.state for record in found.records)
     typer.echo(f"{states['complete']} of {len(found.plan)} runs complete")
+    for line in races:
+        typer.echo(line)
     for state, count in sorted(states.items()):
         if state != "complete":
             typer.echo(f"{count} {state.replace('_', ' ')}")

@@ -1,8 +1,9 @@
 """Write a study's report (report.md, report.html, summary.csv, plots) from its records, without torch."""
 
-from tuneoff.reporting.data import ReportData
+from tuneoff.reporting.data import ReportData, as_raced
 from tuneoff.reporting.power import power_statements
+from tuneoff.reporting.races import race_lines
 from tuneoff.reporting.result import Result
 from tuneoff.reporting.write import write_report
 
-__all__ = ["ReportData", "Result", "power_statements", "write_report"]
+__all__ = ["ReportData", "Result", "as_raced", "power_statements", "race_lines", "write_report"]

@@ -6,8 +6,9 @@ from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Link, Statement, Table
 from tuneoff.reporting.formatting import ABSENT, byte_size, decimal, duration, listed, plural
 from tuneoff.reporting.html import anchor
+from tuneoff.reporting.races import race_lines
 from tuneoff.reporting.titles import Title
-from tuneoff.stats import UNTRAINED_SIZE, Candidate, Cell, Decision, Prices, TaskSize, mean_prices
+from tuneoff.stats import UNTRAINED_SIZE, Candidate, Cell, Course, Decision, Prices, TaskSize, mean_prices
 
 FEWEST_SEEDS = 3
 """What a study with a single seed is advised to have."""
@@ -27,6 +28,12 @@ def decision_statements(data: ReportData) -> tuple[Statement, ...]:
         Statement(f"{data.place(*place)}: {_sentence(data, place, decision)}", evidence)
         for place, decision in data.judgement.decisions.items()
     )
+
+
+def race_statements(data: ReportData) -> tuple[Statement, ...]:
+    """Return a sentence for the race of each task and train size, if the study races its methods."""
+    evidence = Link("evidence", f"#{anchor(Title.INTERVALS)}")
+    return tuple(Statement(line, evidence) for line in race_lines(data.study, data.judgement.courses))
 
 
 def _sentence(data: ReportData, place: TaskSize, decision: Decision) -> str:
@@ -54,7 +61,11 @@ def _sentence(data: ReportData, place: TaskSize, decision: Decision) -> str:
 
 def _next_step(data: ReportData, place: TaskSize, decision: Decision) -> str:
     """Return what would settle an open decision."""
-    settling = decision.to_settle
+    settling, course = decision.to_settle, data.judgement.courses.get(place)
+    if course and course.end in (None, "budget"):
+        if course.end is None:
+            return "Next: complete the race (`tuneoff run` again)."
+        return "The budget ended the race; a larger one may settle it (`--set budget.hours=...`)."
     limit = settling.limit if settling else None
     if limit == "test set":
         return "More seeds would not settle it: the test set is too small for this margin."
@@ -63,14 +74,17 @@ def _next_step(data: ReportData, place: TaskSize, decision: Decision) -> str:
     if limit == "single seed" and len(data.study.all_seeds) > 1:
         return "Next: complete the runs of the method that has a single seed (`tuneoff run` again)."
     seeds = (settling.seeds if settling else None) or FEWEST_SEEDS - 1
-    effort = f"`{_command(data, seeds)}`, about {duration(_seconds(data, place, seeds))}"
+    effort = f"`{_command(data, place, seeds)}`, about {duration(_seconds(data, place, seeds))}"
     if limit == "single seed":
         return f"Next: {plural(seeds, 'more seed')} ({effort})."
     return f"About {plural(seeds, 'more seed')} would settle it ({effort})."
 
 
-def _command(data: ReportData, more: int) -> str:
-    """Return the command that runs the study with this many more seeds."""
+def _command(data: ReportData, place: TaskSize, more: int) -> str:
+    """Return the command that runs the study with this many more seeds, or races on to as many."""
+    if data.study.race:
+        to = max(_seeds_so_far(data, place) + more, data.study.race.to + 1)
+        return f"tuneoff run STUDY --set seeds.to={to}"
     seeds = list(data.study.all_seeds)
     taken = {*seeds, *(data.study.search.seeds if data.study.search else ())}
     free = (seed for seed in range(len(taken) + more + 1) if seed not in taken)
@@ -79,13 +93,24 @@ def _command(data: ReportData, more: int) -> str:
 
 
 def _seconds(data: ReportData, place: TaskSize, seeds: int) -> float:
-    """Return the time of this many more seeds of all trained methods at a place, one after another."""
+    """Return the time of this many more seeds of all trained methods at a place, one after another.
+
+    Methods that a race has dropped get none.
+    """
+    course = data.judgement.courses.get(place)
+    dropped = course.dropped if course else ()
     total = 0.0
     for cell in data.cells:
-        if cell.task_size == place and cell.method not in data.untrained:
+        if cell.task_size == place and cell.method not in data.untrained and cell.method not in dropped:
             runs = [one.timings.total for one in data.of_cell(cell) if one.timings]
             total += sum(runs) / len(runs) if runs else 0.0
     return seeds * total
+
+
+def _seeds_so_far(data: ReportData, place: TaskSize) -> int:
+    """Return the number of seeds at the latest look of a race."""
+    look = data.judgement.courses[place].look
+    return look.seeds if look else 0
 
 
 def decision_table(data: ReportData) -> Table:
@@ -162,11 +187,25 @@ def decision_json(data: ReportData) -> dict[str, dict[str, Any]]:
             and {
                 "seeds": seeds,
                 "limit": settling.limit,
-                "command": _command(data, seeds) if seeds else None,
+                "command": _command(data, place, seeds) if seeds else None,
                 "minutes": _seconds(data, place, seeds) / 60 if seeds else None,
             },
         }
+        if course := data.judgement.courses.get(place):
+            found[place.task][str(place.train_size)] |= _race_json(course)
     return found
+
+
+def _race_json(course: Course) -> dict[str, Any]:
+    """Return the latest look of a race and its share of the error, how it ended, and who was dropped."""
+    return {
+        "look": course.look and course.look._asdict(),
+        "race": {
+            "ended": course.end,
+            "seeds": dict(course.seeds),
+            "dropped": {name: one._asdict() for name, one in course.dropped.items()},
+        },
+    }
 
 
 def _described(data: ReportData, name: str) -> str:

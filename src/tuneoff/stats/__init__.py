@@ -3,7 +3,7 @@
 from tuneoff.stats.cells import UNTRAINED_SIZE, Cell, TaskSize
 from tuneoff.stats.compare import Comparison, Contrast, compare, comparisons
 from tuneoff.stats.crossover import Crossover
-from tuneoff.stats.decide import Candidate, Decision, Settling, decide
+from tuneoff.stats.decide import Candidate, Decision, Look, Settling, decide
 from tuneoff.stats.examples import Scores
 from tuneoff.stats.frame import COUNTS, SCORES, SPEEDS, frame, measures, summary
 from tuneoff.stats.health import LEVELS, Finding, Level
@@ -15,7 +15,6 @@ from tuneoff.stats.racing import (
     Dropped,
     End,
     Entrants,
-    Look,
     Reason,
     RunResult,
     needed_runs,

@@ -143,6 +143,7 @@ def judge(
             margin=study.comparison.margin,
             metrics={name: task.main_metric for name, task in study.tasks.items()},
             ablated=ablated,
+            shares=_error_shares(study, courses),
         ),
         against_baseline=_against_baselines(cells, strongest),
         crossovers=crossovers(
@@ -190,6 +191,20 @@ def _decisions(
         if decision and any(one.name in own.trained for one in decision.candidates):
             decisions[place] = decision
     return decisions
+
+
+def _error_shares(study: StudySpec, courses: Mapping[TaskSize, Course]) -> dict[Cell, float]:
+    """Return the part of the error that belongs to the latest look at each method of a race."""
+    if study.race is None:
+        return {}
+    looks = shared_looks(study.race.looks, alpha=1.0)
+    of_seeds = {look.seeds: look.alpha for look in looks}
+    shares = {}
+    for (task, size), course in courses.items():
+        seeds = course.look.seeds if course.look else looks[0].seeds
+        for method, number in course.seeds.items():
+            shares[Cell(task, method, size)] = of_seeds[min(number, seeds)]
+    return shares
 
 
 def _untrained(study: StudySpec) -> frozenset[str]:

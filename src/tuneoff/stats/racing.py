@@ -3,7 +3,8 @@
 Results are looked at when every method that is left has, for instance, 3, 5, 8 and 12 seeds
 (`SeedRange.looks`). At each look a decision is made, and
 
-1. the race ends if it is shown, or if more seeds cannot show it, as the test set is too small;
+1. the race ends if it is shown, or if all further seeds would hardly show it (with a probability below
+   `FUTILE`), as where the test set is too small;
 2. methods are dropped that are shown to be worse than the leader by more than the margin, or that failed a
    health check, as they would never be recommended;
 3. the others get the seeds of the next look.
@@ -23,23 +24,16 @@ from typing import Literal, NamedTuple
 from tuneoff.results import RunRecord
 from tuneoff.spec import Preference, RunSpec, StudySpec
 from tuneoff.stats.cells import Cell, TaskSize
-from tuneoff.stats.decide import Decision, decide
+from tuneoff.stats.decide import Decision, Look, decide
 from tuneoff.stats.examples import RunScores, Scores, joint_scores
 from tuneoff.stats.intervals import ALPHA
 from tuneoff.stats.prices import mean_price
 
 Reason = Literal["behind", "failed check", "no result"]
 """Why a method was dropped: it is worse by more than the margin, failed a check, or has no complete run."""
-End = Literal["shown", "test set", "no method", "all seeds", "budget"]
-"""Why a race ended: its decision is shown; the test set is too small for any number of seeds; every method is
+End = Literal["shown", "futile", "no method", "all seeds", "budget"]
+"""Why a race ended: its decision is shown; all seeds that are left would hardly show it; every method is
 dropped; no seeds are left; or those of the next look would exceed the study's budget."""
-
-
-class Look(NamedTuple):
-    """A number of seeds of every method that is left, and its share of the error."""
-
-    seeds: int
-    alpha: float
 
 
 class RunResult(NamedTuple):
@@ -74,7 +68,7 @@ class Entrants:
         methods: Collection[str] | None = None,
         *,
         alpha: float = ALPHA,
-        alpha_later: float | None = None,
+        later: Look | None = None,
     ) -> Decision | None:
         """Decide among these methods, on their results with these seeds, and what is not trained.
 
@@ -108,7 +102,7 @@ class Entrants:
             prices=prices,
             findings=findings,
             alpha=alpha,
-            alpha_later=alpha_later,
+            later=later,
             family=0 if methods is None else len(self.results),
         )
 
@@ -160,15 +154,15 @@ def _looked(course: Course, entrants: Entrants, seeds: Sequence[int], look: Look
     """Return the course after a look at complete results."""
     earlier = course.dropped
     left = [name for name in entrants.trained if name not in earlier]
-    found = entrants.decision(seeds, left, alpha=look.alpha, alpha_later=last.alpha)
+    found = entrants.decision(seeds, left, alpha=look.alpha, later=last)
     dropped = {**earlier, **{name: Dropped(look.seeds, why) for name, why in _to_drop(left, found).items()}}
     course = replace(course, look=look, decision=_merged(course.decision, found, entrants), dropped=dropped)
     if found and found.state == "shown":
         return replace(course, end="shown", dropped=earlier)
     if len(dropped) == len(entrants.trained):
         return replace(course, end="no method")
-    if found and found.to_settle and found.to_settle.limit == "test set":
-        return replace(course, end="test set", dropped=earlier)
+    if found and not found.may_be_shown and look != last:
+        return replace(course, end="futile", dropped=earlier)
     return course
 
 
