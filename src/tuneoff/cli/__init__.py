@@ -191,7 +191,7 @@ def plan(study: StudyName, overrides: Overrides = None) -> None:
     console = _Terminal()
 
     with _lasting_imports():
-        from tuneoff.reporting import power_statements
+        from tuneoff.reporting import power_statements, race_plan
         from tuneoff.reporting.formatting import duration
         from tuneoff.study import check, estimate
         from tuneoff.training import Session
@@ -218,13 +218,18 @@ def plan(study: StudyName, overrides: Overrides = None) -> None:
         )
     # run ids are there to be copied: a narrow terminal wraps them, it must not cut them
     _Terminal(width=max(console.width, _PLAN_WIDTH)).print(table)
-    total = duration(sum(item.seconds for item in estimates))
-    console.print(f"{len(runs)} runs, about {total} one at a time on this machine")
+    test_rows = {item.run.task_name: item.test_rows for item in estimates}
+    if spec.race:
+        seconds = {item.run.run_id: item.seconds for item in estimates}
+        console.print(race_plan(spec, runs, seconds=seconds, examples=test_rows), soft_wrap=True)
+    else:
+        total = duration(sum(item.seconds for item in estimates))
+        console.print(f"{len(runs)} runs, about {total} one at a time on this machine")
     if found:
         sizes = [search.trials * len(search.seeds) for search in found]
         longer = duration(sum(one.trial_seconds * n for one, n in zip(trials, sizes, strict=True)))
         console.print(f"plus {sum(sizes)} search trials in {len(found)} searches first, about {longer}")
-    for line in power_statements(spec, {item.run.task_name: item.test_rows for item in estimates}):
+    for line in power_statements(spec, test_rows):
         console.print(line, soft_wrap=True)
 
 

@@ -2,8 +2,8 @@
 
 from tuneoff.reporting.data import ReportData, as_raced
 from tuneoff.reporting.power import power_statements
-from tuneoff.reporting.races import race_lines
+from tuneoff.reporting.races import race_lines, race_plan
 from tuneoff.reporting.result import Result
 from tuneoff.reporting.write import write_report
 
-__all__ = ["ReportData", "Result", "as_raced", "power_statements", "race_lines", "write_report"]
+__all__ = ["ReportData", "Result", "as_raced", "power_statements", "race_lines", "race_plan", "write_report"]

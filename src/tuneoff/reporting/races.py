@@ -1,13 +1,17 @@
 """Say how the race of each task has gone: its looks, the methods that were dropped, and why it ended."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from tuneoff.reporting.formatting import listed, plural
-from tuneoff.spec import SeedRange, StudySpec
+from tuneoff.reporting.formatting import duration, listed, plural
+from tuneoff.reporting.power import typical_components
+from tuneoff.spec import NoneSpec, RunSpec, SeedRange, StudySpec
 from tuneoff.stats import Course, Look, Reason, TaskSize, shared_looks
 from tuneoff.stats.decide import FUTILE
 from tuneoff.stats.intervals import ALPHA
+from tuneoff.stats.race_length import DIFFERENCES, likely_runs
 
+_BASELINES = 2
+"""Simple baselines that a task usually has."""
 _REASONS: dict[Reason, str] = {
     "behind": "it is worse than the leader by more than the margin",
     "failed check": "it failed a health check",
@@ -57,9 +61,9 @@ def race_note(race: SeedRange) -> str:
     looks = shared_looks(race.looks)
     numbers, levels = listed(str(one.seeds) for one in looks), listed(map(_level, looks))
     return (
-        f"The methods were raced: results were looked at with {numbers} seeds, with the levels {levels}, "
+        f"The methods are raced: results are looked at with {numbers} seeds, with the levels {levels}, "
         f"which add up to {ALPHA:g}, so that what is said at any look holds with 95% confidence together. "
-        "Methods got further seeds until the decision was shown, or could hardly be. Adjusted p-values of "
+        "Methods get further seeds until the decision is shown, or could hardly be. Adjusted p-values of "
         "comparisons allow for the looks, too; intervals do not."
     )
 
@@ -75,3 +79,46 @@ def race_lines(study: StudySpec, courses: Mapping[TaskSize, Course]) -> list[str
         f"{task}{f' with {size} training rows' if several else ''}: {race_sentence(study, course)}"
         for (task, size), course in courses.items()
     ]
+
+
+def race_plan(
+    study: StudySpec, plan: Sequence[RunSpec], *, seconds: Mapping[str, float], examples: Mapping[str, int]
+) -> str:
+    """Return how many runs a study's races take at fewest, likely and at most, and how long.
+
+    `seconds` has the time of each run by id, `examples` the number of test rows of each task.
+    """
+    race = study.race
+    assert race
+    trained = [name for name, method in study.methods.items() if not isinstance(method, NoneSpec)]
+    likely = {
+        task: likely_runs(
+            shared_looks(race.looks),
+            methods=len(trained),
+            candidates=len(study.methods) + _BASELINES,
+            examples=examples[task],
+            components=typical_components(study.tasks[task]),
+            margin=study.decision_margin,
+        )
+        for task in study.tasks
+        if trained
+    }
+
+    def sizes(share_of_seeds: Callable[[str], float]) -> str:
+        """Return the number of runs and their time if races of a task take this share of all seeds."""
+        runs = time = 0.0
+        for run in plan:
+            is_raced = run.method_name in trained
+            is_in_no_race = not is_raced and run.seed in study.all_seeds[: race.fewest]
+            share = share_of_seeds(run.task_name) if is_raced else float(is_in_no_race)
+            runs, time = runs + share, time + share * seconds[run.run_id]
+        return f"{plural(round(runs), 'run')} ({duration(time)})"
+
+    most = len(trained) * race.to
+    budget = f"; no look is begun that would exceed {study.budget.hours:g} hours" if study.budget else ""
+    fewest, all_runs = sizes(lambda task: race.fewest / race.to), sizes(lambda task: 1.0)
+    return (
+        f"a race: {fewest} at fewest, about {sizes(lambda task: likely[task] / most)} likely, {all_runs} at "
+        f"most{budget} (likely: in simulations where methods' true scores have the standard deviation "
+        f"{DIFFERENCES:g})"
+    )

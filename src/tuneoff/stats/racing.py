@@ -82,11 +82,8 @@ class Entrants:
             fixed = name in self.untrained
             if methods is not None and name not in methods and not fixed:
                 continue
-            complete = {
-                seed: one
-                for seed, one in by_seed.items()
-                if one is not None and (fixed or seeds is None or seed in seeds)
-            }
+            own = by_seed if fixed or seeds is None else [seed for seed in seeds if seed in by_seed]
+            complete = {seed: one for seed in own if (one := by_seed[seed]) is not None}
             found = joint_scores({seed: one.scores for seed, one in complete.items() if one.scores})
             if found is not None:
                 scores[name] = found
