@@ -69,7 +69,8 @@ class Progress:
                 done = total - len(pending)
                 self._bars.update(self._whole, description="runs", total=total, completed=done)
                 if number > 1:
-                    self._line(f"{len(pending)} more runs where a decision needs them: {_methods(pending)}")
+                    more = "1 more run" if len(pending) == 1 else f"{len(pending)} more runs"
+                    self._line(f"{more} where a decision needs more seeds: {_methods(pending)}")
                 elif done:
                     self._line(f"{done} of {total} runs are already done")
             case RunStarted(run):
