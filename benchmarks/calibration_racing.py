@@ -54,13 +54,15 @@ CHECKED = 3
 """Races of each kind that `race` does as well."""
 _SLIGHTLY = 1e-12
 
+_NEXT_TO_NOTHING = 1e-9
+"""By this the best of equal candidates leads: to keep it is hardest then."""
 MEANS = {
-    "equal": (0.0,) * 8,
+    "equal": (0.0, *(_NEXT_TO_NOTHING,) * 7),
     "others lower by the margin": (0.0, *(0.01 * (1 + 1e-9),) * 7),
     "near": (0.0, 0.02, 0.02, 0.04, 0.04, 0.06, 0.25, 0.2),
     "others lower by 0.05": (0.0, *(0.05,) * 5, 0.25, 0.2),
     "far": (0.0, 0.05, 0.08, 0.1, 0.15, 0.2, 0.25, 0.2),
-    "five equal, one far": (0.0, 0.0, 0.0, 0.0, 0.0, 0.1, 0.25, 0.2),
+    "five equal, one far": (0.0, *(_NEXT_TO_NOTHING,) * 4, 0.1, 0.25, 0.2),
 }
 """By how much each candidate is lower than the best one."""
 _EQUAL, _CLOSE, _NEAR, _APART, _FAR, _ = MEANS
