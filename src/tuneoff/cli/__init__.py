@@ -198,7 +198,7 @@ def plan(study: StudyName, overrides: Overrides = None) -> None:
     console = _Terminal()
 
     with _lasting_imports():
-        from tuneoff.reporting import power_statements
+        from tuneoff.reporting import power_statements, race_plan
         from tuneoff.reporting.formatting import duration
         from tuneoff.study import check, estimate
         from tuneoff.training import Session
@@ -225,13 +225,18 @@ def plan(study: StudyName, overrides: Overrides = None) -> None:
         )
     # run ids are there to be copied: a narrow terminal wraps them, it must not cut them
     _Terminal(width=max(console.width, _PLAN_WIDTH)).print(table)
-    total = duration(sum(item.seconds for item in estimates))
-    console.print(f"{len(runs)} runs, about {total} one at a time on this machine")
+    test_rows = {item.run.task_name: item.test_rows for item in estimates}
+    if spec.race:
+        seconds = {item.run.run_id: item.seconds for item in estimates}
+        console.print(race_plan(spec, runs, seconds=seconds, examples=test_rows), soft_wrap=True)
+    else:
+        total = duration(sum(item.seconds for item in estimates))
+        console.print(f"{len(runs)} runs, about {total} one at a time on this machine")
     if found:
         sizes = [search.trials * len(search.seeds) for search in found]
         longer = duration(sum(one.trial_seconds * n for one, n in zip(trials, sizes, strict=True)))
         console.print(f"plus {sum(sizes)} search trials in {len(found)} searches first, about {longer}")
-    for line in power_statements(spec, {item.run.task_name: item.test_rows for item in estimates}):
+    for line in power_statements(spec, test_rows):
         console.print(line, soft_wrap=True)
 
 
@@ -253,8 +258,17 @@ def status(folder: Folder) -> None:
     from tuneoff.results import read_folder
 
     found = read_folder(folder)
+    races: list[str] = []
+    if found.study.race:
+        with _lasting_imports():
+            from tuneoff.reporting import as_raced, race_lines
+
+        found, courses = as_raced(folder, found)
+        races = race_lines(found.study, courses)
     states = Counter(record.state for record in found.records)
     typer.echo(f"{states['complete']} of {len(found.plan)} runs complete")
+    for line in races:
+        typer.echo(line)
     for state, count in sorted(states.items()):
         if state != "complete":
             typer.echo(f"{count} {state.replace('_', ' ')}")

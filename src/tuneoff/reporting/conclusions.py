@@ -209,7 +209,7 @@ def _next_steps(data: ReportData) -> Iterator[Statement]:
             failing.setdefault(f"({failures}) on {place}", {})[name] = None
         if not failed:
             unclear.setdefault(f"from {one.reference} on {place}", {})[one.method] = None
-    if unclear:
+    if unclear and not data.study.race:  # a race adds seeds where the decision needs them, not elsewhere
         pairs = "; ".join(f"{listed(methods)} {reference}" for reference, methods in unclear.items())
         yield _statement(f"Next: add seeds or test examples to distinguish {pairs}.", Title.COMPARISONS)
     if failing:

@@ -5,12 +5,14 @@ from typing import Any, NamedTuple
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Link, Statement, Table
 from tuneoff.reporting.formatting import ABSENT, byte_size, count, decimal, duration, listed, plural
+from tuneoff.reporting.races import race_lines
 from tuneoff.reporting.titles import Title, anchor
 from tuneoff.stats import (
     FREE_UNTRAINED,
     UNTRAINED_SIZE,
     Candidate,
     Cell,
+    Course,
     Decision,
     Prices,
     TaskSize,
@@ -44,6 +46,12 @@ def decision_statements(data: ReportData) -> tuple[Statement, ...]:
         Statement(f"{data.place(*place)}: {decision_sentence(data, place, decision)}", evidence)
         for place, decision in data.judgement.decisions.items()
     )
+
+
+def race_statements(data: ReportData) -> tuple[Statement, ...]:
+    """Return a sentence for the race of each task and train size, if the study races its methods."""
+    evidence = Link("evidence", f"#{anchor(Title.INTERVALS)}")
+    return tuple(Statement(line, evidence) for line in race_lines(data.study, data.judgement.courses))
 
 
 class Verdict(NamedTuple):
@@ -95,24 +103,31 @@ def verdict(data: ReportData, place: TaskSize, decision: Decision) -> Verdict | 
 
 def _next_step(data: ReportData, place: TaskSize, decision: Decision) -> str:
     """Return what would settle an open decision."""
-    settling = decision.to_settle
+    settling, course = decision.to_settle, data.judgement.courses.get(place)
+    if course and course.end in (None, "budget"):
+        if course.end is None:
+            return "Next: complete the race (`tuneoff run` again)."
+        return "The budget ended the race; a larger one may settle it (`--set budget.hours=...`)."
     limit = settling.limit if settling else None
     if limit == "test set":
         return "More seeds would not settle it: the test set is too small for this margin."
     if limit == "seeds":
         return "Seeds alone would hardly settle it; a larger comparison.margin may."
-    if limit == "single seed" and len(data.study.seeds) > 1:
+    if limit == "single seed" and len(data.study.all_seeds) > 1:
         return "Next: complete the runs of the method that has a single seed (`tuneoff run` again)."
     seeds = (settling.seeds if settling else None) or FEWEST_SEEDS - 1
-    effort = f"`{_command(data, seeds)}`, about {duration(_seconds(data, place, seeds))}"
+    effort = f"`{_command(data, place, seeds)}`, about {duration(_seconds(data, place, seeds))}"
     if limit == "single seed":
         return f"Next: {plural(seeds, 'more seed')} ({effort})."
     return f"About {plural(seeds, 'more seed')} would settle it ({effort})."
 
 
-def _command(data: ReportData, more: int) -> str:
-    """Return the command that runs the study with this many more seeds."""
-    seeds = list(data.study.seeds)
+def _command(data: ReportData, place: TaskSize, more: int) -> str:
+    """Return the command that runs the study with this many more seeds, or races on to as many."""
+    if data.study.race:
+        to = max(_seeds_so_far(data, place) + more, data.study.race.to + 1)
+        return f"tuneoff run STUDY --set seeds.to={to}"
+    seeds = list(data.study.all_seeds)
     taken = {*seeds, *(data.study.search.seeds if data.study.search else ())}
     free = (seed for seed in range(len(taken) + more + 1) if seed not in taken)
     seeds += [next(free) for _ in range(more)]
@@ -120,13 +135,24 @@ def _command(data: ReportData, more: int) -> str:
 
 
 def _seconds(data: ReportData, place: TaskSize, seeds: int) -> float:
-    """Return the time of this many more seeds of all trained methods at a place, one after another."""
+    """Return the time of this many more seeds of all trained methods at a place, one after another.
+
+    Methods that a race has dropped get none.
+    """
+    course = data.judgement.courses.get(place)
+    dropped = course.dropped if course else ()
     total = 0.0
     for cell in data.cells:
-        if cell.task_size == place and cell.method not in data.untrained:
+        if cell.task_size == place and cell.method not in data.untrained and cell.method not in dropped:
             runs = [one.timings.total for one in data.of_cell(cell) if one.timings]
             total += sum(runs) / len(runs) if runs else 0.0
     return seeds * total
+
+
+def _seeds_so_far(data: ReportData, place: TaskSize) -> int:
+    """Return the number of seeds at the latest look of a race."""
+    look = data.judgement.courses[place].look
+    return look.seeds if look else 0
 
 
 def decision_table(data: ReportData) -> Table:
@@ -233,16 +259,30 @@ def decision_json(data: ReportData) -> dict[str, dict[str, Any]]:
             and {
                 "seeds": seeds,
                 "limit": settling.limit,
-                "command": _command(data, seeds) if seeds else None,
+                "command": _command(data, place, seeds) if seeds else None,
                 "minutes": _seconds(data, place, seeds) / 60 if seeds else None,
             },
         }
+        if course := data.judgement.courses.get(place):
+            found[place.task][str(place.train_size)] |= _race_json(course)
     return found
 
 
 def is_trained(data: ReportData, name: str) -> bool:
     """Return whether a candidate is a tuned method, and not the base model or a baseline."""
     return name in data.study.methods and name not in data.untrained
+
+
+def _race_json(course: Course) -> dict[str, Any]:
+    """Return the latest look of a race and its share of the error, how it ended, and who was dropped."""
+    return {
+        "look": course.look and course.look._asdict(),
+        "race": {
+            "ended": course.end,
+            "seeds": dict(course.seeds),
+            "dropped": {name: one._asdict() for name, one in course.dropped.items()},
+        },
+    }
 
 
 def described(data: ReportData, name: str) -> str:

@@ -101,8 +101,11 @@ def _conditions(data: ReportData) -> str:
     )
     batch = training.per_device_train_batch_size * training.gradient_accumulation_steps
     own = [name for name, task in study.tasks.items() if task.training]
+    seeds = plural(len(study.all_seeds), "seed")
+    if study.race:
+        seeds = f"{study.race.fewest} to {seeds}, more where the decision needs them,"
     text = (
-        f"Every method is trained with {plural(len(study.seeds), 'seed')} on the same rows in the same "
+        f"Every method is trained with {seeds} on the same rows in the same "
         f"order, for {length} of {plural(batch, 'row')}, with a {training.lr_scheduler_type} schedule"
     )
     text += f" and warmup over {training.warmup_ratio:.0%} of the steps" if training.warmup_ratio else ""

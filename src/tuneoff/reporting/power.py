@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from tuneoff.reporting.formatting import count, plural
-from tuneoff.spec import ClassificationSpec, NoneSpec, StudySpec
+from tuneoff.spec import ClassificationSpec, NoneSpec, StudySpec, Task
 from tuneoff.stats.compare import family_size
 from tuneoff.stats.intervals import ALPHA
 from tuneoff.stats.power import CLASSIFICATION, POWER, SUMMARIZATION, Components, detectable, needed
@@ -27,8 +27,8 @@ def power_statements(study: StudySpec, examples: Mapping[str, int]) -> tuple[str
 
 def _statements(study: StudySpec, task: str, examples: int) -> list[str]:
     spec = study.tasks[task]
-    typical = CLASSIFICATION if isinstance(spec, ClassificationSpec) else SUMMARIZATION
-    seeds, family = len(study.seeds), _family(study)
+    typical = typical_components(spec)
+    seeds, family = len(study.all_seeds), _family(study)
     found = detectable(seeds, examples, typical, alpha=ALPHA / family)
     size = f"{task}: {plural(seeds, 'seed')} and {plural(examples, 'test example')}"
     if found is None:
@@ -45,6 +45,11 @@ def _statements(study: StudySpec, task: str, examples: int) -> list[str]:
         )
     smaller = [one for one in DIFFERENCES if found is None or one < found]
     return [first, *(_needs(difference, typical, examples, family) for difference in smaller)]
+
+
+def typical_components(task: Task) -> Components:
+    """Return how seeds and examples vary in this kind of task."""
+    return CLASSIFICATION if isinstance(task, ClassificationSpec) else SUMMARIZATION
 
 
 def _family(study: StudySpec) -> int:

@@ -7,6 +7,7 @@ from tuneoff.reporting import decision, evidence, settings, tables
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Document, Figure, Section, Statement
 from tuneoff.reporting.formatting import in_words
+from tuneoff.reporting.races import race_note
 from tuneoff.reporting.titles import Title
 
 DECISION_NOTE = (
@@ -84,7 +85,7 @@ def document(
         Section(
             Title.DECISION,
             _decision_notes(data),
-            statements=decision.decision_statements(data),
+            statements=decision.decision_statements(data) + decision.race_statements(data),
             tables=(decision.decision_table(data),),
             figures=figures.get(Title.DECISION, ()),
         ),
@@ -177,9 +178,11 @@ def _introduction(data: ReportData) -> tuple[str, ...]:
 def _decision_notes(data: ReportData) -> tuple[str, ...]:
     comparison = data.study.comparison
     given = "comparison.margin" if comparison.margin else "the default of comparison.margin"
+    raced = (race_note(data.study.race),) if data.study.race else ()
     return (
         f"{DECISION_NOTE} Recommended: of the candidates without a failed health check that cost at most "
         f"{data.study.decision_margin:g} ({given}), the first by comparison.prefer ({comparison.prefer}).",
+        *raced,
     )
 
 

@@ -110,7 +110,8 @@ def seeds_table(data: ReportData) -> Table:
             used.setdefault((record.spec.seed, stream), {})[str(value)] = None
     streams = tuple(dict.fromkeys(stream for _, stream in used))
     rows = []
-    for seed in data.study.seeds:
+    planned = {run.seed for run in data.plan}
+    for seed in (one for one in data.study.all_seeds if one in planned):
         values = [", ".join(used.get((seed, stream), ())) or ABSENT for stream in streams]
         rows.append((str(seed), *values))
     return Table(("Seed", *streams), tuple(rows), text_columns=0)

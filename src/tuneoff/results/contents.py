@@ -322,7 +322,7 @@ def _own_baselines(
         for _, record in baselines
         if record.task_name in tasks
         and record.train_size in sizes
-        and record.seed == study.seeds[0]
+        and record.seed == study.all_seeds[0]
         and _settings(record.task) == _settings(study.tasks[record.task_name])
         and not reader.input_problem(record.task_name, None, record.digests)
     ]

@@ -1,6 +1,6 @@
 """What a method costs apart from its score: storage, time and memory, from the records of its runs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from tuneoff.results import RunRecord
 from tuneoff.spec import Preference
@@ -21,7 +21,7 @@ FREE_UNTRAINED = frozenset({"stored_bytes", "trained_parameters", "training_seco
 def mean_prices(records: Iterable[RunRecord]) -> Prices:
     """Return the mean prices of a cell's runs."""
     runs = [_prices(record) for record in records]
-    return {name: _mean([one[name] for one in runs]) for name in _NAMES}
+    return {name: mean_price([one[name] for one in runs]) for name in _NAMES}
 
 
 _NAMES = (
@@ -43,6 +43,7 @@ def _prices(record: RunRecord) -> Prices:
     }
 
 
-def _mean(values: list[float | None]) -> float | None:
+def mean_price(values: Sequence[float | None]) -> float | None:
+    """Return the mean of one price over runs; None if it is not known of all."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known and len(known) == len(values) else None

@@ -40,7 +40,7 @@ def _missing(
     session: Session,
 ) -> Iterator[BaselineResult]:
     """Yield the baselines of one task and train size that are not among those present."""
-    task, seed = study.tasks[task_name], study.seeds[0]
+    task, seed = study.tasks[task_name], study.all_seeds[0]
     data = session.task_data(task)
     train = train_subset(data.train, size, seed=stream_seed(seed, "subsample"))
     for name in baseline_names(task, data.test):

@@ -6,7 +6,9 @@ from tuneoff.reporting.charts.style import metric_name
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.decision import task_decision_table, verdict
 from tuneoff.reporting.document import Table
+from tuneoff.reporting.formatting import sentence_case
 from tuneoff.reporting.page.views import task_group
+from tuneoff.reporting.races import race_sentence
 from tuneoff.stats import Decision, TaskSize
 
 
@@ -20,6 +22,8 @@ class Answer(NamedTuple):
     reason: str
     step: tuple[str, ...]
     """What would settle it; every second part is a command."""
+    race: str = ""
+    """How the race went; empty if the seeds are fixed."""
 
 
 class TaskAnswers(NamedTuple):
@@ -55,5 +59,7 @@ def _answer(data: ReportData, place: TaskSize, decision: Decision, metric: str) 
     if found is None:
         return Answer(size, decision.state, "No recommendation", "Every candidate failed a health check.", ())
     headline = f"Use {found.name}" if decision.state == "shown" else f"Not settled; {found.name} leads"
-    reason = f"{metric[:1].upper()}{metric[1:]} {found.score}: {found.reason}."
-    return Answer(size, decision.state, headline, reason, tuple(found.step.split("`")))
+    reason = sentence_case(f"{metric} {found.score}: {found.reason}.")
+    course = data.judgement.courses.get(place)
+    race = sentence_case(race_sentence(data.study, course)) if course else ""
+    return Answer(size, decision.state, headline, reason, tuple(found.step.split("`")), race)
