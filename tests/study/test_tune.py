@@ -127,7 +127,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     done: list[str] = []
 
     def result(
-        spec: RunSpec, folder: Path, *, session: Session, on_point: Callable[[CurvePoint], None]
+        spec: RunSpec, folder: Path, *, on_point: Callable[[CurvePoint], None], **options: object
     ) -> RunRecord:
         done.append(folder.name)
         scores = {"eval_accuracy": SCORES[int(folder.name.partition(".")[0])], "eval_loss": 1 / 3}

@@ -48,6 +48,11 @@ SEARCH_NOTE = (
     "ran out of memory count, without a score. Scores are on validation, with seeds that no result uses. "
     "At the edge: no value beyond the best one was tried, so a better one may lie there."
 )
+HALVING_NOTE = (
+    "By successive halving, equally for every method: all trials were trained for the first number of steps, "
+    "on the learning-rate schedule of the full length, and each time only the best third of them by "
+    "validation score went on to the next number. The chosen one is the best of those trained to the end."
+)
 RUNS_NOTE = (
     "A row per planned run, in the order of the results; the link leads to the run's record. Kept step: the "
     "step with the best validation score, whose weights were tested."
@@ -97,7 +102,7 @@ def document(
         Section(Title.FAILURES, tables=(tables.failures_table(data),)),
         Section(
             Title.SEARCH,
-            (SEARCH_NOTE,),
+            _search_notes(data),
             tables=(tables.search_table(data),),
             figures=figures[Title.SEARCH],
         ),
@@ -190,6 +195,10 @@ def _curves_notes(data: ReportData, *, drawn: int) -> tuple[str, ...]:
     if rows <= drawn:
         return ()
     return (f"Drawn for the first {drawn} of {rows} rows; each run's folder has its curve.jsonl.",)
+
+
+def _search_notes(data: ReportData) -> tuple[str, ...]:
+    return (SEARCH_NOTE, HALVING_NOTE) if any(one.rungs for one in data.searches) else (SEARCH_NOTE,)
 
 
 def _configuration_notes(data: ReportData) -> tuple[str, ...]:
