@@ -22,12 +22,13 @@ POWER = 0.8
 """The share of studies that are to show what they are planned for."""
 SEEDS = (3, 5, 10)
 MOST_SEEDS = 100
-MOST_EXAMPLES = 10_000_000
-_STUDIES = 2_000
+_ROUND_SIZES = [size * 10**power for power in range(6) for size in range(10, 100)]
+"""Sizes of test sets that are tried, with two significant digits: 10 to 9.9 million."""
+_STUDIES = 1_000
 """Simulated ones."""
 _MOST_SIMULATED = 20
 """Trained and untrained candidates beyond so many count for the level alone, which keeps the arrays small."""
-_SHARES = np.linspace(0, 1, 33) ** 2
+_SHARES = np.linspace(0, 1, 17) ** 2
 """The seeds' shares of a variance at which critical values are computed; others are interpolated. They are
 dense near 0, where these values change most."""
 
@@ -106,16 +107,20 @@ def lead_shown(plan: Plan, components: Components, *, margin: float) -> float | 
 
 
 def examples_needed(plan: Plan, lead: float, components: Components, *, margin: float) -> int | None:
-    """Return the smallest test set on which a lead is enough, whatever the plan's; None if there is none."""
+    """Return the smallest test set on which a lead is enough, whatever the plan's; None if there is none.
+
+    Its size is rounded up to two digits.
+    """
     return _smallest(
-        MOST_EXAMPLES, lambda number: _is_enough(plan._replace(examples=number), lead, components, margin)
+        _ROUND_SIZES, lambda number: _is_enough(plan._replace(examples=number), lead, components, margin)
     )
 
 
 def seeds_needed(plan: Plan, lead: float, components: Components, *, margin: float) -> int | None:
     """Return the fewest seeds with which a lead is enough, whatever the plan's; None above MOST_SEEDS."""
     return _smallest(
-        MOST_SEEDS, lambda number: _is_enough(plan._replace(seeds=number), lead, components, margin)
+        range(2, MOST_SEEDS + 1),
+        lambda number: _is_enough(plan._replace(seeds=number), lead, components, margin),
     )
 
 
@@ -198,10 +203,8 @@ def _is_enough(plan: Plan, lead: float, components: Components, margin: float) -
     return least is not None and least <= lead
 
 
-def _smallest(most: int, is_enough: Callable[[int], bool]) -> int | None:
-    """Return the first number from 2 that is enough, by bisection; None if there is none."""
-    if not is_enough(most):
+def _smallest(numbers: Sequence[int], is_enough: Callable[[int], bool]) -> int | None:
+    """Return the first of ascending numbers that is enough, by bisection; None if none is."""
+    if not is_enough(numbers[-1]):
         return None
-    numbers = range(2, most)
-    place = bisect_left(numbers, True, key=is_enough)
-    return numbers[place] if place < len(numbers) else most
+    return numbers[bisect_left(numbers, True, hi=len(numbers) - 1, key=is_enough)]
