@@ -16,7 +16,6 @@ and how often two methods are called equivalent within 0.02 if they are equal an
 """
 
 import argparse
-import gc
 import itertools
 from collections.abc import Iterator, Sequence
 from statistics import fmean
@@ -226,7 +225,6 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=3000, help="simulated studies per row and figure")
     repetitions = parser.parse_args().repetitions
     random = np.random.default_rng(0)
-    gc.freeze()  # statsmodels collects garbage at each adjustment, which takes long with all modules loaded
     what = "score, seeds x examples, seed sd"
     heads = [what, "mean", "difference", "to untrained", "false claims", "false claims, Hillis"]
     print(table(heads, [[str(case), *calibration(random, repetitions, case)] for case in CASES]))

@@ -72,6 +72,7 @@ def test_the_normal_form_of_a_text_changes_no_word(text: str) -> None:
 
 
 @given(st.text())
+@pytest.mark.slow
 def test_words_are_their_own_words(text: str) -> None:
     found = words(text)
     assert words(" ".join(found)) == found

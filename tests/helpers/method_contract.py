@@ -19,7 +19,10 @@ class MethodContract:
     def kind(self, request):
         return request.param
 
-    @pytest.fixture(params=[torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+    @pytest.fixture(
+        params=[torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.slow)],
+        ids=["float32", "bfloat16"],
+    )
     def dtype(self, request):
         return request.param
 

@@ -149,6 +149,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Ou
     yield folder, tuneoff("report", folder)
 
 
+@pytest.mark.slow
 def test_the_terminal_shows_names_and_paths_as_they_are(hostile: tuple[Path, Outcome]) -> None:
     folder, outcome = hostile
     assert (outcome.code, outcome.err) == (1, "")
@@ -158,6 +159,7 @@ def test_the_terminal_shows_names_and_paths_as_they_are(hostile: tuple[Path, Out
     assert not HIDDEN.search(outcome.out)
 
 
+@pytest.mark.slow
 def test_a_report_of_hostile_names_is_whole(hostile: tuple[Path, Outcome]) -> None:
     place = hostile[0] / "report"
     page, told = ((place / f"report.{ending}").read_text(encoding="utf-8") for ending in ("html", "md"))

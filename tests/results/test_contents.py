@@ -193,6 +193,7 @@ def test_status_and_report_name_the_damaged_run_and_run_does_it_again(finished: 
     assert [path.name for path in (folder / "damaged/runs").iterdir()] == [run.name]
 
 
+@pytest.mark.slow
 def test_a_damaged_study_is_named_and_written_anew_from_the_study_s_own_file(
     folder: Path, finished: Path
 ) -> None:

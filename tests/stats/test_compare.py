@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
 from tuneoff.spec import TrainSize
@@ -142,6 +143,12 @@ def test_holms_adjustment_of_three_by_hand() -> None:
     assert holm([0.04, 0.01, 0.02]) == pytest.approx([0.04, 0.03, 0.04])
     assert holm([0.9, 0.6]) == pytest.approx([1, 1])
     assert holm([]) == []
+
+
+@pytest.mark.parametrize("size", [1, 7, 60])
+def test_holms_adjustment_is_that_of_statsmodels(size: int) -> None:
+    p_values = np.random.default_rng(size).beta(0.3, 3, size).round(2).tolist()  # with ties
+    assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
 
 
 @pytest.mark.slow

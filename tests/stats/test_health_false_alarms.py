@@ -8,6 +8,7 @@ import pytest
 from helpers.learning import Finished, Guessing, Learned, classifier, writer
 from tuneoff.stats.health import LEVELS, diagnose
 
+pytestmark = pytest.mark.slow
 RUNS = 200
 FINISHED = 0.01
 """The last quarter of the steps adds no more than a point: not undertrained."""
@@ -32,7 +33,6 @@ def share(check: str, judged: Judged) -> float:
     return sum(check in checks for _, checks in judged) / len(judged)
 
 
-@pytest.mark.slow
 def test_learning_is_never_called_contradictory_or_diverged_and_get_no_other_findings(
     judged: Judged,
 ) -> None:

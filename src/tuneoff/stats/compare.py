@@ -11,7 +11,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy.stats import permutation_test
-from statsmodels.stats.multitest import multipletests
 
 from tuneoff.spec import TrainSize
 from tuneoff.stats import bounded
@@ -227,8 +226,16 @@ def family_size(methods: Collection[str], references: Sequence[str], untrained: 
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values that may each be held against the level of the whole family (Holm 1979)."""
-    return multipletests(p_values, method="holm")[1].tolist() if p_values else []
+    """Return p-values that may each be held against the level of the whole family (Holm 1979).
+
+    The smallest of m is multiplied by m, the next by m - 1 and so on; none falls below the one before.
+    """
+    values = np.asarray(p_values, dtype=float)
+    ascending = np.argsort(values)
+    stepped = np.maximum.accumulate(values[ascending] * np.arange(len(values), 0, -1))
+    adjusted = np.empty_like(values)
+    adjusted[ascending] = np.minimum(stepped, 1)
+    return adjusted.tolist()
 
 
 def _adjusted(family: Mapping[_Pair, Contrast]) -> dict[_Pair, _AdjustedPValues]:
