@@ -26,7 +26,14 @@ from tuneoff.results import (
 from tuneoff.spec import LoraSpec, RunSpec, expand, load_study, searches
 from tuneoff.study import Context, InlineExecutor, Lost, run_study, tune
 from tuneoff.study.events import ignore
-from tuneoff.study.tune import SearchJob, end_trial, latin_hypercube, length_factors, search_job
+from tuneoff.study.tune import (
+    SearchJob,
+    end_trial,
+    latin_hypercube,
+    length_factors,
+    planned_trainings,
+    search_job,
+)
 from tuneoff.training import Session, run_trial
 
 CONTEXT = Context(Session(), ignore)
@@ -413,6 +420,13 @@ def test_the_failure_of_a_trial_is_the_first_line_of_its_error(tmp_path: Path) -
     assert record.failure is not None
     assert record.failure.message == "x" * 500 + "... (600 characters)"
     assert "frame #0" in (tmp_path / "trial/error.log").read_text(encoding="utf-8")
+
+
+def test_a_plan_counts_the_trainings_to_each_rung_with_their_steps(tmp_path: Path) -> None:
+    planned = planned_trainings(searches(small.spec(tmp_path, HALVING)), Session())
+    of_full = [(run.training.max_steps, count) for run, count in planned if run.method_name == "full"]
+    assert of_full == [(1, 8), (3, 4), (9, 2)]
+    assert len(planned) == 2 * len(of_full)
 
 
 def test_equal_operations_give_cheap_methods_more_steps(tmp_path: Path) -> None:
