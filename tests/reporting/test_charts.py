@@ -248,6 +248,17 @@ def test_a_search_is_drawn_with_every_scored_trial_and_the_chosen_one_marked() -
     chart = charts.draw_search(data, field="learning_rate", log=True, title="s", metric="eval_accuracy")
     assert_drawn(chart)
 
+    halved = [
+        one.model_copy(update={"rung_scores": (one.score / 2,), "state": "pruned", "score": None})
+        for one in trials
+        if one.score != 0.9
+    ]
+    whole = trials[1].model_copy(update={"rung_scores": (0.45, 0.9)})
+    by_halving = result.model_copy(update={"trials": (*halved, whole), "rungs": (2, 10)})
+    at_first_rung = charts.search_data([by_halving], field="learning_rate")
+    assert at_first_rung["score"].tolist() == [0.35, 0.45, 0.25]
+    assert at_first_rung["chosen"].tolist() == [False, True, False]
+
 
 @pytest.mark.slow
 def test_charts_of_a_single_run_are_drawn() -> None:

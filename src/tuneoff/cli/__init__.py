@@ -198,16 +198,18 @@ def plan(study: StudyName, overrides: Overrides = None) -> None:
     console = _Terminal()
 
     with _lasting_imports():
-        from tuneoff.reporting import power_statements, race_plan
+        from tuneoff.reporting import PlannedTask, power_statements, race_plan
         from tuneoff.reporting.formatting import duration
-        from tuneoff.study import check, estimate
+        from tuneoff.study import check, count_baselines, estimate
+        from tuneoff.study.tune import planned_trainings
         from tuneoff.training import Session
 
     with console.status("timing each method on each task"):
         session = Session()
         check(spec, session)
         estimates = estimate(runs, session)
-        trials = estimate([search.run for search in found], session)
+        trainings = planned_trainings(found, session)
+        of_trainings = estimate([run for run, _ in trainings], session)
     table = Table(box=None, pad_edge=False)
     table.add_column("run", no_wrap=True)
     for name in ("trainable", "%", "receiving\ngradient", "stored", "deployed", "time"):
@@ -233,10 +235,13 @@ def plan(study: StudyName, overrides: Overrides = None) -> None:
         total = duration(sum(item.seconds for item in estimates))
         console.print(f"{len(runs)} runs, about {total} one at a time on this machine")
     if found:
-        sizes = [search.trials * len(search.seeds) for search in found]
-        longer = duration(sum(one.trial_seconds * n for one, n in zip(trials, sizes, strict=True)))
-        console.print(f"plus {sum(sizes)} search trials in {len(found)} searches first, about {longer}")
-    for line in power_statements(spec, test_rows):
+        count = sum(search.trials * len(search.seeds) for search in found)
+        of_trials = (one.trial_seconds * n for one, (_, n) in zip(of_trainings, trainings, strict=True))
+        longer = duration(sum(of_trials))
+        console.print(f"plus {count} search trials in {len(found)} searches first, about {longer}")
+    baselines = count_baselines(spec, session)
+    planned = {task: PlannedTask(rows, baselines[task]) for task, rows in test_rows.items()}
+    for line in power_statements(spec, planned):
         console.print(line, soft_wrap=True)
 
 

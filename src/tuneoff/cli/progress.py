@@ -59,7 +59,7 @@ class Progress:
                 for one in results:
                     self._line(f"{one.name} will be computed again: {one.reason}")
             case SearchesPlanned(pending):
-                trials = sum(search.trials for search in pending)
+                trials = sum(search.trainings for search in pending)
                 self._bars.update(self._whole, description="trials", total=trials, completed=0)
             case TrialFinished():
                 self._bars.advance(self._whole)

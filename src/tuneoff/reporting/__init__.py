@@ -2,12 +2,13 @@
 
 from tuneoff.reporting.data import ReportData, as_raced, load_report_data
 from tuneoff.reporting.latex import latex
-from tuneoff.reporting.power import power_statements
+from tuneoff.reporting.power import PlannedTask, power_statements
 from tuneoff.reporting.races import race_lines, race_plan
 from tuneoff.reporting.result import Result
 from tuneoff.reporting.write import write_report
 
 __all__ = [
+    "PlannedTask",
     "ReportData",
     "Result",
     "as_raced",

@@ -129,7 +129,14 @@ def search_figures(data: ReportData) -> Iterator[Drawing]:
                 continue
             log = any(one.space[field][2] == "log" for one in searches if field in one.space)
             title = f"{task}: score against {field}{_size_in_title(data, size)}"
-            chart = charts.draw_search(points, field=field, log=log, title=title, metric=metric)
+            chart = charts.draw_search(
+                points,
+                field=field,
+                log=log,
+                title=title,
+                metric=metric,
+                at_first_rung=any(one.rungs for one in searches),
+            )
             yield Drawing(f"search-{task}-{field}{_suffix(data, size)}", title, chart)
 
 

@@ -49,6 +49,11 @@ SEARCH_NOTE = (
     "ran out of memory count, without a score. Scores are on validation, with seeds that no result uses. "
     "At the edge: no value beyond the best one was tried, so a better one may lie there."
 )
+HALVING_NOTE = (
+    "By successive halving, equally for every method: all trials were trained for the first number of steps, "
+    "on the learning-rate schedule of the full length, and each time only the best third of them by "
+    "validation score went on to the next number. The chosen one is the best of those trained to the end."
+)
 RUNS_NOTE = (
     "A row per planned run, in the order of the results; the link leads to the run's record. Kept step: the "
     "step with the best validation score, whose weights were tested."
@@ -104,7 +109,7 @@ def document(
         Section(Title.FAILURES, tables=(tables.failures_table(data),)),
         Section(
             Title.SEARCH,
-            (SEARCH_NOTE,),
+            _search_notes(data),
             tables=(tables.search_table(data),),
             figures=figures.get(Title.SEARCH, ()),
         ),
@@ -189,6 +194,10 @@ def _decision_notes(data: ReportData) -> tuple[str, ...]:
 def _intervals_notes(data: ReportData) -> tuple[str, ...]:
     lost = evidence.lost_seeds(data)
     return (INTERVALS_NOTE, lost) if lost else (INTERVALS_NOTE,)
+
+
+def _search_notes(data: ReportData) -> tuple[str, ...]:
+    return (SEARCH_NOTE, HALVING_NOTE) if any(one.rungs for one in data.searches) else (SEARCH_NOTE,)
 
 
 def _configuration_notes(data: ReportData) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from itertools import combinations
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-from scipy.special import chdtri, ndtri
+from scipy.special import ndtri
 
 from tuneoff.spec import Preference
 from tuneoff.stats import bounded
@@ -33,13 +33,11 @@ from tuneoff.stats.intervals import (
     spread,
     tail,
 )
-from tuneoff.stats.power import MOST_SEEDS, POWER
+from tuneoff.stats.pooling import usual_variance
+from tuneoff.stats.power import MOST_SEEDS, POWER, exact_distance
 from tuneoff.stats.regret import expected_regrets
 
 Limit = Literal["test set", "seeds", "single seed"]
-FEWEST_POOLED = 4
-"""Trained methods at or above which the seeds' variances are pooled; the median of fewer is too uncertain."""
-FEWEST_POOLED_SEEDS = 3
 FUTILE = 0.05
 """Seeds are in vain if the probability that they show a decision is lower."""
 
@@ -196,9 +194,7 @@ class _Pair(NamedTuple):
         present, examples = self.differences.shape
         parts = self._with(seeds)
         df = 1 if math.isinf(seeds) else max(self.df * (int(seeds) - 1) // max(present - 1, 1), 1)
-        # the exact test adds an example against the difference, about as large as the others are
-        added = min(1.0, 2 * float(self.differences.std())) / examples
-        exact = added + float(ndtri(1 - level)) * math.hypot(math.sqrt(parts.total), added)
+        exact = float(exact_distance(math.sqrt(parts.total), float(self.differences.std()), examples, level))
         return distance >= exact and float(tail(distance, parts, seeds=df + 1, examples=examples)) <= level
 
 
@@ -327,14 +323,13 @@ def _pool(pairs: _Pairs, untrained: Collection[str], failed: Collection[str]) ->
     for kind, alike in kinds.items():
         methods = {name for names in alike for name in names if name not in untrained}
         seeds = next(len(pair.differences) for pair in alike.values())
-        if len(methods) < FEWEST_POOLED or seeds < FEWEST_POOLED_SEEDS:
+        of_pairs = np.array([pair.parts.seeds for pair in alike.values()])
+        usual = usual_variance(of_pairs, methods=len(methods), seeds=seeds)
+        if usual is None:
             continue
-        # the median of a variance with few degrees of freedom is below its mean
-        skew = float(chdtri(seeds - 1, 0.5)) / (seeds - 1)
-        median = np.median([pair.parts.seeds for pair in alike.values()]) / skew
         for names, pair in pairs.items():
             if pair.kind == kind:
-                parts = pair.parts._replace(seeds=np.maximum(pair.parts.seeds, median))
+                parts = pair.parts._replace(seeds=np.maximum(pair.parts.seeds, usual))
                 pooled[names] = pair._replace(parts=parts, df=2 * (seeds - 1))
     return pooled
 

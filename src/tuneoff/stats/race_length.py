@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import ndtri
 
-from tuneoff.stats.decide import FEWEST_POOLED, FEWEST_POOLED_SEEDS, FUTILE, Look
+from tuneoff.stats.decide import FUTILE, Look
 from tuneoff.stats.intervals import critical
+from tuneoff.stats.pooling import FEWEST_POOLED, FEWEST_POOLED_SEEDS
 from tuneoff.stats.power import Components
 
 DIFFERENCES = 0.03

@@ -6,6 +6,7 @@ from itertools import product
 from tuneoff.results.store import RunStore
 from tuneoff.spec import StudySpec, TrainSize
 from tuneoff.tasks import (
+    UPPER_BOUNDS,
     BaselineResult,
     baseline_names,
     run_baseline,
@@ -30,6 +31,16 @@ def add_baselines(study: StudySpec, store: RunStore, session: Session) -> None:
     for task_name, size in product(study.tasks, study.train_sizes):
         for result in _missing(study, task_name, size, present, session):
             store.write_baseline(result.record, result.predictions)
+
+
+def count_baselines(study: StudySpec, session: Session) -> dict[str, int]:
+    """Return how many baselines of each task are candidates of its decision: those that see no reference.
+
+    Raises:
+        InputError: the data cannot be used.
+    """
+    names = {name: baseline_names(task, session.task_data(task).test) for name, task in study.tasks.items()}
+    return {task: len(set(found) - UPPER_BOUNDS) for task, found in names.items()}
 
 
 def _missing(
