@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtri, ndtri
+from scipy.special import ndtri
 
 from calibration_decision import (
     CANDIDATES,
@@ -42,9 +42,10 @@ from calibration_decision import (
 from tuneoff.spec import SeedRange
 from tuneoff.stats import Entrants, Look, RunResult, bounded, race, shared_looks
 from tuneoff.stats.compare import typical_change
-from tuneoff.stats.decide import FEWEST_POOLED, FUTILE
+from tuneoff.stats.decide import FUTILE
 from tuneoff.stats.examples import RunScores
 from tuneoff.stats.intervals import ALPHA, Spread, spread, tail
+from tuneoff.stats.pooling import usual_variance
 
 Floats = NDArray[np.float64]
 MARGIN = 0.01
@@ -119,9 +120,9 @@ class Tests:
                 continue
             gaps = np.stack([study.of(i, seeds) - study.of(j, seeds) for i, j in pairs])
             parts, df = spread(gaps), seeds - 1
-            if trained >= FEWEST_POOLED:
-                median = np.median(parts.seeds) * df / chdtri(df, 0.5)
-                parts, df = parts._replace(seeds=np.maximum(parts.seeds, median)), 2 * df
+            usual = usual_variance(parts.seeds, methods=trained, seeds=seeds)
+            if usual is not None:
+                parts, df = parts._replace(seeds=np.maximum(parts.seeds, usual)), 2 * df
             for place, pair in enumerate(pairs):
                 self.gaps[pair], self.gaps[pair[::-1]] = gaps[place], -gaps[place]
                 own = Spread(*(part[place] for part in parts))

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from math import log10
 from pathlib import Path
@@ -93,14 +94,13 @@ def test_a_finished_search_is_not_done_again(searched: Path, tmp_path: Path) -> 
     assert (listener.searches, listener.pending) == ([], [])
 
 
-@pytest.mark.slow
-def test_an_interrupted_search_ends_as_if_it_had_not_been(
-    searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@contextmanager
+def _interrupted_after(trainings: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Press Ctrl-C, as it were, when this many trainings are done."""
     done: list[str] = []
 
     def interrupted(spec: RunSpec, folder: Path, **options: object) -> RunRecord:
-        if len(done) == 2:
+        if len(done) == trainings:
             raise KeyboardInterrupt
         done.append(folder.name)
         return run_trial(spec, folder, **options)  # type: ignore[arg-type]
@@ -108,7 +108,15 @@ def test_an_interrupted_search_ends_as_if_it_had_not_been(
     with monkeypatch.context() as patch:
         patch.setattr(tune, "run_trial", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            _searched(searched, out=tmp_path)
+            yield
+
+
+@pytest.mark.slow
+def test_an_interrupted_search_ends_as_if_it_had_not_been(
+    searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _interrupted_after(2, monkeypatch):
+        _searched(searched, out=tmp_path)
     listener = _searched(searched, out=tmp_path)
     assert len(listener.searches) == 2
     assert _trials(listener.found) == _trials(read_searches(searched / "out"))
@@ -369,18 +377,9 @@ def test_methods_get_equal_rungs_and_a_killed_search_by_halving_resumes(
         assert result.best in final
         assert {trial.state for trial in result.trials if trial not in final} == {"pruned"}
 
-    done: list[str] = []
-
-    def interrupted(spec: RunSpec, folder: Path, **options: object) -> RunRecord:
-        if len(done) == 11:  # the second seed of the second trial at the second rung
-            raise KeyboardInterrupt
-        done.append(folder.name)
-        return run_trial(spec, folder, **options)  # type: ignore[arg-type]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(tune, "run_trial", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            _searched(tmp_path, HALVING, out=tmp_path / "resumed")
+    # the next is the second seed of the second trial at the second rung
+    with _interrupted_after(11, monkeypatch):
+        _searched(tmp_path, HALVING, out=tmp_path / "resumed")
     assert _trials(_searched(tmp_path, HALVING, out=tmp_path / "resumed").found) == _trials(whole)
 
 

@@ -10,7 +10,19 @@ import pandas as pd
 from tuneoff.reporting.formatting import plural
 from tuneoff.results import Contents, CurvePoint, RunRecord, StudyFolder, read_curve, read_folder
 from tuneoff.spec import NoneSpec, TrainSize, Variant, variants
-from tuneoff.stats import Cell, Course, Judgement, TaskSize, frame, judge, needed_runs, race_courses, summary
+from tuneoff.stats import (
+    Cell,
+    Course,
+    Judgement,
+    Prices,
+    TaskSize,
+    frame,
+    judge,
+    mean_prices,
+    needed_runs,
+    race_courses,
+    summary,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +72,14 @@ class ReportData(Contents):
     def of_cell(self, cell: Cell) -> tuple[RunRecord, ...]:
         """Return the records of one cell, whatever their state."""
         return tuple(self._by_cell.get(cell, ()))
+
+    @cached_property
+    def prices(self) -> dict[Cell, Prices]:
+        """The mean prices of each cell's complete runs."""
+        return {
+            cell: mean_prices(one for one in runs if one.state == "complete")
+            for cell, runs in self._by_cell.items()
+        }
 
     @cached_property
     def _by_cell(self) -> dict[Cell, list[RunRecord]]:

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Link, Statement, Table
-from tuneoff.reporting.formatting import ABSENT, byte_size, count, decimal, duration, listed, plural
+from tuneoff.reporting.formatting import ABSENT, byte_size, count, decimal, duration, listed, plural, span
 from tuneoff.reporting.races import race_lines
 from tuneoff.reporting.titles import Title, anchor
 from tuneoff.stats import (
@@ -84,8 +84,7 @@ def verdict(data: ReportData, place: TaskSize, decision: Decision) -> Verdict | 
         return None
     one, margin = decision[decision.recommended], f"{decision.margin:g}"
     name = described(data, one.name)
-    span = f"{decimal(one.interval.low)} to {decimal(one.interval.high)}"
-    score = f"{decimal(one.mean)}, 95% interval {span}"
+    score = f"{decimal(one.mean)}, 95% interval {span(one.interval.low, one.interval.high)}"
     rivals = [other.name for other in decision.candidates if other.may_be_best and not other.findings]
     if decision.state == "shown":
         if rivals == [one.name]:
@@ -185,13 +184,13 @@ def best_first(decision: Decision) -> list[Candidate]:
 def _row(data: ReportData, place: TaskSize, one: Candidate, *, is_recommended: bool) -> tuple[str, ...]:
     prices = candidate_prices(data, place, one.name)
     shown = ("stored_bytes", "training_seconds", "training_peak_bytes", "seconds_per_answer")
-    in_words = [ABSENT if (value := prices[name]) is None else price_in_words(name, value) for name in shown]
+    in_words = [price_in_words(name, prices[name]) for name in shown]
     return (
         place.task,
         str(place.train_size),
         f"{one.name} (recommended)" if is_recommended else one.name,
         decimal(one.mean),
-        f"{decimal(one.interval.low)} to {decimal(one.interval.high)}",
+        span(one.interval.low, one.interval.high),
         decimal(one.costs_at_most),
         "yes" if one.may_be_best and not one.findings else "no",
         *in_words,
@@ -199,8 +198,10 @@ def _row(data: ReportData, place: TaskSize, one: Candidate, *, is_recommended: b
     )
 
 
-def price_in_words(price: str, value: float) -> str:
+def price_in_words(price: str, value: float | None) -> str:
     """Format one of PRICES with its unit."""
+    if value is None:
+        return ABSENT
     if price.endswith("_bytes"):
         return byte_size(value)
     if price == "seconds_per_answer":
@@ -211,8 +212,7 @@ def price_in_words(price: str, value: float) -> str:
 def candidate_prices(data: ReportData, place: TaskSize, name: str) -> Prices:
     """Return a candidate's mean prices over its runs; all None for a baseline, which has none."""
     size = UNTRAINED_SIZE if name in data.untrained else place.train_size
-    records = data.of_cell(Cell(place.task, name, size))
-    return mean_prices(one for one in records if one.state == "complete")
+    return data.prices.get(Cell(place.task, name, size), mean_prices(()))
 
 
 def frontier_prices(data: ReportData, place: TaskSize) -> dict[str, dict[str, float | None]]:

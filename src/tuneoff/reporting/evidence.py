@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Entry, Table
-from tuneoff.reporting.formatting import ABSENT, count, decimal, signed
+from tuneoff.reporting.formatting import ABSENT, count, decimal, signed, span
 from tuneoff.reporting.tables import record_link, train_size
 from tuneoff.spec import TrainSize
 from tuneoff.stats import Cell, Comparison, Crossover, Interval, Level, rate_bound
@@ -144,7 +144,7 @@ def _interval_row(data: ReportData, cell: Cell, one: Interval) -> tuple[str, ...
         train_size(data, cell),
         data.study.tasks[cell.task].main_metric,
         decimal(one.mean),
-        f"{decimal(one.low)} to {decimal(one.high)}",
+        span(one.low, one.high),
         decimal(one.seed_error, places=4),
         decimal(one.test_error, places=4),
         str(one.seeds),

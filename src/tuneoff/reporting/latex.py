@@ -7,7 +7,7 @@ from tabulate import tabulate
 from tuneoff.errors import visible
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.decision import best_first, candidate_prices, price_in_words
-from tuneoff.reporting.formatting import ABSENT, decimal
+from tuneoff.reporting.formatting import decimal, span
 from tuneoff.reporting.methods import described_methods
 from tuneoff.stats import Candidate, Decision, TaskSize
 
@@ -59,11 +59,8 @@ def _table(data: ReportData, place: TaskSize, decision: Decision) -> str:
 
 def _row(data: ReportData, place: TaskSize, one: Candidate) -> tuple[str, ...]:
     prices = candidate_prices(data, place, one.name)
-    in_words = [
-        ABSENT if (value := prices[name]) is None else price_in_words(name, value)
-        for name in ("trained_parameters", "stored_bytes")
-    ]
-    interval = f"{decimal(one.interval.low)} to {decimal(one.interval.high)}"
+    in_words = [price_in_words(name, prices[name]) for name in ("trained_parameters", "stored_bytes")]
+    interval = span(one.interval.low, one.interval.high)
     name = f"{one.name} (failed a check)" if one.findings else one.name
     return visible(name), *in_words, decimal(one.mean), interval, decimal(one.costs_at_most)
 

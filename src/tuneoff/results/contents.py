@@ -31,7 +31,7 @@ from tuneoff.results.identity import Inputs, ModelIdentity, places_of
 from tuneoff.results.layout import RunFolder, StudyFolder, result_name
 from tuneoff.results.predictions import score_column
 from tuneoff.results.reader import read_inputs, read_study
-from tuneoff.results.record import RunRecord
+from tuneoff.results.record import FINISHED, RunRecord
 from tuneoff.results.search import SearchResult, chosen_values
 from tuneoff.spec import RunSpec, StudySpec, Task, expand, searches
 from tuneoff.spec.run import S
@@ -80,6 +80,11 @@ class Contents:
     """Results that are of no planned run, have unknown settings, or repeat a result that counts."""
     notes: tuple[str, ...] = ()
     """Remarks on results that count: unknown fields that were ignored, missing checksums."""
+
+    def pending(self, runs: Iterable[RunSpec]) -> tuple[RunSpec, ...]:
+        """Return the runs that have no finished record."""
+        finished = {record.spec.settings_key for record in self.records if record.state in FINISHED}
+        return tuple(run for run in runs if run.settings_key not in finished)
 
     @property
     def excluded(self) -> tuple[Excluded, ...]:

@@ -17,7 +17,7 @@ from tuneoff.results.identity import Inputs
 from tuneoff.results.layout import RunFolder, SearchFolder, StudyFolder
 from tuneoff.results.predictions import Prediction, write_predictions
 from tuneoff.results.reader import folder_study, read_study
-from tuneoff.results.record import FINISHED, RunRecord
+from tuneoff.results.record import RunRecord
 from tuneoff.results.search import SearchResult
 from tuneoff.spec import RunSpec, StudySpec
 
@@ -104,13 +104,6 @@ class RunStore:
             with writing(place):
                 place.parent.mkdir(parents=True, exist_ok=True)
                 occupied.rename(place)
-
-    def pending(self, runs: Iterable[RunSpec]) -> tuple[RunSpec, ...]:
-        """Return the runs that have no finished record in the folder."""
-        finished = {
-            record.spec.settings_key for record in self.contents().records if record.state in FINISHED
-        }
-        return tuple(run for run in runs if run.settings_key not in finished)
 
     def run_folder(self, run_id: str) -> RunFolder:
         """Return the folder of a run."""

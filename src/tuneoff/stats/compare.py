@@ -223,11 +223,6 @@ def typical_change(differences: Floats) -> float | None:
     return None if sizes.max() > 1 else float((1 + (sizes**3).sum()) / (1 + (sizes**2).sum()))
 
 
-def family_size(methods: Collection[str], references: Sequence[str], untrained: frozenset[str]) -> int:
-    """Return how many comparisons of methods with references a task and train size has."""
-    return len(list(method_pairs(methods, references, untrained)))
-
-
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p-values that may each be held against the level of the whole family (Holm 1979).
 

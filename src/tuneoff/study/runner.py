@@ -201,7 +201,7 @@ def _do_rounds(store: RunStore, executor: Executor, on_event: OnEvent) -> None:
     for number in count(1):
         found = store.contents()
         needed = needed_runs(found.study, found.plan, race_courses(store.folder, found))
-        pending = tuple(run for run in store.pending(needed) if run.run_id not in tried)
+        pending = tuple(run for run in found.pending(needed) if run.run_id not in tried)
         if number == 1 or pending:
             on_event(RunsPlanned(pending, len(needed), number))
         if not pending:

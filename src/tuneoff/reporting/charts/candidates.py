@@ -17,7 +17,7 @@ from tuneoff.reporting.charts.style import (
     quantity,
     titled,
 )
-from tuneoff.reporting.formatting import decimal
+from tuneoff.reporting.formatting import decimal, span
 from tuneoff.stats import Decision
 
 ROW = 34
@@ -44,7 +44,7 @@ def candidates_data(
     for one in sorted(decision.candidates, key=lambda one: (-one.mean, one.name)):
         price = prices.get(one.name)
         cost = "not measured" if price is None else price_text(price) if price else "none"
-        score = f"{decimal(one.mean)} ({decimal(one.interval.low)} to {decimal(one.interval.high)})"
+        score = f"{decimal(one.mean)} ({span(one.interval.low, one.interval.high)})"
         ends = (one.interval.low, one.interval.high)
         rows.append(
             (one.name, one.mean, *ends, _look(decision, one.name, trained), score, price or None, cost)

@@ -20,7 +20,7 @@ from tuneoff.reporting.charts.style import (
     quantity,
     titled,
 )
-from tuneoff.reporting.formatting import decimal
+from tuneoff.reporting.formatting import decimal, span
 from tuneoff.stats import Decision
 
 WIDTH, NARROW_WIDTH, HEIGHT = 640, 290, 380
@@ -57,7 +57,7 @@ def frontier_data(decision: Decision, prices: Mapping[str, float | None]) -> pd.
             look = "failed a check"
         if one.name == decision.recommended:
             look = "recommended" if decision.state == "shown" else "leads"
-        score = f"{decimal(one.mean)} ({decimal(one.interval.low)} to {decimal(one.interval.high)})"
+        score = f"{decimal(one.mean)} ({span(one.interval.low, one.interval.high)})"
         rows.append((one.name, price, one.mean, one.interval.low, one.interval.high, look, score))
     return pd.DataFrame(rows, columns=_COLUMNS).astype(dict.fromkeys(("price", "mean", "low", "high"), float))
 
