@@ -183,6 +183,28 @@ def test_the_best_weights_by_the_metric_are_left_in_the_model():
     assert all(torch.equal(left, kept) for left, kept in pairs)
 
 
+def test_without_load_best_model_at_end_the_last_weights_are_left_whatever_the_scores():
+    training = TrainingSpec(max_steps=6, eval_steps=2, logging_steps=1)
+    weights, results = [], []
+    for load_best in (True, False):
+        adapted = adapt(tiny_t5(), LoraSpec(kind="lora"))
+        chosen = training.model_copy(update={"load_best_model_at_end": load_best})
+        results.append(run(adapted, chosen, scores=[0.9, 0.2, 0.4, 0.7])[0])
+        weights.append([parameter.detach().clone() for parameter in adapted.parameters()])
+    adapted = adapt(tiny_t5(), LoraSpec(kind="lora"))
+    falling, _ = run(
+        adapted,
+        training.model_copy(update={"load_best_model_at_end": False}),
+        scores=[0.9, 0.7, 0.4, 0.2],
+    )
+    assert [result.best_step for result in (*results, falling)] == [6, 6, 6]
+    assert falling.validation == {"metric": 0.2}
+    # the best ones of a rising curve are its last
+    for rising, last, at_end in zip(*weights, adapted.parameters(), strict=True):
+        assert torch.equal(rising, last)
+        assert torch.equal(rising, at_end)
+
+
 def test_training_stops_early_after_evaluations_without_a_better_score():
     training = TrainingSpec(max_steps=50, eval_steps=2, early_stopping_patience=2)
     result, _ = run(

@@ -61,10 +61,11 @@ def fit(
     metric: str,
     on_point: OnPoint,
 ) -> FitResult:
-    """Train the method's parameters and leave the best of them in the model.
+    """Train the method's parameters and leave the best of them in the model, or the last.
 
     `evaluate` scores the validation split: before the first step, every `eval_steps` and after the last.
-    `metric` names the score that selects the best weights; those from before the first step do not compete.
+    `metric` names the score that selects the best weights; those from before the first step do not compete,
+    and without `load_best_model_at_end` only the last ones do.
 
     Raises:
         DivergedError: the loss, a gradient or a validation score is not finite.
@@ -96,7 +97,8 @@ def fit(
         if step % training.eval_steps == 0 or step == steps:
             scores = evaluated(step)
             on_point(CurvePoint(step=step, scores=scores))
-            best.offer(step, scores)
+            if training.load_best_model_at_end or step == steps:
+                best.offer(step, scores)
             if training.early_stopping_patience and best.since >= training.early_stopping_patience:
                 break
     best.restore()
