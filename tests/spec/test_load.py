@@ -221,6 +221,10 @@ def test_a_study_cannot_be_changed(tmp_path: Path) -> None:
             "exactly one of max_steps and num_train_epochs .* max_steps=4, num_train_epochs=1.0",
         ),
         ("training.max_steps=null", "exactly one of max_steps and num_train_epochs .* max_steps=None"),
+        (
+            "training={max_steps: 4, early_stopping_patience: 2, load_best_model_at_end: false}",
+            "early stopping returns to the best weights, .*early_stopping_patience=2 .*at_end=False",
+        ),
         ("seeds=[3, 3]", r"seeds: values must not repeat, but got \[3, 3\]"),
         ("seeds=[]", r"seeds: .* at least 1 item .*, but got \[\]"),
         ("seeds=0", "seeds: Input should be a valid array, but got 0"),

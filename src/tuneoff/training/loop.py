@@ -62,11 +62,12 @@ def fit(
     on_point: OnPoint,
     stop_after: int | None = None,
 ) -> FitResult:
-    """Train the method's parameters and leave the best of them in the model.
+    """Train the method's parameters and leave the best of them in the model, or the last.
 
     `evaluate` scores the validation split: before the first step, every `eval_steps` and after the last.
-    `metric` names the score that selects the best weights; those from before the first step do not compete.
-    With `stop_after`, training ends after that step, on the learning-rate schedule of the full length.
+    `metric` names the score that selects the best weights; those from before the first step do not compete,
+    and without `load_best_model_at_end` only the last ones do. With `stop_after`, training ends after that
+    step, on the learning-rate schedule of the full length.
 
     Raises:
         DivergedError: the loss, a gradient or a validation score is not finite.
@@ -99,7 +100,8 @@ def fit(
         if step % training.eval_steps == 0 or step == last:
             scores = evaluated(step)
             on_point(CurvePoint(step=step, scores=scores))
-            best.offer(step, scores)
+            if training.load_best_model_at_end or step == last:
+                best.offer(step, scores)
             if training.early_stopping_patience and best.since >= training.early_stopping_patience:
                 break
     best.restore()
