@@ -23,6 +23,8 @@ class Context(Protocol):
     """N rows that a model has read, and the tokens that have followed them since.
 
     What is returned are hidden states, H wide, from which `Family.logits` computes the next token's logits.
+    A context is changed by the tokens that follow: `first` or `predict` is called once, before `follow`, and
+    again only after `rewind`.
     """
 
     @property
