@@ -26,11 +26,10 @@ INNER_NAMES = {
     "transformers.masking_utils.sdpa_mask": ["kernels/attention.py"],
     # tests/kernels/test_fast_modules.py counts what is replaced
     "transformers.activations.NewGELUActivation": ["kernels/model.py"],
-    "transformers.activations.ACT2FN": ["training/model_config.py"],
-    # tests/methods/test_prefix.py; the only name with two users: training sets the dropout of attention
-    "transformers.models.t5.modeling_t5.T5Attention": ["methods/sites.py", "training/dropout.py"],
-    "transformers.models.t5.modeling_t5.T5Stack": ["methods/sites.py"],
-    "transformers.modeling_outputs.BaseModelOutput": ["training/decode.py"],
+    "transformers.activations.ACT2FN": ["families/t5_config.py"],
+    # tests/training/test_encoder_outputs.py sets its dropout
+    "transformers.models.t5.modeling_t5.T5Attention": ["families/t5.py"],
+    "transformers.modeling_outputs.BaseModelOutput": ["families/encoder_context.py"],
     "transformers.models.auto.tokenization_auto.tokenizer_class_from_name": ["training/tokenizer.py"],
     "transformers.optimization.Adafactor": ["training/optim.py"],
 }

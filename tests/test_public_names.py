@@ -7,7 +7,7 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "package", ["methods", "reporting", "results", "spec", "stats", "study", "tasks", "training"]
+    "package", ["families", "methods", "reporting", "results", "spec", "stats", "study", "tasks", "training"]
 )
 def test_a_package_lists_the_public_names_that_it_binds(package: str) -> None:
     module = importlib.import_module(f"tuneoff.{package}")

@@ -73,7 +73,7 @@ def warm_up() -> None:
     import sklearn.metrics
     import sklearn.pipeline  # noqa: F401
 
-    from tuneoff.training.random_t5 import random_tokenizer
+    from tuneoff.training.random_tokenizer import random_tokenizer
 
     random_tokenizer()
 

@@ -359,7 +359,7 @@ def _sound() -> Path:
     from transformers import T5Config, T5ForConditionalGeneration
     from transformers.utils import logging
 
-    from tuneoff.training.random_t5 import random_tokenizer
+    from tuneoff.training.random_tokenizer import random_tokenizer
 
     logging.disable_progress_bar()
     folder = Path(tempfile.mkdtemp())

@@ -9,7 +9,13 @@ from transformers.activations import NewGELUActivation
 
 from helpers.models import batch, tiny_t5
 from helpers.warm_process import WarmProcess
-from tuneoff.kernels import Dropout, attention, use_fast_modules
+from tuneoff.families import family_of
+from tuneoff.kernels import Dropout, attention
+
+
+def use_fast_modules(model):
+    family_of(model).use_fast_modules()
+    return model
 
 
 @pytest.mark.parametrize("kind", ["flan", "t5"])

@@ -7,8 +7,8 @@ from transformers import DynamicCache, EncoderDecoderCache
 
 from helpers.method_contract import MethodContract
 from helpers.models import batch, tiny_t5
+from tuneoff.families import family_of
 from tuneoff.methods import attach
-from tuneoff.methods.sites import attentions
 from tuneoff.spec import PrefixSpec
 
 SITES = ("encoder", "decoder", "cross")
@@ -98,7 +98,7 @@ def by_hand(module, query, key, value, mask, key_values, bias):
 @pytest.mark.parametrize("site", SITES)
 def test_attention_with_a_prefix_equals_the_formula_by_hand(site):
     ours = adapt(tiny_t5(), length=4, sites=(site,))
-    module = attentions(ours.model, site)[1]
+    module = ours.family.attentions(site)[1]
     seen = {}
 
     def keep(module, inputs, kwargs, output):
@@ -125,12 +125,12 @@ def test_attention_with_a_prefix_equals_the_formula_by_hand(site):
 
 def test_relative_positions_count_the_prefix_as_text_in_front():
     ours = adapt(tiny_t5(), length=4, sites=("encoder",), relative_positions=True)
-    first = attentions(ours.model, "encoder")[0]
+    first = ours.family.attentions("encoder")[0]
     with torch.no_grad():
         bias = first.compute_bias(9 + 4, 9 + 4)[:, :, 4:, :4]
     from tuneoff.methods.prefix import _prefix_bias
 
-    actual = _prefix_bias(first, torch.zeros(1, 6, 9, 9), 4)
+    actual = _prefix_bias(ours.family.bias_before_text("encoder"), torch.zeros(1, 6, 9, 9), 4)
     assert torch.equal(actual, bias)
 
 
@@ -160,7 +160,7 @@ def test_several_tokens_after_a_cache_see_the_prefix_and_the_past_alone():
 def test_a_prefix_of_words_answers_nearly_as_the_keys_and_values_of_those_words():
     model = tiny_t5()
     stored = adapt(model, length=4, init="vocabulary", sites=("encoder",)).stored()["prefix.encoder"]
-    first = attentions(model, "encoder")[0]
+    first = family_of(model).attentions("encoder")[0]
     norm = model.encoder.block[0].layer[0].layer_norm
     with torch.no_grad():
         keys = first.k(norm(model.shared.weight)).view(-1, 6, 8)
@@ -182,7 +182,7 @@ def test_a_failed_forward_pass_leaves_no_prefix_and_no_hook():
     assert model.training
     assert [len(module._forward_hooks) for module in model.modules()] == hooks
     ours = adapt(model, length=4)
-    handle = attentions(model, "encoder")[1].register_forward_hook(fail)
+    handle = family_of(model).attentions("encoder")[1].register_forward_hook(fail)
     with pytest.raises(RuntimeError, match="no memory"):
         model(**batch())
     handle.remove()

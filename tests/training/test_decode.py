@@ -283,8 +283,8 @@ def test_a_generated_label_is_read_as_its_tokens_are_joined():
     assert read.tokenizer.decode(ids, skip_special_tokens=True) == "non - toxic"
 
     class Writes(Decoder):
-        def _generated(self, encoder_outputs, mask, cache):
-            return torch.tensor([ids] * len(encoder_outputs))
+        def _generated(self, context):
+            return torch.tensor([ids] * context.rows)
 
     answers = Writes(**vars(read)).answers(encoded(examples()))
     assert {answer.prediction for answer in answers} == {"a"}

@@ -6,6 +6,7 @@ import torch
 
 from helpers import small
 from helpers.models import VOCABULARY, tiny_t5
+from tuneoff.families import family_of
 from tuneoff.methods import attach
 from tuneoff.spec import (
     DropoutSpec,
@@ -18,7 +19,6 @@ from tuneoff.spec import (
     expand,
 )
 from tuneoff.training import Encoded, fit, train_run
-from tuneoff.training.dropout import has_dropout, set_dropout
 from tuneoff.training.encoder_outputs import EncoderOutputs, is_frozen
 
 DECODER_PREFIX = PrefixSpec(kind="prefix", length=3, sites=("decoder",))
@@ -121,7 +121,7 @@ def test_training_on_encoder_outputs_takes_the_steps_of_training_on_text():
     curves = []
     for prepare in (lambda adapted: rows(), encoded):
         adapted = adapt(DECODER_PREFIX)
-        set_dropout(adapted.model, DropoutSpec(encoder=0.0, decoder=0.0))
+        adapted.family.set_dropout(DropoutSpec(encoder=0.0, decoder=0.0))
         points = []
         fit(
             adapted,
@@ -152,11 +152,12 @@ def test_training_on_encoder_outputs_takes_the_steps_of_training_on_text():
 )
 def test_chances_of_dropout_are_those_of_the_study(spec, encoder, decoder, attention):
     model = tiny_t5()
-    set_dropout(model, spec)
+    family = family_of(model)
+    family.set_dropout(spec)
     assert {m.p for m in model.encoder.modules() if isinstance(m, torch.nn.Dropout)} == {encoder}
     assert {m.p for m in model.decoder.modules() if isinstance(m, torch.nn.Dropout)} == {decoder}
     assert model.encoder.block[0].layer[0].SelfAttention.dropout == attention
-    assert has_dropout(model.encoder) == (spec.encoder != 0.0)
+    assert family.reads_with_dropout() == (spec.encoder != 0.0)
 
 
 def test_how_often_a_run_is_validated_changes_no_step(tmp_path: Path):

@@ -4,6 +4,7 @@ from transformers import GenerationConfig
 from transformers.modeling_outputs import BaseModelOutput
 
 from helpers.models import PAD, VOCABULARY, tiny_t5
+from tuneoff.kernels import argmax
 from tuneoff.methods import attach
 from tuneoff.spec import LoraSpec, NoneSpec, PrefixSpec
 from tuneoff.training import likelihood
@@ -35,20 +36,18 @@ def first_places(texts, token):
 @pytest.mark.parametrize("part", [7, VOCABULARY])
 @torch.no_grad()
 def test_texts_equal_those_of_transformers(method, part, monkeypatch):
-    monkeypatch.setattr(likelihood, "VOCABULARY_PART", part)
+    monkeypatch.setattr(argmax, "PART", part)
     generator = torch.Generator().manual_seed(0)
     adapted = attach(tiny_t5(), method, generator=generator, tokenizer=None)
     for parameter in adapted.parameters():
         parameter.normal_(std=0.3, generator=generator)
-    model = adapted.model
+    model, family = adapted.model, adapted.family
     ids, mask = inputs()
     encoder_outputs = model.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
 
-    def ours(end, known=None):
-        known = known or likelihood.empty_cache()
-        return greedy(
-            model, encoder_outputs, mask, known, max_new_tokens=LIMIT, eos_token_id=end, pad_token_id=PAD
-        )
+    def ours(end, context=None):
+        context = context or family.context(encoder_outputs, mask)
+        return greedy(family, context, max_new_tokens=LIMIT, eos_token_id=end, pad_token_id=PAD)
 
     def theirs(end):
         config = GenerationConfig(
@@ -69,6 +68,6 @@ def test_texts_equal_those_of_transformers(method, part, monkeypatch):
     assert len(first_places(endless, end).unique()) > 2
     assert torch.equal(ours(end), theirs(end))
     # the keys and values that a loss has left
-    known = likelihood.empty_cache()
-    likelihood.token_losses(model, encoder_outputs, mask, ids, known)
-    assert torch.equal(ours(end, known), theirs(end))
+    context = family.context(encoder_outputs, mask)
+    likelihood.token_losses(family, context, ids)
+    assert torch.equal(ours(end, context), theirs(end))

@@ -1,5 +1,6 @@
 """Faster implementations of what a training step does besides matrix products; the mathematics stays."""
 
+from tuneoff.kernels.argmax import argmax_of_product
 from tuneoff.kernels.attention import SharedMasks, attend, causal_mask, share_masks, use_attention
 from tuneoff.kernels.dropout import Dropout, dropout
 from tuneoff.kernels.lora import LowRankLinear
@@ -10,6 +11,7 @@ __all__ = [
     "Dropout",
     "LowRankLinear",
     "SharedMasks",
+    "argmax_of_product",
     "attend",
     "causal_mask",
     "dropout",

@@ -1,4 +1,4 @@
-"""T5's attention: bias and mask are joined once for all layers of a stack, and dropout is cheap.
+"""Attention with a position bias: it is joined with the mask once for a stack, and dropout is cheap.
 
 On a CPU, dropout inside attention disables torch's fused kernel, so that softmax and dropout are computed
 explicitly.
@@ -40,7 +40,7 @@ class SharedMasks:
 
 
 def share_masks(stack: nn.Module, inputs: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Add `SharedMasks` to the arguments of a T5 stack; a forward pre-hook.
+    """Add `SharedMasks` to the arguments of a stack; a forward pre-hook.
 
     A stack passes arguments that it does not know on to the attention function of every layer.
     """

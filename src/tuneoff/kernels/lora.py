@@ -51,7 +51,7 @@ class LowRankLinear(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """The weight of the base layer, which T5 looks at for its dtype."""
+        """The weight of the base layer; some models look at its dtype."""
         return self.base_layer.weight
 
     def forward(self, x: Tensor) -> Tensor:

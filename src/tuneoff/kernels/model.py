@@ -1,7 +1,9 @@
 """The faster modules, put into a model."""
 
+from collections.abc import Iterable
+
 from torch import nn
-from transformers import T5ForConditionalGeneration
+from transformers import PreTrainedModel
 from transformers.activations import NewGELUActivation
 
 from tuneoff.kernels.attention import attend, share_masks, use_attention
@@ -11,17 +13,19 @@ ATTENTION = "tuneoff"
 """The name under which a model chooses `attend`."""
 
 
-def use_fast_modules(model: T5ForConditionalGeneration) -> T5ForConditionalGeneration:
-    """Replace dropout, attention and activation of a model by faster ones; weights and names stay."""
+def use_fast_modules(model: PreTrainedModel, *, stacks: Iterable[nn.Module]) -> None:
+    """Replace dropout, attention and activation of a model by faster ones; weights and names stay.
+
+    The layers of each of the `stacks` share masks and position biases.
+    """
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             faster = _faster(child)
             if faster is not None:
                 setattr(parent, name, faster.train(child.training))
-    for stack in (model.encoder, model.decoder):
+    for stack in stacks:
         stack.register_forward_pre_hook(share_masks, with_kwargs=True)
     use_attention(model, attend, name=ATTENTION)
-    return model
 
 
 def _faster(module: nn.Module) -> nn.Module | None:

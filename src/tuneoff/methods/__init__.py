@@ -1,4 +1,4 @@
-"""Ways of tuning a T5, each of which can be attached to a model and detached again."""
+"""Ways of tuning a model, each of which can be attached to a model and detached again."""
 
 from tuneoff.methods.adapter import AdaptedModel, Adapter
 from tuneoff.methods.attach import ATTACH, attach

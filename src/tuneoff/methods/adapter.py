@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import T5ForConditionalGeneration
+from transformers import PreTrainedModel
 
+from tuneoff.families import Family
 from tuneoff.spec import Method, Tuned
 
 
@@ -57,12 +58,17 @@ class AttachedPart(NamedTuple):
 class AdaptedModel:
     """A model with the parts of its method: several for a stack, none for zero-shot, else one."""
 
-    model: T5ForConditionalGeneration
+    family: Family
     method: Method
     parts: tuple[AttachedPart, ...]
     base_parameters: int
     base: Mapping[str, Tensor] | None = None
     """A copy of the base's weights from before training, where `detach` is to restore them."""
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The model with the method on it."""
+        return self.family.model
 
     @property
     def prompt_ids(self) -> tuple[int, ...]:

@@ -4,16 +4,16 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from tuneoff.families import Family, family_of
 from tuneoff.methods import full, lora, prefix, prompt
 from tuneoff.methods.adapter import AdaptedModel, Adapter, AttachedPart
 from tuneoff.spec import FullSpec, Method, tuned_parts
 
-AttachFunction = Callable[
-    [T5ForConditionalGeneration, Any, torch.Generator, PreTrainedTokenizerBase | None], Adapter
-]
-"""Its arguments: the model, the part's spec, a generator for first weights, a tokenizer for some inits."""
+AttachFunction = Callable[[Family, Any, torch.Generator, PreTrainedTokenizerBase | None], Adapter]
+"""Its arguments: the model as one of its family, the part's spec, a generator for first weights, and a
+tokenizer for some inits."""
 
 # in the order of attaching: LoRA must not find the linear layers of a prefix's projection
 ATTACH: dict[str, AttachFunction] = {
@@ -25,7 +25,7 @@ ATTACH: dict[str, AttachFunction] = {
 
 
 def attach(
-    model: T5ForConditionalGeneration,
+    model: PreTrainedModel,
     method: Method,
     *,
     generator: torch.Generator,
@@ -38,14 +38,16 @@ def attach(
     copies the weights that full fine-tuning trains, for `AdaptedModel.detach`.
 
     Raises:
+        ModelError: the model is of no known family.
         StudyError: the method does not fit the model.
     """
+    family = family_of(model)
     base_parameters = sum(parameter.numel() for parameter in model.parameters())
     model.requires_grad_(False)
     order = list(ATTACH)
     specs = sorted(tuned_parts(method), key=lambda spec: order.index(spec.kind))
-    parts = tuple(AttachedPart(spec, ATTACH[spec.kind](model, spec, generator, tokenizer)) for spec in specs)
+    parts = tuple(AttachedPart(spec, ATTACH[spec.kind](family, spec, generator, tokenizer)) for spec in specs)
     base = None
     if removable and any(isinstance(spec, FullSpec) for spec in specs):
         base = {name: value.detach().clone() for name, value in model.named_parameters()}
-    return AdaptedModel(model, method, parts, base_parameters, base)
+    return AdaptedModel(family, method, parts, base_parameters, base)

@@ -7,7 +7,7 @@ import torch
 from pydantic import TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from transformers import T5ForConditionalGeneration
+from transformers import PreTrainedModel
 
 from tuneoff.errors import DamagedError, StoreError, writing
 from tuneoff.methods.adapter import AdaptedModel
@@ -45,7 +45,7 @@ def save(adapted: AdaptedModel, folder: Path) -> None:
         (folder / _SPEC_FILE).write_text(dump_json(saved), encoding="utf-8")
 
 
-def load(model: T5ForConditionalGeneration, folder: Path) -> AdaptedModel:
+def load(model: PreTrainedModel, folder: Path) -> AdaptedModel:
     """Attach a saved method to its base model, folded, ready for inference.
 
     Raises:

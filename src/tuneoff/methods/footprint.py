@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from tuneoff.methods.adapter import AdaptedModel
@@ -15,7 +16,9 @@ def footprint(adapted: AdaptedModel, batch: Mapping[str, Tensor]) -> Footprint:
     """
     parameters = adapted.parameters()
     if parameters:
-        adapted.model(**batch).loss.backward()
+        hidden = adapted.family.read_and_predict(**batch)
+        # any scalar will do, as only the way of its gradient counts
+        torch.autograd.backward(adapted.family.logits(hidden).mean())
     reached = [p for p in adapted.model.parameters() if p.grad is not None]
     for parameter in reached:
         parameter.grad = None

@@ -4,8 +4,9 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from tuneoff.families import Family
 from tuneoff.methods.adapter import Adapter
 from tuneoff.spec import FullSpec
 
@@ -14,7 +15,7 @@ from tuneoff.spec import FullSpec
 class FullAdapter(Adapter):
     """All weights of the model."""
 
-    def __init__(self, model: T5ForConditionalGeneration) -> None:
+    def __init__(self, model: PreTrainedModel) -> None:
         self._model = model
 
     def parameters(self) -> list[nn.Parameter]:  # noqa: D102
@@ -39,11 +40,11 @@ class FullAdapter(Adapter):
 
 
 def attach(
-    model: T5ForConditionalGeneration,
+    family: Family,
     spec: FullSpec,
     generator: torch.Generator,
     tokenizer: PreTrainedTokenizerBase | None,
 ) -> FullAdapter:
     """Make the model's own weights trainable."""
-    model.requires_grad_(True)
-    return FullAdapter(model)
+    family.model.requires_grad_(True)
+    return FullAdapter(family.model)

@@ -5,9 +5,10 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tuneoff.errors import StudyError
+from tuneoff.families import Family
 from tuneoff.kernels import LowRankLinear
 from tuneoff.methods.adapter import Adapter
 from tuneoff.spec import LoraSpec
@@ -17,7 +18,7 @@ from tuneoff.spec import LoraSpec
 class LoraAdapter(Adapter):
     """Pairs of low-rank matrices beside linear layers: A: [r, in], B: [out, r]."""
 
-    def __init__(self, model: T5ForConditionalGeneration, layers: dict[str, LowRankLinear]) -> None:
+    def __init__(self, model: PreTrainedModel, layers: dict[str, LowRankLinear]) -> None:
         self._model = model
         self._layers = layers
 
@@ -53,7 +54,7 @@ class LoraAdapter(Adapter):
 
 
 def attach(
-    model: T5ForConditionalGeneration,
+    family: Family,
     spec: LoraSpec,
     generator: torch.Generator,
     tokenizer: PreTrainedTokenizerBase | None,
@@ -63,6 +64,7 @@ def attach(
     Raises:
         StudyError: a target names no linear layer of the model, or the rank is above that of any target.
     """
+    model = family.model
     linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     targets = _targets(model, linear, spec)
     _check_rank(targets, spec.rank)
@@ -79,9 +81,7 @@ def attach(
     return LoraAdapter(model, layers)
 
 
-def _targets(
-    model: T5ForConditionalGeneration, linear: dict[str, nn.Linear], spec: LoraSpec
-) -> dict[str, nn.Linear]:
+def _targets(model: PreTrainedModel, linear: dict[str, nn.Linear], spec: LoraSpec) -> dict[str, nn.Linear]:
     """Return the layers to update by name, in the order of the model."""
     if spec.targets == "all-linear":
         head = model.get_output_embeddings()

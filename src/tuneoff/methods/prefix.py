@@ -1,24 +1,23 @@
-"""Prefix-tuning (Li & Liang 2021, arXiv:2101.00190) at any attention of an encoder-decoder.
+"""Prefix-tuning (Li & Liang 2021, arXiv:2101.00190) at any attention of a model.
 
-Trained keys and values are prepended to those of the text, at the encoder's self-attention, the decoder's
-self-attention and the decoder's attention to the encoder (cross). `attend` does this. It takes the place of
-the model's attention function and is called after the cache update, so generation never caches a prefix.
+Trained keys and values are prepended to those of the text: in an encoder-decoder at the encoder's
+self-attention, the decoder's self-attention and the decoder's attention to the encoder (cross). `attend` does
+this. It takes the place of the model's attention function and is called after the cache update, so generation
+never caches a prefix.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
+from transformers import PreTrainedTokenizerBase
 
 from tuneoff import kernels
+from tuneoff.families import BiasBeforeText, Family
 from tuneoff.methods.adapter import Adapter
-from tuneoff.methods.sites import attentions, bias_before_text, position_source, stack_of
 from tuneoff.methods.vocabulary import sampled_tokens
 from tuneoff.spec import PrefixSpec, Site
 
@@ -32,8 +31,8 @@ class LayerPrefix(NamedTuple):
     """[P, heads, d_kv]"""
     values: Tensor
     """[P, heads, d_kv]"""
-    positions: nn.Module | None
-    """The attention that computes the stack's position bias, where the prefix has positions."""
+    bias: BiasBeforeText | None
+    """The position bias towards the prefix, where it has positions."""
 
 
 def attend(
@@ -86,7 +85,7 @@ def _extended(
     if attention_mask is not None:
         visible = True if attention_mask.dtype == torch.bool else 0.0
         attention_mask = F.pad(attention_mask, (length, 0), value=visible)
-    columns = _prefix_bias(prefix.positions, position_bias, length)
+    columns = _prefix_bias(prefix.bias, position_bias, length)
     return attention_mask, torch.cat([columns, position_bias], dim=3)  # [1, heads, Q, P + K]
 
 
@@ -96,12 +95,12 @@ def _prepended(prefix: Tensor, text: Tensor) -> Tensor:
     return torch.cat([rows, text], dim=2)
 
 
-def _prefix_bias(positions: nn.Module | None, position_bias: Tensor, length: int) -> Tensor:
+def _prefix_bias(before_text: BiasBeforeText | None, position_bias: Tensor, length: int) -> Tensor:
     """Return the position bias towards a prefix of P: [1, heads, Q, P], zero where it has no positions."""
     _, heads, queries, keys = position_bias.shape
-    if positions is None:
+    if before_text is None:
         return position_bias.new_zeros(1, heads, queries, length)
-    bias = bias_before_text(positions, queries=queries, keys=keys, length=length, device=position_bias.device)
+    bias = before_text(queries=queries, keys=keys, length=length, device=position_bias.device)
     return bias.to(position_bias.dtype)
 
 
@@ -154,18 +153,18 @@ def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
 class _SiteHooks:
     """The hooks of one site: compute its prefix once in each forward pass, and give each layer its share."""
 
-    def __init__(self, model: T5ForConditionalGeneration, site: Site, *, relative_positions: bool) -> None:
-        self._model = model
+    def __init__(self, family: Family, site: Site, *, relative_positions: bool) -> None:
+        self._model = family.model
         self._site = site
-        self._positions = position_source(model, site) if relative_positions else None
+        self._bias = family.bias_before_text(site) if relative_positions else None
         self._key_values: Tensor | None = None
-        stack = stack_of(model, site)
+        stack = family.stack(site)
         self._handles = [
             stack.register_forward_pre_hook(kernels.share_masks, with_kwargs=True),
             stack.register_forward_pre_hook(self._compute),
             stack.register_forward_hook(self._release, always_call=True),
         ]
-        for index, attention in enumerate(attentions(model, site)):
+        for index, attention in enumerate(family.attentions(site)):
             hook = partial(self._pass_on, index)
             self._handles.append(attention.register_forward_pre_hook(hook, with_kwargs=True))
 
@@ -175,10 +174,10 @@ class _SiteHooks:
     def _pass_on(
         self, index: int, attention: nn.Module, inputs: Any, kwargs: dict[str, Any]
     ) -> tuple[Any, dict[str, Any]]:
-        # T5's attention passes arguments that it does not know on to `attend`
+        # an attention passes arguments that it does not know on to `attend`
         assert self._key_values is not None
         keys, values = self._key_values[index]
-        return inputs, kwargs | {"prefix": LayerPrefix(keys, values, self._positions)}
+        return inputs, kwargs | {"prefix": LayerPrefix(keys, values, self._bias)}
 
     def _release(self, stack: nn.Module, inputs: object, output: object) -> None:
         # called after a failed forward pass, too: no graph of gradients outlives the pass
@@ -197,13 +196,11 @@ class PrefixAdapter(Adapter):
     The prefix modules are in `model.prefixes`; hooks give each attention its layer's share.
     """
 
-    def __init__(
-        self, model: T5ForConditionalGeneration, prefixes: dict[Site, nn.Module], *, relative_positions: bool
-    ) -> None:
-        self._model = model
-        model.prefixes = nn.ModuleDict({str(site): prefix for site, prefix in prefixes.items()})
-        self._attention_before = kernels.use_attention(model, attend, name=_ATTENTION)
-        self._hooks = [_SiteHooks(model, site, relative_positions=relative_positions) for site in prefixes]
+    def __init__(self, family: Family, prefixes: dict[Site, nn.Module], *, relative_positions: bool) -> None:
+        self._model = family.model
+        self._model.prefixes = nn.ModuleDict({str(site): prefix for site, prefix in prefixes.items()})
+        self._attention_before = kernels.use_attention(self._model, attend, name=_ATTENTION)
+        self._hooks = [_SiteHooks(family, site, relative_positions=relative_positions) for site in prefixes]
 
     def parameters(self) -> list[nn.Parameter]:  # noqa: D102
         return list(self._model.prefixes.parameters())
@@ -233,31 +230,27 @@ class PrefixAdapter(Adapter):
 
 
 def attach(
-    model: T5ForConditionalGeneration,
+    family: Family,
     spec: PrefixSpec,
     generator: torch.Generator,
     tokenizer: PreTrainedTokenizerBase | None,
 ) -> PrefixAdapter:
-    """Put prefixes at the sites of the spec, in float32.
-
-    Geometry comes from `num_heads` and `d_kv` alone: their product need not be `d_model`.
-    """
+    """Put prefixes at the sites of the spec, in float32."""
     prefixes: dict[Site, nn.Module] = {}
-    words = _word_key_values(model, spec, generator, tokenizer) if spec.init == "vocabulary" else {}
+    words = _word_key_values(family, spec, generator, tokenizer) if spec.init == "vocabulary" else {}
     for site in spec.sites:
-        layers = len(attentions(model, site))
-        shape = torch.Size([layers, 2, spec.length, model.config.num_heads, model.config.d_kv])
+        layers = len(family.attentions(site))
+        shape = torch.Size([layers, 2, spec.length, family.kv_heads, family.head_dim])
         if spec.projection is not None:
             prefix: nn.Module = ProjectedPrefix(shape, spec.projection, generator)
         else:
             prefix = DirectPrefix(words[site] if words else torch.randn(shape, generator=generator))
-        prefixes[site] = prefix.to(device=model.device, dtype=torch.float32)
-    return PrefixAdapter(model, prefixes, relative_positions=spec.relative_positions)
+        prefixes[site] = prefix.to(device=family.model.device, dtype=torch.float32)
+    return PrefixAdapter(family, prefixes, relative_positions=spec.relative_positions)
 
 
-@torch.no_grad()
 def _word_key_values(
-    model: T5ForConditionalGeneration,
+    family: Family,
     spec: PrefixSpec,
     generator: torch.Generator,
     tokenizer: PreTrainedTokenizerBase | None,
@@ -265,34 +258,5 @@ def _word_key_values(
     """Return the keys and values that the base computes for P real words: [L, 2, P, heads, d_kv] a site."""
     if tokenizer is None:
         raise TypeError("init: vocabulary needs the tokenizer")
-    ids = torch.tensor([sampled_tokens(tokenizer, spec.length, generator)], device=model.device)
-    layers = [layer for site in spec.sites for layer in attentions(model, site)]
-    with _recorded(model, [linear for layer in layers for linear in (layer.k, layer.v)]) as outputs:
-        model(input_ids=ids, decoder_input_ids=ids, use_cache=False)
-    found: dict[Site, Tensor] = {}
-    for site in spec.sites:
-        pairs = [torch.cat([outputs[layer.k], outputs[layer.v]]) for layer in attentions(model, site)]
-        shape = (len(pairs), 2, spec.length, model.config.num_heads, model.config.d_kv)
-        found[site] = torch.stack(pairs).view(shape)
-    return found
-
-
-@contextmanager
-def _recorded(
-    model: T5ForConditionalGeneration, modules: Sequence[nn.Module]
-) -> Iterator[dict[nn.Module, Tensor]]:
-    """Record the outputs of modules in the forward passes of the context, with dropout off."""
-    outputs: dict[nn.Module, Tensor] = {}
-
-    def record(module: nn.Module, inputs: object, output: Tensor) -> None:
-        outputs[module] = output
-
-    handles = [module.register_forward_hook(record) for module in modules]
-    training = model.training
-    model.eval()
-    try:
-        yield outputs
-    finally:
-        model.train(training)
-        for handle in handles:
-            handle.remove()
+    ids = sampled_tokens(tokenizer, spec.length, generator)
+    return family.key_values(torch.tensor([ids], device=family.model.device), spec.sites)

@@ -1,15 +1,16 @@
 """Prompt-tuning (Lester et al. 2021, arXiv:2104.08691): trained vectors prepended to the input.
 
-The vectors are extra rows at the end of the encoder's embedding, and every batch prepends their ids to its
-inputs, so that the model keeps its class and its generation.
+The vectors are extra rows at the end of the embedding of the stack that reads the input, and every batch
+prepends their ids to its inputs, so that the model keeps its class and its generation.
 """
 
 from typing import final
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from tuneoff.families import Family
 from tuneoff.methods.adapter import Adapter
 from tuneoff.methods.vocabulary import repeated_tokens, sampled_tokens
 from tuneoff.spec import PromptSpec
@@ -35,10 +36,10 @@ class PromptEmbedding(nn.Module):
 
 @final
 class PromptAdapter(Adapter):
-    """A soft prompt on the encoder of a model."""
+    """A soft prompt in front of the input of a model."""
 
-    def __init__(self, model: T5ForConditionalGeneration, embedding: PromptEmbedding) -> None:
-        self._model = model
+    def __init__(self, reader: PreTrainedModel, embedding: PromptEmbedding) -> None:
+        self._reader = reader
         self._embedding = embedding
         first = embedding.base.num_embeddings
         self.prompt_ids = tuple(range(first, first + len(embedding.prompt)))
@@ -61,21 +62,21 @@ class PromptAdapter(Adapter):
         return self._embedding.prompt.numel()
 
     def detach(self) -> None:  # noqa: D102
-        self._model.encoder.set_input_embeddings(self._embedding.base)
+        self._reader.set_input_embeddings(self._embedding.base)
 
 
 def attach(
-    model: T5ForConditionalGeneration,
+    family: Family,
     spec: PromptSpec,
     generator: torch.Generator,
     tokenizer: PreTrainedTokenizerBase | None,
 ) -> PromptAdapter:
-    """Prepend a soft prompt to the encoder's input, in float32."""
-    base = model.encoder.get_input_embeddings()
+    """Prepend a soft prompt to the input, in float32."""
+    base = family.reader.get_input_embeddings()
     prompt = _initial(base, spec, generator, tokenizer)
     embedding = PromptEmbedding(base, prompt.to(device=base.weight.device, dtype=torch.float32))
-    model.encoder.set_input_embeddings(embedding)
-    return PromptAdapter(model, embedding)
+    family.reader.set_input_embeddings(embedding)
+    return PromptAdapter(family.reader, embedding)
 
 
 def _initial(

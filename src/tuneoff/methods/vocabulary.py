@@ -6,7 +6,7 @@ from transformers import PreTrainedTokenizerBase
 from tuneoff.errors import StudyError
 
 _FREQUENT = 5000
-"""Lester et al. 2021 sample from the 5,000 most frequent tokens, which come first in T5's vocabulary."""
+"""Lester et al. 2021 sample from the 5,000 most frequent tokens, which come first in the vocabulary of T5."""
 
 
 def sampled_tokens(tokenizer: PreTrainedTokenizerBase, length: int, generator: torch.Generator) -> list[int]:

@@ -11,7 +11,7 @@ BUILTIN = "builtin:"
 
 
 class ModelSpec(Spec):
-    """The pretrained T5 model to start from."""
+    """The pretrained model to start from."""
 
     id: Annotated[str, Field(min_length=1)]
     """A hub id, a local folder, or `builtin:NAME`."""

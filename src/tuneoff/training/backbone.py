@@ -9,16 +9,16 @@ from pathlib import Path
 import torch
 import transformers
 from huggingface_hub import HfApi, snapshot_download
-from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tuneoff.errors import ModelError, first_line, shown, unknown_name
-from tuneoff.kernels import use_fast_modules
+from tuneoff.families import RANDOM_MODELS, Family, architecture_of, family_of
 from tuneoff.results import ModelIdentity
 from tuneoff.spec import BUILTIN, ModelSpec
 from tuneoff.training.model_config import read_config
 from tuneoff.training.model_folder import READ, folder_digest
 from tuneoff.training.model_weights import read_model
-from tuneoff.training.random_t5 import random_t5, random_tokenizer
+from tuneoff.training.random_tokenizer import random_tokenizer
 from tuneoff.training.tokenizer import read_tokenizer, tokenizer_key
 
 _MODELS = Path(__file__).parents[1] / "models"
@@ -34,12 +34,17 @@ _WAY_OUT = (
 class Backbone:
     """A base model in float32 and evaluation mode, with fast modules, and its tokenizer."""
 
-    model: T5ForConditionalGeneration
+    family: Family
     tokenizer: PreTrainedTokenizerBase
     revision: str | None
     """Commit of a hub model."""
     digest: str | None
     """SHA-256 of weights, config and tokenizer of a local or builtin model; None for a hub model."""
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The model itself."""
+        return self.family.model
 
     def identity(self, spec: ModelSpec) -> ModelIdentity:
         """Return what identifies the model, under the id that a study gives it."""
@@ -47,10 +52,11 @@ class Backbone:
 
 
 def load_backbone(spec: ModelSpec) -> Backbone:
-    """Load the model and tokenizer of a T5 checkpoint, without running any code of it.
+    """Load the model and tokenizer of a checkpoint, without running any code of it.
 
     Raises:
-        ModelError: it does not exist, is not reachable, incomplete or no T5, or its parts do not fit.
+        ModelError: it does not exist, is not reachable, incomplete or of no known family, or its parts do not
+            fit.
     """
     local = spec.id.startswith(BUILTIN) or Path(spec.id).is_absolute()
     if local and spec.revision is not None:
@@ -72,10 +78,22 @@ def load_backbone(spec: ModelSpec) -> Backbone:
 def _builtin(name: str) -> Backbone:
     if name == "tiny":
         return load_backbone(ModelSpec(id=str(_MODELS / name)))
-    if name == "random":
-        model, tokenizer = random_t5(), random_tokenizer()
-        return Backbone(use_fast_modules(model), tokenizer, None, _digest_in_memory(model, tokenizer))
-    raise ModelError(f"builtin models: {unknown_name(name, ['tiny', 'random'])}")
+    if name not in RANDOM_MODELS:
+        raise ModelError(f"builtin models: {unknown_name(name, ['tiny', *RANDOM_MODELS])}")
+    tokenizer = random_tokenizer()
+    model = RANDOM_MODELS[name](
+        vocab_size=len(tokenizer),
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    digest = _digest_in_memory(model, tokenizer)
+    return Backbone(_with_fast_modules(model), tokenizer, revision=None, digest=digest)
+
+
+def _with_fast_modules(model: PreTrainedModel) -> Family:
+    family = family_of(model)
+    family.use_fast_modules()
+    return family
 
 
 def _loaded(folder: Path, *, revision: str | None) -> Backbone:
@@ -85,20 +103,14 @@ def _loaded(folder: Path, *, revision: str | None) -> Backbone:
         tokenizer = read_tokenizer(folder, config)
         if config.pad_token_id is None:
             config.pad_token_id = tokenizer.pad_token_id
-        if config.decoder_start_token_id is None:
-            # T5 decodes from padding
-            config.decoder_start_token_id = config.pad_token_id
+        architecture_of(config.model_type).complete(config)
         model = read_model(folder, config)
-    tied = model.lm_head.weight.data_ptr() == model.shared.weight.data_ptr()
-    if not tied and model.config.scale_decoder_outputs:
-        raise ModelError(
-            f"a T5 with its own output head does not scale the decoder's output, but the config of "
-            f"'{folder}' says it does; set tie_word_embeddings to false in its config.json"
-        )
-    return Backbone(use_fast_modules(model), tokenizer, revision, None if revision else folder_digest(folder))
+    family = _with_fast_modules(model)
+    family.check(folder)
+    return Backbone(family, tokenizer, revision, None if revision else folder_digest(folder))
 
 
-def _digest_in_memory(model: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerBase) -> str:
+def _digest_in_memory(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
     """Return the SHA-256 of a tokenizer and weights that are in no file."""
     digest = hashlib.sha256(tokenizer_key(tokenizer).encode())
     for name, tensor in model.state_dict().items():

@@ -76,7 +76,7 @@ def collate(
 
     Rows with an encoder output also give `encoder_outputs` [B, S, H].
     """
-    # T5's positions are relative, so either side would do; the right one keeps a soft prompt first
+    # on the right, so that a soft prompt is first and positions are those of the row alone
     inputs = [torch.tensor([*prompt_ids, *encoded.input_ids]) for encoded in batch]
     masks = [torch.ones(len(ids), dtype=torch.long) for ids in inputs]
     labels = [torch.tensor([*encoded.labels]) for encoded in batch]

@@ -7,15 +7,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from transformers import (
-    EncoderDecoderCache,
-    GenerationConfig,
-    PreTrainedTokenizerBase,
-    T5ForConditionalGeneration,
-)
-from transformers.modeling_outputs import BaseModelOutput
+from transformers import PreTrainedTokenizerBase
 
 from tuneoff.errors import DataError, shown
+from tuneoff.families import Context
 from tuneoff.interrupts import raise_if_interrupted
 from tuneoff.methods import AdaptedModel
 from tuneoff.spec import ClassificationSpec, Task
@@ -23,7 +18,7 @@ from tuneoff.tasks import match_label
 from tuneoff.training.batches import IGNORED, Encoded, collate, length_sorted_batches, min_padding_batches
 from tuneoff.training.encoder_outputs import encode_batches
 from tuneoff.training.generation import greedy
-from tuneoff.training.likelihood import empty_cache, label_losses, token_losses
+from tuneoff.training.likelihood import label_losses, token_losses
 from tuneoff.training.precision import Dtype, autocast
 
 
@@ -72,11 +67,11 @@ class Decoder:
             )
             batch = [replace(row, encoder_output=output) for row, output in zip(batch, outputs, strict=True)]
         inputs = collate(batch, prompt_ids=self.adapted.prompt_ids, pad_token_id=pad_token_id, device=device)
-        encoder_outputs, mask = inputs["encoder_outputs"], inputs["attention_mask"]
+        context = self.adapted.family.context(inputs["encoder_outputs"], inputs["attention_mask"])
         with autocast(device, self.dtype):
             if self._scored_task is None:
-                return self._by_generation(encoder_outputs, mask, inputs["labels"])
-            return self._by_likelihood(self._scored_task, batch, encoder_outputs, mask)
+                return self._by_generation(context, inputs["labels"])
+            return self._by_likelihood(self._scored_task, batch, context)
 
     @property
     def _scored_task(self) -> ClassificationSpec | None:
@@ -85,10 +80,10 @@ class Decoder:
         return task if isinstance(task, ClassificationSpec) and task.scoring == "likelihood" else None
 
     def _by_likelihood(
-        self, task: ClassificationSpec, batch: Sequence[Encoded], encoder_outputs: Tensor, mask: Tensor
+        self, task: ClassificationSpec, batch: Sequence[Encoded], context: Context
     ) -> list[Answer]:
-        labels = label_ids(self.tokenizer, task).to(encoder_outputs.device)  # [C, T]
-        losses = label_losses(self.adapted.model, encoder_outputs, mask, labels)  # [B, C]
+        labels = label_ids(self.tokenizer, task).to(self.adapted.model.device)  # [C, T]
+        losses = label_losses(self.adapted.family, context, labels)  # [B, C]
         answers = []
         for encoded, row in zip(batch, (-losses).tolist(), strict=True):
             scores = dict(zip(task.labels, row, strict=True))
@@ -97,11 +92,10 @@ class Decoder:
             answers.append(Answer(best, text=None, loss=loss, log_likelihoods=scores, cut=None))
         return answers
 
-    def _by_generation(self, encoder_outputs: Tensor, mask: Tensor, targets: Tensor) -> list[Answer]:
-        # the losses leave the projected encoder outputs in the cache, and generation reuses them
-        cache = empty_cache()
-        losses = self._losses(encoder_outputs, mask, targets, cache).tolist()
-        generated = self._generated(encoder_outputs, mask, cache)
+    def _by_generation(self, context: Context, targets: Tensor) -> list[Answer]:
+        # what the losses have computed of the input stays in the context, and generation reuses it
+        losses = self._losses(context, targets).tolist()
+        generated = self._generated(context)
         texts = [text.strip() for text in self.tokenizer.batch_decode(generated, skip_special_tokens=True)]
         without_end = (generated != self.tokenizer.eos_token_id).all(dim=1).tolist()
         predict = self._reader()
@@ -110,19 +104,14 @@ class Decoder:
             for text, loss, cut in zip(texts, losses, without_end, strict=True)
         ]
 
-    def _generated(self, encoder_outputs: Tensor, mask: Tensor, cache: EncoderDecoderCache) -> Tensor:
+    def _generated(self, context: Context) -> Tensor:
         """Generate texts and return their ids, padded after their end: [N, T]."""
-        model, tokenizer = self.adapted.model, self.tokenizer
+        tokenizer = self.tokenizer
         length, beams = generation_limits(tokenizer, self.task)
+        ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
         if beams == 1:
-            ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
-            return greedy(model, encoder_outputs, mask, cache, max_new_tokens=length, **ends)
-        generated: Tensor = model.generate(
-            encoder_outputs=BaseModelOutput(last_hidden_state=encoder_outputs),
-            attention_mask=mask,
-            generation_config=beam_search(model, tokenizer, length, beams),
-        )
-        return generated
+            return greedy(self.adapted.family, context, max_new_tokens=length, **ends)
+        return context.beam_search(max_new_tokens=length, beams=beams, **ends)
 
     def _reader(self) -> Callable[[str], str | None]:
         """Return a function from a generated text to its prediction."""
@@ -132,12 +121,10 @@ class Decoder:
         generated = generated_labels(self.tokenizer, task)
         return lambda text: match_label(text, generated, task.labels)
 
-    def _losses(
-        self, encoder_outputs: Tensor, mask: Tensor, targets: Tensor, cache: EncoderDecoderCache
-    ) -> Tensor:
-        """Compute the negative log-likelihood of each target [N, T]: [N]. Fills the cache."""
-        losses = encoder_outputs.new_zeros(targets.shape, dtype=torch.float32)
-        losses[targets != IGNORED] = token_losses(self.adapted.model, encoder_outputs, mask, targets, cache)
+    def _losses(self, context: Context, targets: Tensor) -> Tensor:
+        """Compute the negative log-likelihood of each target [N, T], and append it to the context: [N]."""
+        losses = torch.zeros(targets.shape, device=targets.device)
+        losses[targets != IGNORED] = token_losses(self.adapted.family, context, targets)
         return losses.sum(dim=1)
 
 
@@ -218,19 +205,3 @@ def generation_limits(tokenizer: PreTrainedTokenizerBase, task: Task) -> tuple[i
     if isinstance(task, ClassificationSpec):
         return label_ids(tokenizer, task).shape[1], 1
     return task.max_new_tokens, task.num_beams
-
-
-def beam_search(
-    model: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, length: int, beams: int
-) -> GenerationConfig:
-    """Return the settings of transformers' beam search."""
-    return GenerationConfig(
-        max_new_tokens=length,
-        num_beams=beams,
-        do_sample=False,
-        early_stopping=False,
-        length_penalty=1.0,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        decoder_start_token_id=model.config.decoder_start_token_id,
-    )

@@ -46,7 +46,7 @@ class EncoderOutputs:
 
         They come back unchanged if the method trains the encoder, or if their outputs exceed the limit.
         """
-        width = adapted.model.config.d_model
+        width = adapted.model.config.hidden_size
         bytes_each = width * torch.finfo(getattr(torch, dtype)).bits // 8
         size = sum(len(row.input_ids) for row in rows) * bytes_each
         if size > self._limit or not rows or not is_frozen(adapted):
@@ -75,7 +75,7 @@ def is_frozen(adapted: AdaptedModel) -> bool:
     model.eval()
     try:
         with torch.enable_grad():
-            return not model.encoder(input_ids=ids).last_hidden_state.requires_grad
+            return not adapted.family.encode(ids, torch.ones_like(ids)).requires_grad
     finally:
         model.train(was_training)
 
@@ -95,7 +95,7 @@ def encode_batches(
         inputs = collate(chosen, prompt_ids=prompt_ids, pad_token_id=pad_token_id, device=model.device)
         mask = inputs["attention_mask"]
         with autocast(model.device, dtype):
-            outputs = model.encoder(input_ids=inputs["input_ids"], attention_mask=mask).last_hidden_state
+            outputs = adapted.family.encode(inputs["input_ids"], mask)
         # copies without the padding, so that the padded batch can be freed
         lengths = mask.sum(dim=1).tolist()
         found |= {row: output[:n].clone() for row, output, n in zip(batch, outputs, lengths, strict=True)}
@@ -107,6 +107,6 @@ def _digest(rows: Sequence[Encoded], adapted: AdaptedModel, batch_size: int, dty
     digest = hashlib.blake2b(f"{batch_size}/{dtype}".encode())
     for row in rows:
         digest.update(repr(row.input_ids).encode())
-    for tensor in adapted.model.encoder.state_dict().values():
+    for tensor in adapted.family.reader.state_dict().values():
         digest.update(tensor.contiguous().view(torch.uint8).cpu().numpy())
     return digest.digest()

@@ -165,7 +165,7 @@ class OptimizerSteps:
         optimizer = make_optimizer(adapted, training)
         self._group_parts = [group["part"] for group in optimizer.param_groups]
         self._schedule = make_schedule(optimizer, adapted, training, steps=steps)
-        self._objective, self._optimizer = self._accelerator.prepare(Objective(adapted.model), optimizer)
+        self._objective, self._optimizer = self._accelerator.prepare(Objective(adapted.family), optimizer)
         self._max_norm = training.max_grad_norm or math.inf
         self._dtype: Dtype = dtype
         self._prompt_ids, self._pad_token_id = adapted.prompt_ids, pad_token_id

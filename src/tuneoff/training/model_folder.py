@@ -65,7 +65,7 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
             f"a model must have its weights as safetensors, but '{folder}' has neither {WEIGHTS} nor "
             f"{INDEX}; pytorch_model.bin and other pickles are not read, since they can run code: where you "
             'trust them, convert them with python -c "from transformers import AutoTokenizer as A, '
-            f"T5ForConditionalGeneration as T; T.from_pretrained('{folder}').save_pretrained('./converted'); "
+            f"AutoModelForSeq2SeqLM as T; T.from_pretrained('{folder}').save_pretrained('./converted'); "
             f"A.from_pretrained('{folder}').save_pretrained('./converted')\" and give ./converted"
         )
     shards = json_object(index).get("weight_map")

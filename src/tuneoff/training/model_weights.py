@@ -1,6 +1,5 @@
 """A checkpoint's weights, read from safetensors into a model that transformers builds from a config alone."""
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -8,19 +7,18 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from torch import Tensor
-from transformers import T5Config, T5ForConditionalGeneration
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from tuneoff.errors import ModelError, shown
+from tuneoff.families import architecture_of
 from tuneoff.training.model_folder import CONFIG, INDEX, reading, weight_files
 
-_UNUSED = re.compile(r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight")
-"""In old T5 checkpoints; no T5 uses it."""
 _FLOATS = ("F64", "F32", "F16", "BF16")
 """The data types, by their names in safetensors, of weights that are not quantized."""
 
 
-def read_model(folder: Path, config: T5Config) -> T5ForConditionalGeneration:
-    """Load the T5 of a folder, in float32 and evaluation mode.
+def read_model(folder: Path, config: PreTrainedConfig) -> PreTrainedModel:
+    """Load the model of a folder, in float32 and evaluation mode.
 
     Only tensors are read: no code, no pickle, no adapter, no generation settings.
 
@@ -30,16 +28,19 @@ def read_model(folder: Path, config: T5Config) -> T5ForConditionalGeneration:
     files = [path for path in weight_files(folder) if path.name != INDEX]
     shapes = _shapes(files)
     # a damaged config may ask for a billion layers, which take long to build even without weights
-    if max(config.num_layers, config.num_decoder_layers) > len(shapes):
+    architecture = architecture_of(config.model_type)
+    layers = architecture.layers(config)
+    if layers > len(shapes):
         raise ModelError(
             f"a model's config and weights must belong together, but '{folder / CONFIG}' has "
-            f"{max(config.num_layers, config.num_decoder_layers):,} layers and the weights {len(shapes):,} "
+            f"{layers:,} layers and the weights {len(shapes):,} "
             "tensors; give the config that the weights were saved with"
         )
     with reading(folder / CONFIG), torch.device("meta"):
-        model = T5ForConditionalGeneration(config)
+        model = architecture.model(config)
     expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
-    unexpected = [name for name in shapes if name not in expected and not _UNUSED.fullmatch(name)]
+    unused = architecture.unused_weights
+    unexpected = [name for name in shapes if name not in expected and not unused.fullmatch(name)]
     mismatched = [name for name in shapes if name in expected and shapes[name] != expected[name]]
     _check_none(folder, "unexpected", unexpected)
     _check_none(folder, "mismatched", mismatched)

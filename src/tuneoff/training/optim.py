@@ -44,9 +44,9 @@ def make_optimizer(adapted: AdaptedModel, training: TrainingSpec) -> torch.optim
 
 
 def has_weight_decay(name: str) -> bool:
-    """Return whether a parameter of a T5 has weight decay, by the rule of transformers' Trainer.
+    """Return whether a parameter has weight decay, by the rule of transformers' Trainer.
 
-    Norms and biases have none, T5's relative attention bias included.
+    Norms and biases have none, relative attention biases included.
     """
     return "norm" not in name and "bias" not in name
 

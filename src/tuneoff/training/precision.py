@@ -11,7 +11,7 @@ Dtype = Literal["float32", "bfloat16"]
 def resolve_dtype(dtype: Literal["auto", "float32", "bfloat16"], device: torch.device) -> Dtype:
     """Resolve `auto`: bfloat16 where the device multiplies it in hardware, otherwise float32.
 
-    float16 is not offered, since T5's activations overflow it.
+    float16 is not offered, since activations of some models (T5) overflow it.
     """
     if dtype != "auto":
         return dtype

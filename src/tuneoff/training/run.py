@@ -29,7 +29,6 @@ from tuneoff.training.backbone import Backbone, load_backbone
 from tuneoff.training.batches import Encoded, collate
 from tuneoff.training.data import RunData, run_data
 from tuneoff.training.decode import Answer, Decoder
-from tuneoff.training.dropout import has_dropout, set_dropout
 from tuneoff.training.loop import FitResult, OnPoint, fit, total_steps
 from tuneoff.training.memory import measure_peak
 from tuneoff.training.precision import Dtype, resolve_dtype
@@ -196,7 +195,7 @@ class Prepared:
         batch_size = training.per_device_train_batch_size * training.gradient_accumulation_steps
         rows_used = total_steps(training, len(rows)) * batch_size
         # with dropout, every epoch needs other outputs; for less than one epoch, encoding all rows is a waste
-        if has_dropout(self.adapted.model.encoder) or rows_used < len(rows):
+        if self.adapted.family.reads_with_dropout() or rows_used < len(rows):
             return rows
         return self.rows("train")
 
@@ -230,7 +229,7 @@ def prepare(spec: RunSpec, session: Session) -> Prepared:
     """
     device = PartialState().device
     backbone = load_backbone(spec.model)
-    set_dropout(backbone.model, spec.training.dropout)
+    backbone.family.set_dropout(spec.training.dropout)
     data = run_data(spec, backbone.tokenizer, session)
     backbone.model.to(device)
     adapted = attach(

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5Config
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
 
 from tuneoff.errors import ModelError, shown
@@ -12,7 +12,7 @@ from tuneoff.training.model_folder import TOKENIZER_CONFIG, json_object, reading
 _SAVE = "save the tokenizer beside the model (tokenizer.save_pretrained)"
 
 
-def read_tokenizer(folder: Path, config: T5Config) -> PreTrainedTokenizerBase:
+def read_tokenizer(folder: Path, config: PreTrainedConfig) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a model in a folder.
 
     Raises:
@@ -27,7 +27,7 @@ def read_tokenizer(folder: Path, config: T5Config) -> PreTrainedTokenizerBase:
         vocabulary = tokenizer.get_vocab()
         probe = tokenizer("a", verbose=False)["input_ids"]
         special = {*tokenizer.all_special_tokens, "\u2581"}
-    # where there are no tokenizer files, transformers makes a T5 tokenizer without tokens
+    # where there are no tokenizer files, transformers makes a tokenizer without tokens
     if not vocabulary.keys() - special:
         raise ModelError(
             f"a model must come with its tokenizer, but that of '{folder}' has no tokens; {_SAVE}"
@@ -69,7 +69,7 @@ def _check_class(path: Path) -> None:
         )
 
 
-def _check_fits(folder: Path, config: T5Config, vocabulary: dict[str, int]) -> None:
+def _check_fits(folder: Path, config: PreTrainedConfig, vocabulary: dict[str, int]) -> None:
     """Refuse a tokenizer with ids that the model has no embedding for."""
     outside = sorted((id_, token) for token, id_ in vocabulary.items() if id_ >= config.vocab_size)
     if outside:

@@ -1,38 +1,15 @@
-"""A small T5 with random weights, and a tokenizer made from the builtin tasks' words."""
+"""The tokenizer of the builtin models with random weights, made from the builtin tasks' words."""
 
 from functools import cache
 
-import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from tokenizers.decoders import Metaspace
-from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
+from transformers import PreTrainedTokenizerFast
 
 from tuneoff.tasks.builtin import builtin_tables
 
 _ROWS = 1500
 """Rows of each builtin task that the tokenizer is made from."""
-
-
-def random_t5() -> T5ForConditionalGeneration:
-    """Return a T5 of 930,432 weights, the same at every call, in evaluation mode."""
-    tokenizer = random_tokenizer()
-    config = T5Config(
-        vocab_size=len(tokenizer),
-        d_model=128,
-        d_kv=16,
-        d_ff=256,
-        num_layers=3,
-        num_decoder_layers=2,
-        num_heads=6,
-        feed_forward_proj="gated-gelu",
-        decoder_start_token_id=tokenizer.pad_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = T5ForConditionalGeneration(config)
-    return model.eval()
 
 
 @cache

@@ -1,0 +1,15 @@
+"""Families of models: all that knows the modules of a model, and nothing else, is here."""
+
+from tuneoff.families.family import Architecture, BiasBeforeText, ConfigKeys, Context, Family
+from tuneoff.families.find import RANDOM_MODELS, architecture_of, family_of
+
+__all__ = [
+    "RANDOM_MODELS",
+    "Architecture",
+    "BiasBeforeText",
+    "ConfigKeys",
+    "Context",
+    "Family",
+    "architecture_of",
+    "family_of",
+]

@@ -1,0 +1,95 @@
+"""The context of an encoder-decoder: the encoder's output, and a cache of the decoder's keys and values."""
+
+import copy
+from typing import final
+
+from torch import Tensor
+from transformers import DynamicCache, EncoderDecoderCache, GenerationConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
+
+
+@final
+class EncoderContext:
+    """Rows that an encoder has read; a `Context`.
+
+    The cache holds keys and values of the tokens so far, and those of the encoder's output once computed.
+    """
+
+    def __init__(self, model: PreTrainedModel, encoder_outputs: Tensor, mask: Tensor) -> None:
+        """`encoder_outputs`: [N, S, H], `mask`: [N, S]."""
+        self._model = model
+        self._encoder_outputs = encoder_outputs
+        self._mask = mask
+        self._cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+
+    @property
+    def rows(self) -> int:  # noqa: D102
+        return len(self._mask)
+
+    @property
+    def length(self) -> int:  # noqa: D102
+        return self._mask.shape[1]
+
+    def first(self) -> Tensor:  # noqa: D102
+        start = self._mask.new_full((self.rows, 1), self._model.config.decoder_start_token_id)
+        return self.follow(start)[:, 0]
+
+    def follow(self, tokens: Tensor) -> Tensor:  # noqa: D102
+        hidden: Tensor = self._model.get_decoder()(
+            input_ids=tokens,
+            encoder_hidden_states=self._encoder_outputs,
+            encoder_attention_mask=self._mask,
+            past_key_values=self._cache,
+            use_cache=True,
+        ).last_hidden_state
+        return hidden
+
+    def predict(self, labels: Tensor) -> Tensor:  # noqa: D102
+        return self.follow(self._model.prepare_decoder_input_ids_from_labels(labels))
+
+    def beam_search(  # noqa: D102
+        self, *, max_new_tokens: int, beams: int, eos_token_id: int, pad_token_id: int
+    ) -> Tensor:
+        generated: Tensor = self._model.generate(
+            encoder_outputs=BaseModelOutput(last_hidden_state=self._encoder_outputs),
+            attention_mask=self._mask,
+            generation_config=GenerationConfig(
+                max_new_tokens=max_new_tokens,
+                num_beams=beams,
+                do_sample=False,
+                early_stopping=False,
+                length_penalty=1.0,
+                pad_token_id=pad_token_id,
+                eos_token_id=eos_token_id,
+                decoder_start_token_id=self._model.config.decoder_start_token_id,
+            ),
+        )
+        return generated[:, 1:]  # without the token that the decoder starts with
+
+    def repeat(self, times: int) -> "EncoderContext":  # noqa: D102
+        repeated = EncoderContext(
+            self._model,
+            self._encoder_outputs.repeat_interleave(times, dim=0),
+            self._mask.repeat_interleave(times, dim=0),
+        )
+        repeated._cache = EncoderDecoderCache(
+            _repeated(self._cache.self_attention_cache, times),
+            _repeated(self._cache.cross_attention_cache, times),
+        )
+        return repeated
+
+    def keep(self, rows: Tensor) -> None:  # noqa: D102
+        self._cache.batch_select_indices(rows)
+        self._encoder_outputs, self._mask = self._encoder_outputs[rows], self._mask[rows]
+
+    def rewind(self) -> None:  # noqa: D102
+        self._cache = EncoderDecoderCache(DynamicCache(), self._cache.cross_attention_cache)
+
+
+def _repeated(cache: DynamicCache, times: int) -> DynamicCache:
+    """Return a cache with each row `times` times; the given one stays."""
+    # shallow copies of the layers are enough, since repeating gives them new tensors
+    repeated = copy.copy(cache)
+    repeated.layers = [copy.copy(layer) for layer in cache.layers]
+    repeated.batch_repeat_interleave(times)
+    return repeated

@@ -1,0 +1,183 @@
+"""What training and methods ask of a model: to read rows, to continue them, and where its parts are.
+
+A model first reads a row, then continues it. What reading leaves is a `Context`; every likelihood and every
+generated text starts from one.
+"""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from tuneoff.spec import DropoutSpec, Site
+
+
+class Context(Protocol):
+    """N rows that a model has read, and the tokens that have followed them since.
+
+    What is returned are hidden states, H wide, from which `Family.logits` computes the next token's logits.
+    A context is changed by the tokens that follow: `first` or `predict` is called once, before `follow`, and
+    again only after `rewind`.
+    """
+
+    @property
+    def rows(self) -> int:
+        """The number of rows, N."""
+
+    @property
+    def length(self) -> int:
+        """Tokens of the input, padding included, that each further token attends to."""
+
+    def first(self) -> Tensor:
+        """Return the state that predicts the first token after the input: [N, H]."""
+
+    def follow(self, tokens: Tensor) -> Tensor:
+        """Append tokens [N, T], and return the state after each, which predicts the next: [N, T, H]."""
+
+    def predict(self, labels: Tensor) -> Tensor:
+        """Return the state that predicts each token of `labels` [N, T], given those before it: [N, T, H].
+
+        The labels are padded with -100 and are the first tokens after the input.
+        """
+
+    def beam_search(self, *, max_new_tokens: int, beams: int, eos_token_id: int, pad_token_id: int) -> Tensor:
+        """Return the texts that transformers' beam search finds, padded after their end: [N, T]."""
+
+    def repeat(self, times: int) -> "Context":
+        """Return a context of its own with each row `times` times: row 0 first, then row 1."""
+
+    def keep(self, rows: Tensor) -> None:
+        """Drop all rows but those chosen by `rows`, N booleans."""
+
+    def rewind(self) -> None:
+        """Forget the tokens after the input."""
+
+
+class BiasBeforeText(Protocol):
+    """The position bias of an attention towards tokens in front of the text."""
+
+    def __call__(self, *, queries: int, keys: int, length: int, device: torch.device) -> Tensor:
+        """Return the bias towards `length` tokens in front of `keys` tokens: [1, heads, Q, length].
+
+        The Q queries are the last of the `keys` tokens.
+        """
+
+
+class Family(Protocol):
+    """A loaded model, and where its parts are; another family of models is another class."""
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The model."""
+
+    @property
+    def reader(self) -> PreTrainedModel:
+        """The stack that reads the input; its input embedding is what a soft prompt extends."""
+
+    def check(self, folder: Path) -> None:
+        """Refuse a model whose loaded weights contradict its config.
+
+        Raises:
+            ModelError: they do; it names the folder.
+        """
+
+    def use_fast_modules(self) -> None:
+        """Replace modules by faster ones that compute the same; weights and names stay."""
+
+    def set_dropout(self, spec: DropoutSpec) -> None:
+        """Set the dropout rates that the spec names; others stay."""
+
+    def reads_with_dropout(self) -> bool:
+        """Return whether the reader uses dropout in training."""
+
+    # reading and continuing
+
+    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Read inputs, [N, S] both, with the reader alone; return its output: [N, S, H]."""
+
+    def context(self, encoder_outputs: Tensor, attention_mask: Tensor) -> Context:
+        """Return the context of rows by the output of `encode` for them: [N, S, H] and [N, S]."""
+
+    def read_and_predict(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        labels: Tensor,
+        encoder_outputs: Tensor | None = None,
+    ) -> Tensor:
+        """Return what `Context.predict` returns, in one pass through the model, for training: [B, T, H].
+
+        `input_ids`, `attention_mask`: [B, S]; `labels`: [B, T]. With `encoder_outputs` [B, S, H] the input
+        is not read again.
+        """
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Return the next token's logits, in float32: [..., H] -> [..., V]."""
+
+    def argmax_token(self, hidden: Tensor) -> Tensor:
+        """Return the token with the highest logit: [N, H] -> [N]."""
+
+    # attention, for prefixes
+
+    @property
+    def kv_heads(self) -> int:
+        """Heads of the keys and values of an attention."""
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one head."""
+
+    def stack(self, site: Site) -> PreTrainedModel:
+        """Return the stack of layers that holds a site."""
+
+    def attentions(self, site: Site) -> list[nn.Module]:
+        """Return the attention modules of a site, first layer first."""
+
+    def bias_before_text(self, site: Site) -> BiasBeforeText | None:
+        """Return the position bias of a site towards tokens in front of the text; None if it has none."""
+
+    def key_values(self, ids: Tensor, sites: tuple[Site, ...]) -> dict[Site, Tensor]:
+        """Return the keys and values that each attention computes for one text, `ids` [1, P], at each site.
+
+        Of each site: [L, 2, P, kv_heads, head_dim]. Dropout is off.
+        """
+
+
+class ConfigKeys(BaseModel, ABC):
+    """The keys of a checkpoint's config.json that define a model of one architecture.
+
+    Others, such as those that name code, are ignored.
+    """
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    @abstractmethod
+    def config(self) -> PreTrainedConfig:
+        """Return transformers' config with these values; token ids that are not given are None."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Models with one `model_type`, before they are loaded."""
+
+    model_type: str
+    name: str
+    """As messages have it."""
+    members: str
+    """Models of the family that users know, for messages."""
+    keys: type[ConfigKeys]
+    model: type[PreTrainedModel]
+    unused_weights: re.Pattern[str]
+    """Names of tensors in some checkpoints that no model uses."""
+    layers: Callable[[PreTrainedConfig], int]
+    """The number of layers of the deepest stack."""
+    complete: Callable[[PreTrainedConfig], None]
+    """Sets token ids that a config left out, once it has those of the tokenizer."""
+    family: Callable[[PreTrainedModel], Family]

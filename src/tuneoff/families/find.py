@@ -1,0 +1,43 @@
+"""Find the family of a model."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from transformers import PreTrainedModel
+
+from tuneoff.errors import ModelError, shown
+from tuneoff.families import t5
+from tuneoff.families.family import Architecture, Family
+
+_ARCHITECTURES = {architecture.model_type: architecture for architecture in (t5.ARCHITECTURE,)}
+
+RANDOM_MODELS: dict[str, Callable[..., PreTrainedModel]] = {"random": t5.random_model}
+"""Makers of the builtin models with random weights, of `vocab_size`, `pad_token_id` and `eos_token_id`."""
+
+
+def architecture_of(model_type: object, *, place: Path | None = None) -> Architecture:
+    """Return the architecture with a `model_type`; `place` is the file that names it.
+
+    Raises:
+        ModelError: no family has this type.
+    """
+    if isinstance(model_type, str) and model_type in _ARCHITECTURES:
+        return _ARCHITECTURES[model_type]
+    known = " or ".join(
+        f"the {known.name} family ({known.members}: model_type {known.model_type})"
+        for known in _ARCHITECTURES.values()
+    )
+    where = f" in '{place}'" if place else ""
+    raise ModelError(
+        f"a model must be of {known}, but the model_type{where} is {shown(model_type)}; give such a model, "
+        "or model: {id: builtin:tiny}"
+    )
+
+
+def family_of(model: PreTrainedModel) -> Family:
+    """Return a model as one of its family.
+
+    Raises:
+        ModelError: no family has this type of model.
+    """
+    return architecture_of(model.config.model_type).family(model)

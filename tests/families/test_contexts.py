@@ -1,0 +1,147 @@
+"""What every family promises: a row that was read is continued as the whole model would."""
+
+import pytest
+import torch
+
+from helpers.models import PAD, VOCABULARY, batch, tiny_t5
+from tuneoff.families import Context, Family, family_of
+from tuneoff.methods import attach
+from tuneoff.spec import NoneSpec, PrefixSpec
+
+METHODS = {
+    "base": NoneSpec(kind="none"),
+    "prefix": PrefixSpec(kind="prefix", length=3),
+}
+
+
+@pytest.fixture(params=["flan", "t5"])
+def kind(request) -> str:
+    return request.param
+
+
+@pytest.fixture(params=METHODS.values(), ids=METHODS)
+def family(request, kind) -> Family:
+    generator = torch.Generator().manual_seed(0)
+    return attach(tiny_t5(kind), request.param, generator=generator, tokenizer=None).family
+
+
+@pytest.fixture(autouse=True)
+def without_gradients():
+    with torch.no_grad():
+        yield
+
+
+def read(family: Family) -> Context:
+    rows = batch()
+    return family.context(family.encode(rows["input_ids"], rows["attention_mask"]), rows["attention_mask"])
+
+
+def alone(family: Family, row: int) -> Context:
+    """Return the context of one row without padding."""
+    rows = batch()
+    length = int(rows["attention_mask"][row].sum())
+    ids, mask = (rows[name][row : row + 1, :length] for name in ("input_ids", "attention_mask"))
+    return family.context(family.encode(ids, mask), mask)
+
+
+def labels() -> torch.Tensor:
+    return batch()["labels"]
+
+
+def tokens() -> torch.Tensor:
+    """Return the labels with any token in the place of padding."""
+    return labels().clamp(min=PAD)
+
+
+def close(actual: torch.Tensor, expected: torch.Tensor) -> None:
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_predicted_labels_have_the_logits_of_the_whole_model(family):
+    counted = labels() >= 0
+    logits = family.logits(read(family).predict(labels()))
+    close(logits[counted], family.model(**batch()).logits[counted].float())
+
+
+def test_one_pass_predicts_what_reading_first_does(family):
+    rows = batch()
+    counted = labels() >= 0
+    expected = read(family).predict(labels())[counted]
+    close(family.read_and_predict(**rows)[counted], expected)
+    outputs = family.encode(rows["input_ids"], rows["attention_mask"])
+    close(family.read_and_predict(**rows, encoder_outputs=outputs)[counted], expected)
+
+
+def test_tokens_one_after_another_are_predicted_as_all_at_once(family):
+    expected = read(family).predict(tokens())
+    context = read(family)
+    steps = [context.first()]
+    steps += [context.follow(token[:, None])[:, 0] for token in tokens()[:, :-1].unbind(1)]
+    close(torch.stack(steps, dim=1), expected)
+    context = read(family)
+    first = context.first()
+    close(torch.cat([first[:, None], context.follow(tokens()[:, :-1])], dim=1), expected)
+
+
+def test_padding_and_other_rows_change_no_row(family):
+    together = read(family).predict(labels())
+    for row in range(3):
+        length = int((labels()[row] >= 0).sum())
+        apart = alone(family, row).predict(labels()[row : row + 1, :length])
+        close(apart[0], together[row, :length])
+
+
+def test_a_repeated_context_continues_each_row_with_several_texts(family):
+    context = read(family)
+    context.first()
+    texts = torch.tensor([[5, 6], [7, 8]])
+    both = context.repeat(2).follow(texts.repeat(3, 1)).unflatten(0, (3, 2))
+    for number, text in enumerate(texts):
+        other = read(family)
+        other.first()
+        close(both[:, number], other.follow(text.expand(3, -1)))
+
+
+def test_a_repeated_context_leaves_the_one_it_was_made_of_as_it_was(family):
+    context, untouched = read(family), read(family)
+    for one in (context, untouched):
+        one.first()
+    context.repeat(2).follow(torch.full((6, 4), 9))
+    assert (context.rows, context.length) == (3, 9)
+    assert torch.equal(context.follow(tokens()), untouched.follow(tokens()))
+
+
+def test_rows_that_are_kept_go_on_as_before(family):
+    whole, part = read(family), read(family)
+    chosen = torch.tensor([True, False, True])
+    for context in (whole, part):
+        context.first()
+    part.keep(chosen)
+    assert part.rows == 2
+    close(part.follow(tokens()[chosen]), whole.follow(tokens())[chosen])
+
+
+def test_a_rewound_context_has_forgotten_all_but_the_input(family):
+    context = read(family)
+    context.predict(labels())
+    context.rewind()
+    close(context.predict(labels()), read(family).predict(labels()))
+
+
+def test_the_most_probable_token_is_that_of_the_logits(family):
+    hidden = torch.randn(40, family.model.config.hidden_size, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(family.argmax_token(hidden), family.logits(hidden).argmax(dim=1))
+    assert family.logits(hidden).shape == (40, VOCABULARY)
+
+
+def test_keys_and_values_of_a_text_are_those_that_the_model_caches(kind):
+    family = family_of(tiny_t5(kind))
+    ids = torch.tensor([[5, 6, 7, 8]])
+    cache = family.model(input_ids=ids, decoder_input_ids=ids, use_cache=True).past_key_values
+    found = family.key_values(ids, ("decoder", "cross"))
+    for site, layers in (
+        ("decoder", cache.self_attention_cache.layers),
+        ("cross", cache.cross_attention_cache.layers),
+    ):
+        pairs = [torch.stack([layer.keys[0], layer.values[0]]).transpose(1, 2) for layer in layers]
+        close(found[site], torch.stack(pairs))
