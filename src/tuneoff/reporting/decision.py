@@ -1,5 +1,6 @@
 """Say what to use on each task: the recommendation, how sure it is, its price, and what would settle it."""
 
+import shlex
 from typing import Any, NamedTuple
 
 from tuneoff.reporting.data import ReportData
@@ -7,6 +8,7 @@ from tuneoff.reporting.document import Link, Statement, Table
 from tuneoff.reporting.formatting import ABSENT, byte_size, count, decimal, duration, listed, plural, span
 from tuneoff.reporting.races import race_lines
 from tuneoff.reporting.titles import Title, anchor
+from tuneoff.results import StudyFolder
 from tuneoff.stats import (
     FREE_UNTRAINED,
     UNTRAINED_SIZE,
@@ -125,12 +127,18 @@ def _command(data: ReportData, place: TaskSize, more: int) -> str:
     """Return the command that runs the study with this many more seeds, or races on to as many."""
     if data.study.race:
         to = max(_seeds_so_far(data, place) + more, data.study.race.to + 1)
-        return f"tuneoff run STUDY --set seeds.to={to}"
+        return _run_with(data, f"seeds.to={to}")
     seeds = list(data.study.all_seeds)
     taken = {*seeds, *(data.study.search.seeds if data.study.search else ())}
     free = (seed for seed in range(len(taken) + more + 1) if seed not in taken)
     seeds += [next(free) for _ in range(more)]
-    return f"tuneoff run STUDY --set seeds=[{','.join(map(str, seeds))}]"
+    return _run_with(data, f"seeds=[{','.join(map(str, seeds))}]")
+
+
+def _run_with(data: ReportData, setting: str) -> str:
+    """Return the command that goes on with the study in its own folder, quoted for a shell."""
+    folder = StudyFolder(data.folder)
+    return shlex.join(["tuneoff", "run", str(folder.study), "--out", str(folder.path), "--set", setting])
 
 
 def _seconds(data: ReportData, place: TaskSize, seeds: int) -> float:
