@@ -70,7 +70,8 @@ DATA_NOTE = (
     "repeat an earlier one, kept. overlap: rows whose input also occurs in train; near overlap: except for "
     "case, spaces and punctuation. used: rows that training draws from (none without training), or that are "
     "scored. truncated: used rows that were cut to the longest allowed length. tokens: of the used inputs "
-    "and targets. repeated inputs: rows with the input of an earlier one. also in validation: test rows whose input is there too."
+    "and targets. repeated inputs: rows with the input of an earlier one. also in validation: test rows "
+    "whose input is there too."
 )
 SEEDS_NOTE = "A run's seed determines one seed for each random stream, the same for every method."
 TIME_NOTE = (
