@@ -276,6 +276,7 @@ def test_a_candidate_that_is_better_everywhere_never_costs_more(draw: int, gain:
     assert after[name].may_be_best >= before[name].may_be_best
 
 
+@pytest.mark.slow
 def test_a_larger_margin_never_opens_a_decision_or_raises_the_price() -> None:
     prices = dict(zip(STUDY, [60.0, 50.0, 40.0, 30.0, 20.0, 45.0], strict=True))
     shown = [
@@ -300,6 +301,7 @@ def test_a_smaller_share_of_the_error_widens_every_bound() -> None:
 # what is recommended
 
 
+@pytest.mark.slow
 def test_the_cheapest_within_the_margin_is_recommended_and_one_without_a_price_comes_last() -> None:
     wide = 0.25
     assert [name for name, cost in costs(decided()).items() if cost is not None and cost <= wide] == [
@@ -401,6 +403,7 @@ def test_methods_are_tested_on_the_seeds_that_they_share() -> None:
     assert not found["prompt"].may_be_best
 
 
+@pytest.mark.slow
 def test_pooled_variances_show_more_with_three_seeds_and_leave_a_noisy_method_alone() -> None:
     random = np.random.default_rng(3)
     study = answers(random, MEANS, untrained=UNTRAINED, seeds=3, examples=1000)
