@@ -352,9 +352,11 @@ function showTask(place, task, choice) {
       const field = label.lastChild;
       const isTyped = field.tagName === "INPUT";
       const changed = () => {
+        if (!field.isConnected) return; // typed just before the task was changed
         if (name === "task") {
           // a row's number and a reference mean nothing in another task
-          changeTask(place, data.examples[Number(field.value)], { ...choice, row: ANY, label: ANY });
+          const kept = { ...choice, words: fields.words.lastChild.value, row: ANY, label: ANY };
+          changeTask(place, data.examples[Number(field.value)], kept);
           return place.querySelector("select").focus();
         }
         choice[name] = name === "gap" ? Number(field.value) : field.value;
