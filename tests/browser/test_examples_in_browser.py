@@ -160,7 +160,7 @@ def test_hostile_texts_are_shown_as_texts(open_page: OpenPage) -> None:
     _field(page, "Task").select_option(label="samsum")
     for start in range(1, 60, 5):
         expect(page.locator(".example-pages span")).to_have_text(f"{start} to {start + 4} of 60")
-        assert page.locator(".examples :is(script, img, a)").count() == 0
+        assert page.locator(".examples :is(script, img, a:not(.number a))").count() == 0
         if start < 56:
             page.get_by_role("button", name="Next").click()
     assert page.evaluate("() => window.broken === undefined")
