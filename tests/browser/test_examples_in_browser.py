@@ -226,7 +226,8 @@ def test_paper_has_the_examples_without_their_controls(open_page: OpenPage) -> N
     expect(page.locator(".examples .number")).to_have_count(10)
     expect(page.locator(".examples .number").first).to_be_visible()
     expect(page.locator(".example-controls")).to_be_hidden()
-    expect(page.locator(".example-pages")).to_be_hidden()
+    expect(page.locator(".example-pages button").first).to_be_hidden()
+    expect(page.locator(".example-pages")).to_contain_text("1 to 10 of 10,000")
 
 
 def test_labels_and_texts_start_with_all_seeds(open_page: OpenPage) -> None:
