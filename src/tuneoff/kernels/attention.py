@@ -26,9 +26,9 @@ class SharedMasks:
     """
 
     def __init__(self) -> None:
-        self._results: list[tuple[Tensor, Tensor | None, Any]] = []
+        self._results: list[tuple[Tensor | None, Tensor | None, Any]] = []
 
-    def once(self, bias: Tensor, mask: Tensor | None, compute: Callable[[], T]) -> T:
+    def once(self, bias: Tensor | None, mask: Tensor | None, compute: Callable[[], T]) -> T:
         """Return the result of `compute` for this pair, computed at the first call only."""
         # by identity: to compare values would cost more than to compute the result again
         for known_bias, known_mask, result in self._results:
@@ -67,7 +67,7 @@ def attend(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    position_bias: Tensor,
+    position_bias: Tensor | None = None,
     dropout: float = 0.0,
     scaling: float = 1.0,
     is_causal: bool | None = None,
@@ -77,8 +77,13 @@ def attend(
     """Return what transformers' `sdpa_attention_forward` returns for the same arguments.
 
     Shapes: query [B, heads, Q, d_kv]; key and value [B, heads, K, d_kv], cached ones included;
-    attention_mask [B, 1, Q, K] or None; position_bias [1, heads, Q, K] -> [B, Q, heads, d_kv].
+    attention_mask [B, 1, Q, K] or None; position_bias [1, heads, Q, K] or None -> [B, Q, heads, d_kv]. Without
+    a position bias, key and value may have fewer heads than the query.
     """
+    if position_bias is None:
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, is_causal=is_causal, **kwargs
+        )
     causal = bool(module.is_causal) if is_causal is None else is_causal
     bias = (masks or SharedMasks()).once(
         position_bias, attention_mask, lambda: _joined(position_bias, attention_mask, causal)
@@ -92,23 +97,22 @@ def attend(
     )
 
 
-def causal_mask(position_bias: Tensor) -> Tensor | None:
+def causal_mask(queries: int, keys: int, device: torch.device) -> Tensor | None:
     """Return which of K positions each of Q queries sees: [1, 1, Q, K]; None for a single query.
 
     The queries are the last Q of the K positions. SDPA's own causal mask would align the first query with the
     first key.
     """
-    queries, keys = position_bias.shape[2:]
     if queries == 1:
         return None
-    visible = torch.ones(queries, keys, dtype=torch.bool, device=position_bias.device)
+    visible = torch.ones(queries, keys, dtype=torch.bool, device=device)
     return visible.tril(keys - queries)[None, None]
 
 
 def _joined(position_bias: Tensor, attention_mask: Tensor | None, causal: bool) -> Tensor:
     """Add bias and mask: [B or 1, heads, Q, K], to be added to the scores."""
     if attention_mask is None and causal:
-        attention_mask = causal_mask(position_bias)
+        attention_mask = causal_mask(*position_bias.shape[2:], position_bias.device)
     if attention_mask is None:
         return position_bias
     if attention_mask.dtype == torch.bool:

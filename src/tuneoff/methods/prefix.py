@@ -42,7 +42,7 @@ def attend(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    position_bias: Tensor,
+    position_bias: Tensor | None = None,
     prefix: LayerPrefix | None = None,
     masks: kernels.SharedMasks | None = None,
     **kwargs: Any,
@@ -57,10 +57,11 @@ def attend(
             module, query, key, value, attention_mask, position_bias=position_bias, masks=masks, **kwargs
         )
     masks = masks or kernels.SharedMasks()
+    causal_sizes = (query.shape[2], key.shape[2]) if module.is_causal else None
     mask, bias = masks.once(
         position_bias,
         attention_mask,
-        lambda: _extended(prefix, position_bias, attention_mask, bool(module.is_causal)),
+        lambda: _extended(prefix, position_bias, attention_mask, causal_sizes),
     )
     return kernels.attend(
         module,
@@ -76,15 +77,20 @@ def attend(
 
 
 def _extended(
-    prefix: LayerPrefix, position_bias: Tensor, attention_mask: Tensor | None, causal: bool
-) -> tuple[Tensor | None, Tensor]:
+    prefix: LayerPrefix,
+    position_bias: Tensor | None,
+    attention_mask: Tensor | None,
+    causal_sizes: tuple[int, int] | None,
+) -> tuple[Tensor | None, Tensor | None]:
     """Prepend P columns to mask and bias, equal for all layers: every query sees the whole prefix."""
     length = len(prefix.keys)
-    if attention_mask is None and causal:
-        attention_mask = kernels.causal_mask(position_bias)
+    if attention_mask is None and causal_sizes is not None:
+        attention_mask = kernels.causal_mask(*causal_sizes, prefix.keys.device)
     if attention_mask is not None:
         visible = True if attention_mask.dtype == torch.bool else 0.0
         attention_mask = F.pad(attention_mask, (length, 0), value=visible)
+    if position_bias is None:
+        return attention_mask, None
     columns = _prefix_bias(prefix.bias, position_bias, length)
     return attention_mask, torch.cat([columns, position_bias], dim=3)  # [1, heads, Q, P + K]
 
