@@ -1,7 +1,9 @@
-"""Tiny T5s of every geometry that a method must work on."""
+"""Tiny models of every family and geometry that a method must work on."""
 
 import torch
-from transformers import T5Config, T5ForConditionalGeneration
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, T5Config, T5ForConditionalGeneration
+
+from tuneoff.spec import LoraSpec, Method, PrefixSpec, StackSpec
 
 PAD, END, VOCABULARY = 0, 1, 60
 
@@ -33,6 +35,58 @@ def tiny_t5(kind: str = "flan", *, dtype: torch.dtype = torch.float32) -> T5ForC
             bias = stack.block[0].layer[0].SelfAttention.relative_attention_bias
             torch.nn.init.normal_(bias.weight)
     return model.eval().to(dtype)
+
+
+def tiny_llama(*, dtype: torch.dtype = torch.float32) -> LlamaForCausalLM:
+    """A random Llama in evaluation mode with grouped queries and heads * head_dim != hidden_size."""
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=12,
+        initializer_range=0.3,
+        pad_token_id=PAD,
+        eos_token_id=END,
+        bos_token_id=None,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        model = LlamaForCausalLM(config)
+    return model.eval().to(dtype)
+
+
+def tiny(kind: str, *, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """A tiny random model: flan, t5 or llama."""
+    return tiny_llama(dtype=dtype) if kind == "llama" else tiny_t5(kind, dtype=dtype)
+
+
+_LLAMA_NAMES = {
+    "q": "q_proj",
+    "k": "k_proj",
+    "v": "v_proj",
+    "o": "o_proj",
+    "wi_0": "up_proj",
+    "wo": "down_proj",
+}
+
+
+def method_for(kind: str, method: Method) -> Method:
+    """The method with the sites and the targets that a kind of model has."""
+    if kind != "llama":
+        return method
+    match method:
+        case PrefixSpec():
+            return method.model_copy(update={"sites": ("decoder",)})
+        case LoraSpec() if method.targets != "all-linear":
+            targets = tuple(_LLAMA_NAMES[target.rpartition(".")[2]] for target in method.targets)
+            return method.model_copy(update={"targets": tuple(dict.fromkeys(targets))})
+        case StackSpec():
+            return method.model_copy(update={"parts": tuple(method_for(kind, part) for part in method.parts)})
+        case _:
+            return method
 
 
 def batch(*, prompt_ids: tuple[int, ...] = (), seed: int = 0) -> dict[str, torch.Tensor]:

@@ -24,6 +24,7 @@ class TestProjectedPrefix(MethodContract):
 
 class TestPrefixWithPositions(MethodContract):
     method = PrefixSpec(kind="prefix", length=4, relative_positions=True)
+    kinds = ("flan", "t5")
 
 
 class TestPrefixFromVocabulary(MethodContract):
@@ -33,10 +34,12 @@ class TestPrefixFromVocabulary(MethodContract):
 
 class TestEncoderPrefix(MethodContract):
     method = PrefixSpec(kind="prefix", length=4, sites=("encoder",))
+    kinds = ("flan", "t5")
 
 
 class TestCrossPrefix(MethodContract):
     method = PrefixSpec(kind="prefix", length=4, sites=("cross",))
+    kinds = ("flan", "t5")
 
 
 def adapt(model, **spec):

@@ -5,7 +5,7 @@ Rows are padded on the right and have their real positions, so that padding, whi
 
 import copy
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -90,7 +90,7 @@ class CachedContext:
     def beam_search(  # noqa: D102
         self, *, max_new_tokens: int, beams: int, eos_token_id: int, pad_token_id: int
     ) -> Tensor:
-        # transformers generates from rows that are padded on the left: turn each row until its padding is there
+        # transformers generates from rows padded on the left: turn each row until its padding is there
         length = self.length
         read = self._mask[:, :length]
         places = torch.arange(length, device=read.device) + read.sum(dim=1, keepdim=True)
@@ -149,10 +149,20 @@ class Causal:
             for attention in self.attentions("decoder"):
                 attention.attention_dropout = rate
 
+    @property
+    def encoder(self) -> None:
+        """None: one stack reads and continues."""
+
     def read(self, input_ids: Tensor, attention_mask: Tensor) -> CachedContext:  # noqa: D102
         return CachedContext(self.model, input_ids, attention_mask)
 
-    def read_and_predict(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> Tensor:
+    def read_and_predict(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        labels: Tensor,
+        encoder_outputs: Tensor | None = None,
+    ) -> Tensor:
         """Read input and target as one sequence, with the padding of the input hidden between them."""
         given = labels[:, :-1].clamp(min=0)
         mask = torch.cat([attention_mask, (labels[:, :-1] >= 0).to(attention_mask.dtype)], dim=1)
@@ -188,7 +198,7 @@ class Causal:
         self._check_site(site)
         return self.model.model
 
-    def attentions(self, site: Site) -> list[nn.Module]:  # noqa: D102
+    def attentions(self, site: Site) -> list[Any]:  # noqa: D102
         self._check_site(site)
         return [layer.self_attn for layer in self.model.model.layers]
 
@@ -203,4 +213,6 @@ class Causal:
 
     def _check_site(self, site: Site) -> None:
         if site != "decoder":
-            raise StudyError(f"a decoder-only model has one site, decoder, but got {site}; set sites: [decoder]")
+            raise StudyError(
+                f"a decoder-only model has one site, decoder, but got {site}; set sites: [decoder]"
+            )

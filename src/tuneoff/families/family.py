@@ -94,16 +94,14 @@ class Family(Protocol):
     def set_dropout(self, spec: DropoutSpec) -> None:
         """Set the dropout rates that the spec names; others stay."""
 
-    def reads_with_dropout(self) -> bool:
-        """Return whether the reader uses dropout in training."""
-
     # reading and continuing
 
-    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Read inputs, [N, S] both, with the reader alone; return its output: [N, S, H]."""
+    @property
+    def encoder(self) -> "Encoder | None":
+        """The model as one that reads with a stack of its own; None if one stack reads and continues."""
 
-    def context(self, encoder_outputs: Tensor, attention_mask: Tensor) -> Context:
-        """Return the context of rows by the output of `encode` for them: [N, S, H] and [N, S]."""
+    def read(self, input_ids: Tensor, attention_mask: Tensor) -> Context:
+        """Read rows, [N, S] both, padded on the right."""
 
     def read_and_predict(
         self,
@@ -150,6 +148,19 @@ class Family(Protocol):
         """
 
 
+class Encoder(Protocol):
+    """A model whose input is read by a stack of its own, so that what it has read can be kept."""
+
+    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Read inputs, [N, S] both, with the reader alone; return its output: [N, S, H]."""
+
+    def context(self, encoder_outputs: Tensor, attention_mask: Tensor) -> Context:
+        """Return the context of rows by the output of `encode` for them: [N, S, H] and [N, S]."""
+
+    def reads_with_dropout(self) -> bool:
+        """Return whether the reader uses dropout in training."""
+
+
 class ConfigKeys(BaseModel, ABC):
     """The keys of a checkpoint's config.json that define a model of one architecture.
 
@@ -178,6 +189,8 @@ class Architecture:
     """Names of tensors in some checkpoints that no model uses."""
     layers: Callable[[PreTrainedConfig], int]
     """The number of layers of the deepest stack."""
+    ends_input: bool
+    """Whether inputs end with the end of sequence, as its tokenizers write it; targets always do."""
     complete: Callable[[PreTrainedConfig], None]
     """Sets token ids that a config left out, once it has those of the tokenizer."""
     family: Callable[[PreTrainedModel], Family]

@@ -2,17 +2,33 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from transformers import PreTrainedModel
 
 from tuneoff.errors import ModelError, shown
-from tuneoff.families import t5
+from tuneoff.families import llama, t5
 from tuneoff.families.family import Architecture, Family
 
-_ARCHITECTURES = {architecture.model_type: architecture for architecture in (t5.ARCHITECTURE,)}
+_ARCHITECTURES = {
+    architecture.model_type: architecture for architecture in (t5.ARCHITECTURE, llama.ARCHITECTURE)
+}
 
-RANDOM_MODELS: dict[str, Callable[..., PreTrainedModel]] = {"random": t5.random_model}
-"""Makers of the builtin models with random weights, of `vocab_size`, `pad_token_id` and `eos_token_id`."""
+
+class RandomModel(NamedTuple):
+    """How to make a builtin model with random weights."""
+
+    model: Callable[..., PreTrainedModel]
+    """A function of `vocab_size`, `pad_token_id` and `eos_token_id`."""
+    ends_input: bool
+    """As in `Architecture`."""
+
+
+RANDOM_MODELS = {
+    "random": RandomModel(t5.random_model, ends_input=t5.ARCHITECTURE.ends_input),
+    "random-llama": RandomModel(llama.random_model, ends_input=llama.ARCHITECTURE.ends_input),
+}
+"""By the names of the builtin models."""
 
 
 def architecture_of(model_type: object, *, place: Path | None = None) -> Architecture:

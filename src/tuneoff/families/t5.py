@@ -59,6 +59,14 @@ class T5:
             for module in self.model.encoder.modules()
         )
 
+    @property
+    def encoder(self) -> "T5":
+        """The model itself."""
+        return self
+
+    def read(self, input_ids: Tensor, attention_mask: Tensor) -> EncoderContext:  # noqa: D102
+        return self.context(self.encode(input_ids, attention_mask), attention_mask)
+
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:  # noqa: D102
         outputs: Tensor = self.model.encoder(
             input_ids=input_ids, attention_mask=attention_mask
@@ -200,6 +208,7 @@ ARCHITECTURE = Architecture(
         r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight"
     ),
     layers=lambda config: max(config.num_layers, config.num_decoder_layers),
+    ends_input=True,
     complete=_complete,
     family=T5,
 )

@@ -77,12 +77,20 @@ def attend(
     """Return what transformers' `sdpa_attention_forward` returns for the same arguments.
 
     Shapes: query [B, heads, Q, d_kv]; key and value [B, heads, K, d_kv], cached ones included;
-    attention_mask [B, 1, Q, K] or None; position_bias [1, heads, Q, K] or None -> [B, Q, heads, d_kv]. Without
-    a position bias, key and value may have fewer heads than the query.
+    attention_mask [B, 1, Q, K] or None; position_bias [1, heads, Q, K] or None -> [B, Q, heads, d_kv].
+    Without a position bias, key and value may have fewer heads than the query.
     """
     if position_bias is None:
         return sdpa_attention_forward(
-            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, is_causal=is_causal, **kwargs
+            module,
+            query,
+            key,
+            value,
+            attention_mask,
+            dropout=dropout,
+            scaling=scaling,
+            is_causal=is_causal,
+            **kwargs,
         )
     causal = bool(module.is_causal) if is_causal is None else is_causal
     bias = (masks or SharedMasks()).once(
@@ -112,7 +120,7 @@ def causal_mask(queries: int, keys: int, device: torch.device) -> Tensor | None:
 def _joined(position_bias: Tensor, attention_mask: Tensor | None, causal: bool) -> Tensor:
     """Add bias and mask: [B or 1, heads, Q, K], to be added to the scores."""
     if attention_mask is None and causal:
-        attention_mask = causal_mask(*position_bias.shape[2:], position_bias.device)
+        attention_mask = causal_mask(position_bias.shape[2], position_bias.shape[3], position_bias.device)
     if attention_mask is None:
         return position_bias
     if attention_mask.dtype == torch.bool:

@@ -80,8 +80,9 @@ def _builtin(name: str) -> Backbone:
         return load_backbone(ModelSpec(id=str(_MODELS / name)))
     if name not in RANDOM_MODELS:
         raise ModelError(f"builtin models: {unknown_name(name, ['tiny', *RANDOM_MODELS])}")
-    tokenizer = random_tokenizer()
-    model = RANDOM_MODELS[name](
+    make = RANDOM_MODELS[name]
+    tokenizer = random_tokenizer(ends_input=make.ends_input)
+    model = make.model(
         vocab_size=len(tokenizer),
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,

@@ -185,8 +185,9 @@ class Prepared:
         rows, training = self.data.encoded["train"], self.spec.training
         batch_size = training.per_device_train_batch_size * training.gradient_accumulation_steps
         rows_used = total_steps(training, len(rows)) * batch_size
+        encoder = self.adapted.family.encoder
         # with dropout, every epoch needs other outputs; for less than one epoch, encoding all rows is a waste
-        if self.adapted.family.reads_with_dropout() or rows_used < len(rows):
+        if encoder is None or encoder.reads_with_dropout() or rows_used < len(rows):
             return rows
         return self.rows("train")
 
