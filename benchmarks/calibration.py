@@ -11,8 +11,8 @@ often the 95% intervals hold the truth (of a mean, of a difference between train
 trained one and the untrained); how many of the studies make a false claim when five methods are compared with
 the sixth, with Holm's adjustment; and how many would by Student's t with the degrees of freedom of Hillis
 (2007). Second table: how often a true difference is found, by itself and as the first of nine comparisons,
-beside what `power` predicts, and how often two methods are called equivalent within 0.02 if they are equal
-and if they differ by just that. `calibration_limits.py` has what happens where few answers differ.
+and how often two methods are called equivalent within 0.02 if they are equal and if they differ by just that.
+`calibration_limits.py` has what happens where few answers differ.
 """
 
 import argparse
@@ -29,7 +29,6 @@ from tabulate import tabulate
 
 from tuneoff.stats.compare import holm, p_at_least, p_no_difference
 from tuneoff.stats.intervals import ALPHA, Spread, interval, spread, tail
-from tuneoff.stats.power import Components, components, power
 
 Floats = NDArray[np.float64]
 METHODS = 6
@@ -180,14 +179,12 @@ class Found(NamedTuple):
     among_many: float
     """As the first of FAMILY comparisons."""
     equivalent: float
-    components: Components
 
 
 def found(random: np.random.Generator, repetitions: int, case: Case, difference: float) -> Found:
     """Measure how often a true difference is found, and how often it is called equivalent within MARGIN."""
     p: list[float] = []
     equivalent: list[bool] = []
-    estimates: list[Components] = []
     for trained, _ in studies(random, repetitions, case, [case.metric.mean, case.metric.mean - difference]):
         differences = trained[:, 0] - trained[:, 1]
         p += p_values(differences, case.design).tolist()
@@ -198,33 +195,23 @@ def found(random: np.random.Generator, repetitions: int, case: Case, difference:
             first < ALPHA and max(p_at_least(one, MARGIN), p_at_least(-one, MARGIN)) < ALPHA
             for one, first in zip(differences, within, strict=True)
         ]
-        estimates += map(components, differences)
-    typical = Components(*np.sqrt(np.mean(np.square(estimates), axis=0)).tolist())
     significant = np.array(p)
     return Found(
         float((significant < ALPHA).mean()),
         float((significant < ALPHA / FAMILY).mean()),
         fmean(equivalent),
-        typical,
     )
 
 
 def powers(random: np.random.Generator, repetitions: int, case: Case) -> list[str]:
-    """Return shares of studies that find each difference, with the planned power, or call it equivalent."""
+    """Return shares of studies that find each difference, or call it equivalent."""
     outcomes = {difference: found(random, repetitions, case, difference) for difference in (0, *DIFFERENCES)}
     cells = [
-        f"{outcome.alone:.2f} ({planned(case, difference, outcome.components, ALPHA):.2f}); "
-        f"{outcome.among_many:.2f} ({planned(case, difference, outcome.components, ALPHA / FAMILY):.2f})"
+        f"{outcome.alone:.2f}; {outcome.among_many:.2f}"
         for difference, outcome in outcomes.items()
         if difference
     ]
     return cells + [f"{outcomes[one].equivalent:.3f}" for one in (0, MARGIN)]
-
-
-def planned(case: Case, difference: float, typical: Components, alpha: float) -> float:
-    """Return the power that `plan` predicts."""
-    seeds, examples = case.design
-    return power(difference, seeds=seeds, examples=examples, components=typical, alpha=alpha)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

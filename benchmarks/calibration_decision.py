@@ -69,6 +69,8 @@ class Generator(NamedTuple):
     """Factor by which the best method's seeds vary more; it is a trained one then."""
     behind: float = 0.0
     """If given, all others are lower than the best method by just this."""
+    gaps: tuple[float, ...] = ()
+    """If given, by how much each candidate is lower than `mean`."""
 
     @property
     def variances(self) -> tuple[float, float, float]:
@@ -149,6 +151,8 @@ def _level_curve(generator: Generator, scale: float) -> tuple[Floats, Floats]:
 
 def true_means(random: np.random.Generator, generator: Generator, count: int) -> Floats:
     """Draw the candidates' true means, [count, CANDIDATES]."""
+    if generator.gaps:
+        return np.tile(generator.mean - np.array(generator.gaps), (count, 1))
     if generator.behind:
         means = np.full((count, CANDIDATES), generator.mean - generator.behind * (1 + 1e-9))
         means[:, 0] = generator.mean

@@ -15,6 +15,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 from helpers import small
 from helpers.command_line import tuneoff
+from tuneoff.reporting.charts import Picture
 from tuneoff.reporting.charts.style import View
 
 pictures = import_module("tuneoff.reporting.charts.pictures")  # a function of the package has this name too
@@ -28,12 +29,12 @@ hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def charts_drawn_once() -> Iterator[dict[str, bytes | None]]:
+def charts_drawn_once() -> Iterator[dict[str, Picture | None]]:
     """The pictures of equal charts, drawn once by each process: drawing is most of what a report costs."""
-    draw, known = pictures._drawn, dict[str, bytes | None]()
+    draw, known = pictures._drawn, dict[str, Picture | None]()
 
-    def drawn(charts: Sequence[View]) -> list[bytes | None]:
-        keys = [json.dumps(pictures._readable(chart)) for chart in charts]
+    def drawn(charts: Sequence[View]) -> list[Picture | None]:
+        keys = [json.dumps(pictures.readable(chart)) for chart in charts]
         new = [chart for key, chart in zip(keys, charts, strict=True) if key not in known]
         found = draw(new) if new else []
         if len(found) < len(new):  # the process that draws has ended early

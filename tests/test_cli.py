@@ -77,7 +77,7 @@ def test_a_run_goes_to_results_by_default_and_the_same_again_does_nothing(
     outcome = tuneoff("run", finished / "study.yaml")
     assert (outcome.code, outcome.err) == (0, "")
     assert "5 of 5 runs are already done" in outcome.out
-    assert "report: results/small/report/report.md" in outcome.out
+    assert "report: results/small/report/report.html" in outcome.out
     assert contents(folder / "runs") == before
 
 
@@ -99,7 +99,7 @@ def test_a_report_is_made_again_without_torch(folder: Path) -> None:
     shutil.rmtree(folder / "report")
     done = _fresh("report", folder)
     assert (done.returncode, done.stderr) == (0, "heavy:\n")
-    assert f"report: {(folder / 'report' / 'report.md').as_posix()}" in done.stdout
+    assert f"report: {(folder / 'report' / 'report.html').as_posix()}" in done.stdout
     assert (folder / "report" / "summary.csv").is_file()
 
 

@@ -65,7 +65,7 @@ def test_without_the_extra_a_study_is_loaded_and_reported_but_not_run(finished: 
     assert told["status"] == [0, "5 of 5 runs complete\n", ""]
     code, out, err = told["report"]
     assert (code, err) == (0, "")
-    assert f"report: {(folder / 'report' / 'report.md').as_posix()}" in out
+    assert f"report: {(folder / 'report' / 'report.html').as_posix()}" in out
     assert list((folder / "report" / "plots").glob("*.png"))
     assert "quickstart: builtin:tiny" in told["studies"][1]
     assert told["study"] == "small"

@@ -13,6 +13,7 @@ from helpers import small
 
 pytestmark = [pytest.mark.slow, pytest.mark.subprocess]
 ROOT = Path(__file__).parents[1]
+STATIC = ROOT / "src/tuneoff/reporting/page/static"
 BUILD = "import sys; from hatchling.build import *; build_wheel(sys.argv[1]); build_sdist(sys.argv[1])"
 
 
@@ -37,7 +38,8 @@ def test_a_wheel_has_the_code_the_data_and_the_licenses_and_nothing_else(wheel: 
     data = {
         "tuneoff/py.typed",
         "tuneoff/reporting/templates/report.md.j2",
-        "tuneoff/reporting/templates/report.html.j2",
+        "tuneoff/reporting/templates/page.html.j2",
+        *(f"tuneoff/reporting/page/static/{path.name}" for path in STATIC.iterdir()),
         "tuneoff/models/tiny/model.safetensors",
         *(f"tuneoff/models/tiny/{name}.json" for name in model),
     }
@@ -74,5 +76,5 @@ def test_a_study_runs_from_the_files_of_the_wheel(wheel: zipfile.ZipFile, tmp_pa
     overrides = ("model.id=builtin:tiny", "ablations={}", "train_sizes=[8]", "training.max_steps=2")
     options = [part for override in overrides for part in ("--set", override)]
     out = done("-m", "tuneoff", "run", str(small.study(tmp_path)), "--out", "out", *options)
-    assert "report: out/report/report.md" in out
+    assert "report: out/report/report.html" in out
     assert list((tmp_path / "out" / "report" / "plots").glob("*.png"))

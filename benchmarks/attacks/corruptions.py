@@ -348,6 +348,16 @@ BASELINE_ANSWERS: Mapping[str, Damage] = {
     "gone": gone,
     **flips(4),
 }
+EXAMPLES: Mapping[str, Damage] = {
+    "rows removed": table(lambda frame: frame.head(10)),
+    "one input changed": cell("input", lambda old: "another text"),
+    "half": cut,
+    "empty": empty,
+    "gone": gone,
+    "a folder": as_folder,
+    "no permission": forbidden,
+    **flips(4),
+}
 SEARCH_RESULT: Mapping[str, Damage] = {
     "a score edited": lambda path: edited(path, setting("trials", to=_raised)),
     "a value edited": lambda path: edited(path, setting("trials", to=_moved)),
@@ -412,6 +422,9 @@ def corruptions() -> Iterator[Corruption]:
                 runs=("films.lora.",),
                 signs=("search", "films.lora.nfull-"),
             )
+    for name, damage in EXAMPLES.items():
+        at = _at("out/examples/films.parquet", damage)
+        yield Corruption(kind="examples", name=name, study="plain", damage=at, signs=("examples/films",))
 
 
 def _at(pattern: str, damage: Damage) -> Damage:

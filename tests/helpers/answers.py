@@ -47,7 +47,7 @@ def write_baseline(folder: Path, study: StudySpec, task: str, name: str, accurac
         name=name,
         task=study.tasks[task],
         train_size="full",
-        seed=study.seeds[0],
+        seed=study.all_seeds[0],
         scores={"eval_accuracy": float(right.mean())},
         seconds=1.0,
         upper_bound=False,

@@ -1,5 +1,6 @@
 import json
 import math
+from itertools import pairwise
 
 import altair
 import numpy as np
@@ -13,7 +14,8 @@ from tuneoff.reporting.charts.style import View, padded
 from tuneoff.reporting.figures import Drawing, named_apart
 from tuneoff.results import CurvePoint, SearchResult, Trial
 from tuneoff.spec import RunSpec, expand
-from tuneoff.stats import frame, interval
+from tuneoff.stats import Comparison, Interval, Scores, decide, frame, interval
+from tuneoff.stats.decide import Decision
 
 STUDY = made.a_study(
     train_sizes=[100, "full"], ablations={"rank": {"of": "lora", "vary": {"rank": [16, 1, 8]}}}
@@ -29,7 +31,7 @@ def assert_drawn(chart: View) -> None:
     """The chart follows Vega-Lite's schema, which drawing does not ask for, and can be drawn."""
     altair.Chart.from_dict(json.loads(json.dumps(chart)), validate=True)
     (picture,) = charts.pictures([chart])
-    assert picture is not None and picture.startswith(b"\x89PNG")
+    assert picture is not None and picture.png.startswith(b"\x89PNG")
 
 
 def test_curves_have_a_row_per_panel_and_step_that_has_a_value() -> None:
@@ -41,11 +43,11 @@ def test_curves_have_a_row_per_panel_and_step_that_has_a_value() -> None:
     ]
     data = charts.curve_data([record], {record.run_id: points})
     assert list(data.itertuples(index=False, name=None)) == [
-        ("seed 0", TRAIN_LOSS, 10, 2.0, False),
-        ("seed 0", TRAIN_LOSS, 30, 1.0, False),
-        ("seed 0", "evaluation loss (nats per token)", 20, 1.5, True),
-        ("seed 0", "evaluation loss (nats per token)", 30, 1.25, False),
-        ("seed 0", "accuracy (fraction)", 20, 0.8, True),
+        ("prefix", "seed 0", TRAIN_LOSS, 10, 2.0, False),
+        ("prefix", "seed 0", TRAIN_LOSS, 30, 1.0, False),
+        ("prefix", "seed 0", "evaluation loss (nats per token)", 20, 1.5, True),
+        ("prefix", "seed 0", "evaluation loss (nats per token)", 30, 1.25, False),
+        ("prefix", "seed 0", "accuracy (fraction)", 20, 0.8, True),
     ]
 
 
@@ -84,16 +86,124 @@ def test_an_ablation_has_its_variants_in_its_own_order_with_mean_and_spread() ->
     assert one["high"].iloc[0] - one["mean"].iloc[0] == pytest.approx(spread)
 
 
-def test_parameters_have_a_point_per_method_of_a_train_size_and_the_untrained_one() -> None:
-    kinds = {name: method.kind for name, method in made.a_study().methods.items()}
-    data = charts.parameters_data(RUNS, task="sst2", metric="eval_accuracy", kinds=kinds, train_size=100)
-    assert list(zip(data["method"], data["trainable"], strict=True)) == [
-        ("zero_shot", 0),
-        ("full", 76_961_152),
-        ("lora", 344_064),
-        ("prefix", 10_070_016),
-        ("prompt", 10_240),
-    ]
+def a_decision() -> Decision:
+    """Two clear losers, one of which failed a check, and two that may be best; 4 seeds, 400 examples."""
+    random = np.random.default_rng(3)
+    shared = random.random((1, 400))
+
+    def answers(mean: float, seeds: int = 4) -> Scores:
+        right = (shared + random.normal(0, 0.05, (seeds, 400)) < mean).astype(float)
+        return Scores(tuple(range(seeds)), tuple(range(400)), right)
+
+    means = {"full": 0.9, "lora": 0.89, "prompt": 0.4, "prefix": 0.3}
+    scores = {name: answers(mean) for name, mean in means.items()} | {"baseline tfidf": answers(0.5, 1)}
+    return decide(scores, untrained=("baseline tfidf",), margin=0.05, findings={"prefix": ("collapsed",)})
+
+
+def test_candidates_are_drawn_in_the_order_of_their_means_with_interval_price_and_look() -> None:
+    decision = a_decision()
+    prices = {"full": 4e6, "lora": 2e4, "prompt": None, "prefix": 1e4, "baseline tfidf": 0.0}
+    data = charts.candidates_data(
+        decision, trained=["full", "lora", "prompt", "prefix"], prices=prices, price_text="{:.0f} B".format
+    )
+    rows = {row.name: row for row in data.itertuples(index=False)}
+    assert list(data["mean"]) == sorted(data["mean"], reverse=True)
+    assert {name: (row.low, row.high) for name, row in rows.items()} == {
+        one.name: (one.interval.low, one.interval.high) for one in decision.candidates
+    }
+    looks = {name: row.look for name, row in rows.items()}
+    expected = {"prompt": "trained", "prefix": "failed", "baseline tfidf": "untrained"}
+    recommended = decision.recommended
+    assert recommended in ("full", "lora")
+    other = "lora" if recommended == "full" else "full"
+    assert looks == expected | {recommended: "recommended", other: "trained"}
+    costs = {name: row.cost for name, row in rows.items()}
+    assert (costs["full"], costs["prompt"], costs["baseline tfidf"]) == ("4000000 B", "not measured", "none")
+    assert math.isnan(rows["prompt"].price) and math.isnan(rows["baseline tfidf"].price)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize("price", [{}, {"full": 4e6, "lora": 2e4, "baseline tfidf": 0.0}])
+def test_a_decision_is_drawn(price: dict[str, float], *, narrow: bool) -> None:
+    data = charts.candidates_data(a_decision(), trained=["full"], prices=price, price_text=str)
+    assert_drawn(
+        charts.draw_candidates(
+            data, title="t", metric="eval_accuracy", price="stored bytes", margin=0.01, narrow=narrow
+        )
+    )
+
+
+def test_a_candidate_without_a_price_is_not_on_the_frontier() -> None:
+    decision = a_decision()
+    prices = {"full": 4e6, "lora": 2e4, "prompt": 1e4, "prefix": 5e3, "baseline tfidf": None}
+    data = charts.frontier_data(decision, prices)
+    looks = dict(zip(data["name"], data["look"], strict=True))
+    assert looks.pop(decision.recommended) == "recommended"
+    assert "baseline tfidf" not in looks
+    assert looks["prefix"] == "failed a check"
+    assert looks["prompt"] == "worth its price"  # nothing else is as cheap
+    dear = charts.frontier_data(decision, prices | {"prompt": 2e4})
+    assert dict(zip(dear["name"], dear["look"], strict=True))["prompt"] == "beaten by a cheaper one"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "prices",
+    [
+        {"full": 3.0},
+        {"full": 4e6, "lora": 2e4, "prompt": 1e4, "prefix": 1e4, "baseline tfidf": 0.0},
+    ],
+)
+def test_a_frontier_is_drawn(prices: dict[str, float]) -> None:
+    data = charts.frontier_data(a_decision(), prices)
+    for price, narrow in (("stored_bytes", False), ("seconds_per_answer", True)):
+        assert_drawn(charts.draw_frontier(data, title="t", metric="eval_rougeL", price=price, narrow=narrow))
+
+
+def test_labels_of_lines_that_are_close_stay_apart() -> None:
+    decision = a_decision()
+    free = {"full": 1.0} | dict.fromkeys(("lora", "prompt", "prefix", "baseline tfidf"), 0.0)
+    chart = charts.draw_frontier(
+        charts.frontier_data(decision, free), title="t", metric="eval_accuracy", price="stored_bytes"
+    )
+    lines = chart["layer"][0]["data"]["values"]
+    low, high = chart["layer"][-1]["encoding"]["y"]["scale"]["domain"]
+    heights = sorted((one["label_y"] - low) / (high - low) * chart["height"] for one in lines)
+    assert len(heights) == 4
+    assert min(b - a for a, b in pairwise(heights)) >= 13.9
+
+
+def a_comparison(method: str, low: float, high: float, outcome: str) -> Comparison:
+    difference = Interval((low + high) / 2, low, high, 0.01, 2, 0.01, 0.01, 3, 100)
+    return Comparison(
+        task="sst2",
+        train_size="full",
+        method=method,
+        reference="full",
+        metric="eval_accuracy",
+        difference=difference,
+        p_value=0.5,
+        p_adjusted=0.5,
+        effect_size=None,
+        sign_flip_p=None,
+        p_noninferiority=None,
+        p_noninferiority_adjusted=None,
+        p_equivalence=None,
+        p_equivalence_adjusted=None,
+        outcome=outcome,
+    )
+
+
+@pytest.mark.slow
+def test_a_forest_has_its_largest_difference_first_and_is_drawn() -> None:
+    found = [a_comparison("lora", -0.2, -0.1, "worse"), a_comparison("prefix", 0.1, 0.3, "better")]
+    data = charts.forest_data(found)
+    assert list(data["method"]) == ["prefix", "lora"]
+    assert list(data["text"]) == ["+0.200 (+0.100 to +0.300)", "-0.150 (-0.200 to -0.100)"]
+    for margin in (None, 0.05):
+        chart = charts.draw_forest(data, title="t", metric="eval_rougeL", reference="full", margin=margin)
+        assert_drawn(chart)
 
 
 def test_train_sizes_are_drawn_at_the_number_of_rows_used() -> None:
@@ -138,6 +248,17 @@ def test_a_search_is_drawn_with_every_scored_trial_and_the_chosen_one_marked() -
     chart = charts.draw_search(data, field="learning_rate", log=True, title="s", metric="eval_accuracy")
     assert_drawn(chart)
 
+    halved = [
+        one.model_copy(update={"rung_scores": (one.score / 2,), "state": "pruned", "score": None})
+        for one in trials
+        if one.score != 0.9
+    ]
+    whole = trials[1].model_copy(update={"rung_scores": (0.45, 0.9)})
+    by_halving = result.model_copy(update={"trials": (*halved, whole), "rungs": (2, 10)})
+    at_first_rung = charts.search_data([by_halving], field="learning_rate")
+    assert at_first_rung["score"].tolist() == [0.35, 0.45, 0.25]
+    assert at_first_rung["chosen"].tolist() == [False, True, False]
+
 
 @pytest.mark.slow
 def test_charts_of_a_single_run_are_drawn() -> None:
@@ -150,11 +271,6 @@ def test_charts_of_a_single_run_are_drawn() -> None:
             title="a",
             metric="eval_accuracy",
         ),
-        charts.draw_parameters(
-            charts.parameters_data(runs, **arguments, kinds={"lora": "lora"}, train_size="full"),
-            title="p",
-            metric="eval_accuracy",
-        ),
         charts.draw_sizes(
             charts.sizes_data(runs, **arguments, methods=["lora"], untrained=frozenset(), intervals={}),
             title="s",
@@ -164,22 +280,16 @@ def test_charts_of_a_single_run_are_drawn() -> None:
             charts.curve_data([made.a_record(run)], {run.run_id: [CurvePoint(step=1, loss=1.0)]}),
             title="c",
             metric="eval_accuracy",
-            seeds=1,
+        ),
+        charts.draw_curve_panel(
+            charts.curve_data([made.a_record(run)], {run.run_id: [CurvePoint(step=1, loss=1.0)]}),
+            ["lora"],
+            title=TRAIN_LOSS,
+            live=True,
         ),
     ]
     for picture in pictures:
         assert_drawn(picture)
-
-
-def test_curves_of_many_seeds_show_the_first_ones_and_say_so() -> None:
-    run = a_run("lora")
-    points = charts.curve_data([made.a_record(run)], {run.run_id: [CurvePoint(step=1, loss=1.0)]})
-    few, many = (
-        charts.draw_curves(points, title="c", metric="eval_accuracy", seeds=seeds)
-        for seeds in (charts.MOST_RUNS, charts.MOST_RUNS + 1)
-    )
-    assert few["title"]["subtitle"].startswith("a line per seed;")
-    assert many["title"]["subtitle"].startswith("the first 12 of 13 seeds")
 
 
 def test_labels_keep_off_each_other_and_inside_the_frame() -> None:

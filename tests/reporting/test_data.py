@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from helpers import fabricated as made
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.settings import differing, environment_table
@@ -13,6 +15,7 @@ def test_versions_that_differ_between_runs_are_counted() -> None:
     data = ReportData(
         study=study,
         plan=plan,
+        folder=Path(),
         records=records,
         searches=(),
         baselines=(),

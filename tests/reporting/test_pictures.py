@@ -3,12 +3,13 @@
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from helpers import fabricated as made
-from tuneoff.reporting.charts import pictures
-from tuneoff.reporting.charts.pictures import LONGEST_TEXT, _readable, _split
+from tuneoff.reporting.charts import Picture, pictures
+from tuneoff.reporting.charts.pictures import LONGEST_TEXT, _split, readable
 from tuneoff.reporting.charts.style import View
 
 
@@ -19,28 +20,31 @@ def _chart(text: str = "a") -> View:
 
 def test_a_chart_that_cannot_be_drawn_costs_no_other() -> None:
     first, bad, last = pictures([_chart(), {"mark": "no such mark"}, _chart("[b] \x1b \ud800")])
-    assert first is not None and first.startswith(b"\x89PNG")
     assert bad is None
-    assert last is not None and last.startswith(b"\x89PNG")
+    for one in (first, last):
+        assert one is not None and one.png.startswith(b"\x89PNG")
+        assert ElementTree.fromstring(one.svg).tag == "{http://www.w3.org/2000/svg}svg"
 
 
 def test_whole_pictures_are_kept_of_an_output_that_ends_in_the_midst() -> None:
-    def framed(picture: bytes) -> bytes:
-        return len(picture).to_bytes(8, "big") + picture
+    def framed(*files: bytes) -> bytes:
+        return b"".join(len(file).to_bytes(8, "big") + file for file in files)
 
-    whole = framed(b"one") + framed(b"") + framed(b"three")
-    assert _split(whole) == [b"one", None, b"three"]
-    assert _split(whole[:-1]) == [b"one", None]
-    assert _split(whole + b"\0\0") == [b"one", None, b"three"]
+    whole = framed(b"<svg/>", b"one") + framed(b"", b"") + framed(b"<svg></svg>", b"three")
+    first, last = Picture(b"<svg/>", b"one"), Picture(b"<svg></svg>", b"three")
+    assert _split(whole) == [first, None, last]
+    assert _split(whole[:-1]) == [first, None]
+    assert _split(whole + framed(b"<svg/>")) == [first, None, last]
+    assert _split(whole + b"\0\0") == [first, None, last]
     assert _split(b"") == []
 
 
 def test_texts_of_a_chart_are_visible_short_and_still_apart() -> None:
-    long, other = _readable(["x" * 5000 + "1", "x" * 5000 + "2"])
+    long, other = readable(["x" * 5000 + "1", "x" * 5000 + "2"])
     assert long != other
     assert max(len(long), len(other)) < LONGEST_TEXT + 20
-    assert _readable(_chart("\u202e"))["title"] == r"\u202e"
-    assert _readable({"a": (1, None, True)}) == {"a": [1, None, True]}
+    assert readable(_chart("\u202e"))["title"] == r"\u202e"
+    assert readable({"a": (1, None, True)}) == {"a": [1, None, True]}
 
 
 @pytest.mark.slow
@@ -52,7 +56,7 @@ def test_a_report_under_a_limit_of_address_space_lacks_charts_and_says_so(tmp_pa
     limited = f'ulimit -v 8000000 && exec "{sys.executable}" -m tuneoff report "$0"'
     done = subprocess.run(["sh", "-c", limited, tmp_path], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    line = "2 of 2 charts could not be drawn and are missing."
+    line = "1 of 1 charts could not be drawn and are missing."
     assert line in done.stdout
     for name in ("report.md", "report.html"):
         assert line in (tmp_path / "report" / name).read_text(encoding="utf-8")

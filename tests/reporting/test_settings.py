@@ -9,8 +9,10 @@ from rich.console import Console
 from helpers import fabricated as made
 from tuneoff.cli.progress import Progress
 from tuneoff.reporting.data import load_report_data
+from tuneoff.reporting.sections import document
 from tuneoff.reporting.settings import data_table, methods_table
 from tuneoff.reporting.tables import search_table
+from tuneoff.reporting.titles import Title
 from tuneoff.results import RunRecord, SearchResult, SplitReport, StudyFolder, Trial, chosen_values
 from tuneoff.spec import Search, StudySpec, expand, searches
 from tuneoff.study import SearchFinished
@@ -127,3 +129,26 @@ def test_a_record_from_before_rows_were_counted_so_is_read_and_its_counts_are_ab
         table = data_table(load_report_data(folder))
         (row,) = [row for row in table.rows if row[1] == "test"]
         assert row[table.columns.index("near overlap")] == shown
+
+
+def test_a_search_by_halving_is_told_in_words_with_the_trials_at_each_rung(tmp_path: Path) -> None:
+    study = _study()
+    _searched(tmp_path, study, {"full": 0.077})
+    (search,) = searches(study)
+    reached = ((0.6,), (0.7, 0.8), (0.5,))
+    trials = tuple(
+        Trial(number=n, values={"learning_rate": 0.1**n}, state="pruned", rung_scores=scores)
+        for n, scores in enumerate(reached)
+    )
+    trials = (trials[0], trials[1].model_copy(update={"state": "complete", "score": 0.8}), trials[2])
+    result = _result(search, 0.077).model_copy(update={"trials": trials, "rungs": (112, 1000), "steps": 1000})
+    place = StudyFolder(tmp_path).search(result.search_id).result
+    place.write_text(result.model_dump_json(), encoding="utf-8")
+    data = load_report_data(tmp_path)
+    (row,) = search_table(data).rows
+    assert row[-1] == "3 trials: 112, 1 trial: 1,000"
+    assert row[-2] == "3"
+    assert row[-3] == "0.800"
+    page = document(data, (), figures=dict.fromkeys(Title, ()))
+    (section,) = (one for one in page.sections if one.title == Title.SEARCH)
+    assert "successive halving, equally for every method" in " ".join(section.paragraphs)

@@ -94,7 +94,7 @@ def test_only_what_could_end_otherwise_is_pending(folder: Path, state: RunState,
     study, record = read_study(folder), read_records(folder)[2]
     with _store(folder, study) as store:
         store.write(_with_state(record, state))
-        assert [run.run_id for run in store.pending(expand(study))] == [record.run_id] * again
+        assert [run.run_id for run in store.contents().pending(expand(study))] == [record.run_id] * again
 
 
 def test_a_run_without_a_record_is_pending_and_begun(folder: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_run_without_a_record_is_pending_and_begun(folder: Path) -> None:
     shutil.rmtree(folder / "runs" / second.run_id)
     with _store(folder, study) as store:
         runs = expand(study)
-        assert {run.run_id for run in store.pending(runs)} == {first.run_id, second.run_id}
+        assert {run.run_id for run in store.contents().pending(runs)} == {first.run_id, second.run_id}
         assert [run.run_id for run in store.begun(runs)] == [first.run_id]
 
 
@@ -141,7 +141,7 @@ def test_a_folder_that_another_process_holds_is_refused_until_it_is_free(folder:
             pytest.fail("the folder was taken")
         holder.communicate()
     with _store(folder, study) as store:
-        assert store.pending(expand(study)) == ()
+        assert store.contents().pending(expand(study)) == ()
 
 
 def test_a_refused_folder_is_free_again(folder: Path) -> None:

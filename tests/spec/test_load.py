@@ -221,6 +221,10 @@ def test_a_study_cannot_be_changed(tmp_path: Path) -> None:
             "exactly one of max_steps and num_train_epochs .* max_steps=4, num_train_epochs=1.0",
         ),
         ("training.max_steps=null", "exactly one of max_steps and num_train_epochs .* max_steps=None"),
+        (
+            "training={max_steps: 4, early_stopping_patience: 2, load_best_model_at_end: false}",
+            "early stopping returns to the best weights, .*early_stopping_patience=2 .*at_end=False",
+        ),
         ("seeds=[3, 3]", r"seeds: values must not repeat, but got \[3, 3\]"),
         ("seeds=[]", r"seeds: .* at least 1 item .*, but got \[\]"),
         ("seeds=0", "seeds: Input should be a valid array, but got 0"),
@@ -401,3 +405,41 @@ def test_specs_are_read_without_torch() -> None:
 def test_a_study_is_what_its_file_says(tmp_path: Path) -> None:
     assert isinstance(small.spec(tmp_path), StudySpec)
     assert small.spec(tmp_path).methods["lora"] == LoraSpec(kind="lora", rank=2, dropout=0.1)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["seeds={from: 1, to: 6}"], "seeds.from: Input should be greater than or equal to 2, but got 1"),
+        (
+            ["seeds={from: 3, to: 3}"],
+            "seeds: `from < to` must hold, but got from=3, to=3; for a fixed number",
+        ),
+        (["seeds={from: 5, to: 3}"], "seeds: `from < to` must hold, but got from=5, to=3"),
+        (["seeds={from: 3, to: 1001}"], "seeds.to: Input should be less than or equal to 1000, but got 1001"),
+        (["seeds={from: 3, to: 100000000000}"], "seeds.to: Input should be less than or equal to 1000"),
+        (["seeds={from: 3}"], "seeds.to: this key is required"),
+        (["seeds={from: 2.5, to: 5}"], "seeds.from: Input should be a valid integer, but got 2.5"),
+        (["seeds={frm: 3, to: 5}"], "seeds.frm: unknown name 'frm'; did you mean 'from'"),
+        (["seeds={fewest: 3, to: 5}"], "seeds.fewest: unknown name 'fewest'"),
+        (["seeds=[a]"], "seeds.0: Input should be a valid integer, but got 'a'"),
+        (["budget={hours: 2}"], "budget: it bounds a race, so `seeds` must be a range"),
+        (["seeds={from: 3, to: 5}", "budget={hours: 0}"], "budget.hours: Input should be greater than 0"),
+        (["seeds={from: 3, to: 5}", "budget={days: 1}"], "budget.hours: this key is required"),
+        (["seeds={from: 3, to: 5}", "budget=2"], "budget: Input should be an object, but got 2"),
+    ],
+)
+def test_a_race_with_a_mistake_is_refused(tmp_path: Path, overrides: list[str], message: str) -> None:
+    assert message in _refusal(small.study(tmp_path), *overrides)
+
+
+def test_a_race_may_not_have_too_many_runs(tmp_path: Path) -> None:
+    sizes = f"train_sizes={list(range(1, 60))}"
+    message = _refusal(small.study(tmp_path), "seeds={from: 3, to: 1000}", sizes)
+    assert "a study may have at most 100,000 runs" in message
+
+
+def test_the_end_of_a_race_can_be_raised_by_itself(tmp_path: Path) -> None:
+    study = load_study(str(small.study(tmp_path)), overrides=["seeds={from: 3, to: 5}", "seeds.to=8"])
+    assert study.all_seeds == tuple(range(8))
+    assert study.race is not None and study.race.looks == (3, 5, 8)

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from math import log10
 from pathlib import Path
@@ -26,7 +27,14 @@ from tuneoff.results import (
 from tuneoff.spec import LoraSpec, RunSpec, expand, load_study, searches
 from tuneoff.study import Context, InlineExecutor, Lost, run_study, tune
 from tuneoff.study.events import ignore
-from tuneoff.study.tune import SearchJob, end_trial, latin_hypercube, length_factors, search_job
+from tuneoff.study.tune import (
+    SearchJob,
+    end_trial,
+    latin_hypercube,
+    length_factors,
+    planned_trainings,
+    search_job,
+)
 from tuneoff.training import Session, run_trial
 
 CONTEXT = Context(Session(), ignore)
@@ -86,14 +94,13 @@ def test_a_finished_search_is_not_done_again(searched: Path, tmp_path: Path) -> 
     assert (listener.searches, listener.pending) == ([], [])
 
 
-@pytest.mark.slow
-def test_an_interrupted_search_ends_as_if_it_had_not_been(
-    searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@contextmanager
+def _interrupted_after(trainings: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Press Ctrl-C, as it were, when this many trainings are done."""
     done: list[str] = []
 
     def interrupted(spec: RunSpec, folder: Path, **options: object) -> RunRecord:
-        if len(done) == 2:
+        if len(done) == trainings:
             raise KeyboardInterrupt
         done.append(folder.name)
         return run_trial(spec, folder, **options)  # type: ignore[arg-type]
@@ -101,7 +108,15 @@ def test_an_interrupted_search_ends_as_if_it_had_not_been(
     with monkeypatch.context() as patch:
         patch.setattr(tune, "run_trial", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            _searched(searched, out=tmp_path)
+            yield
+
+
+@pytest.mark.slow
+def test_an_interrupted_search_ends_as_if_it_had_not_been(
+    searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _interrupted_after(2, monkeypatch):
+        _searched(searched, out=tmp_path)
     listener = _searched(searched, out=tmp_path)
     assert len(listener.searches) == 2
     assert _trials(listener.found) == _trials(read_searches(searched / "out"))
@@ -127,7 +142,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     done: list[str] = []
 
     def result(
-        spec: RunSpec, folder: Path, *, session: Session, on_point: Callable[[CurvePoint], None]
+        spec: RunSpec, folder: Path, *, on_point: Callable[[CurvePoint], None], **options: object
     ) -> RunRecord:
         done.append(folder.name)
         scores = {"eval_accuracy": SCORES[int(folder.name.partition(".")[0])], "eval_loss": 1 / 3}
@@ -292,6 +307,99 @@ def test_a_search_whose_workers_end_outside_of_trials_is_an_error(tmp_path: Path
     assert executor.asked == 4 + 1
 
 
+@pytest.fixture
+def halving(job: SearchJob) -> SearchJob:
+    """The same search by halving: of seven trials, three go on to the second rung and one to the last."""
+    return job._replace(search=job.search.model_copy(update={"pruner": "halving"}), steps=9)
+
+
+HALVED = [f"{number}.s7" for number in (0, 1, 2, 3, 4, 5, 6, 6, 0, 5, 6)]
+"""The trainings of that search with the scores of `SCORES`: all trials, the best three, the best."""
+
+
+def test_halving_trains_the_best_trials_further_and_chooses_among_those_at_the_end(
+    halving: SearchJob, scripted: list[str]
+) -> None:
+    result = search_job(halving, CONTEXT)
+    assert scripted == HALVED
+    assert result.rungs == (1, 3, 9)
+    assert result.reached == ((1, 7), (3, 3), (9, 1))
+    assert [len(trial.rung_scores) for trial in result.trials] == [2, 1, 1, 1, 1, 2, 3]
+    assert [trial.number for trial in result.trials if trial.state == "complete"] == [6]
+    assert result.best == result.trials[6]
+    # the points that cover the ranges evenly are those of a search without halving
+    evenly = latin_hypercube(halving.search.space, 5)
+    assert [trial.values for trial in result.trials[:5]] == evenly
+
+
+def test_a_search_by_halving_that_is_interrupted_anywhere_ends_as_if_it_had_not_been(
+    halving: SearchJob, scripted: list[str]
+) -> None:
+    undisturbed, path = search_job(halving, CONTEXT), halving.folder.trials
+    lines = path.read_bytes().splitlines(keepends=True)
+    for left in range(len(lines)):
+        path.write_bytes(b"".join(lines[:left]) + lines[left][:50])
+        scripted.clear()
+        assert search_job(halving, CONTEXT) == undisturbed
+        assert scripted == HALVED[left:]
+    assert path.read_bytes() == b"".join(lines)
+
+
+def test_a_trial_that_ends_its_worker_at_a_later_rung_is_replaced_by_the_next_best(
+    halving: SearchJob, scripted: list[str]
+) -> None:
+    search_job(halving, CONTEXT)
+    lines = halving.folder.trials.read_text().splitlines(keepends=True)
+    halving.folder.trials.write_text("".join(lines[:7]))
+    assert end_trial(halving, "out_of_memory")
+    scripted.clear()
+    result = search_job(halving, CONTEXT)
+    assert scripted == ["0.s7", "5.s7", "4.s7", "0.s7"]
+    assert (result.trials[6].state, result.trials[6].rung_scores) == ("out_of_memory", (0.95,))
+    assert result.best == result.trials[0]
+
+
+HALVING = (
+    "search={trials: 4, max_steps: 9, seeds: [7, 8], pruner: halving, "
+    "space: {learning_rate: [1e-4, 1e-1, log]}}",
+    *SEARCH[1:],
+)
+
+
+@pytest.mark.slow
+def test_methods_get_equal_rungs_and_a_killed_search_by_halving_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = _searched(tmp_path, HALVING).found
+    for result in whole:
+        assert result.reached == ((1, 4), (3, 2), (9, 1))
+        final = [trial for trial in result.trials if len(trial.rung_scores) == 3]
+        assert result.best in final
+        assert {trial.state for trial in result.trials if trial not in final} == {"pruned"}
+
+    # the next is the second seed of the second trial at the second rung
+    with _interrupted_after(11, monkeypatch):
+        _searched(tmp_path, HALVING, out=tmp_path / "resumed")
+    assert _trials(_searched(tmp_path, HALVING, out=tmp_path / "resumed").found) == _trials(whole)
+
+
+@pytest.mark.slow
+def test_a_trial_that_stops_early_is_the_beginning_of_the_whole_one(tmp_path: Path) -> None:
+    # warm-up and decay are those of the full length
+    overrides = [*SEARCH, "training.max_steps=6", "training.warmup_ratio=0.5", "search.max_steps=6"]
+    search = searches(small.spec(tmp_path, overrides))[0]
+    points: dict[int | None, list[CurvePoint]] = {}
+    for stop_after in (None, 4):
+        folder = tmp_path / f"{stop_after}"
+        folder.mkdir()
+        spec = search.trial({"learning_rate": 1e-3}, seed=7, steps=6)
+        points[stop_after] = []
+        record = run_trial(spec, folder, stop_after=stop_after, on_point=points[stop_after].append)
+        assert record.steps == (stop_after or 6)
+    assert [point.step for point in points[4] if point.scores] == [0, 2, 4]
+    assert points[4] == points[None][: len(points[4])]
+
+
 def test_a_stopped_trial_ends_as_cancelled(tmp_path: Path) -> None:
     def stop(point: CurvePoint) -> None:
         raise StoppedError("enough")
@@ -311,6 +419,13 @@ def test_the_failure_of_a_trial_is_the_first_line_of_its_error(tmp_path: Path) -
     assert record.failure is not None
     assert record.failure.message == "x" * 500 + "... (600 characters)"
     assert "frame #0" in (tmp_path / "trial/error.log").read_text(encoding="utf-8")
+
+
+def test_a_plan_counts_the_trainings_to_each_rung_with_their_steps(tmp_path: Path) -> None:
+    planned = planned_trainings(searches(small.spec(tmp_path, HALVING)), Session())
+    of_full = [(run.training.max_steps, count) for run, count in planned if run.method_name == "full"]
+    assert of_full == [(1, 8), (3, 4), (9, 2)]
+    assert len(planned) == 2 * len(of_full)
 
 
 def test_equal_operations_give_cheap_methods_more_steps(tmp_path: Path) -> None:

@@ -157,11 +157,16 @@ def test_accumulated_batches_make_the_step_of_one_large_batch():
     assert [p.loss for p in other if p.loss] == pytest.approx([p.loss for p in one if p.loss], rel=1e-4)
 
 
-def test_the_best_weights_by_the_metric_are_left_in_the_model():
-    training = TrainingSpec(max_steps=6, eval_steps=2, logging_steps=1)
+@pytest.mark.parametrize(
+    ("load_best", "kept", "expected"),
+    [(True, 2, (4, {"metric": 0.7}, 6)), (False, 3, (6, {"metric": 0.6}, 6))],
+    ids=["best", "last"],
+)
+def test_the_best_or_the_last_weights_are_left_in_the_model(load_best, kept, expected):
+    training = TrainingSpec(max_steps=6, eval_steps=2, logging_steps=1, load_best_model_at_end=load_best)
     seen = []
     adapted = adapt(tiny_t5(), LoraSpec(kind="lora"))
-    scores = iter([0.9, 0.2, 0.7, 0.7])
+    scores = iter([0.9, 0.2, 0.7, 0.7 if load_best else 0.6])
 
     def evaluate():
         seen.append([parameter.detach().clone() for parameter in adapted.parameters()])
@@ -178,9 +183,9 @@ def test_the_best_weights_by_the_metric_are_left_in_the_model():
         metric="metric",
         on_point=lambda point: None,
     )
-    assert (result.best_step, result.validation, result.steps) == (4, {"metric": 0.7}, 6)
-    pairs = zip(adapted.parameters(), seen[2], strict=True)
-    assert all(torch.equal(left, kept) for left, kept in pairs)
+    assert (result.best_step, result.validation, result.steps) == expected
+    pairs = zip(adapted.parameters(), seen[kept], strict=True)
+    assert all(torch.equal(left, right) for left, right in pairs)
 
 
 def test_training_stops_early_after_evaluations_without_a_better_score():

@@ -86,6 +86,13 @@ class ExecutorName(StrEnum):
     process = "process"
 
 
+class ReportFormat(StrEnum):
+    """What `tuneoff report` writes."""
+
+    files = "files"
+    latex = "latex"
+
+
 class _Terminal(Console):
     """A console that shows every text as it is: nothing in it is markup, and no character is hidden."""
 
@@ -191,16 +198,18 @@ def plan(study: StudyName, overrides: Overrides = None) -> None:
     console = _Terminal()
 
     with _lasting_imports():
-        from tuneoff.reporting import power_statements
+        from tuneoff.reporting import PlannedTask, power_statements, race_plan
         from tuneoff.reporting.formatting import duration
-        from tuneoff.study import check, estimate
+        from tuneoff.study import check, count_baselines, estimate
+        from tuneoff.study.tune import planned_trainings
         from tuneoff.training import Session
 
     with console.status("timing each method on each task"):
         session = Session()
         check(spec, session)
         estimates = estimate(runs, session)
-        trials = estimate([search.run for search in found], session)
+        trainings = planned_trainings(found, session)
+        of_trainings = estimate([run for run, _ in trainings], session)
     table = Table(box=None, pad_edge=False)
     table.add_column("run", no_wrap=True)
     for name in ("trainable", "%", "receiving\ngradient", "stored", "deployed", "time"):
@@ -218,13 +227,21 @@ def plan(study: StudyName, overrides: Overrides = None) -> None:
         )
     # run ids are there to be copied: a narrow terminal wraps them, it must not cut them
     _Terminal(width=max(console.width, _PLAN_WIDTH)).print(table)
-    total = duration(sum(item.seconds for item in estimates))
-    console.print(f"{len(runs)} runs, about {total} one at a time on this machine")
+    test_rows = {item.run.task_name: item.test_rows for item in estimates}
+    if spec.race:
+        seconds = {item.run.run_id: item.seconds for item in estimates}
+        console.print(race_plan(spec, runs, seconds=seconds, examples=test_rows), soft_wrap=True)
+    else:
+        total = duration(sum(item.seconds for item in estimates))
+        console.print(f"{len(runs)} runs, about {total} one at a time on this machine")
     if found:
-        sizes = [search.trials * len(search.seeds) for search in found]
-        longer = duration(sum(one.trial_seconds * n for one, n in zip(trials, sizes, strict=True)))
-        console.print(f"plus {sum(sizes)} search trials in {len(found)} searches first, about {longer}")
-    for line in power_statements(spec, {item.run.task_name: item.test_rows for item in estimates}):
+        count = sum(search.trials * len(search.seeds) for search in found)
+        of_trials = (one.trial_seconds * n for one, (_, n) in zip(of_trainings, trainings, strict=True))
+        longer = duration(sum(of_trials))
+        console.print(f"plus {count} search trials in {len(found)} searches first, about {longer}")
+    baselines = count_baselines(spec, session)
+    planned = {task: PlannedTask(rows, baselines[task]) for task, rows in test_rows.items()}
+    for line in power_statements(spec, planned):
         console.print(line, soft_wrap=True)
 
 
@@ -246,8 +263,17 @@ def status(folder: Folder) -> None:
     from tuneoff.results import read_folder
 
     found = read_folder(folder)
+    races: list[str] = []
+    if found.study.race:
+        with _lasting_imports():
+            from tuneoff.reporting import as_raced, race_lines
+
+        found, courses = as_raced(folder, found)
+        races = race_lines(found.study, courses)
     states = Counter(record.state for record in found.records)
     typer.echo(f"{states['complete']} of {len(found.plan)} runs complete")
+    for line in races:
+        typer.echo(line)
     for state, count in sorted(states.items()):
         if state != "complete":
             typer.echo(f"{count} {state.replace('_', ' ')}")
@@ -262,12 +288,24 @@ def status(folder: Folder) -> None:
 
 
 @app.command()
-def report(folder: Folder) -> None:
+def report(
+    folder: Folder,
+    output_format: Annotated[
+        ReportFormat,
+        typer.Option(
+            "--format", help="files: the page and all that lies beside it; latex: tables to standard output."
+        ),
+    ] = ReportFormat.files,
+) -> None:
     """Write the report again from the results; trains nothing."""
     with _lasting_imports():
         import tuneoff.api
+        from tuneoff.reporting import latex, load_report_data
 
-    _print_outcome(_Terminal(), tuneoff.api.report(folder))
+    if output_format is ReportFormat.latex:
+        typer.echo(latex(load_report_data(folder)), nl=False)
+    else:
+        _print_outcome(_Terminal(), tuneoff.api.report(folder))
 
 
 @contextmanager

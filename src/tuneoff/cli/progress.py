@@ -1,5 +1,6 @@
 """Progress of a study: live bars on a terminal, and a line for each run or search that ends."""
 
+from collections.abc import Iterable
 from typing import Self
 
 import rich.progress
@@ -8,7 +9,7 @@ from rich.progress import TaskID
 
 from tuneoff.errors import visible
 from tuneoff.results import RunRecord, SearchResult
-from tuneoff.spec import RunSpec
+from tuneoff.spec import RunSpec, TrainSize
 from tuneoff.study import (
     DamagedMoved,
     Event,
@@ -58,16 +59,19 @@ class Progress:
                 for one in results:
                     self._line(f"{one.name} will be computed again: {one.reason}")
             case SearchesPlanned(pending):
-                trials = sum(search.trials for search in pending)
+                trials = sum(search.trainings for search in pending)
                 self._bars.update(self._whole, description="trials", total=trials, completed=0)
             case TrialFinished():
                 self._bars.advance(self._whole)
             case SearchFinished(result):
                 self._line(_search_line(result))
-            case RunsPlanned(pending, total):
+            case RunsPlanned(pending, total, number):
                 done = total - len(pending)
                 self._bars.update(self._whole, description="runs", total=total, completed=done)
-                if done:
+                if number > 1:
+                    more = "1 more run" if len(pending) == 1 else f"{len(pending)} more runs"
+                    self._line(f"{more} where a decision needs more seeds: {_methods(pending)}")
+                elif done:
                     self._line(f"{done} of {total} runs are already done")
             case RunStarted(run):
                 self._start(run)
@@ -103,6 +107,14 @@ class Progress:
 
     def _line(self, text: str) -> None:
         self._console.print(visible(text), markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def _methods(runs: Iterable[RunSpec]) -> str:
+    """Return the methods of runs by task and train size."""
+    names: dict[tuple[str, TrainSize], dict[str, None]] = {}
+    for run in runs:
+        names.setdefault((run.task_name, run.train_size), {})[run.method_name] = None
+    return "; ".join(f"{task} n{size}: {', '.join(methods)}" for (task, size), methods in names.items())
 
 
 def _search_line(result: SearchResult) -> str:

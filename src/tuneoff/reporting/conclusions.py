@@ -8,9 +8,18 @@ from typing import Any
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Link, Statement
 from tuneoff.reporting.evidence import crossover_interval, failed_checks
-from tuneoff.reporting.formatting import count, decimal, duration, in_words, listed, percent, plural, signed
-from tuneoff.reporting.html import anchor
-from tuneoff.reporting.titles import Title
+from tuneoff.reporting.formatting import (
+    count,
+    decimal,
+    duration,
+    in_words,
+    listed,
+    percent,
+    plural,
+    signed,
+    span,
+)
+from tuneoff.reporting.titles import Title, anchor
 from tuneoff.results import FINISHED
 from tuneoff.spec import TrainSize
 from tuneoff.stats import Cell, Comparison, Interval, TaskSize
@@ -59,7 +68,7 @@ def _best(data: ReportData, task: str, size: TrainSize) -> Iterator[Statement]:
         winner = f"{best.method} has the highest {metric} of the trained methods"
     yield _statement(
         f"{data.place(task, size)}: {winner}, "
-        f"{decimal(one.mean)} (95% interval{chosen}: {decimal(one.low)} to {decimal(one.high)}; "
+        f"{decimal(one.mean)} (95% interval{chosen}: {span(one.low, one.high)}; "
         f"{plural(one.seeds, 'seed')}, {count(one.examples)} test examples)"
         f"{_failures(data, task, best.method, [size])}{_higher_variants(data, task, size, one.mean)}.",
         Title.INTERVALS,
@@ -210,7 +219,7 @@ def _next_steps(data: ReportData) -> Iterator[Statement]:
             failing.setdefault(f"({failures}) on {place}", {})[name] = None
         if not failed:
             unclear.setdefault(f"from {one.reference} on {place}", {})[one.method] = None
-    if unclear:
+    if unclear and not data.study.race:  # a race adds seeds where the decision needs them, not elsewhere
         pairs = "; ".join(f"{listed(methods)} {reference}" for reference, methods in unclear.items())
         yield _statement(f"Next: add seeds or test examples to distinguish {pairs}.", Title.COMPARISONS)
     if failing:

@@ -1,20 +1,36 @@
 """Load what a report is made from: the study, its planned runs, their records, and the judgement."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
+from tuneoff.reporting.formatting import plural
 from tuneoff.results import Contents, CurvePoint, RunRecord, StudyFolder, read_curve, read_folder
 from tuneoff.spec import NoneSpec, TrainSize, Variant, variants
-from tuneoff.stats import Cell, Judgement, frame, judge, summary
+from tuneoff.stats import (
+    Cell,
+    Course,
+    Judgement,
+    Prices,
+    TaskSize,
+    frame,
+    judge,
+    mean_prices,
+    needed_runs,
+    race_courses,
+    summary,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportData(Contents):
     """The contents of a study's output folder, with its curves and its judgement."""
 
+    folder: Path
+    """The output folder."""
     judgement: Judgement
     curves: dict[str, tuple[CurvePoint, ...]]
     """From run id to its logged and evaluated steps."""
@@ -58,6 +74,14 @@ class ReportData(Contents):
         return tuple(self._by_cell.get(cell, ()))
 
     @cached_property
+    def prices(self) -> dict[Cell, Prices]:
+        """The mean prices of each cell's complete runs."""
+        return {
+            cell: mean_prices(one for one in runs if one.state == "complete")
+            for cell, runs in self._by_cell.items()
+        }
+
+    @cached_property
     def _by_cell(self) -> dict[Cell, list[RunRecord]]:
         cells: dict[Cell, list[RunRecord]] = {}
         for record in self.records:
@@ -73,5 +97,27 @@ def load_report_data(folder: Path) -> ReportData:
     """
     found = read_folder(folder)
     curves = {record.run_id: read_curve(StudyFolder(folder).run(record.run_id)) for record in found.records}
-    judgement = judge(folder, found.study, found.records, curves, found.baselines)
-    return ReportData(**vars(found), judgement=judgement, curves=curves)
+    found, courses = as_raced(folder, found)
+    judgement = judge(folder, found.study, found.records, curves, found.baselines, courses)
+    return ReportData(**vars(found), folder=folder, judgement=judgement, curves=curves)
+
+
+def as_raced(folder: Path, found: Contents) -> tuple[Contents, Mapping[TaskSize, Course]]:
+    """Return the contents with the runs and records that the races need, and the course of each race.
+
+    If the seeds are fixed, all are needed and there is no course. A result that a race does not need must not
+    be used: it could have been added because of what it shows.
+
+    Raises:
+        StoreError: predictions or curves are damaged.
+    """
+    courses = race_courses(folder, found)
+    plan = needed_runs(found.study, found.plan, courses)
+    if len(plan) == len(found.plan):
+        return found, courses
+    needed = {run.settings_key for run in plan}
+    records = tuple(one for one in found.records if one.spec.settings_key in needed)
+    notes = found.notes
+    if unused := len(found.records) - len(records):
+        notes += (f"{plural(unused, 'result')} that the race did not need, with further seeds, are not used",)
+    return replace(found, plan=plan, records=records, notes=notes), courses

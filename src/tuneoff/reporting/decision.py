@@ -1,13 +1,23 @@
 """Say what to use on each task: the recommendation, how sure it is, its price, and what would settle it."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Link, Statement, Table
-from tuneoff.reporting.formatting import ABSENT, byte_size, decimal, duration, listed, plural
-from tuneoff.reporting.html import anchor
-from tuneoff.reporting.titles import Title
-from tuneoff.stats import UNTRAINED_SIZE, Candidate, Cell, Decision, Prices, TaskSize, mean_prices
+from tuneoff.reporting.formatting import ABSENT, byte_size, count, decimal, duration, listed, plural, span
+from tuneoff.reporting.races import race_lines
+from tuneoff.reporting.titles import Title, anchor
+from tuneoff.stats import (
+    FREE_UNTRAINED,
+    UNTRAINED_SIZE,
+    Candidate,
+    Cell,
+    Course,
+    Decision,
+    Prices,
+    TaskSize,
+    mean_prices,
+)
 
 FEWEST_SEEDS = 3
 """What a study with a single seed is advised to have."""
@@ -19,59 +29,104 @@ _CHEAPEST = {
 }
 """Why the recommended candidate was chosen from those that cost at most the margin."""
 
+PRICES = {
+    "stored_bytes": "stored bytes",
+    "trained_parameters": "trained parameters",
+    "training_seconds": "training time",
+    "training_peak_bytes": "memory in training",
+    "seconds_per_answer": "time per answer",
+}
+"""What a reader may look at as the price of a score, with its name in words."""
+
 
 def decision_statements(data: ReportData) -> tuple[Statement, ...]:
     """Return a sentence for each task and train size."""
     evidence = Link("evidence", f"#{anchor(Title.INTERVALS)}")
     return tuple(
-        Statement(f"{data.place(*place)}: {_sentence(data, place, decision)}", evidence)
+        Statement(f"{data.place(*place)}: {decision_sentence(data, place, decision)}", evidence)
         for place, decision in data.judgement.decisions.items()
     )
 
 
-def _sentence(data: ReportData, place: TaskSize, decision: Decision) -> str:
-    if decision.recommended is None:
+def race_statements(data: ReportData) -> tuple[Statement, ...]:
+    """Return a sentence for the race of each task and train size, if the study races its methods."""
+    evidence = Link("evidence", f"#{anchor(Title.INTERVALS)}")
+    return tuple(Statement(line, evidence) for line in race_lines(data.study, data.judgement.courses))
+
+
+class Verdict(NamedTuple):
+    """A decision in words, in parts that a sentence or a page puts together."""
+
+    name: str
+    """The recommended candidate, or the one that leads."""
+    score: str
+    """Its mean and interval."""
+    reason: str
+    """Why it is recommended, or why the decision is open."""
+    step: str
+    """What would settle an open decision; empty where it is shown."""
+
+
+def decision_sentence(data: ReportData, place: TaskSize, decision: Decision) -> str:
+    """Return what to use, why, and what would settle an open decision, without naming the place."""
+    found = verdict(data, place, decision)
+    if found is None:
         return "no recommendation, since every candidate failed a health check."
+    score = f"{data.study.tasks[place.task].main_metric} {found.score}"
+    if decision.state == "shown":
+        return f"use {found.name} ({score}): {found.reason}."
+    return f"open. {found.name} leads ({score}): {found.reason}. {found.step}"
+
+
+def verdict(data: ReportData, place: TaskSize, decision: Decision) -> Verdict | None:
+    """Return a decision in words; None if every candidate failed a health check."""
+    if decision.recommended is None:
+        return None
     one, margin = decision[decision.recommended], f"{decision.margin:g}"
-    span = f"{decimal(one.interval.low)} to {decimal(one.interval.high)}"
-    score = f"{data.study.tasks[place.task].main_metric} {decimal(one.mean)}, 95% interval {span}"
+    name = described(data, one.name)
+    score = f"{decimal(one.mean)}, 95% interval {span(one.interval.low, one.interval.high)}"
     rivals = [other.name for other in decision.candidates if other.may_be_best and not other.findings]
     if decision.state == "shown":
         if rivals == [one.name]:
-            reason = "it is shown to be the best"
-        else:
-            reason = f"of the candidates within {margin} of the best it {_CHEAPEST[decision.prefer]}"
-        return f"use {_described(data, one.name)} ({score}): {reason}."
-    leader = f"open. {_described(data, one.name)} leads ({score})"
+            return Verdict(name, score, "it is shown to be the best", "")
+        chosen = f"of the candidates within {margin} of the best it {_CHEAPEST[decision.prefer]}"
+        return Verdict(name, score, chosen, "")
     step = _next_step(data, place, decision)
     if one.costs_at_most is None:
-        return f"{leader}, but a single seed says nothing about a method. {step}"
+        return Verdict(name, score, "a single seed says nothing about a method", step)
     others = [name for name in rivals if name != one.name]
     rest = f"{listed(others)} may be the best, too" if others else "no other may be the best"
     bound = f"it could be up to {decimal(one.costs_at_most)} worse than the best, and the margin is {margin}"
-    return f"{leader}: {bound}; {rest}. {step}"
+    return Verdict(name, score, f"{bound}; {rest}", step)
 
 
 def _next_step(data: ReportData, place: TaskSize, decision: Decision) -> str:
     """Return what would settle an open decision."""
-    settling = decision.to_settle
+    settling, course = decision.to_settle, data.judgement.courses.get(place)
+    if course and course.end in (None, "budget"):
+        if course.end is None:
+            return "Next: complete the race (`tuneoff run` again)."
+        return "The budget ended the race; a larger one may settle it (`--set budget.hours=...`)."
     limit = settling.limit if settling else None
     if limit == "test set":
         return "More seeds would not settle it: the test set is too small for this margin."
     if limit == "seeds":
         return "Seeds alone would hardly settle it; a larger comparison.margin may."
-    if limit == "single seed" and len(data.study.seeds) > 1:
+    if limit == "single seed" and len(data.study.all_seeds) > 1:
         return "Next: complete the runs of the method that has a single seed (`tuneoff run` again)."
     seeds = (settling.seeds if settling else None) or FEWEST_SEEDS - 1
-    effort = f"`{_command(data, seeds)}`, about {duration(_seconds(data, place, seeds))}"
+    effort = f"`{_command(data, place, seeds)}`, about {duration(_seconds(data, place, seeds))}"
     if limit == "single seed":
         return f"Next: {plural(seeds, 'more seed')} ({effort})."
     return f"About {plural(seeds, 'more seed')} would settle it ({effort})."
 
 
-def _command(data: ReportData, more: int) -> str:
-    """Return the command that runs the study with this many more seeds."""
-    seeds = list(data.study.seeds)
+def _command(data: ReportData, place: TaskSize, more: int) -> str:
+    """Return the command that runs the study with this many more seeds, or races on to as many."""
+    if data.study.race:
+        to = max(_seeds_so_far(data, place) + more, data.study.race.to + 1)
+        return f"tuneoff run STUDY --set seeds.to={to}"
+    seeds = list(data.study.all_seeds)
     taken = {*seeds, *(data.study.search.seeds if data.study.search else ())}
     free = (seed for seed in range(len(taken) + more + 1) if seed not in taken)
     seeds += [next(free) for _ in range(more)]
@@ -79,13 +134,24 @@ def _command(data: ReportData, more: int) -> str:
 
 
 def _seconds(data: ReportData, place: TaskSize, seeds: int) -> float:
-    """Return the time of this many more seeds of all trained methods at a place, one after another."""
+    """Return the time of this many more seeds of all trained methods at a place, one after another.
+
+    Methods that a race has dropped get none.
+    """
+    course = data.judgement.courses.get(place)
+    dropped = course.dropped if course else ()
     total = 0.0
     for cell in data.cells:
-        if cell.task_size == place and cell.method not in data.untrained:
+        if cell.task_size == place and cell.method not in data.untrained and cell.method not in dropped:
             runs = [one.timings.total for one in data.of_cell(cell) if one.timings]
             total += sum(runs) / len(runs) if runs else 0.0
     return seeds * total
+
+
+def _seeds_so_far(data: ReportData, place: TaskSize) -> int:
+    """Return the number of seeds at the latest look of a race."""
+    look = data.judgement.courses[place].look
+    return look.seeds if look else 0
 
 
 def decision_table(data: ReportData) -> Table:
@@ -97,40 +163,67 @@ def decision_table(data: ReportData) -> Table:
     rows = tuple(
         _row(data, place, one, is_recommended=one.name == decision.recommended)
         for place, decision in data.judgement.decisions.items()
-        for one in _best_first(decision)
+        for one in best_first(decision)
     )
     return Table(columns, rows, text_columns=3, ends_in_text=True)
 
 
-def _best_first(decision: Decision) -> list[Candidate]:
+def task_decision_table(data: ReportData, task: str) -> Table:
+    """Return the rows of one task, without its name, and without train sizes where there is one only."""
+    whole = decision_table(data)
+    first = 1 if data.several_sizes else 2
+    rows = tuple(row[first:] for row in whole.rows if row[0] == task)
+    return Table(whole.columns[first:], rows, text_columns=3 - first, ends_in_text=True)
+
+
+def best_first(decision: Decision) -> list[Candidate]:
+    """Return the candidates by their mean, the highest first."""
     return sorted(decision.candidates, key=lambda one: -one.mean)
 
 
 def _row(data: ReportData, place: TaskSize, one: Candidate, *, is_recommended: bool) -> tuple[str, ...]:
     prices = candidate_prices(data, place, one.name)
-    seconds = prices["seconds_per_answer"]
-    training = prices["training_seconds"]
+    shown = ("stored_bytes", "training_seconds", "training_peak_bytes", "seconds_per_answer")
+    in_words = [price_in_words(name, prices[name]) for name in shown]
     return (
         place.task,
         str(place.train_size),
         f"{one.name} (recommended)" if is_recommended else one.name,
         decimal(one.mean),
-        f"{decimal(one.interval.low)} to {decimal(one.interval.high)}",
+        span(one.interval.low, one.interval.high),
         decimal(one.costs_at_most),
         "yes" if one.may_be_best and not one.findings else "no",
-        byte_size(prices["stored_bytes"]),
-        ABSENT if training is None else duration(training),
-        byte_size(prices["training_peak_bytes"]),
-        ABSENT if seconds is None else f"{1000 * seconds:.0f} ms",
+        *in_words,
         " and ".join(one.findings) or ABSENT,
     )
+
+
+def price_in_words(price: str, value: float | None) -> str:
+    """Format one of PRICES with its unit."""
+    if value is None:
+        return ABSENT
+    if price.endswith("_bytes"):
+        return byte_size(value)
+    if price == "seconds_per_answer":
+        return f"{1000 * value:.3g} ms"
+    return count(round(value)) if price == "trained_parameters" else duration(value)
 
 
 def candidate_prices(data: ReportData, place: TaskSize, name: str) -> Prices:
     """Return a candidate's mean prices over its runs; all None for a baseline, which has none."""
     size = UNTRAINED_SIZE if name in data.untrained else place.train_size
-    records = data.of_cell(Cell(place.task, name, size))
-    return mean_prices(one for one in records if one.state == "complete")
+    return data.prices.get(Cell(place.task, name, size), mean_prices(()))
+
+
+def frontier_prices(data: ReportData, place: TaskSize) -> dict[str, dict[str, float | None]]:
+    """Return each candidate's price, by the names of PRICES; what is not trained costs nothing but to use."""
+    found: dict[str, dict[str, float | None]] = {price: {} for price in PRICES}
+    for one in data.judgement.decisions[place].candidates:
+        prices = candidate_prices(data, place, one.name)
+        for price in PRICES:
+            free = price in FREE_UNTRAINED and not is_trained(data, one.name)
+            found[price][one.name] = 0.0 if free else prices[price]
+    return found
 
 
 def decision_json(data: ReportData) -> dict[str, dict[str, Any]]:
@@ -156,21 +249,42 @@ def decision_json(data: ReportData) -> dict[str, dict[str, Any]]:
                     "prices": candidate_prices(data, place, one.name),
                     "findings": list(one.findings),
                 }
-                for one in _best_first(decision)
+                for one in best_first(decision)
             ],
+            "frontier": {
+                price: list(decision.frontier(prices))
+                for price, prices in frontier_prices(data, place).items()
+            },
             "to_settle": settling
             and {
                 "seeds": seeds,
                 "limit": settling.limit,
-                "command": _command(data, seeds) if seeds else None,
+                "command": _command(data, place, seeds) if seeds else None,
                 "minutes": _seconds(data, place, seeds) / 60 if seeds else None,
             },
         }
+        if course := data.judgement.courses.get(place):
+            found[place.task][str(place.train_size)] |= _race_json(course)
     return found
 
 
-def _described(data: ReportData, name: str) -> str:
+def is_trained(data: ReportData, name: str) -> bool:
+    """Return whether a candidate is a tuned method, and not the base model or a baseline."""
+    return name in data.study.methods and name not in data.untrained
+
+
+def _race_json(course: Course) -> dict[str, Any]:
+    """Return the latest look of a race and its share of the error, how it ended, and who was dropped."""
+    return {
+        "look": course.look and course.look._asdict(),
+        "race": {
+            "ended": course.end,
+            "seeds": dict(course.seeds),
+            "dropped": {name: one._asdict() for name, one in course.dropped.items()},
+        },
+    }
+
+
+def described(data: ReportData, name: str) -> str:
     """Return a candidate's name, and that nothing is trained where this is so."""
-    if name in data.untrained or name not in data.study.methods:
-        return f"{name}, without fine-tuning"
-    return name
+    return name if is_trained(data, name) else f"{name}, without fine-tuning"

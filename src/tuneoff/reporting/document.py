@@ -45,21 +45,17 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A PNG picture and the name of its file, without the ending."""
+    """A picture in two formats, and the name of its files, without the ending."""
 
     stem: str
     caption: str
     png: bytes
+    svg: bytes
 
     @property
     def href(self) -> str:
-        """The picture's place, relative to the report's folder."""
-        return ReportFolder(Path()).figure(self.stem).as_posix()
-
-    @property
-    def width(self) -> int:
-        """The width to show it at: half its pixels, since it is drawn at twice the density."""
-        return int.from_bytes(self.png[16:20], "big") // 2  # the first field of a PNG's header
+        """The PNG's place, relative to the report's folder."""
+        return ReportFolder(Path()).figure(self.stem, "png").as_posix()
 
 
 @dataclass(frozen=True)
@@ -71,8 +67,6 @@ class Section:
     statements: tuple[Statement, ...] = ()
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
-    embedded: bool = True
-    """Whether a format of linked files shows the figures, or only links to them."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Entry, Table
-from tuneoff.reporting.formatting import ABSENT, count, decimal, signed
+from tuneoff.reporting.formatting import ABSENT, count, decimal, signed, span
 from tuneoff.reporting.tables import record_link, train_size
 from tuneoff.spec import TrainSize
 from tuneoff.stats import Cell, Comparison, Crossover, Interval, Level, rate_bound
@@ -109,6 +109,22 @@ def crossover_interval(one: Crossover) -> str:
     return f"{count(round(one.low))} to {count(round(one.high))}"
 
 
+def checks_table(data: ReportData) -> Table:
+    """Return a row per check that runs failed or warned of: errors first, with the methods of these runs."""
+    found: dict[tuple[Level, str], Counter[str]] = {}
+    for record in data.records:
+        findings = data.judgement.findings.get(record.run_id, ())
+        for level, check in dict.fromkeys((one.level, one.check) for one in findings):
+            method = f"{record.spec.task_name} {record.spec.method_name}"
+            found.setdefault((level, check), Counter())[method] += 1
+    rows: dict[Level, list[tuple[Entry, ...]]] = {"error": [], "warning": []}
+    for (level, name), methods in found.items():
+        whose = ", ".join(f"{method} ({number})" for method, number in methods.items())
+        rows[level].append((name, level, str(methods.total()), whose))
+    ordered = (*rows["error"], *rows["warning"])
+    return Table(("Check", "Level", "Runs", "Whose"), ordered, text_columns=2, ends_in_text=True)
+
+
 def health_table(data: ReportData) -> Table:
     """Return a row per finding about a run or about the whole study: errors first, then warnings."""
     rows: dict[Level, list[tuple[Entry, ...]]] = {"error": [], "warning": []}
@@ -128,7 +144,7 @@ def _interval_row(data: ReportData, cell: Cell, one: Interval) -> tuple[str, ...
         train_size(data, cell),
         data.study.tasks[cell.task].main_metric,
         decimal(one.mean),
-        f"{decimal(one.low)} to {decimal(one.high)}",
+        span(one.low, one.high),
         decimal(one.seed_error, places=4),
         decimal(one.test_error, places=4),
         str(one.seeds),

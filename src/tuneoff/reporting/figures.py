@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from itertools import islice, product
+from functools import partial
+from itertools import product
 from typing import NamedTuple
 
 from tuneoff.reporting import charts
 from tuneoff.reporting.charts.style import View
 from tuneoff.reporting.data import ReportData
+from tuneoff.reporting.decision import PRICES, frontier_prices, is_trained, price_in_words
 from tuneoff.reporting.settings import as_text
+from tuneoff.results import RunRecord
 from tuneoff.spec import TrainSize, ablation_variants
-from tuneoff.stats import Cell
+from tuneoff.stats import PRICE_OF, Cell, TaskSize
 
-MOST_CURVES = 40
-"""Learning curves of a report: nobody looks at more, and each takes most of a second to draw."""
 _LONGEST_STEM = 120
 
 
@@ -26,11 +27,91 @@ class Drawing(NamedTuple):
     chart: View
 
 
+def decision_figures(data: ReportData) -> Iterator[Drawing]:
+    """Yield the candidates of each decision: their scores and the price that the study prefers by."""
+    for place in data.judgement.decisions:
+        price = preferred_price(data, place)
+        title = f"{place.task}: score and price of every candidate{_size_in_title(data, place.train_size)}"
+        chart = candidates_chart(data, place, price, title=title)
+        yield Drawing(f"decision-{place.task}{_suffix(data, place.train_size)}", title, chart)
+
+
+def preferred_price(data: ReportData, place: TaskSize) -> str:
+    """Return the price that the study prefers by, or else the first of PRICES that is known."""
+    preferred = PRICE_OF.get(data.study.comparison.prefer, "stored_bytes")
+    known = [name for name, prices in frontier_prices(data, place).items() if any(prices.values())]
+    return preferred if preferred in known or not known else known[0]
+
+
+def candidates_chart(
+    data: ReportData, place: TaskSize, price: str, *, title: str, narrow: bool = False
+) -> View:
+    """Return the chart of a decision's candidates with one of PRICES."""
+    decision = data.judgement.decisions[place]
+    points = charts.candidates_data(
+        decision,
+        trained=[one.name for one in decision.candidates if is_trained(data, one.name)],
+        prices=frontier_prices(data, place)[price],
+        price_text=partial(price_in_words, price),
+    )
+    metric = data.study.tasks[place.task].main_metric
+    return charts.draw_candidates(
+        points, title=title, metric=metric, price=PRICES[price], margin=decision.margin, narrow=narrow
+    )
+
+
+def frontier_figures(data: ReportData) -> Iterator[Drawing]:
+    """Yield score against trained parameters, of each task and train size."""
+    for place in data.judgement.decisions:
+        title = f"{place.task}: score against trained parameters{_size_in_title(data, place.train_size)}"
+        chart = frontier_chart(data, place, "trained_parameters", title=title)
+        if chart:
+            yield Drawing(f"frontier-{place.task}{_suffix(data, place.train_size)}", title, chart)
+
+
+def frontier_chart(
+    data: ReportData, place: TaskSize, price: str, *, title: str, narrow: bool = False
+) -> View | None:
+    """Return the chart of a decision's candidates against one of PRICES; None if none has a price above 0."""
+    prices = frontier_prices(data, place)[price]
+    if not any(prices.values()):
+        return None
+    points = charts.frontier_data(data.judgement.decisions[place], prices)
+    metric = data.study.tasks[place.task].main_metric
+    return charts.draw_frontier(points, title=title, metric=metric, price=price, narrow=narrow)
+
+
+def difference_figures(data: ReportData) -> Iterator[Drawing]:
+    """Yield a forest plot of each task, train size and reference."""
+    for place, reference, chart, title in difference_charts(data):
+        yield Drawing(f"differences-{place.task}-{reference}{_suffix(data, place.train_size)}", title, chart)
+
+
+def difference_charts(data: ReportData) -> Iterator[tuple[TaskSize, str, View, str]]:
+    """Yield the task and train size, the reference, the chart and the title of each forest plot."""
+    for task, size in product(data.study.tasks, data.study.train_sizes):
+        metric = data.study.tasks[task].main_metric
+        for reference in data.study.references:
+            own = [
+                one
+                for one in data.judgement.comparisons
+                if (one.task, one.train_size, one.reference) == (task, size, reference)
+            ]
+            if own:
+                title = f"{task}: differences from {reference}{_size_in_title(data, size)}"
+                chart = charts.draw_forest(
+                    charts.forest_data(own),
+                    title=title,
+                    metric=metric,
+                    reference=reference,
+                    margin=data.study.comparison.margin,
+                )
+                yield TaskSize(task, size), reference, chart, title
+
+
 def comparison_figures(data: ReportData) -> Iterator[Drawing]:
-    """Yield score against trainable parameters and train size, and the ablations, of each task."""
+    """Yield score against train size, and the ablations, of each task."""
     for task in data.study.tasks:
-        for size in data.study.train_sizes:
-            yield from _parameters(data, task, size)
         if data.several_sizes:
             yield from _sizes(data, task)
         for ablation in data.study.ablations:
@@ -48,13 +129,55 @@ def search_figures(data: ReportData) -> Iterator[Drawing]:
                 continue
             log = any(one.space[field][2] == "log" for one in searches if field in one.space)
             title = f"{task}: score against {field}{_size_in_title(data, size)}"
-            chart = charts.draw_search(points, field=field, log=log, title=title, metric=metric)
+            chart = charts.draw_search(
+                points,
+                field=field,
+                log=log,
+                title=title,
+                metric=metric,
+                at_first_rung=any(one.rungs for one in searches),
+            )
             yield Drawing(f"search-{task}-{field}{_suffix(data, size)}", title, chart)
 
 
 def curve_figures(data: ReportData) -> Iterator[Drawing]:
-    """Yield the learning curves of each cell whose runs logged anything, up to `MOST_CURVES`."""
-    return islice((drawing for cell in data.cells for drawing in _curve(data, cell)), MOST_CURVES)
+    """Yield the learning curves of each task and train size: of the methods, and of each ablation."""
+    for group in curve_groups(data):
+        points = charts.curve_data(group.records, data.curves)
+        metric = data.study.tasks[group.task].main_metric
+        note = f"; the first {charts.MOST_RUNS} seeds of each" if group.shortened else ""
+        chart = charts.draw_curves(points, title=group.title, metric=metric, note=note)
+        stem = f"curve-{group.task}{group.ablation and f'-{group.ablation}'}{_suffix(data, group.size)}"
+        yield Drawing(stem, group.title, chart)
+
+
+class CurveGroup(NamedTuple):
+    """The runs whose curves are drawn in one plot."""
+
+    task: str
+    size: TrainSize
+    ablation: str
+    """The ablation whose variants these are; empty for the study's methods."""
+    title: str
+    records: tuple[RunRecord, ...]
+    shortened: bool
+    """Whether some methods have further seeds."""
+
+
+def curve_groups(data: ReportData) -> Iterator[CurveGroup]:
+    """Yield the groups that have logged anything, by task, train size and ablation."""
+    members = {"": tuple(data.study.methods)}
+    for name, ablation in data.study.ablations.items():
+        members[name] = tuple(one.name for one in ablation_variants(data.study, ablation))
+    for (task, size), (group, methods) in product(_places(data), members.items()):
+        cells = [Cell(task, method, size) for method in methods if method not in data.untrained]
+        logged = {cell: [run for run in data.of_cell(cell) if data.curves[run.run_id]] for cell in cells}
+        records = tuple(run for runs in logged.values() for run in runs[: charts.MOST_RUNS])
+        if records:
+            of = f"ablation {group}, " if group else ""
+            title = f"{task}: {of}learning curves{_size_in_title(data, size)}"
+            shortened = any(len(runs) > charts.MOST_RUNS for runs in logged.values())
+            yield CurveGroup(task, size, group, title, records, shortened)
 
 
 def named_apart(drawings: Iterable[Drawing]) -> tuple[Drawing, ...]:
@@ -70,16 +193,6 @@ def named_apart(drawings: Iterable[Drawing]) -> tuple[Drawing, ...]:
         taken.add(stem.casefold())
         named.append(drawing._replace(stem=stem))
     return tuple(named)
-
-
-def _parameters(data: ReportData, task: str, size: TrainSize) -> Iterator[Drawing]:
-    metric = data.study.tasks[task].main_metric
-    kinds = {name: method.kind for name, method in data.variants}
-    points = charts.parameters_data(data.runs, task=task, metric=metric, kinds=kinds, train_size=size)
-    if (points["kind"] != "none").any():
-        title = f"{task}: score against trainable parameters{_size_in_title(data, size)}"
-        chart = charts.draw_parameters(points, title=title, metric=metric)
-        yield Drawing(f"parameters-{task}{_suffix(data, size)}", title, chart)
 
 
 def _sizes(data: ReportData, task: str) -> Iterator[Drawing]:
@@ -107,17 +220,6 @@ def _ablation(data: ReportData, name: str, task: str) -> Iterator[Drawing]:
         yield Drawing(f"ablation-{name}-{task}", title, chart)
 
 
-def _curve(data: ReportData, cell: Cell) -> Iterator[Drawing]:
-    task, method, size = cell
-    runs = data.of_cell(cell)
-    points = charts.curve_data(runs[: charts.MOST_RUNS], data.curves)
-    if method not in data.untrained and not points.empty:
-        title = f"{task}: {method}{_size_in_title(data, size)}"
-        metric = data.study.tasks[task].main_metric
-        chart = charts.draw_curves(points, title=title, metric=metric, seeds=len(runs))
-        yield Drawing(f"curve-{task}-{method}{_suffix(data, size)}", title, chart)
-
-
 def _ablation_labels(data: ReportData, name: str) -> dict[str, str]:
     """Return a label by variant: its name, with the varied settings where the name does not contain them."""
     ablation = data.study.ablations[name]
@@ -127,6 +229,10 @@ def _ablation_labels(data: ReportData, name: str) -> dict[str, str]:
         is_method = variant.name in data.study.methods
         labels[variant.name] = f"{variant.name} ({settings})" if is_method else variant.name
     return labels
+
+
+def _places(data: ReportData) -> Iterator[tuple[str, TrainSize]]:
+    return product(data.study.tasks, data.study.train_sizes)
 
 
 def _size_in_title(data: ReportData, size: TrainSize) -> str:

@@ -15,6 +15,11 @@ def decimal(value: float | None, *, places: int = 3) -> str:
     return f"{value + 0.0:.{places}f}"  # -0.0 + 0.0 has no sign
 
 
+def span(low: float, high: float) -> str:
+    """Format the ends of an interval: `0.812 to 0.846`."""
+    return f"{decimal(low)} to {decimal(high)}"
+
+
 def mean_and_spread(mean: float, std: float, *, places: int = 3) -> str:
     """Format as `0.842 ± 0.006`, or the mean alone where there is no standard deviation."""
     if math.isnan(mean) or math.isnan(std):
@@ -80,3 +85,8 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def sentence_case(text: str) -> str:
+    """Return the text with a capital at its beginning."""
+    return text[:1].upper() + text[1:]

@@ -1,4 +1,4 @@
-"""Render a document as Markdown (GitHub's), with pictures beside it."""
+"""Render a document as short Markdown (GitHub's): what matters first, all else folded, pictures beside it."""
 
 import re
 
@@ -7,13 +7,25 @@ from tabulate import tabulate
 from tuneoff.errors import visible
 from tuneoff.reporting.document import Document, Entry, Link, Table
 from tuneoff.reporting.rendering import environment
+from tuneoff.reporting.titles import Title
+
+OPEN = (Title.DECISION, Title.COMPARISONS, Title.HEALTH, Title.FAILURES)
+"""Sections that come first; all others are folded, in their own order."""
+TABLES_SHOWN = (Title.DECISION, Title.HEALTH, Title.FAILURES)
+"""Open sections whose tables are shown; of others the pictures are, and the tables are folded below them."""
 
 
 def markdown(document: Document) -> str:
     """Return the document as one Markdown text; its links are relative to the report's folder."""
     templates = environment(autoescape=False)  # Markdown has its own escapes
     templates.filters.update(escaped=escaped, pipes=pipes)
-    text = templates.get_template("report.md.j2").render(document=document)
+    sections = {section.title: section for section in document.sections}
+    text = templates.get_template("report.md.j2").render(
+        document=document,
+        open=[sections[title] for title in OPEN if title in sections],
+        folded=[section for section in document.sections if section.title not in OPEN],
+        tables_shown=TABLES_SHOWN,
+    )
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 

@@ -1,67 +1,77 @@
-"""State in sentences which differences a study of a given size can detect."""
+"""State in sentences how far a method must be ahead for a planned study to show its decision."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from tuneoff.reporting.formatting import count, plural
-from tuneoff.spec import ClassificationSpec, NoneSpec, StudySpec
-from tuneoff.stats.compare import family_size
-from tuneoff.stats.intervals import ALPHA
-from tuneoff.stats.power import CLASSIFICATION, POWER, SUMMARIZATION, Components, detectable, needed
+from tuneoff.spec import ClassificationSpec, NoneSpec, StudySpec, Task
+from tuneoff.stats.power import CLASSIFICATION, POWER, SUMMARIZATION, Components, Plan, lead_shown, needed
 
-DIFFERENCES = (0.01, 0.02, 0.05)
+LEADS = (0.01, 0.02, 0.05)
 
 
-def power_statements(study: StudySpec, examples: Mapping[str, int]) -> tuple[str, ...]:
-    """Return for each task the difference that the study can detect, and what smaller ones would need.
+class PlannedTask(NamedTuple):
+    """What the decision of a task will be made on, beside the methods."""
 
-    `examples` has the number of test rows of each task. A difference counts as detected if it is significant
-    as the first of the study's comparisons on one task and train size, to which Holm's adjustment is
-    strictest. Seeds and examples are assumed to vary as is typical of the kind of task
-    (docs/statistics.md).
+    test_rows: int
+    baselines: int
+    """How many simple baselines are candidates."""
+
+
+def power_statements(study: StudySpec, planned: Mapping[str, PlannedTask]) -> tuple[str, ...]:
+    """Return for each task the lead with which its decision will be shown, and what smaller ones would need.
+
+    It is the same at every train size. Seeds and examples are assumed to vary as is typical of the kind of
+    task (docs/statistics.md).
     """
     lines: list[str] = []
-    for task, number in examples.items():
-        lines += _statements(study, task, number)
+    for task, one in planned.items():
+        lines += _statements(study, task, one)
     return tuple(lines)
 
 
-def _statements(study: StudySpec, task: str, examples: int) -> list[str]:
-    spec = study.tasks[task]
-    typical = CLASSIFICATION if isinstance(spec, ClassificationSpec) else SUMMARIZATION
-    seeds, family = len(study.seeds), _family(study)
-    found = detectable(seeds, examples, typical, alpha=ALPHA / family)
-    size = f"{task}: {plural(seeds, 'seed')} and {plural(examples, 'test example')}"
-    if found is None:
-        first = (
-            f"{size} support no claim about a method, which needs at least two seeds (better three or more)"
-        )
-    elif found >= 1:
-        first = f"{size} can detect no difference with {POWER:.0%} power{_level(family)}"
+def _statements(study: StudySpec, task: str, one: PlannedTask) -> list[str]:
+    spec, margin = study.tasks[task], study.decision_margin
+    typical = typical_components(spec)
+    methods, trained = len(study.methods), _trained(study)
+    plan = Plan(len(study.all_seeds), one.test_rows, trained, methods - trained + one.baselines)
+    size = (
+        f"{task}: with {plural(plan.seeds, 'seed')}, {plural(plan.examples, 'test example')} and "
+        f"{plural(plan.trained + plan.untrained, 'candidate')}"
+    )
+    if not trained:
+        return []
+    lead = lead_shown(plan, typical, margin=margin)
+    shown = f"in {POWER:.0%} of such studies"
+    if lead is None:
+        first = f"{size} nothing is shown of a method: that needs at least two seeds (better three or more)"
+    elif lead >= 1:
+        first = f"{size} no lead of a method is large enough for a decision that is shown {shown}"
+    elif lead == 0:
+        first = f"{size} the decision is shown (within {margin:g} of the best) {shown}, whatever the lead"
     else:
-        alone = detectable(seeds, examples, typical)
         first = (
-            f"{size} can detect a difference of {found:.3f} {spec.main_metric} with {POWER:.0%} power"
-            f"{_level(family)}{f'; a single comparison, {alone:.3f}' if family > 1 else ''}"
+            f"{size} a method that leads all others by {lead:.3f} {spec.main_metric} or more is shown to be "
+            f"within {margin:g} of the best {shown}"
         )
-    smaller = [one for one in DIFFERENCES if found is None or one < found]
-    return [first, *(_needs(difference, typical, examples, family) for difference in smaller)]
+    smaller = [one for one in LEADS if lead is None or one < lead]
+    return [first, *(_needs(one, plan, typical, margin) for one in smaller)]
 
 
-def _family(study: StudySpec) -> int:
-    """Return how many comparisons of methods one task and train size has, at least 1."""
-    untrained = frozenset(name for name, method in study.methods.items() if isinstance(method, NoneSpec))
-    return max(family_size(study.methods, study.references, untrained), 1)
+def typical_components(task: Task) -> Components:
+    """Return how seeds and examples vary in this kind of task."""
+    return CLASSIFICATION if isinstance(task, ClassificationSpec) else SUMMARIZATION
 
 
-def _level(family: int) -> str:
-    return f" as the first of {family} comparisons (level {ALPHA} / {family})" if family > 1 else ""
+def _trained(study: StudySpec) -> int:
+    return sum(not isinstance(method, NoneSpec) for method in study.methods.values())
 
 
-def _needs(difference: float, typical: Components, examples: int, family: int) -> str:
-    *sized, present = needed(difference, typical, examples=examples, alpha=ALPHA / family)
+def _needs(lead: float, plan: Plan, typical: Components, margin: float) -> str:
+    *sized, present = needed(plan, lead, typical, margin=margin)
     options = [f"{one.seeds} seeds and {count(one.examples)} examples" for one in sized if one.examples]
     if present.seeds:
-        options.append(f"{present.seeds} seeds and these {count(examples)} examples")
+        options.append(f"{present.seeds} seeds and these {count(present.examples or 0)} examples")
     if not options:
-        return f"  a difference of {difference} is out of reach"
-    return f"  a difference of {difference} needs {', or '.join(options)}"
+        return f"  a lead of {lead} is out of reach"
+    return f"  for a lead of {lead} that needs {', or '.join(options)}"

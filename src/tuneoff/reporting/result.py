@@ -32,8 +32,8 @@ class Result:
 
     @property
     def report(self) -> Path:
-        """The report in Markdown; report.html lies beside it."""
-        return StudyFolder(self.folder).report.markdown
+        """The report as a page; report.md lies beside it."""
+        return StudyFolder(self.folder).report.html
 
     @property
     def is_complete(self) -> bool:

@@ -7,6 +7,7 @@ from tuneoff.reporting import decision, evidence, settings, tables
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Document, Figure, Section, Statement
 from tuneoff.reporting.formatting import in_words
+from tuneoff.reporting.races import race_note
 from tuneoff.reporting.titles import Title
 
 DECISION_NOTE = (
@@ -48,6 +49,11 @@ SEARCH_NOTE = (
     "ran out of memory count, without a score. Scores are on validation, with seeds that no result uses. "
     "At the edge: no value beyond the best one was tried, so a better one may lie there."
 )
+HALVING_NOTE = (
+    "By successive halving, equally for every method: all trials were trained for the first number of steps, "
+    "on the learning-rate schedule of the full length, and each time only the best third of them by "
+    "validation score went on to the next number. The chosen one is the best of those trained to the end."
+)
 RUNS_NOTE = (
     "A row per planned run, in the order of the results; the link leads to the run's record. Kept step: the "
     "step with the best validation score, whose weights were tested."
@@ -84,28 +90,32 @@ def document(
         Section(
             Title.DECISION,
             _decision_notes(data),
-            statements=decision.decision_statements(data),
+            statements=decision.decision_statements(data) + decision.race_statements(data),
             tables=(decision.decision_table(data),),
+            figures=figures.get(Title.DECISION, ()),
         ),
         Section(Title.CONCLUSIONS, statements=conclusions),
         Section(Title.RESULTS, (RESULTS_NOTE,), tables=(tables.summary_table(data),)),
-        Section(Title.CHARTS, figures=figures[Title.CHARTS]),
+        Section(Title.CHARTS, figures=figures.get(Title.CHARTS, ())),
         Section(Title.INTERVALS, _intervals_notes(data), tables=(evidence.intervals_table(data),)),
-        Section(Title.COMPARISONS, (COMPARISONS_NOTE,), tables=(evidence.comparisons_table(data),)),
+        Section(
+            Title.COMPARISONS,
+            (COMPARISONS_NOTE,),
+            tables=(evidence.comparisons_table(data),),
+            figures=figures.get(Title.COMPARISONS, ()),
+        ),
         Section(Title.CROSSOVERS, (CROSSOVERS_NOTE,), tables=(evidence.crossovers_table(data),)),
         Section(Title.HEALTH, (HEALTH_NOTE,), tables=(evidence.health_table(data),)),
         Section(Title.FAILURES, tables=(tables.failures_table(data),)),
         Section(
             Title.SEARCH,
-            (SEARCH_NOTE,),
+            _search_notes(data),
             tables=(tables.search_table(data),),
-            figures=figures[Title.SEARCH],
+            figures=figures.get(Title.SEARCH, ()),
         ),
         Section(
             Title.CURVES,
-            _curves_notes(data, drawn=len(figures[Title.CURVES])),
-            figures=figures[Title.CURVES],
-            embedded=False,
+            figures=figures.get(Title.CURVES, ()),
         ),
         Section(Title.RUNS, (RUNS_NOTE,), tables=(tables.runs_table(data),)),
         Section(
@@ -173,9 +183,11 @@ def _introduction(data: ReportData) -> tuple[str, ...]:
 def _decision_notes(data: ReportData) -> tuple[str, ...]:
     comparison = data.study.comparison
     given = "comparison.margin" if comparison.margin else "the default of comparison.margin"
+    raced = (race_note(data.study.race),) if data.study.race else ()
     return (
         f"{DECISION_NOTE} Recommended: of the candidates without a failed health check that cost at most "
         f"{data.study.decision_margin:g} ({given}), the first by comparison.prefer ({comparison.prefer}).",
+        *raced,
     )
 
 
@@ -184,12 +196,8 @@ def _intervals_notes(data: ReportData) -> tuple[str, ...]:
     return (INTERVALS_NOTE, lost) if lost else (INTERVALS_NOTE,)
 
 
-def _curves_notes(data: ReportData, *, drawn: int) -> tuple[str, ...]:
-    trained = [cell for cell in data.cells if cell.method not in data.untrained]
-    rows = sum(any(data.curves[run.run_id] for run in data.of_cell(cell)) for cell in trained)
-    if rows <= drawn:
-        return ()
-    return (f"Drawn for the first {drawn} of {rows} rows; each run's folder has its curve.jsonl.",)
+def _search_notes(data: ReportData) -> tuple[str, ...]:
+    return (SEARCH_NOTE, HALVING_NOTE) if any(one.rungs for one in data.searches) else (SEARCH_NOTE,)
 
 
 def _configuration_notes(data: ReportData) -> tuple[str, ...]:

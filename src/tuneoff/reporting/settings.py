@@ -110,7 +110,8 @@ def seeds_table(data: ReportData) -> Table:
             used.setdefault((record.spec.seed, stream), {})[str(value)] = None
     streams = tuple(dict.fromkeys(stream for _, stream in used))
     rows = []
-    for seed in data.study.seeds:
+    planned = {run.seed for run in data.plan}
+    for seed in (one for one in data.study.all_seeds if one in planned):
         values = [", ".join(used.get((seed, stream), ())) or ABSENT for stream in streams]
         rows.append((str(seed), *values))
     return Table(("Seed", *streams), tuple(rows), text_columns=0)
@@ -158,12 +159,13 @@ def _data_reports(data: ReportData) -> list[tuple[str, DataReport]]:
 
 def _circumstances(data: ReportData) -> dict[str, Counter[str]]:
     """Return the number of runs by property and value."""
-    environments = [_flat(record.environment) for record in data.records if record.environment]
+    environments = [circumstances(record.environment) for record in data.records if record.environment]
     names = dict.fromkeys(name for one in environments for name in one)
     return {name: Counter(one.get(name, "absent") for one in environments) for name in names}
 
 
-def _flat(environment: Environment) -> dict[str, str]:
+def circumstances(environment: Environment) -> dict[str, str]:
+    """Return the properties of a machine and its packages, by name in words."""
     values = environment.model_dump(exclude={"packages"})
     properties = {in_words(name): as_text(value) for name, value in values.items()}
     return properties | dict(sorted(environment.packages.items()))

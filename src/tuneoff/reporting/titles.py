@@ -17,9 +17,16 @@ class Title(StrEnum):
     FAILURES = "Incomplete runs"
     SEARCH = "Search"
     CURVES = "Learning curves"
+    EXAMPLES = "Examples"
     RUNS = "Runs"
+    HOW = "How it was done"
     CONFIGURATION = "Configuration"
     DATA = "Data"
     ENVIRONMENT = "Versions and machine"
     SEEDS = "Seeds"
     TIME = "Wall time"
+
+
+def anchor(title: str) -> str:
+    """Return the name by which a section is linked to inside the report."""
+    return title.lower().replace(" ", "-")

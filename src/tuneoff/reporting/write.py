@@ -9,17 +9,26 @@ from pathlib import Path
 from pydantic_core import to_json
 
 from tuneoff.errors import StoreError
-from tuneoff.reporting.charts import pictures
+from tuneoff.reporting.charts import chart_library, pictures
 from tuneoff.reporting.conclusions import conclusions
 from tuneoff.reporting.data import ReportData, load_report_data
 from tuneoff.reporting.decision import decision_json, decision_statements
 from tuneoff.reporting.document import Figure, Statement
-from tuneoff.reporting.figures import Drawing, comparison_figures, curve_figures, named_apart, search_figures
-from tuneoff.reporting.html import html
+from tuneoff.reporting.figures import (
+    Drawing,
+    comparison_figures,
+    curve_figures,
+    decision_figures,
+    difference_figures,
+    frontier_figures,
+    named_apart,
+    search_figures,
+)
 from tuneoff.reporting.markdown import markdown
+from tuneoff.reporting.page import page
 from tuneoff.reporting.result import Result
 from tuneoff.reporting.sections import document
-from tuneoff.reporting.tables import summary_csv, task_tables
+from tuneoff.reporting.tables import summary_csv
 from tuneoff.reporting.titles import Title
 from tuneoff.results import ReportFolder, StudyFolder
 
@@ -63,7 +72,9 @@ def rendered(
     """Return the texts of a report by file name, its figures, and warnings about what it lacks."""
     figures, warnings = _drawn_figures(
         {
-            Title.CHARTS: tuple(comparison_figures(data)),
+            Title.DECISION: tuple(decision_figures(data)),
+            Title.COMPARISONS: tuple(difference_figures(data)),
+            Title.CHARTS: (*frontier_figures(data), *comparison_figures(data)),
             Title.SEARCH: tuple(search_figures(data)),
             Title.CURVES: tuple(curve_figures(data)),
         }
@@ -72,7 +83,7 @@ def rendered(
     report = ReportFolder(Path())
     texts = {
         report.markdown.name: markdown(whole),
-        report.html.name: html(whole.with_tables(Title.RESULTS, task_tables(data))),
+        report.html.name: page(data, found, warnings, library=chart_library()),
         report.summary.name: summary_csv(data).to_csv(index=False, lineterminator="\n"),
         report.health.name: _health(data),
         report.decision.name: to_json(decision_json(data), indent=2).decode() + "\n",
@@ -90,7 +101,7 @@ def _drawn_figures(
     figures: dict[Title, list[Figure]] = {title: [] for title in planned}
     for title, drawing, picture in zip(sections, drawings, drawn, strict=True):
         if picture:
-            figures[title].append(Figure(drawing.stem, drawing.caption, picture))
+            figures[title].append(Figure(drawing.stem, drawing.caption, picture.png, picture.svg))
     failed = sum(picture is None for picture in drawn)
     warnings: tuple[str, ...] = ()
     if failed:
@@ -110,11 +121,13 @@ def _health(data: ReportData) -> str:
 
 
 def _write(folder: Path, texts: dict[str, str], figures: Iterable[Figure]) -> None:
-    ReportFolder(folder).plots.mkdir(parents=True)
+    report = ReportFolder(folder)
+    report.plots.mkdir(parents=True)
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
     for figure in figures:
-        (folder / figure.href).write_bytes(figure.png)
+        report.figure(figure.stem, "png").write_bytes(figure.png)
+        report.figure(figure.stem, "svg").write_bytes(figure.svg)
 
 
 def _swap(fresh: Path, target: Path, *, old: Path) -> None:

@@ -3,6 +3,7 @@
 from tuneoff.results.baseline import BaselineRecord
 from tuneoff.results.contents import Contents, Excluded, read_folder
 from tuneoff.results.curve import CurvePoint, append_point, read_curve
+from tuneoff.results.examples import TaskExamples
 from tuneoff.results.format import FileChecksum
 from tuneoff.results.identity import Inputs, ModelIdentity
 from tuneoff.results.layout import BaselineFiles, ReportFolder, RunFolder, SearchFolder, StudyFolder
@@ -44,6 +45,7 @@ __all__ = [
     "SearchResult",
     "SplitReport",
     "StudyFolder",
+    "TaskExamples",
     "Timings",
     "Trial",
     "append_point",

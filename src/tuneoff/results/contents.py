@@ -7,16 +7,16 @@ A result counts for a study if
 3. it was made from a model and data of the same content as the study's (`_Reader.input_problem`).
 
 Every other record or search result in the folder is excluded, with a reason; baselines that do not count are
-computed again without a word, as that takes no training. Searches come first, as the planned runs depend on
-the values that they chose. A record counts whatever its run's state: `run` repeats a run that failed
-(`RunStore.pending`), and tables are made of complete runs only.
+computed again without a word, as that takes no training, and so are the test examples of other data. Searches
+come first, as the planned runs depend on the values that they chose. A record counts whatever its run's
+state: `run` repeats a run that failed (`RunStore.pending`), and tables are made of complete runs only.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import pyarrow
 import pyarrow.compute
@@ -25,15 +25,18 @@ import pyarrow.parquet
 from tuneoff.errors import DamagedError, NewerFormatError
 from tuneoff.results.baseline import BaselineRecord
 from tuneoff.results.curve import read_curve
+from tuneoff.results.examples import TaskExamples, read_examples
 from tuneoff.results.format import FileChecksum, damaged_if_unreadable, file_checksum, read_json
 from tuneoff.results.identity import Inputs, ModelIdentity, places_of
 from tuneoff.results.layout import RunFolder, StudyFolder, result_name
 from tuneoff.results.predictions import score_column
 from tuneoff.results.reader import read_inputs, read_study
-from tuneoff.results.record import RunRecord
+from tuneoff.results.record import FINISHED, RunRecord
 from tuneoff.results.search import SearchResult, chosen_values
 from tuneoff.spec import RunSpec, StudySpec, Task, expand, searches
 from tuneoff.spec.run import S
+
+T = TypeVar("T")
 
 ROUNDING = 1e-9
 """Largest difference of a score and the mean of its predictions, whose sums have different orders."""
@@ -43,12 +46,12 @@ class Excluded(NamedTuple):
     """A result that does not count, and why."""
 
     path: Path
-    """Of its JSON file."""
+    """Of its JSON file, or of a file of examples."""
     reason: str
 
     @property
     def name(self) -> str:
-        """The id of a run or search, or a baseline's task, train size and name."""
+        """The id of a run or search, a baseline's task, train size and name, or `examples/` and a task."""
         return result_name(self.path)
 
 
@@ -65,6 +68,8 @@ class Contents:
     """Results of the study's searches, in its order."""
     baselines: tuple[BaselineRecord, ...]
     """Baselines of the study's tasks and train sizes, in its order."""
+    examples: Mapping[str, TaskExamples] = field(default_factory=dict)
+    """The test examples by task; a folder of an older version has none."""
     damaged: tuple[Excluded, ...] = ()
     """Results with a file that is missing or was changed; `run` computes them again."""
     newer: tuple[Excluded, ...] = ()
@@ -75,6 +80,11 @@ class Contents:
     """Results that are of no planned run, have unknown settings, or repeat a result that counts."""
     notes: tuple[str, ...] = ()
     """Remarks on results that count: unknown fields that were ignored, missing checksums."""
+
+    def pending(self, runs: Iterable[RunSpec]) -> tuple[RunSpec, ...]:
+        """Return the runs that have no finished record."""
+        finished = {record.spec.settings_key for record in self.records if record.state in FINISHED}
+        return tuple(run for run in runs if run.settings_key not in finished)
 
     @property
     def excluded(self) -> tuple[Excluded, ...]:
@@ -106,6 +116,7 @@ def contents(folder: Path, study: StudySpec, inputs: Inputs | None, *, weights: 
     plan = expand(study, chosen_values(study, done))
     records = reader.intact(RunRecord, layout.records(), partial(_check_run, weights=weights))
     baselines = reader.intact(BaselineRecord, layout.baseline_records(), partial(_check_baseline, layout))
+    examples = _own_examples(study, layout, reader)
     without_checksums = sum(record.state == "complete" and not record.files for _, record in records)
     if without_checksums:
         reader.notes.append(f"runs of an older version, which have no checksums: {without_checksums}")
@@ -115,6 +126,7 @@ def contents(folder: Path, study: StudySpec, inputs: Inputs | None, *, weights: 
         records=_own_records(plan, records, reader),
         searches=done,
         baselines=_own_baselines(study, layout, baselines, reader),
+        examples=examples,
         damaged=tuple(reader.damaged),
         newer=tuple(reader.newer),
         other_inputs=tuple(reader.other_inputs),
@@ -144,15 +156,10 @@ class _Reader:
         """
         results = []
         for path in paths:
-            try:
-                result, unknown = read_json(kind, path)
-                check(path, result)
-            except NewerFormatError as error:
-                self.newer.append(Excluded(path, str(error)))
+            found = self.read(path, partial(_read_checked, kind, check))
+            if found is None:
                 continue
-            except DamagedError as error:
-                self.damaged.append(Excluded(path, str(error)))
-                continue
+            result, unknown = found
             fields = f"fields that this version does not know: {', '.join(unknown)}"
             # an unknown setting may have changed the result; an unknown measurement has not
             if any(name.startswith(("spec.", "task.")) for name in unknown):
@@ -162,6 +169,16 @@ class _Reader:
                 self.notes.append(f"{path.parent.name} has {fields}, which are ignored")
             results.append((path, result))
         return results
+
+    def read(self, path: Path, read: Callable[[Path], T]) -> T | None:
+        """Return what `read` makes of a file; None if it is excluded, being damaged or of a newer version."""
+        try:
+            return read(path)
+        except NewerFormatError as error:
+            self.newer.append(Excluded(path, str(error)))
+        except DamagedError as error:
+            self.damaged.append(Excluded(path, str(error)))
+        return None
 
     def record_problem(self, record: RunRecord) -> str | None:
         """Return why a run's record is of another model or other data than the study; None if it is not."""
@@ -188,6 +205,12 @@ class _Reader:
         if digests and digests != self.inputs.data.get(task_name):
             return f"it was made from other data of task '{task_name}'"
         return None
+
+
+def _read_checked(kind: type[S], check: Callable[[Path, S], None], path: Path) -> tuple[S, tuple[str, ...]]:
+    result, unknown = read_json(kind, path)
+    check(path, result)
+    return result, unknown
 
 
 def _check_run(path: Path, record: RunRecord, *, weights: bool) -> None:
@@ -304,7 +327,7 @@ def _own_baselines(
         for _, record in baselines
         if record.task_name in tasks
         and record.train_size in sizes
-        and record.seed == study.seeds[0]
+        and record.seed == study.all_seeds[0]
         and _settings(record.task) == _settings(study.tasks[record.task_name])
         and not reader.input_problem(record.task_name, None, record.digests)
     ]
@@ -316,6 +339,18 @@ def _own_baselines(
     for files in sorted(expected - present, key=lambda files: files.record):
         reader.notes.append(f"{result_name(files.record)} is missing; `tuneoff run` computes it again")
     return tuple(sorted(own, key=lambda one: (tasks.index(one.task_name), sizes.index(one.train_size))))
+
+
+def _own_examples(study: StudySpec, layout: StudyFolder, reader: _Reader) -> dict[str, TaskExamples]:
+    """Return the test examples of the study's tasks."""
+    own = {}
+    for task_name in study.tasks:
+        path = layout.examples(task_name)
+        if path.exists():
+            examples = reader.read(path, read_examples)
+            if examples and not reader.input_problem(task_name, None, examples.digests):
+                own[task_name] = examples
+    return own
 
 
 def _settings(task: Task) -> dict[str, object]:

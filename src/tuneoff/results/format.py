@@ -47,18 +47,28 @@ def read_json(kind: type[S], path: Path) -> tuple[S, tuple[str, ...]]:
         if not isinstance(content, dict):
             raise ValueError("no JSON object")
         number = content.get("format", 1)
-        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-            raise ValueError(f"format is {shown(number)}")
-        if number > FORMAT:
-            raise NewerFormatError(
-                f"{path} was written by a newer version of tuneoff (format {number}, this one reads up to "
-                f"{FORMAT}); upgrade tuneoff, or give another --out"
-            )
+        check_format(path, number)
         checksum = content.pop("checksum", None)
         if checksum != (digest_of(content) if number >= _CHECKSUMMED else None):
             raise ValueError("it was changed after it was written")
         content.pop("format", None)
         return _known_fields(kind, content)
+
+
+def check_format(path: Path, number: object) -> None:
+    """Check the number of a file's format.
+
+    Raises:
+        ValueError: no version has written such a number.
+        NewerFormatError: a newer version has written the file.
+    """
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise ValueError(f"format is {shown(number)}")
+    if number > FORMAT:
+        raise NewerFormatError(
+            f"{path} was written by a newer version of tuneoff (format {number}, this one reads up to "
+            f"{FORMAT}); upgrade tuneoff, or give another --out"
+        )
 
 
 def _known_fields(kind: type[S], content: dict[str, Any]) -> tuple[S, tuple[str, ...]]:

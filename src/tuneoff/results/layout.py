@@ -5,6 +5,7 @@ DIR/runs/<run_id>/record.json  written last: a run without it has not ended
                   curve.jsonl  predictions.parquet  adapter/  error.log
 DIR/search/<search_id>/        result.json, written last; trials.jsonl, and trials/<number>.s<seed>/
 DIR/baselines/<task>.n<size>/  <name>.json, written last, and <name>.parquet as predictions
+DIR/examples/<task>.parquet    the test examples of a task: row, input, reference
 DIR/damaged/                   results whose files were damaged; they are computed again
 DIR/report/                    made from the above: report.md, report.html, summary.csv, decision.json,
                                health.json, plots/
@@ -12,11 +13,13 @@ DIR/report/                    made from the above: report.md, report.html, summ
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tuneoff.spec import TrainSize
 
 _RECORD, _RESULT = "record.json", "result.json"
 _RUNS, _SEARCHES, _BASELINES, _DAMAGED = "runs", "search", "baselines", "damaged"
+_EXAMPLES = "examples"
 
 
 @dataclass(frozen=True)
@@ -125,9 +128,9 @@ class ReportFolder:
         """The folder of the figures."""
         return self.path / "plots"
 
-    def figure(self, stem: str) -> Path:
-        """Return the path of a figure by its name without the ending."""
-        return self.plots / f"{stem}.png"
+    def figure(self, stem: str, ending: Literal["png", "svg"]) -> Path:
+        """Return the path of a figure by its name and format."""
+        return self.plots / f"{stem}.{ending}"
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,10 @@ class StudyFolder:
         """Return the files of a baseline."""
         return BaselineFiles(self.path / _BASELINES / f"{task_name}.n{train_size}" / name)
 
+    def examples(self, task_name: str) -> Path:
+        """Return the file of a task's test examples."""
+        return self.path / _EXAMPLES / f"{task_name}.parquet"
+
     def records(self) -> list[Path]:
         """Return the records of all runs that have ended."""
         return sorted(self.runs.glob(f"*/{_RECORD}"))
@@ -190,7 +197,10 @@ class StudyFolder:
 
 
 def result_name(result: Path) -> str:
-    """Return the id of a run or search by its JSON file, or a baseline's task, train size and name."""
+    """Return the name of a result by its file.
+
+    The id of a run or search, a baseline's task, train size and name, or `examples/` and a task.
+    """
     if result.name in (_RECORD, _RESULT):
         return result.parent.name
     return f"{result.parent.name}/{result.stem}"

@@ -21,6 +21,14 @@ class Trial(Spec):
     """The main metric on validation, mean over the search's seeds; None unless complete."""
     eval_loss: float | None = None
     """The validation loss, likewise a mean."""
+    rung_scores: tuple[float, ...] = ()
+    """With halving: the scores at the search's rungs, as far as the trial went. A pruned one was stopped at
+    the last of these."""
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """What orders trials of equal length: a higher score, and among equals a lower loss, is better."""
+        return self.score or 0.0, -(self.eval_loss or 0.0)
 
 
 class SearchResult(Spec):
@@ -34,7 +42,9 @@ class SearchResult(Spec):
     space: dict[str, Range]
     seeds: tuple[NonNegativeInt, ...]
     steps: PositiveInt
-    """Optimizer steps of each trial."""
+    """Optimizer steps of each trial that is not stopped early."""
+    rungs: tuple[PositiveInt, ...] = ()
+    """With halving: the steps after which trials were compared, and at last `steps`."""
     trials: tuple[Trial, ...]
     model: ModelIdentity | None = None
     """The model that was searched with; None in results of older versions."""
@@ -43,9 +53,15 @@ class SearchResult(Spec):
 
     @property
     def best(self) -> Trial | None:
-        """The trial with the highest score; among equals, the one with the lowest loss."""
+        """The best of the trials that were not stopped early: highest score, among equals lowest loss."""
         scored = [trial for trial in self.trials if trial.state == "complete"]
-        return max(scored, key=lambda trial: (trial.score, -(trial.eval_loss or 0.0)), default=None)
+        return max(scored, key=lambda trial: trial.rank, default=None)
+
+    @property
+    def reached(self) -> tuple[tuple[int, int], ...]:
+        """With halving: the steps of each rung, and how many trials were scored there."""
+        counts = [sum(len(one.rung_scores) > rung for one in self.trials) for rung in range(len(self.rungs))]
+        return tuple(zip(self.rungs, counts, strict=True))
 
     @property
     def lost(self) -> dict[str, int]:

@@ -11,12 +11,13 @@ from filelock import FileLock, Timeout
 from tuneoff.errors import DamagedError, StoreError, writing
 from tuneoff.results.baseline import BaselineRecord
 from tuneoff.results.contents import Contents, Excluded, contents
+from tuneoff.results.examples import TaskExamples, dump_examples
 from tuneoff.results.format import dump_json, file_checksum
 from tuneoff.results.identity import Inputs
 from tuneoff.results.layout import RunFolder, SearchFolder, StudyFolder
 from tuneoff.results.predictions import Prediction, write_predictions
 from tuneoff.results.reader import folder_study, read_study
-from tuneoff.results.record import FINISHED, RunRecord
+from tuneoff.results.record import RunRecord
 from tuneoff.results.search import SearchResult
 from tuneoff.spec import RunSpec, StudySpec
 
@@ -104,13 +105,6 @@ class RunStore:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 occupied.rename(place)
 
-    def pending(self, runs: Iterable[RunSpec]) -> tuple[RunSpec, ...]:
-        """Return the runs that have no finished record in the folder."""
-        finished = {
-            record.spec.settings_key for record in self.contents().records if record.state in FINISHED
-        }
-        return tuple(run for run in runs if run.settings_key not in finished)
-
     def run_folder(self, run_id: str) -> RunFolder:
         """Return the folder of a run."""
         return self._layout.run(run_id)
@@ -157,6 +151,20 @@ class RunStore:
         checksums = {files.predictions.name: file_checksum(files.predictions)}
         write_atomically(files.record, dump_json(record.model_copy(update={"files": checksums})))
 
+    def write_examples(self, task_name: str, examples: TaskExamples) -> None:
+        """Write the test examples of a task, unless the folder holds the same already.
+
+        Raises:
+            StoreError: they cannot be written.
+        """
+        path = self._layout.examples(task_name)
+        content = dump_examples(examples)
+        with writing(path):
+            if path.is_file() and path.read_bytes() == content:
+                return
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content)
+
     def begun(self, runs: Iterable[RunSpec]) -> list[RunSpec]:
         """Return the runs that were begun and did not end: they have a folder but no record."""
         folders = ((run, self.run_folder(run.run_id)) for run in runs)
@@ -178,8 +186,8 @@ def fresh_folder(folder: Path) -> Path:
     return folder
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that a crash leaves either the old content or the new, never a part of it.
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file, text as UTF-8, so that a crash leaves the old content or the new, never a part of it.
 
     Raises:
         StoreError: the file cannot be written.
@@ -187,8 +195,8 @@ def write_atomically(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.new")
     with writing(path):
         try:
-            with temporary.open("w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
+            with temporary.open("wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
                 file.flush()
                 os.fsync(file.fileno())  # or the rename could reach the disk before the content
             temporary.replace(path)

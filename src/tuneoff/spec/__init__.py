@@ -19,6 +19,7 @@ from tuneoff.spec.plan import Variant, ablation_variants, expand, searches, vari
 from tuneoff.spec.prompt import prompt_columns, prompt_pieces
 from tuneoff.spec.run import RunSpec, Search
 from tuneoff.spec.search import Range, SearchSpec
+from tuneoff.spec.seeds import BudgetSpec, SeedRange
 from tuneoff.spec.study import AblationSpec, ComparisonSpec, Preference, StudySpec
 from tuneoff.spec.tasks import (
     BuiltinSource,
@@ -35,6 +36,7 @@ from tuneoff.spec.training import DropoutSpec, TrainingSpec
 __all__ = [
     "BUILTIN",
     "AblationSpec",
+    "BudgetSpec",
     "BuiltinSource",
     "ClassificationSpec",
     "ComparisonSpec",
@@ -53,6 +55,7 @@ __all__ = [
     "RunSpec",
     "Search",
     "SearchSpec",
+    "SeedRange",
     "Site",
     "Source",
     "Spec",

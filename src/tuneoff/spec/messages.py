@@ -12,6 +12,7 @@ from tuneoff.spec.base import Spec
 from tuneoff.spec.methods import FullSpec, LoraSpec, NoneSpec, PrefixSpec, PromptSpec, StackSpec
 from tuneoff.spec.model import ModelSpec
 from tuneoff.spec.search import SearchSpec
+from tuneoff.spec.seeds import BudgetSpec, SeedRange
 from tuneoff.spec.study import AblationSpec, ComparisonSpec, StudySpec
 from tuneoff.spec.tasks import BuiltinSource, ClassificationSpec, FilesSource, HubSource, SummarizationSpec
 from tuneoff.spec.training import DropoutSpec, TrainingSpec
@@ -26,6 +27,8 @@ _OWNERS: Mapping[type[Spec], str] = MappingProxyType(
         SearchSpec: "`search`",
         AblationSpec: "`ablations`",
         ComparisonSpec: "`comparison`",
+        SeedRange: "`seeds`",
+        BudgetSpec: "`budget`",
         ClassificationSpec: "`kind: classification`",
         SummarizationSpec: "`kind: summarization`",
         HubSource: "`source`",
@@ -111,7 +114,12 @@ def dotted(steps: Iterable[str]) -> str:
 
 def _unknown_key(key: str) -> str:
     """Return a message on a key in the wrong place, or one that no place knows."""
-    owners = [place for spec, place in _OWNERS.items() if key in spec.model_fields]
+    owners = [place for spec, place in _OWNERS.items() if key in _keys(spec)]
     if owners:
         return f"{shown(key)} is not valid here; it belongs to {', '.join(dict.fromkeys(owners))}"
-    return unknown_name(key, {field for spec in _OWNERS for field in spec.model_fields})
+    return unknown_name(key, {known for spec in _OWNERS for known in _keys(spec)})
+
+
+def _keys(spec: type[Spec]) -> set[str]:
+    """Return the keys of a spec as a study writes them."""
+    return {field.alias or name for name, field in spec.model_fields.items()}

@@ -40,7 +40,7 @@ def check_size(study: StudySpec) -> None:
             untrained_variants += count
         else:
             trained_variants += count
-    tasks, sizes, seeds = len(study.tasks), len(study.train_sizes), len(study.seeds)
+    tasks, sizes, seeds = len(study.tasks), len(study.train_sizes), len(study.all_seeds)
     methods = trained_variants + untrained_variants
     runs = tasks * (trained_variants * sizes * seeds + untrained_variants)
     if runs > MOST_RUNS:
@@ -120,7 +120,7 @@ def expand(study: StudySpec, chosen: Mapping[str, Values] = MappingProxyType({})
     method is run once per task: it has neither train size nor seed.
     """
     runs = {}
-    for run in _product(study, study.seeds):
+    for run in _product(study, study.all_seeds):
         if study.search is not None and chosen and not isinstance(run.method, NoneSpec):
             values = chosen.get(_search_of(run, study.search).search_id, {})
             run = run.model_copy(update={"method": with_values(run.method, values)})
@@ -133,7 +133,7 @@ def searches(study: StudySpec) -> tuple[Search, ...]:
     if study.search is None:
         return ()
     found = {}
-    for run in _product(study, study.seeds[:1]):  # any seed: `_search_of` replaces it
+    for run in _product(study, study.all_seeds[:1]):  # any seed: `_search_of` replaces it
         if not isinstance(run.method, NoneSpec):
             search = _search_of(run, study.search)
             found[search.search_id] = search
@@ -172,7 +172,7 @@ def _product(study: StudySpec, seeds: Iterable[int]) -> Iterator[RunSpec]:
             task=task,
             method=method,
             train_size=train_size if trained else "full",
-            seed=seed if trained else study.seeds[0],
+            seed=seed if trained else study.all_seeds[0],
             training=training[task_name],
         )
 

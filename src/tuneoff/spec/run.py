@@ -12,7 +12,7 @@ from tuneoff.errors import shown
 from tuneoff.spec.base import Name, Spec, TrainSize
 from tuneoff.spec.methods import Method, NoneSpec, StackSpec
 from tuneoff.spec.model import ModelSpec
-from tuneoff.spec.search import Range
+from tuneoff.spec.search import Pruner, Range, Rung, rungs
 from tuneoff.spec.tasks import Task
 from tuneoff.spec.training import TrainingSpec
 
@@ -87,7 +87,7 @@ class Search(Spec):
     space: dict[str, Range]
     trials: PositiveInt
     seeds: tuple[NonNegativeInt, ...]
-    pruner: Literal["none", "median"]
+    pruner: Pruner
     budget: Literal["steps", "flops"]
 
     @property
@@ -95,6 +95,16 @@ class Search(Spec):
         """Return a readable slug and a hash of what affects the result: `sst2.prefix.n1000-3fa1c2d4`."""
         own = self.model_dump(mode="json", exclude_defaults=True, exclude={"run"})
         return f"{self.run.cell_slug}-{short_hash(own | {'run': self.run.identifying_settings()})}"
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        """The lengths at which its trials are compared."""
+        return rungs(self.trials, self.pruner)
+
+    @property
+    def trainings(self) -> int:
+        """How many trainings it takes for each seed; a trial has one for each rung that it reaches."""
+        return sum(rung.trials for rung in self.rungs)
 
     def trial(self, values: Mapping[str, int | float], *, seed: int, steps: int) -> RunSpec:
         """Return the run of a trial; `steps` replaces the training's length."""

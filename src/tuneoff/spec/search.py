@@ -1,6 +1,6 @@
 """How the settings of methods are searched before the runs."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
 
@@ -9,6 +9,36 @@ from tuneoff.spec.base import LISTS, Name, Spec
 
 Values = dict[str, int | float]
 """From a field of a method (`learning_rate`, in a stack `lora.learning_rate`) to its value."""
+Pruner = Literal["none", "median", "halving"]
+REDUCTION = 3
+"""With `halving`, one trial in this many goes on to a rung of this many times as many steps."""
+
+
+class Rung(NamedTuple):
+    """A length at which the trials of a search are compared."""
+
+    part: int
+    """It is a trial's steps divided by this."""
+    trials: int
+    """How many trials are trained that far."""
+
+    def steps(self, full: int) -> int:
+        """Return the rung's steps, where a whole trial has `full`."""
+        return -(-full // self.part)
+
+
+def rungs(trials: int, pruner: Pruner) -> tuple[Rung, ...]:
+    """Return the rungs of a search, the shortest first; without halving, every trial goes to the only one."""
+    if pruner != "halving":
+        return (Rung(1, trials),)
+    first = REDUCTION**2
+    planned = [Rung(part, -(-trials * part // first)) for part in (first, REDUCTION, 1)]
+    # no comparison where nothing would be stopped by it
+    return tuple(
+        one
+        for one, later in zip(planned, [*planned[1:], None], strict=True)
+        if later is None or later.trials < one.trials
+    )
 
 
 def _checked_range(value: tuple[float, float, str]) -> tuple[float, float, str]:
@@ -45,5 +75,7 @@ class SearchSpec(Spec):
     budget: Literal["steps", "flops"] = "steps"
     """`steps`: every trial has `max_steps`. `flops`: every trial has the FLOPs of `max_steps` with the most
     expensive method, so a cheaper method gets more steps."""
-    pruner: Literal["none", "median"] = "none"
-    """`median` ends a trial that is below the median of the earlier ones at the same step."""
+    pruner: Pruner = "none"
+    """`halving` trains all trials for a ninth of their steps, the best third of them for a third, and the
+    best third of these to the end: a third of all steps. `median` ends a trial that is below the median of
+    the earlier ones at the same step."""

@@ -1,14 +1,16 @@
 """A study: tasks x (methods + ablations) x train sizes x seeds."""
 
+from itertools import islice
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tuneoff.errors import shown, suggestions
 from tuneoff.spec.base import LISTS, Name, Spec, TrainSize
 from tuneoff.spec.methods import Method
 from tuneoff.spec.model import ModelSpec
 from tuneoff.spec.search import SearchSpec
+from tuneoff.spec.seeds import BudgetSpec, SeedRange, Seeds
 from tuneoff.spec.tasks import Task
 from tuneoff.spec.training import TrainingSpec
 
@@ -51,23 +53,33 @@ class StudySpec(Spec):
     methods: Annotated[dict[Name, Method], Field(min_length=1)]
     ablations: dict[Name, AblationSpec] = Field(default_factory=dict)
     train_sizes: Annotated[tuple[TrainSize, ...], Field(min_length=1), LISTS] = ("full",)
-    seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1), LISTS] = (0,)
+    seeds: Seeds = (0,)
+    """Seeds of every method; `{from: 3, to: 12}` races the methods."""
+    budget: BudgetSpec | None = None
     training: TrainingSpec
     search: SearchSpec | None = None
     comparison: ComparisonSpec = ComparisonSpec()
 
     @field_validator("train_sizes", "seeds")
     @classmethod
-    def _no_repeats(cls, values: tuple[TrainSize, ...]) -> tuple[TrainSize, ...]:
-        if len(set(values)) < len(values):
+    def _no_repeats(cls, values: tuple[TrainSize, ...] | SeedRange) -> tuple[TrainSize, ...] | SeedRange:
+        if isinstance(values, tuple) and len(set(values)) < len(values):
             raise ValueError(f"values must not repeat, but got {shown(list(values))}")
         return values
 
     @model_validator(mode="after")
     def _search_is_apart(self) -> Self:
-        shared = sorted(set(self.seeds) & set(self.search.seeds if self.search else ()))
+        shared = sorted(set(self.all_seeds) & set(self.search.seeds if self.search else ()))
         if shared:
             raise ValueError(f"search.seeds must not overlap seeds, but both contain {shown(shared)}")
+        return self
+
+    @model_validator(mode="after")
+    def _budget_is_of_a_race(self) -> Self:
+        if self.budget and not self.race:
+            raise ValueError(
+                "budget: it bounds a race, so `seeds` must be a range ({from: 3, to: 12}) and not a list"
+            )
         return self
 
     @model_validator(mode="after")
@@ -79,6 +91,20 @@ class StudySpec(Spec):
                     f"{suggestions(name, self.methods)}"
                 )
         return self
+
+    @property
+    def race(self) -> SeedRange | None:
+        """The range of seeds of a race; None if the seeds are fixed."""
+        return self.seeds if isinstance(self.seeds, SeedRange) else None
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """All seeds that a run may have, in order: those of a race are the lowest that no search uses."""
+        if not isinstance(self.seeds, SeedRange):
+            return self.seeds
+        searched = set(self.search.seeds if self.search else ())
+        free = (seed for seed in range(self.seeds.to + len(searched)) if seed not in searched)
+        return tuple(islice(free, self.seeds.to))
 
     @property
     def decision_margin(self) -> float:

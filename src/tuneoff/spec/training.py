@@ -32,6 +32,9 @@ class TrainingSpec(Spec):
     logging_steps: PositiveInt = 10
     early_stopping_patience: PositiveInt | None = None
     """Stop after this many evaluations without a better validation metric."""
+    load_best_model_at_end: bool = True
+    """Test the weights with the best validation metric, or those of the last step: of few validation rows,
+    the best of many evaluations is largely chance."""
     lr_scheduler_type: Scheduler = "linear"
     warmup_ratio: Fraction = 0.0
     weight_decay: NonNegativeFloat = 0.0
@@ -40,7 +43,7 @@ class TrainingSpec(Spec):
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of matrix products; weights stay float32. `auto`: bfloat16 where the device has it."""
     save_strategy: Literal["best", "no"] = "best"
-    """Keep the best weights of each run on disk, or only its scores and predictions."""
+    """Keep the tested weights of each run on disk, or only its scores and predictions."""
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
@@ -48,5 +51,15 @@ class TrainingSpec(Spec):
             raise ValueError(
                 "exactly one of max_steps and num_train_epochs must be given, "
                 f"but got max_steps={self.max_steps}, num_train_epochs={self.num_train_epochs}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _stops_at_the_best(self) -> Self:
+        if self.early_stopping_patience and not self.load_best_model_at_end:
+            raise ValueError(
+                "early stopping returns to the best weights, but got "
+                f"early_stopping_patience={self.early_stopping_patience} with load_best_model_at_end=False; "
+                "remove one of them"
             )
         return self

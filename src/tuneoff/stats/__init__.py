@@ -3,17 +3,30 @@
 from tuneoff.stats.cells import UNTRAINED_SIZE, Cell, TaskSize
 from tuneoff.stats.compare import Comparison, Contrast, compare, comparisons
 from tuneoff.stats.crossover import Crossover
-from tuneoff.stats.decide import Candidate, Decision, Settling, decide
+from tuneoff.stats.decide import Candidate, Decision, Look, Settling, decide
 from tuneoff.stats.examples import Scores
 from tuneoff.stats.frame import COUNTS, SCORES, SPEEDS, frame, measures, summary
 from tuneoff.stats.health import LEVELS, Finding, Level
 from tuneoff.stats.intervals import Interval, interval, rate_bound
-from tuneoff.stats.judge import AgainstBaseline, Best, Judgement, judge
-from tuneoff.stats.prices import Prices, mean_prices
+from tuneoff.stats.judge import AgainstBaseline, Best, Judgement, judge, race_courses
+from tuneoff.stats.prices import FREE_UNTRAINED, PRICE_OF, Prices, mean_prices
+from tuneoff.stats.racing import (
+    Course,
+    Dropped,
+    End,
+    Entrants,
+    Reason,
+    RunResult,
+    needed_runs,
+    race,
+    shared_looks,
+)
 
 __all__ = [
     "COUNTS",
+    "FREE_UNTRAINED",
     "LEVELS",
+    "PRICE_OF",
     "SCORES",
     "SPEEDS",
     "UNTRAINED_SIZE",
@@ -23,13 +36,20 @@ __all__ = [
     "Cell",
     "Comparison",
     "Contrast",
+    "Course",
     "Crossover",
     "Decision",
+    "Dropped",
+    "End",
+    "Entrants",
     "Finding",
     "Interval",
     "Judgement",
     "Level",
+    "Look",
     "Prices",
+    "Reason",
+    "RunResult",
     "Scores",
     "Settling",
     "TaskSize",
@@ -41,6 +61,10 @@ __all__ = [
     "judge",
     "mean_prices",
     "measures",
+    "needed_runs",
+    "race",
+    "race_courses",
     "rate_bound",
+    "shared_looks",
     "summary",
 ]

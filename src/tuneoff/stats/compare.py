@@ -4,9 +4,10 @@ Differences are taken seed by seed and example by example, so what both models f
 data order does to both, cancels. `docs/statistics.md` gives the reasons and the measured error rates.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -116,12 +117,14 @@ def comparisons(
     margin: float | None,
     metrics: Mapping[str, str],
     ablated: frozenset[str] = frozenset(),
+    shares: Mapping[Cell, float] = MappingProxyType({}),
 ) -> tuple[Comparison, ...]:
     """Compare every method with every reference, by task, train size and method in the order of the cells.
 
     An untrained method's only cell is compared at all train sizes. Two references meet once: an untrained
     one, or else the one named first, is then the reference. A pair without a seed or an example in common is
     excluded. `metrics` has the name of each task's metric, `ablated` the names of ablation variants.
+    `shares` has the part of the error that belongs to the look at which a cell of a race got its last seeds.
     """
     contrasts: dict[_Pair, Contrast] = {}
     for pair in _pairs(cells, references, untrained):
@@ -138,8 +141,8 @@ def comparisons(
             family = TaskSize(pair.task, pair.train_size), pair.method in ablated
             families.setdefault(family, {})[pair] = contrast
     adjusted: dict[_Pair, _AdjustedPValues] = {}
-    for family_contrasts in families.values():
-        adjusted |= _adjusted(family_contrasts)
+    for (_, of_variants), family_contrasts in families.items():
+        adjusted |= _adjusted(family_contrasts, {} if of_variants else shares)
 
     found = []
     for pair, contrast in contrasts.items():
@@ -220,11 +223,6 @@ def typical_change(differences: Floats) -> float | None:
     return None if sizes.max() > 1 else float((1 + (sizes**3).sum()) / (1 + (sizes**2).sum()))
 
 
-def family_size(methods: Collection[str], references: Sequence[str], untrained: frozenset[str]) -> int:
-    """Return how many comparisons of methods with references a task and train size has."""
-    return len(list(method_pairs(methods, references, untrained)))
-
-
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p-values that may each be held against the level of the whole family (Holm 1979).
 
@@ -238,11 +236,24 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def _adjusted(family: Mapping[_Pair, Contrast]) -> dict[_Pair, _AdjustedPValues]:
-    """Adjust the p-values of comparisons that are made together, each test among its kind."""
-    different = holm([one.p_value for one in family.values()])
-    inferior = _holm_if_tested([one.p_noninferiority for one in family.values()])
-    beyond_margin = _holm_if_tested([one.p_equivalence for one in family.values()])
+def _adjusted(
+    family: Mapping[_Pair, Contrast], shares: Mapping[Cell, float]
+) -> dict[_Pair, _AdjustedPValues]:
+    """Adjust the p-values of comparisons that are made together, each test among its kind.
+
+    By its share of the error, a p-value at any look of a race becomes one for all looks (Bonferroni).
+    """
+    of_pairs = [
+        min(shares.get(Cell(pair.task, name, pair.train_size), 1.0) for name in (pair.method, pair.reference))
+        for pair in family
+    ]
+
+    def over_looks(p_values: Iterable[float | None]) -> list[float | None]:
+        return [p and min(p / share, 1.0) for p, share in zip(p_values, of_pairs, strict=True)]
+
+    different = _holm_if_tested(over_looks(one.p_value for one in family.values()))
+    inferior = _holm_if_tested(over_looks(one.p_noninferiority for one in family.values()))
+    beyond_margin = _holm_if_tested(over_looks(one.p_equivalence for one in family.values()))
     return dict(zip(family, map(_AdjustedPValues, different, inferior, beyond_margin), strict=True))
 
 

@@ -16,7 +16,7 @@ from itertools import combinations
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-from scipy.special import chdtri, ndtri
+from scipy.special import ndtri
 
 from tuneoff.spec import Preference
 from tuneoff.stats import bounded
@@ -33,13 +33,13 @@ from tuneoff.stats.intervals import (
     spread,
     tail,
 )
-from tuneoff.stats.power import MOST_SEEDS, POWER
+from tuneoff.stats.pooling import usual_variance
+from tuneoff.stats.power import MOST_SEEDS, POWER, exact_distance
 from tuneoff.stats.regret import expected_regrets
 
 Limit = Literal["test set", "seeds", "single seed"]
-FEWEST_POOLED = 4
-"""Trained methods at or above which the seeds' variances are pooled; the median of fewer is too uncertain."""
-FEWEST_POOLED_SEEDS = 3
+FUTILE = 0.05
+"""Seeds are in vain if the probability that they show a decision is lower."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,16 @@ class Candidate:
     """Of its own mean."""
     may_be_best: bool
     """Whether no candidate without findings is shown to be better."""
+    beaten_by: frozenset[str]
+    """The candidates without findings that are shown to be better, where all pairs are one family: more than
+    it takes to not be the best."""
     costs_at_most: float | None
     """Upper bound of the best candidate's true mean minus this one's, 0 at least; the best is that of the
     candidates without findings. None if a trained method with one seed may be the best, or is this one."""
+    lacks_at_least: float | None
+    """Lower bound of what it lacks against the candidate with the highest mean, of those without findings; it
+    may be below 0. None if the two cannot be tested, or it is this candidate itself. The bound of a candidate
+    that is not the best may be wrong more often than those of costs."""
     expected_regret: float | None
     """By how much the best is better than this one on average over a posterior: a description, not a claim.
     None without two seeds and two examples that all candidates have."""
@@ -65,6 +72,13 @@ class Candidate:
     def mean(self) -> float:
         """Its mean score over seeds and examples."""
         return self.interval.mean
+
+
+class Look(NamedTuple):
+    """A number of seeds of every trained method at which is decided, and the error that may be made then."""
+
+    seeds: int
+    alpha: float
 
 
 class Settling(NamedTuple):
@@ -93,10 +107,27 @@ class Decision:
     prefer: Preference
     to_settle: Settling | None
     """None if the decision is shown, or there is no candidate without findings."""
+    may_be_shown: bool
+    """False if a later look is given at which it would hardly be shown: with a probability below FUTILE."""
 
     def __getitem__(self, name: str) -> Candidate:
         """Return a candidate by its name."""
         return next(one for one in self.candidates if one.name == name)
+
+    def frontier(self, prices: Mapping[str, float | None]) -> tuple[str, ...]:
+        """Return the candidates that are worth their price: none at most as expensive is shown to be better.
+
+        Candidates without a price, and those with findings, are left out. With 95% confidence, none is left
+        out that truly belongs to them, whatever the prices are.
+        """
+        known = {name: price for name, price in prices.items() if price is not None}
+        return tuple(
+            one.name
+            for one in self.candidates
+            if one.name in known
+            and not one.findings
+            and not any(known.get(rival, math.inf) <= known[one.name] for rival in one.beaten_by)
+        )
 
 
 class _Pair(NamedTuple):
@@ -141,16 +172,30 @@ class _Pair(NamedTuple):
         That is with probability POWER, and with variances as they are estimated now. With infinitely many
         seeds the test set's part is all that remains.
         """
+        std_error = math.sqrt(self._with(seeds).total)
+        return self._shows(distance - float(ndtri(POWER)) * std_error, seeds, level)
+
+    def may_settle(self, distance: float, seeds: float, level: float) -> bool:
+        """Return whether a difference this far below a bound may be shown once there are this many seeds.
+
+        That is with probability FUTILE at least, given the seeds and examples that are there.
+        """
+        # the seeds that are there are among the later ones
+        change = math.sqrt(max(float(self.parts.seeds - self._with(seeds).seeds), 0))
+        return self._shows(distance + float(ndtri(1 - FUTILE)) * change, seeds, level)
+
+    def _with(self, seeds: float) -> Spread:
+        """Return the parts of the variance with another number of seeds, as they are estimated now."""
+        of_seeds = self.parts.seeds * (len(self.differences) / seeds)
+        return Spread(of_seeds, self.parts.beyond_seeds, np.zeros_like(of_seeds))
+
+    def _shows(self, distance: float, seeds: float, level: float) -> bool:
+        """Return whether a difference that is seen this far below a bound is shown with this many seeds."""
         present, examples = self.differences.shape
-        of_seeds = self.parts.seeds * (present / seeds)
-        parts = Spread(of_seeds, self.parts.beyond_seeds, np.zeros_like(of_seeds))
+        parts = self._with(seeds)
         df = 1 if math.isinf(seeds) else max(self.df * (int(seeds) - 1) // max(present - 1, 1), 1)
-        std_error = math.sqrt(parts.total)
-        usual = distance - float(ndtri(POWER)) * std_error  # at least this is seen with probability POWER
-        # the exact test adds an example against the difference, about as large as the others are
-        added = min(1.0, 2 * float(self.differences.std())) / examples
-        exact = added + float(ndtri(1 - level)) * math.hypot(std_error, added)
-        return usual >= exact and float(tail(usual, parts, seeds=df + 1, examples=examples)) <= level
+        exact = float(exact_distance(math.sqrt(parts.total), float(self.differences.std()), examples, level))
+        return distance >= exact and float(tail(distance, parts, seeds=df + 1, examples=examples)) <= level
 
 
 _Pairs = dict[tuple[str, str], _Pair]
@@ -165,6 +210,8 @@ def decide(
     prices: Mapping[str, float | None] | None = None,
     findings: Mapping[str, Collection[str]] | None = None,
     alpha: float = ALPHA,
+    later: Look | None = None,
+    family: int = 0,
     pooled: bool = True,
 ) -> Decision:
     """Decide among the candidates of one task and train size.
@@ -173,7 +220,9 @@ def decide(
     model, baselines) have one row, which counts as certain as far as seeds are concerned. `prices` are those
     of the preference; a candidate without a price comes after all that have one. `findings` are the checks
     that a candidate failed. With `pooled`, the seeds' variances of trained methods support each other. The
-    bounds hold together with probability 1 - `alpha`.
+    bounds hold together with probability 1 - `alpha`. M is `family` at least: candidates may have left
+    before. `later` is the last opportunity to decide with more seeds: what it takes to settle the decision is
+    with the error of that one.
 
     Raises:
         ValueError: there is no candidate, the margin is not above 0, or the preference is unknown.
@@ -190,23 +239,27 @@ def decide(
         pairs = _pool(pairs, untrained, failed)
     # a method with one seed claims nothing, so it does not make other claims harder
     tested = {name for names in pairs for name in names}
-    level = alpha / max(len(tested) - 1, 1)
-    bounds = _bounds(pairs, level)
+    others_tested = max(len(tested) - 1, family - 1, 1)
+    bounds = _bounds(pairs, alpha / others_tested)
 
     # a rival is shown to be better where the bound of this one minus the rival is below 0
     may_be_best = {name: all(bounds.get((name, rival), 0) >= 0 for rival in clean) for name in scores}
     rivals = [name for name in clean if may_be_best[name]]
+    beaten_by = _beaten_by(pairs, bounds, alpha / max(math.comb(len(tested), 2), 1))
     costs: dict[str, float] = {}
     for name in scores:
         others = [bounds.get((rival, name), math.inf) for rival in rivals if rival != name]
         costs[name] = max([0.0, *others])
     regrets = expected_regrets(scores, untrained, clean)
+    leader = min(clean, key=lambda name: (-scores[name].values.mean(), name), default=None)
     candidates = {
         name: Candidate(
             name=name,
             interval=interval(one.values, seeded=name not in untrained),
             may_be_best=may_be_best[name],
+            beaten_by=beaten_by.get(name, frozenset()) - failed.keys(),
             costs_at_most=costs[name] if rivals and math.isfinite(costs[name]) else None,
+            lacks_at_least=-bounds[name, leader] if leader and (name, leader) in bounds else None,
             expected_regret=regrets.get(name),
             price=(prices or {}).get(name),
             findings=failed.get(name, ()),
@@ -218,13 +271,16 @@ def decide(
     affordable = [one for one in best_first if one.costs_at_most is not None and one.costs_at_most <= margin]
     if prefer != "score":
         affordable.sort(key=lambda one: math.inf if one.price is None else one.price)
+    level_later = (later.alpha if later else alpha) / others_tested
+    distances = [] if affordable else _distances(pairs, best_first, margin)
     return Decision(
         candidates=tuple(candidates.values()),
         recommended=next((one.name for one in affordable or best_first), None),
         state="shown" if affordable else "open",
         margin=margin,
         prefer=prefer,
-        to_settle=None if affordable or not clean else _to_settle(pairs, best_first, margin, level),
+        to_settle=None if affordable or not clean else _to_settle(pairs, distances, level_later),
+        may_be_shown=not later or bool(affordable) or _may_settle(distances, later.seeds, level_later),
     )
 
 
@@ -267,14 +323,13 @@ def _pool(pairs: _Pairs, untrained: Collection[str], failed: Collection[str]) ->
     for kind, alike in kinds.items():
         methods = {name for names in alike for name in names if name not in untrained}
         seeds = next(len(pair.differences) for pair in alike.values())
-        if len(methods) < FEWEST_POOLED or seeds < FEWEST_POOLED_SEEDS:
+        of_pairs = np.array([pair.parts.seeds for pair in alike.values()])
+        usual = usual_variance(of_pairs, methods=len(methods), seeds=seeds)
+        if usual is None:
             continue
-        # the median of a variance with few degrees of freedom is below its mean
-        skew = float(chdtri(seeds - 1, 0.5)) / (seeds - 1)
-        median = np.median([pair.parts.seeds for pair in alike.values()]) / skew
         for names, pair in pairs.items():
             if pair.kind == kind:
-                parts = pair.parts._replace(seeds=np.maximum(pair.parts.seeds, median))
+                parts = pair.parts._replace(seeds=np.maximum(pair.parts.seeds, usual))
                 pooled[names] = pair._replace(parts=parts, df=2 * (seeds - 1))
     return pooled
 
@@ -294,16 +349,39 @@ def _bounds(pairs: _Pairs, level: float) -> dict[tuple[str, str], float]:
     return bounds
 
 
-def _to_settle(pairs: _Pairs, best_first: list[Candidate], margin: float, level: float) -> Settling:
-    """Return how many seeds would show some candidate without findings to cost at most the margin."""
-    # of each candidate that can be tested: every rival, and how far the difference is below the margin
-    distances: list[list[tuple[_Pair, float]]] = []
+def _beaten_by(
+    pairs: _Pairs, bounds: Mapping[tuple[str, str], float], level: float
+) -> dict[str, frozenset[str]]:
+    """Return who is shown to be better than each candidate, in tests of this level.
+
+    The best candidate takes part in M - 1 tests; a statement about any two needs a level for all pairs,
+    M (M - 1) / 2. Only what was shown at the level of the bounds can be shown at this lower one.
+    """
+    shown = {names: pair for names, pair in pairs.items() if bounds[names] < 0}
+    found: dict[str, frozenset[str]] = {}
+    for (name, rival), bound in _bounds(shown, level).items():
+        if bound < 0:
+            found[name] = found.get(name, frozenset()) | {rival}
+    return found
+
+
+_Distances = list[list[tuple[_Pair, float]]]
+
+
+def _distances(pairs: _Pairs, best_first: list[Candidate], margin: float) -> _Distances:
+    """Return each testable candidate's rivals, with how far the difference to each is below the margin."""
+    distances = []
     for one in best_first:
         rivals = [rival for rival in best_first if rival.may_be_best and rival is not one]
         if all((rival.name, one.name) in pairs for rival in rivals):
             distances.append(
                 [(pairs[rival.name, one.name], margin + one.mean - rival.mean) for rival in rivals]
             )
+    return distances
+
+
+def _to_settle(pairs: _Pairs, distances: _Distances, level: float) -> Settling:
+    """Return how many seeds would show some candidate without findings to cost at most the margin."""
     if not distances:
         return Settling(None, "single seed")
 
@@ -320,3 +398,10 @@ def _to_settle(pairs: _Pairs, best_first: list[Candidate], margin: float, level:
     if place < len(numbers):
         return Settling(numbers[place] - present, None)
     return Settling(None, "seeds" if enough(math.inf) else "test set")
+
+
+def _may_settle(distances: _Distances, seeds: int, level: float) -> bool:
+    """Return whether this many seeds may show some candidate; candidates with a single seed may be, too."""
+    return not distances or any(
+        all(pair.may_settle(distance, seeds, level) for pair, distance in rivals) for rivals in distances
+    )

@@ -152,9 +152,15 @@ def spread(values: Floats, *, seeded: bool = True) -> Spread:
     residuals = values - of_seed[..., None] - of_example[..., None, :] + values.mean((-2, -1), keepdims=True)
     mean_square = (residuals**2).sum((-2, -1)) / ((seeds - 1) * max(examples - 1, 1))
     residual = mean_square / (seeds * examples)
+    return Spread(
+        np.maximum(_variance_of_mean(of_seed), least_of_seeds(residual, seeds)), of_examples, residual
+    )
+
+
+def least_of_seeds(residual: ArrayLike, seeds: int) -> Floats:
+    """Return the lower limit [...] of the seeds' part of a variance, from the residual part (`RARE`)."""
     # if seeds had no effect, the seeds' part times (R - 1) / residual would be chi-square with R - 1 degrees
-    least = residual * chdtri(seeds - 1, 1 - RARE) / (seeds - 1)
-    return Spread(np.maximum(_variance_of_mean(of_seed), least), of_examples, residual)
+    return np.asarray(residual) * chdtri(seeds - 1, 1 - RARE) / (seeds - 1)
 
 
 def tail(distance: ArrayLike, parts: Spread, *, seeds: int, examples: int) -> Floats:

@@ -3,20 +3,23 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
-from tuneoff.results import BaselineRecord, CurvePoint, RunRecord, StudyFolder
+from tuneoff.results import BaselineRecord, Contents, CurvePoint, RunRecord, StudyFolder, read_curve
 from tuneoff.spec import NoneSpec, StudySpec, variants
 from tuneoff.stats.answers import Answers, answers_of, read_answers
 from tuneoff.stats.cells import UNTRAINED_SIZE, Cell, TaskSize
 from tuneoff.stats.compare import Comparison, Contrast, compare, comparisons
 from tuneoff.stats.crossover import Crossover, crossovers
-from tuneoff.stats.decide import Decision, decide
+from tuneoff.stats.decide import Decision
 from tuneoff.stats.examples import RunScores, Scores, common, joint_scores
 from tuneoff.stats.health import Finding, RunEvidence, diagnose, diagnose_study
 from tuneoff.stats.intervals import ALPHA, Interval, interval
 from tuneoff.stats.prices import PRICE_OF, mean_prices
+from tuneoff.stats.racing import Course, Entrants, RunResult, race, shared_looks, within_budget
 
 COMPARED_RUNS = 40
 """Runs of each task whose predictions are compared with one another: all would not fit into memory."""
@@ -62,6 +65,8 @@ class Judgement:
     study_findings: tuple[Finding, ...] = ()
     decisions: Mapping[TaskSize, Decision] = field(default_factory=dict)
     """What to use on each task and train size, among methods, the base model and baselines."""
+    courses: Mapping[TaskSize, Course] = field(default_factory=dict)
+    """Of the races on each task and train size; empty if the seeds are fixed."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +87,9 @@ class _Baseline:
         return f"baseline {self.record.name}"
 
     @property
-    def scores(self) -> Scores:
-        """Its own score of each example, [1, N]."""
-        values = self.answers.scores(self.record.task.main_metric)[None]
-        return Scores((self.record.seed,), tuple(self.answers.rows.tolist()), values)
+    def scores(self) -> RunScores:
+        """Its own score of each example."""
+        return RunScores(self.answers.rows, self.answers.scores(self.record.task.main_metric))
 
 
 @dataclass
@@ -105,16 +109,19 @@ def judge(
     records: Iterable[RunRecord],
     curves: Mapping[str, tuple[CurvePoint, ...]],
     baselines: Iterable[BaselineRecord],
+    courses: Mapping[TaskSize, Course] = MappingProxyType({}),
 ) -> Judgement:
     """Judge a study from the predictions, curves and records in its folder.
+
+    `courses` are those of a study that races its methods.
 
     Raises:
         StoreError: predictions are damaged.
     """
     records = tuple(records)
-    untrained = frozenset(name for name, method in variants(study) if isinstance(method, NoneSpec))
+    untrained = _untrained(study)
     ablated = frozenset(name for name, _ in variants(study) if name not in study.methods)
-    read = [_Baseline(one, _baseline_answers(folder, one)) for one in baselines if not one.upper_bound]
+    read = _read_baselines(folder, baselines)
     strongest = strongest_baselines(read)
     runs = _collect_runs(folder, records, curves, strongest)
     cells = _cells(records, runs.scores)
@@ -136,6 +143,7 @@ def judge(
             margin=study.comparison.margin,
             metrics={name: task.main_metric for name, task in study.tasks.items()},
             ablated=ablated,
+            shares=_error_shares(study, courses),
         ),
         against_baseline=_against_baselines(cells, strongest),
         crossovers=crossovers(
@@ -147,8 +155,61 @@ def judge(
         ),
         findings=runs.findings,
         study_findings=diagnose_study(records, runs.compared),
-        decisions=_decisions(study, records, cells, read, runs.findings, untrained),
+        decisions=_decisions(_entrants(study, records, runs, read), courses),
+        courses=courses,
     )
+
+
+def race_courses(folder: Path, found: Contents) -> dict[TaskSize, Course]:
+    """Return the course of the race on each task and train size of a folder; none if the seeds are fixed.
+
+    Raises:
+        StoreError: predictions or curves are damaged.
+    """
+    study, records = found.study, found.records
+    if study.race is None:
+        return {}
+    curves = {record.run_id: read_curve(StudyFolder(folder).run(record.run_id)) for record in records}
+    baselines = _read_baselines(folder, found.baselines)
+    runs = _collect_runs(folder, records, curves, strongest_baselines(baselines))
+    looks = shared_looks(study.race.looks)
+    entrants = _entrants(study, records, runs, baselines)
+    courses = {place: race(own, study.all_seeds, looks) for place, own in entrants.items()}
+    return within_budget(courses, study, records)
+
+
+def _decisions(
+    entrants: Mapping[TaskSize, Entrants], courses: Mapping[TaskSize, Course]
+) -> dict[TaskSize, Decision]:
+    """Return the decision of each task and train size that has a result of a trained method.
+
+    That of a race is the one of its latest look.
+    """
+    decisions = {}
+    for place, own in entrants.items():
+        decision = courses[place].decision if place in courses else own.decision()
+        if decision and any(one.name in own.trained for one in decision.candidates):
+            decisions[place] = decision
+    return decisions
+
+
+def _error_shares(study: StudySpec, courses: Mapping[TaskSize, Course]) -> dict[Cell, float]:
+    """Return the part of the error that belongs to the latest look at each method of a race."""
+    if study.race is None:
+        return {}
+    looks = shared_looks(study.race.looks, alpha=1.0)
+    of_seeds = {look.seeds: look.alpha for look in looks}
+    shares = {}
+    for (task, size), course in courses.items():
+        seeds = course.look.seeds if course.look else looks[0].seeds
+        for method, number in course.seeds.items():
+            shares[Cell(task, method, size)] = of_seeds[min(number, seeds)]
+    return shares
+
+
+def _untrained(study: StudySpec) -> frozenset[str]:
+    """Return the names of methods and variants that are not trained."""
+    return frozenset(name for name, method in variants(study) if isinstance(method, NoneSpec))
 
 
 def best_methods(cells: Mapping[Cell, Scores]) -> dict[TaskSize, Best]:
@@ -183,62 +244,59 @@ def strongest_baselines(baselines: Iterable[_Baseline]) -> dict[TaskSize, _Basel
     return best
 
 
-def _decisions(
+def _entrants(
     study: StudySpec,
     records: Iterable[RunRecord],
-    cells: Mapping[Cell, Scores],
+    runs: _CollectedRuns,
     baselines: Iterable[_Baseline],
-    findings: Mapping[str, tuple[Finding, ...]],
-    untrained: frozenset[str],
-) -> dict[TaskSize, Decision]:
-    """Decide for each task and train size that has a result of a trained method.
+) -> dict[TaskSize, Entrants]:
+    """Return the candidates of each task and train size: the study's methods, and the baselines.
 
-    Candidates are the study's methods, without ablation variants, and the baselines; what is not trained is a
-    candidate at every train size.
+    Ablation variants are no candidates. What is not trained is one at every train size.
     """
-    of_cell: dict[Cell, list[RunRecord]] = {}
+    untrained = _untrained(study)
+    of_cell: dict[Cell, dict[int, RunResult | None]] = {}
     for record in records:
-        if record.state == "complete":
-            of_cell.setdefault(Cell.of(record.spec), []).append(record)
-    decisions = {}
-    for task_size in dict.fromkeys(cell.task_size for cell in cells if cell.method not in untrained):
-        scores: dict[str, Scores] = {}
-        prices: dict[str, float | None] = {}
-        failed: dict[str, list[str]] = {}
+        if record.state != "cancelled":  # then it has not ended
+            result = _run_result(study, record, runs) if record.state == "complete" else None
+            of_cell.setdefault(Cell.of(record.spec), {})[record.spec.seed] = result
+    entrants = {}
+    for task, size in product(study.tasks, study.train_sizes):
+        results: dict[str, Mapping[int, RunResult | None]] = {}
         for method in study.methods:
-            size = UNTRAINED_SIZE if method in untrained else task_size.train_size
-            cell = Cell(task_size.task, method, size)
-            if cell in cells:
-                scores[method] = cells[cell]
-                price = mean_prices(of_cell[cell]).get(PRICE_OF.get(study.comparison.prefer, ""))
-                # what is not trained has nothing to store and nothing to train
-                prices[method] = 0.0 if method in untrained else price
-                failed[method] = _failed_checks(findings, of_cell[cell])
-        own = [one for one in baselines if one.task_size == task_size]
+            own_size = UNTRAINED_SIZE if method in untrained else size
+            results[method] = of_cell.get(Cell(task, method, own_size), {})
+        own = [one for one in baselines if one.task_size == TaskSize(task, size)]
         for one in own:
-            scores[one.candidate], prices[one.candidate] = one.scores, 0.0
-        decisions[task_size] = decide(
-            scores,
+            results[one.candidate] = {one.record.seed: RunResult(one.scores, 0.0, ())}
+        entrants[TaskSize(task, size)] = Entrants(
+            results,
             untrained={*untrained, *(one.candidate for one in own)},
             margin=study.decision_margin,
             prefer=study.comparison.prefer,
-            prices=prices,
-            findings=failed,
         )
-    return decisions
+    return entrants
 
 
-def _failed_checks(findings: Mapping[str, tuple[Finding, ...]], records: Iterable[RunRecord]) -> list[str]:
-    """Return the health checks that any of a cell's runs failed."""
-    failed = {
-        one.check for record in records for one in findings.get(record.run_id, ()) if one.level == "error"
-    }
-    return sorted(failed)
+def _run_result(study: StudySpec, record: RunRecord, runs: _CollectedRuns) -> RunResult:
+    """Return what a decision needs of a complete run."""
+    # what is not trained has nothing to store and nothing to train
+    price: float | None = 0.0
+    if not isinstance(record.spec.method, NoneSpec):
+        price = mean_prices([record]).get(PRICE_OF.get(study.comparison.prefer, ""))
+    findings = runs.findings[record.run_id]
+    failed = tuple(one.check for one in findings if one.level == "error")
+    return RunResult(runs.scores.get(record.run_id), price, failed)
 
 
-def _baseline_answers(folder: Path, baseline: BaselineRecord) -> Answers:
-    files = StudyFolder(folder).baseline(baseline.task_name, baseline.train_size, baseline.name)
-    return read_answers(files.predictions, baseline.task.main_metric)
+def _read_baselines(folder: Path, baselines: Iterable[BaselineRecord]) -> list[_Baseline]:
+    """Read the predictions of the baselines that do not see the references."""
+    read = []
+    for one in baselines:
+        if not one.upper_bound:
+            files = StudyFolder(folder).baseline(one.task_name, one.train_size, one.name)
+            read.append(_Baseline(one, read_answers(files.predictions, one.task.main_metric)))
+    return read
 
 
 def _collect_runs(
@@ -293,7 +351,7 @@ def _against_baselines(
         baseline = strongest.get(cell.task_size)
         if baseline is None:
             continue
-        theirs = baseline.scores
+        theirs = Scores((0,), tuple(baseline.scores.rows.tolist()), baseline.scores.values[None])
         rows = common(scores.rows, theirs.rows)
         if rows:
             sides = scores.at(scores.seeds, rows), theirs.at(theirs.seeds, rows)

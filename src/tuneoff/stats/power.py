@@ -1,8 +1,11 @@
-"""Power analysis: the differences that a study of a given size can detect with the test of `compare`.
+"""Power analysis: the lead with which a decision (`decide.py`) will be shown, for a planned study.
 
-The difference is taken as normal and the test set's variance as known; random is the difference itself and
-the test's estimate of the seeds' variance, which has R - 1 degrees of freedom. `benchmarks/calibration.py`
-checks this against simulated studies.
+The question is how far the best candidate must be ahead of all others. Studies in which all candidates are
+equally good are simulated by what the decision's bounds depend on: mean scores over seeds and examples, and
+the seeds' estimated variances; the test set's variance is taken as known. If the best one is ahead by some
+lead in truth, all bounds of what it lacks against the others are lower by as much. So the decision is shown
+with a lead of the largest of these bounds minus the margin, and the lead that is enough in a share of studies
+is a quantile of that. `benchmarks/calibration_leads.py` checks it against `decide`.
 """
 
 from bisect import bisect_left
@@ -10,18 +13,24 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.stats import chi2, norm
+from scipy.special import ndtri
 
-from tuneoff.stats.intervals import ALPHA, Floats, critical, spread
+from tuneoff.stats.intervals import ALPHA, Floats, critical, least_of_seeds, spread
+from tuneoff.stats.pooling import usual_variance
 
 POWER = 0.8
-"""A study detects a difference that would be significant in this share of such studies."""
+"""The share of studies that are to show what they are planned for."""
 SEEDS = (3, 5, 10)
 MOST_SEEDS = 100
-MOST_EXAMPLES = 10_000_000
-_DRAWS = (np.arange(32) + 0.5) / 32
-"""Quantiles that stand for the distribution of the seeds' estimated variance."""
+_ROUND_SIZES = [size * 10**power for power in range(6) for size in range(10, 100)]
+"""Sizes of test sets that are tried, with two significant digits: 10 to 9.9 million."""
+_STUDIES = 1_000
+"""Simulated ones."""
+_MOST_SIMULATED = 20
+"""Trained and untrained candidates beyond so many count for the level alone, which keeps the arrays small."""
+_SHARES = np.linspace(0, 1, 17) ** 2
+"""The seeds' shares of a variance at which critical values are computed; others are interpolated. They are
+dense near 0, where these values change most."""
 
 
 class Components(NamedTuple):
@@ -43,8 +52,24 @@ SUMMARIZATION = Components(seed=0.005, example=0.08, residual=0.10)
 """An assumption about two trained methods' ROUGE-L, not a measurement."""
 
 
+class Plan(NamedTuple):
+    """The size of a study, for one decision."""
+
+    seeds: int
+    examples: int
+    trained: int
+    """Candidates that are trained."""
+    untrained: int
+    """Candidates that are not: the base model and the baselines."""
+
+    @property
+    def level(self) -> float:
+        """The level of each of the decision's tests."""
+        return ALPHA / max(self.trained + self.untrained - 1, 1)
+
+
 class Option(NamedTuple):
-    """A size of study that detects a difference."""
+    """A size of study that shows a decision."""
 
     seeds: int | None
     """None where no number up to MOST_SEEDS is enough on this many examples."""
@@ -67,101 +92,119 @@ def components(differences: Floats) -> Components:
     )
 
 
-def power(
-    difference: float, *, seeds: int, examples: int, components: Components, alpha: float = ALPHA
-) -> float:
-    """Return the probability of detecting a true difference, with at least two seeds and two examples.
+def lead_shown(plan: Plan, components: Components, *, margin: float) -> float | None:
+    """Return the lead of a trained method over all others with which the decision will be shown.
 
-    `alpha` is the level of the single test: for the first of m comparisons, Holm's is `ALPHA / m`.
+    That is with probability POWER at least: then the method is shown to cost at most the margin. It is 0
+    where that needs no lead. None with one seed or one example, which support no claim about a method.
     """
-    return _plan(seeds, examples, components, alpha).power(difference)
-
-
-def detectable(seeds: int, examples: int, components: Components, *, alpha: float = ALPHA) -> float | None:
-    """Return the smallest true difference that is detected with the probability POWER.
-
-    None with one seed, which supports no claim about a method, and with one example.
-    """
-    if min(seeds, examples) < 2:
+    if min(plan.seeds, plan.examples) < 2 or plan.trained < 1:
         return None
-    plan = _plan(seeds, examples, components, alpha)
-    # three standard errors above the highest bound, the power is practically 1
-    surely = plan.bounds.max() + 3 * plan.std_error
-    return float(brentq(lambda difference: plan.power(difference) - POWER, 0, surely)) if surely > 0 else 0.0
+    if plan.trained + plan.untrained == 1:
+        return 0.0
+    bounds = _highest_bounds(plan, components)
+    return max(0.0, float(np.quantile(bounds, POWER)) - margin)
 
 
-def examples_needed(
-    difference: float, components: Components, *, seeds: int, alpha: float = ALPHA
-) -> int | None:
-    """Return the smallest test set on which this many seeds detect a difference; None if there is none."""
+def examples_needed(plan: Plan, lead: float, components: Components, *, margin: float) -> int | None:
+    """Return the smallest test set on which a lead is enough, whatever the plan's; None if there is none.
+
+    Its size is rounded up to two digits.
+    """
     return _smallest(
-        MOST_EXAMPLES,
-        lambda examples: power(
-            difference, seeds=seeds, examples=examples, components=components, alpha=alpha
-        ),
+        _ROUND_SIZES, lambda number: _is_enough(plan._replace(examples=number), lead, components, margin)
     )
 
 
-def seeds_needed(
-    difference: float, components: Components, *, examples: int, alpha: float = ALPHA
-) -> int | None:
-    """Return the smallest number of seeds that detects a difference on this many examples.
-
-    None above MOST_SEEDS.
-    """
+def seeds_needed(plan: Plan, lead: float, components: Components, *, margin: float) -> int | None:
+    """Return the fewest seeds with which a lead is enough, whatever the plan's; None above MOST_SEEDS."""
     return _smallest(
-        MOST_SEEDS,
-        lambda seeds: power(difference, seeds=seeds, examples=examples, components=components, alpha=alpha),
+        range(2, MOST_SEEDS + 1),
+        lambda number: _is_enough(plan._replace(seeds=number), lead, components, margin),
     )
 
 
 def needed(
-    difference: float,
-    components: Components,
-    *,
-    examples: int,
-    seeds: Sequence[int] = SEEDS,
-    alpha: float = ALPHA,
+    plan: Plan, lead: float, components: Components, *, margin: float, seeds: Sequence[int] = SEEDS
 ) -> tuple[Option, ...]:
-    """Return studies that detect a difference: a test set for each number of seeds, seeds for `examples`."""
-    sized = [Option(n, examples_needed(difference, components, seeds=n, alpha=alpha)) for n in seeds]
-    return *sized, Option(seeds_needed(difference, components, examples=examples, alpha=alpha), examples)
+    """Return studies for which a lead is enough: a test set for each number of seeds, seeds for this one."""
+    sized = [
+        Option(number, examples_needed(plan._replace(seeds=number), lead, components, margin=margin))
+        for number in seeds
+    ]
+    return *sized, Option(seeds_needed(plan, lead, components, margin=margin), plan.examples)
 
 
-class _Plan(NamedTuple):
-    """A planned test: how the mean difference will vary, and above which bounds it will be significant."""
+def exact_distance(std_error: Floats | float, deviation: float, examples: int, level: float) -> Floats:
+    """Return about how far the exact test's one-sided bound is from the mean difference, [...].
 
-    std_error: float
-    bounds: Floats
-    """[32], equally likely ones, as the estimate of the seeds' variance varies."""
-
-    def power(self, difference: float) -> float:
-        """Return the probability that a true difference will be significant, on average over the bounds."""
-        if self.std_error == 0:
-            return float((abs(difference) > self.bounds).mean())
-        above = norm.sf((self.bounds - difference) / self.std_error)
-        below = norm.cdf((-self.bounds - difference) / self.std_error)
-        return float((above + below).mean())
+    The test adds an example against the difference, about as large as the others are, of which `deviation`
+    is the standard deviation.
+    """
+    added = min(1.0, 2 * deviation) / examples
+    return np.asarray(added - float(ndtri(level)) * np.hypot(std_error, added))
 
 
-def _plan(seeds: int, examples: int, components: Components, alpha: float) -> _Plan:
-    # variances of the mean difference; the residual is in the seeds' part, as in `spread`
-    of_seeds = (components.seed**2 + components.residual**2 / examples) / seeds
-    of_examples = components.example**2 / examples
-    estimates = of_seeds * chi2.ppf(_DRAWS, seeds - 1) / (seeds - 1)
-    total = estimates + of_examples
-    share = np.divide(estimates, total, out=np.zeros_like(total), where=total > 0)
-    # the bound of the crossed test for each estimate of the seeds' variance
-    factors = critical(share, seeds=seeds, examples=examples, alpha=alpha)
-    # the exact test adds an example against the difference, about as large as the others are
-    deviation = np.hypot(components.example, components.residual)
-    against = min(1.0, 2 * deviation) / examples
-    exact = against + norm.isf(alpha / 2) * np.sqrt(total + against**2)
-    return _Plan(np.sqrt(of_seeds + of_examples), np.maximum(factors * np.sqrt(total), exact))
+def _highest_bounds(plan: Plan, components: Components) -> Floats:
+    """Simulate studies of equally good candidates; return the largest bound of what the first one lacks.
+
+    [studies]
+    """
+    seeds, examples = plan.seeds, plan.examples
+    trained, untrained = min(plan.trained, _MOST_SIMULATED), min(plan.untrained, _MOST_SIMULATED)
+    # variances of one method: half of those of a difference between two
+    of_seed, of_example, rest = (part**2 / 2 for part in components)
+    random = np.random.default_rng(0)
+    by_seed = np.sqrt(of_seed + rest / examples) * random.standard_normal((_STUDIES, trained, seeds))
+    by_test_set = np.sqrt(of_example / examples) * random.standard_normal((_STUDIES, trained))
+    fixed = np.sqrt((of_example + rest) / examples) * random.standard_normal((_STUDIES, untrained))
+    means = by_seed.mean(-1) + by_test_set
+    centered = by_seed - by_seed.mean(-1, keepdims=True)
+    covariance = centered @ centered.swapaxes(1, 2) / (seeds - 1)  # [studies, trained, trained]
+    variance = np.diagonal(covariance, axis1=1, axis2=2)
+
+    bounds = []
+    if trained > 1:
+        first, second = np.triu_indices(trained, 1)  # the pairs of the first method come first
+        of_pairs = variance[:, first] + variance[:, second] - 2 * covariance[:, first, second]
+        reach = _reach(of_pairs / seeds, 2 * rest, 2 * of_example, trained - 1, plan, components)
+        bounds.append(means[:, 1:] - means[:, :1] + reach)
+    if untrained:
+        # another untrained candidate has the same seeds' variance with each of the methods
+        reach = _reach(variance / seeds, rest, 2 * of_example + rest, 1, plan, components)
+        bounds.append(fixed - means[:, :1] + reach)
+    return np.concatenate(bounds, axis=1).max(1)
 
 
-def _smallest(most: int, finds: Callable[[int], float]) -> int | None:
-    """Return the first number from 2 at which the power is enough, by bisection; None if there is none."""
-    numbers = range(2, most + 1)
-    place = bisect_left(numbers, True, key=lambda number: finds(number) >= POWER)
-    return numbers[place] if place < len(numbers) else None
+def _reach(
+    of_seeds: Floats, rest: float, of_example: float, count: int, plan: Plan, components: Components
+) -> Floats:
+    """Return how far bounds are above the mean differences, of the first `count` pairs of a kind.
+
+    `of_seeds` has the seeds' parts of their variances, [studies, pairs]; `rest` and `of_example` are the
+    variances of the residual and of an example. [studies, count]
+    """
+    seeds, examples, df = plan.seeds, plan.examples, plan.seeds - 1
+    of_seeds = np.maximum(of_seeds, least_of_seeds(rest / (seeds * examples), seeds))
+    usual = usual_variance(of_seeds.T, methods=plan.trained, seeds=seeds)
+    of_seeds = of_seeds[:, :count]
+    if usual is not None:
+        of_seeds, df = np.maximum(of_seeds, usual[:, None]), 2 * df
+    total = of_seeds + of_example / examples
+    share = np.divide(of_seeds, total, out=np.zeros_like(total), where=total > 0)
+    std_error = np.sqrt(total)
+    factors = critical(_SHARES, seeds=df + 1, examples=examples, alpha=2 * plan.level)
+    exact = exact_distance(std_error, float(np.hypot(*components[1:])), examples, plan.level)
+    return np.maximum(np.interp(share, _SHARES, factors) * std_error, exact)
+
+
+def _is_enough(plan: Plan, lead: float, components: Components, margin: float) -> bool:
+    least = lead_shown(plan, components, margin=margin)
+    return least is not None and least <= lead
+
+
+def _smallest(numbers: Sequence[int], is_enough: Callable[[int], bool]) -> int | None:
+    """Return the first of ascending numbers that is enough, by bisection; None if none is."""
+    if not is_enough(numbers[-1]):
+        return None
+    return numbers[bisect_left(numbers, True, hi=len(numbers) - 1, key=is_enough)]

@@ -1,5 +1,6 @@
 """Run a whole study: check it, search settings, do the runs, and resume after an interruption."""
 
+from tuneoff.study.baselines import count_baselines
 from tuneoff.study.estimate import Cost, Estimate, estimate
 from tuneoff.study.events import (
     DamagedMoved,
@@ -37,6 +38,7 @@ __all__ = [
     "TrialFinished",
     "Work",
     "check",
+    "count_baselines",
     "do_job",
     "estimate",
     "run_study",

@@ -6,6 +6,7 @@ from itertools import product
 from tuneoff.results.store import RunStore
 from tuneoff.spec import StudySpec, TrainSize
 from tuneoff.tasks import (
+    UPPER_BOUNDS,
     BaselineResult,
     baseline_names,
     run_baseline,
@@ -32,6 +33,16 @@ def add_baselines(study: StudySpec, store: RunStore, session: Session) -> None:
             store.write_baseline(result.record, result.predictions)
 
 
+def count_baselines(study: StudySpec, session: Session) -> dict[str, int]:
+    """Return how many baselines of each task are candidates of its decision: those that see no reference.
+
+    Raises:
+        InputError: the data cannot be used.
+    """
+    names = {name: baseline_names(task, session.task_data(task).test) for name, task in study.tasks.items()}
+    return {task: len(set(found) - UPPER_BOUNDS) for task, found in names.items()}
+
+
 def _missing(
     study: StudySpec,
     task_name: str,
@@ -40,7 +51,7 @@ def _missing(
     session: Session,
 ) -> Iterator[BaselineResult]:
     """Yield the baselines of one task and train size that are not among those present."""
-    task, seed = study.tasks[task_name], study.seeds[0]
+    task, seed = study.tasks[task_name], study.all_seeds[0]
     data = session.task_data(task)
     train = train_subset(data.train, size, seed=stream_seed(seed, "subsample"))
     for name in baseline_names(task, data.test):

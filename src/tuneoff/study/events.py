@@ -39,10 +39,15 @@ class SearchFinished:
 
 @dataclass(frozen=True)
 class RunsPlanned:
-    """The runs to do, of `total` in the study."""
+    """The runs to do now, of `total` that are done or to be done so far.
+
+    A study that races its methods plans runs several times, until its decisions need no more.
+    """
 
     pending: tuple[RunSpec, ...]
     total: int
+    round: int = 1
+    """Which of these plans it is."""
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,13 @@
 """Run a study: from its plan to its last record.
 
 Read top-down: `run_study` calls `check` (try everything before the first step), `_search_settings` and
-`_do_runs`; an executor calls `do_job` for each run.
+`_do_rounds`; an executor calls `do_job` for each run.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -20,12 +21,13 @@ from tuneoff.results import (
     RunState,
     RunStore,
     SearchResult,
-    chosen_values,
+    TaskExamples,
 )
 from tuneoff.results.identity import places_of
 from tuneoff.results.store import fresh_folder
 from tuneoff.spec import Method, NoneSpec, RunSpec, StudySpec, expand, searches
 from tuneoff.spec.run import range_ends
+from tuneoff.stats import needed_runs, race_courses
 from tuneoff.study.baselines import add_baselines
 from tuneoff.study.events import (
     DamagedMoved,
@@ -67,12 +69,10 @@ def run_study(
     executor.prepare(_session_setup(study, session, executor))
     with RunStore(folder, study, inputs) as store, closing(executor):
         on_event(DamagedMoved(store.moved))
+        _store_examples(study, store, session)
         add_baselines(study, store, session)
-        results = _search_settings(study, store, executor, session, inputs, on_event)
-        runs = expand(study, chosen_values(study, results))
-        pending = store.pending(runs)
-        on_event(RunsPlanned(pending, len(runs)))
-        _do_runs(pending, store, executor, on_event)
+        _search_settings(study, store, executor, session, inputs, on_event)
+        _do_rounds(store, executor, on_event)
 
 
 def check(study: StudySpec, session: Session) -> Inputs:
@@ -104,6 +104,21 @@ def check(study: StudySpec, session: Session) -> Inputs:
             # with half of the method attached
             backbone = load_backbone(study.model)
     return Inputs(model=identity, data=digests, places=places_of(study))
+
+
+def _store_examples(study: StudySpec, store: RunStore, session: Session) -> None:
+    """Store the test examples of each task, so that a report can show them without the task's source."""
+    for name, task in study.tasks.items():
+        data = session.task_data(task)
+        store.write_examples(
+            name,
+            TaskExamples(
+                rows=tuple(example.row for example in data.test),
+                inputs=tuple(example.text for example in data.test),
+                references=tuple(example.reference for example in data.test),
+                digests=data.digests,
+            ),
+        )
 
 
 def _methods_to_try(study: StudySpec) -> Iterable[tuple[Method, str]]:
@@ -140,12 +155,12 @@ def _search_settings(
     session: Session,
     inputs: Inputs,
     on_event: OnEvent,
-) -> tuple[SearchResult, ...]:
-    """Do the searches of a study that have no result in the folder, and return the results of all."""
+) -> None:
+    """Do the searches of a study that have no result in the folder."""
     planned, found = searches(study), store.contents().searches
     pending = tuple(search for search in planned if not any(result.answers(search) for result in found))
     if not pending:
-        return found
+        return
     on_event(SearchesPlanned(pending, len(planned)))
     steps = trial_steps(planned, session)
     jobs = [
@@ -159,7 +174,6 @@ def _search_settings(
     ]
     while jobs:
         jobs = _do_searches(jobs, store, executor, on_event)
-    return store.contents().searches
 
 
 def _do_searches(
@@ -176,6 +190,26 @@ def _do_searches(
             else:
                 raise TuneoffError(f"the search {result.job.search.search_id} cannot end: {result.message}")
     return interrupted
+
+
+def _do_rounds(store: RunStore, executor: Executor, on_event: OnEvent) -> None:
+    """Do the runs that have no finished record: of fixed seeds all in one round, of a race look by look.
+
+    No run is done twice, so a race goes on where one fails.
+    """
+    tried: set[str] = set()
+    for number in count(1):
+        found = store.contents()
+        needed = needed_runs(found.study, found.plan, race_courses(store.folder, found))
+        pending = tuple(run for run in found.pending(needed) if run.run_id not in tried)
+        if number == 1 or pending:
+            on_event(RunsPlanned(pending, len(needed), number))
+        if not pending:
+            return
+        _do_runs(pending, store, executor, on_event)
+        if found.study.race is None:
+            return
+        tried |= {run.run_id for run in pending}
 
 
 def _do_runs(pending: Sequence[RunSpec], store: RunStore, executor: Executor, on_event: OnEvent) -> None:

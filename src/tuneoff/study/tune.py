@@ -1,8 +1,9 @@
 """Search for a method's settings: Optuna proposes values, and scores on validation decide between them.
 
 A search is a list of trials, done one after another. A trial trains one run for each of the search's seeds
-and never touches the test split. Each trial is stored in trials.jsonl as soon as it ends, so that a search
-that was interrupted goes on after its last stored trial.
+and never touches the test split. Each training is stored in trials.jsonl as soon as it ends, so that a search
+that was interrupted goes on after the last stored one. A trial has one training, with halving one for each
+rung that it reaches (`halving.py`).
 """
 
 import hashlib
@@ -35,6 +36,7 @@ from tuneoff.spec import Range, RunSpec, Search, Spec, TrainSize
 from tuneoff.spec.search import Values
 from tuneoff.study.events import TrialFinished
 from tuneoff.study.executor import Context
+from tuneoff.study.halving import Training, ended_trials, next_training
 from tuneoff.training import Session, prepare, run_trial, stream_seed, total_steps
 
 _REFINED_SHARE = 3
@@ -49,15 +51,16 @@ class SearchJob(NamedTuple):
     search: Search
     folder: SearchFolder
     steps: int
-    """Optimizer steps of each trial."""
+    """Optimizer steps of each whole trial."""
     origin: Mapping[str, str | None]
     """Commit or checksum of the model, and checksums of the task's data."""
 
 
 class _StoredTrial(Spec):
-    """A line of trials.jsonl."""
+    """A line of trials.jsonl: a training of a trial."""
 
     trial: Trial
+    """The trial as far as it was trained here; with halving, its score is that at the rung."""
     reported: dict[int, float]
     """The first seed's main metric on validation by step, from which later trials are pruned."""
     digest: str
@@ -71,11 +74,12 @@ def search_job(job: SearchJob, context: Context) -> SearchResult:
         InputError: the model, the data or the folder cannot be used.
     """
     search, finished = job.search, _read_trials(job)
-    while len(finished) < search.trials:
+    while training := _next_training(search, finished):
         with _optuna_silenced():
-            trial, reported = _run_next_trial(job, finished, context.session)
+            trial, reported = _train(job, training, finished, context.session)
         _store_trial(job, finished, trial, reported)
         context.emit(TrialFinished(search, trial))
+    several = len(search.rungs) > 1
     return SearchResult(
         search_id=search.search_id,
         task_name=search.run.task_name,
@@ -85,7 +89,8 @@ def search_job(job: SearchJob, context: Context) -> SearchResult:
         space=search.space,
         seeds=search.seeds,
         steps=job.steps,
-        trials=tuple(one.trial for one in finished),
+        rungs=tuple(rung.steps(job.steps) for rung in search.rungs) if several else (),
+        trials=ended_trials(search.rungs, [one.trial for one in finished]),
     )
 
 
@@ -98,11 +103,12 @@ def end_trial(job: SearchJob, state: Literal["out_of_memory", "failed"]) -> bool
         StoreError: the folder cannot be used.
     """
     finished = _read_trials(job)
-    if len(finished) == job.search.trials:
+    training = _next_training(job.search, finished)
+    if training is None:
         return False
     with _optuna_silenced():
-        values = _proposed_values(job.search, _propose_trial(job.search, finished))
-    _store_trial(job, finished, Trial(number=len(finished), values=values, state=state), {})
+        values, _ = _values(job.search, training, finished)
+    _store_trial(job, finished, Trial(number=training.number, values=values, state=state), {})
     return True
 
 
@@ -118,6 +124,23 @@ def trial_steps(searches: Sequence[Search], session: Session) -> dict[str, int]:
         planned = total_steps(search.run.training, session.train_count(search.run))
         steps[search.search_id] = max(1, round(planned * factors[search.search_id]))
     return steps
+
+
+def planned_trainings(searches: Sequence[Search], session: Session) -> list[tuple[RunSpec, int]]:
+    """Return the trainings of searches, with how many there are of each: one of each rung, without values.
+
+    Raises:
+        InputError: the model or the data cannot be used.
+    """
+    steps = trial_steps(searches, session)
+    return [
+        (
+            search.trial({}, seed=search.seeds[0], steps=rung.steps(steps[search.search_id])),
+            rung.trials * len(search.seeds),
+        )
+        for search in searches
+        for rung in search.rungs
+    ]
 
 
 def length_factors(searches: Sequence[Search], session: Session) -> dict[str, float]:
@@ -147,7 +170,9 @@ def _step_flops(run: RunSpec, session: Session) -> int:
     prepared = prepare(run, session)
     batch = prepared.train_batch(run.training.per_device_train_batch_size)
     with FlopCounterMode(display=False) as counter:
-        prepared.adapted.model(**batch).loss.backward()
+        hidden = prepared.adapted.family.read_and_predict(**batch)
+        # any scalar will do: only matrix products are counted
+        prepared.adapted.family.logits(hidden).mean().backward()
     return int(counter.get_total_flops())
 
 
@@ -228,12 +253,13 @@ def _digest(job: SearchJob, before: Sequence[_StoredTrial], trial: Trial, report
     # a chain: each digest covers the one before it, and the first covers the search with its inputs, so that
     # a trial is used only if all it depends on is as it was
     basis = before[-1].digest if before else [job.search.search_id, job.steps, dict(job.origin)]
-    content = json.dumps([basis, trial.model_dump(), reported], sort_keys=True)
+    # `rung_scores` are set when the search has ended
+    content = json.dumps([basis, trial.model_dump(exclude={"rung_scores"}), reported], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _propose_trial(search: Search, finished: Sequence[_StoredTrial]) -> optuna.Trial:
-    """Return the next trial. Its values depend on its number and on the earlier trials alone.
+    """Return a new trial. Its values depend on its number and on the earlier trials alone.
 
     The first trials are the points of a Latin hypercube; the last third are proposed by Optuna's sampler.
     The Optuna study is made anew each time and fed with the stored trials, and the sampler is seeded by the
@@ -258,8 +284,19 @@ def _propose_trial(search: Search, finished: Sequence[_StoredTrial]) -> optuna.T
         return optuna_study.ask(space)
 
 
-def _proposed_values(search: Search, trial: optuna.Trial) -> Values:
-    return {field: _clamped(search.space[field], value) for field, value in trial.params.items()}
+def _next_training(search: Search, finished: Sequence[_StoredTrial]) -> Training | None:
+    return next_training(search.rungs, [one.trial for one in finished])
+
+
+def _values(
+    search: Search, training: Training, finished: Sequence[_StoredTrial]
+) -> tuple[Values, optuna.Trial | None]:
+    """Return the values of a trial, and at its first rung the Optuna trial that proposed them."""
+    if training.rung:
+        return finished[training.number].trial.values, None  # the first rung was done in the order of numbers
+    proposed = _propose_trial(search, finished)
+    values = {field: _clamped(search.space[field], value) for field, value in proposed.params.items()}
+    return values, proposed
 
 
 def _pruner(search: Search) -> BasePruner:
@@ -282,33 +319,38 @@ def _as_optuna_trial(stored: _StoredTrial, space: dict[str, BaseDistribution]) -
     )
 
 
-def _run_next_trial(
-    job: SearchJob, finished: Sequence[_StoredTrial], session: Session
+def _train(
+    job: SearchJob, training: Training, finished: Sequence[_StoredTrial], session: Session
 ) -> tuple[Trial, dict[int, float]]:
-    """Do the next trial, and return it with the scores that were reported to the pruner, by step.
+    """Train a trial to a rung, and return it with the scores that were reported to Optuna, by step.
 
     The trial has means over the search's seeds, or the state of the first seed that did not complete.
     """
-    number, search = len(finished), job.search
-    trial, metric = _propose_trial(search, finished), search.run.task.main_metric
-    values = _proposed_values(search, trial)
+    number, search, metric = training.number, job.search, job.search.run.task.main_metric
+    values, proposed = _values(search, training, finished)
     scores: list[dict[str, float]] = []
     reported: dict[int, float] = {}
 
     def report_to_pruner(point: CurvePoint) -> None:
         # curves of different seeds must not mix, so the first seed alone decides about pruning
         is_first_seed = not scores
-        if not is_first_seed or point.scores is None:
+        if proposed is None or not is_first_seed or point.scores is None:
             return
         reported[point.step] = point.scores[metric]
-        trial.report(point.scores[metric], point.step)
-        if trial.should_prune():
+        proposed.report(point.scores[metric], point.step)
+        if proposed.should_prune():
             raise StoppedError(f"pruned at step {point.step}")
 
     for seed in search.seeds:
         spec = search.trial(values, seed=seed, steps=job.steps)
         folder = fresh_folder(job.folder.trial(number, seed).path)
-        record = run_trial(spec, folder, session=session, on_point=report_to_pruner)
+        record = run_trial(
+            spec,
+            folder,
+            stop_after=search.rungs[training.rung].steps(job.steps),
+            session=session,
+            on_point=report_to_pruner,
+        )
         if record.state != "complete":
             state = "pruned" if record.state == "cancelled" else record.state
             return Trial(number=number, values=values, state=state), reported

@@ -1,6 +1,6 @@
 """Tasks: checked examples from files, the hub or a generator, and the scores of predictions for them."""
 
-from tuneoff.tasks.baselines import BaselineResult, baseline_names, run_baseline
+from tuneoff.tasks.baselines import UPPER_BOUNDS, BaselineResult, baseline_names, run_baseline
 from tuneoff.tasks.classification import match_label
 from tuneoff.tasks.examples import Example, RowCounts, TaskData, train_subset
 from tuneoff.tasks.load import load_task
@@ -8,6 +8,7 @@ from tuneoff.tasks.metrics import score, score_rows, scoring, tokenizer_versions
 from tuneoff.tasks.similar import copied
 
 __all__ = [
+    "UPPER_BOUNDS",
     "BaselineResult",
     "Example",
     "RowCounts",

@@ -60,11 +60,14 @@ def fit(
     evaluate: Callable[[], dict[str, float]],
     metric: str,
     on_point: OnPoint,
+    stop_after: int | None = None,
 ) -> FitResult:
-    """Train the method's parameters and leave the best of them in the model.
+    """Train the method's parameters and leave the best of them in the model, or the last.
 
     `evaluate` scores the validation split: before the first step, every `eval_steps` and after the last.
-    `metric` names the score that selects the best weights; those from before the first step do not compete.
+    `metric` names the score that selects the best weights; those from before the first step do not compete,
+    and without `load_best_model_at_end` only the last ones do. With `stop_after`, training ends after that
+    step, on the learning-rate schedule of the full length.
 
     Raises:
         DivergedError: the loss, a gradient or a validation score is not finite.
@@ -78,25 +81,27 @@ def fit(
         return scores
 
     steps = total_steps(training, len(examples))
+    last = min(steps, stop_after or steps)
     optimizer_steps = OptimizerSteps(adapted, training, dtype=dtype, steps=steps, pad_token_id=pad_token_id)
     best = _Best(metric, adapted.parameters())
     on_point(CurvePoint(step=0, scores=evaluated(0)))
     losses: list[float] = []
     step = tokens = 0
-    for step, window in enumerate(windows(examples, training, order=order, steps=steps), start=1):
+    for step, window in enumerate(windows(examples, training, order=order, steps=last), start=1):
         # a library may have swallowed the KeyboardInterrupt of a Ctrl-C
         raise_if_interrupted()
         outcome = optimizer_steps.take(window, step)
         losses.append(outcome.loss)
         tokens += sum(len(row.input_ids) + len(row.labels) for batch in window for row in batch)
-        if step % training.logging_steps == 0 or step == steps:
+        if step % training.logging_steps == 0 or step == last:
             # a logged loss is the mean since the last logged one, as transformers' Trainer has it
             on_point(_training_point(step, sum(losses) / len(losses), outcome))
             losses = []
-        if step % training.eval_steps == 0 or step == steps:
+        if step % training.eval_steps == 0 or step == last:
             scores = evaluated(step)
             on_point(CurvePoint(step=step, scores=scores))
-            best.offer(step, scores)
+            if training.load_best_model_at_end or step == last:
+                best.offer(step, scores)
             if training.early_stopping_patience and best.since >= training.early_stopping_patience:
                 break
     best.restore()

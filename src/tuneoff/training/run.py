@@ -66,14 +66,21 @@ def train_run(
 
 
 def run_trial(
-    spec: RunSpec, folder: Path, *, session: Session | None = None, on_point: OnPoint = lambda point: None
+    spec: RunSpec,
+    folder: Path,
+    *,
+    stop_after: int | None = None,
+    session: Session | None = None,
+    on_point: OnPoint = lambda point: None,
 ) -> RunRecord:
     """Train a run and score it on validation only, not on test; return its record.
+
+    With `stop_after` it ends after this many steps, exactly as far as the whole run would have come by then.
 
     Raises:
         InputError: the model, the data or the folder cannot be used.
     """
-    work = partial(_train_only, session=session or Session(), on_point=on_point)
+    work = partial(_train_only, stop_after=stop_after, session=session or Session(), on_point=on_point)
     return _with_failure_record(work, spec, RunFolder(folder))
 
 
@@ -146,9 +153,11 @@ def _train_and_test(spec: RunSpec, folder: RunFolder, *, session: Session, on_po
     )
 
 
-def _train_only(spec: RunSpec, folder: RunFolder, *, session: Session, on_point: OnPoint) -> RunRecord:
+def _train_only(
+    spec: RunSpec, folder: RunFolder, *, stop_after: int | None, session: Session, on_point: OnPoint
+) -> RunRecord:
     run = prepare(spec, session)
-    return _complete_record(run, _fit(run, folder, on_point))
+    return _complete_record(run, _fit(run, folder, on_point, stop_after=stop_after))
 
 
 @dataclass(frozen=True)
@@ -230,7 +239,7 @@ def prepare(spec: RunSpec, session: Session) -> Prepared:
     return Prepared(spec, backbone, data, adapted, resolve_dtype(spec.training.dtype, device), session)
 
 
-def _fit(run: Prepared, folder: RunFolder, on_point: OnPoint) -> FitResult:
+def _fit(run: Prepared, folder: RunFolder, on_point: OnPoint, *, stop_after: int | None = None) -> FitResult:
     """Train a run; for zero-shot, only compute the validation scores."""
     rows = run.rows("validation")
 
@@ -257,6 +266,7 @@ def _fit(run: Prepared, folder: RunFolder, on_point: OnPoint) -> FitResult:
         evaluate=evaluate,
         metric=spec.task.main_metric,
         on_point=report,
+        stop_after=stop_after,
     )
 
 

@@ -1,14 +1,18 @@
-"""Draw charts, as a program: Vega-Lite as a JSON list on its input, PNG pictures on its output.
+"""Draw charts, as a program: Vega-Lite as a JSON list on its input, pictures as SVG and PNG on its output.
+
+For `LIBRARY` in place of the list, it gives the JavaScript that draws such charts on a page.
 
 It runs as a file of its own, since the renderer's engine ends its whole process where it gets too little
-memory. Each picture comes after its length in eight bytes; a length of 0 stands for a chart that it refuses.
+memory. Each file comes after its length in eight bytes; lengths of 0 stand for a chart that it refuses.
 """
 
 import json
 import os
 import sys
+from typing import BinaryIO
 
 VEGA_LITE = "6.4"
+LIBRARY = "library"
 
 
 def main() -> None:
@@ -18,13 +22,24 @@ def main() -> None:
         _without_core_files()
         import vl_convert
 
-        for chart in json.load(sys.stdin):
+        charts = json.load(sys.stdin)
+        if charts == LIBRARY:
+            script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE)
+            _write(out, script.encode())
+            return
+        for chart in charts:
             try:
-                picture = vl_convert.vegalite_to_png(chart, vl_version=VEGA_LITE, scale=2)
+                drawing = vl_convert.vegalite_to_svg(chart, vl_version=VEGA_LITE)
+                picture = (drawing.encode(), vl_convert.svg_to_png(drawing, scale=2))
             except Exception:
-                picture = b""
-            out.write(len(picture).to_bytes(8, "big") + picture)
-            out.flush()
+                picture = (b"", b"")
+            for file in picture:
+                _write(out, file)
+
+
+def _write(out: BinaryIO, file: bytes) -> None:
+    out.write(len(file).to_bytes(8, "big") + file)
+    out.flush()
 
 
 def _without_core_files() -> None:

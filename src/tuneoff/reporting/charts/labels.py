@@ -48,9 +48,13 @@ def place_labels(
     taken = [*obstacles, *(Box(x - 7, y - 7, x + 7, y + 7) for x, y in points)]
     labels: dict[int, Label] = {}
     for i in sorted(range(len(points)), key=lambda i: -len(texts[i])):  # long ones are hardest to place
-        places = list(_places(*points[i], CHARACTER * len(texts[i]) / 2))
-        costs = [_cost(place, points[i], taken, frame) for place in places]
-        labels[i] = places[costs.index(min(costs))]
+        lowest = math.inf
+        for place in _places(*points[i], CHARACTER * len(texts[i]) / 2):
+            cost = _cost(place, points[i], taken, frame)
+            if cost < lowest:
+                lowest, labels[i] = cost, place
+            if not cost:
+                break
         taken += [labels[i].box, *_leader(labels[i], points[i])]
     return [labels[i] for i in range(len(points))]
 

@@ -1,12 +1,13 @@
-"""Draw charts as PNG pictures, in a process of their own (`draw.py`)."""
+"""Draw charts as pictures, in a process of their own (`draw.py`)."""
 
 import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tuneoff.errors import visible
 from tuneoff.reporting.charts import draw
@@ -18,13 +19,21 @@ _STARTS = 3
 _START_SECONDS, _CHART_SECONDS = 60, 10
 
 
-def pictures(charts: Sequence[View]) -> list[bytes | None]:
-    """Return the charts as PNG at twice the screen's density; None for one that could not be drawn.
+class Picture(NamedTuple):
+    """A chart in two formats."""
+
+    svg: bytes
+    png: bytes
+    """At twice the screen's density."""
+
+
+def pictures(charts: Sequence[View]) -> list[Picture | None]:
+    """Return the charts' pictures; None for one that could not be drawn.
 
     The process that draws may be ended by the system. It is then started again without the chart at which it
     ended, but only a few times: where memory is short it never gets far.
     """
-    drawn: list[bytes | None] = []
+    drawn: list[Picture | None] = []
     for _ in range(_STARTS):
         if len(drawn) < len(charts):
             drawn += _drawn(charts[len(drawn) :])
@@ -33,39 +42,55 @@ def pictures(charts: Sequence[View]) -> list[bytes | None]:
     return drawn + [None] * (len(charts) - len(drawn))
 
 
-def _drawn(charts: Sequence[View]) -> list[bytes | None]:
+def _drawn(charts: Sequence[View]) -> list[Picture | None]:
     """Return the pictures that a process has drawn before its end."""
-    views = json.dumps([_readable({**chart, "config": STYLE}) for chart in charts])
+    views = [readable({**chart, "config": STYLE}) for chart in charts]
+    return _split(_output(views, seconds=_START_SECONDS + _CHART_SECONDS * len(charts)))
+
+
+@lru_cache(maxsize=1)
+def chart_library() -> str:
+    """Return the JavaScript that draws charts on a page, Vega-Lite with all it needs; "" if none was made."""
+    files = _files(_output(draw.LIBRARY, seconds=_START_SECONDS))
+    return files[0].decode() if files else ""
+
+
+def _output(request: Any, *, seconds: float) -> bytes:
+    """Return what a process that draws has given before its end."""
     command = [sys.executable, "-P", str(Path(draw.__file__))]
-    longest = _START_SECONDS + _CHART_SECONDS * len(charts)
+    asked = json.dumps(request).encode()
     try:
-        done = subprocess.run(
-            command, input=views.encode(), capture_output=True, check=False, timeout=longest
-        )
-        output = done.stdout
+        done = subprocess.run(command, input=asked, capture_output=True, check=False, timeout=seconds)
     except subprocess.TimeoutExpired as error:
-        output = error.stdout or b""
+        return error.stdout or b""
     except OSError:
-        output = b""
-    return _split(output)
+        return b""
+    return done.stdout
 
 
-def _split(output: bytes) -> list[bytes | None]:
+def _split(output: bytes) -> list[Picture | None]:
     """Return the whole pictures in an output that may end anywhere."""
-    found: list[bytes | None] = []
+    files = _files(output)
+    pairs = zip(files[::2], files[1::2], strict=False)  # without an SVG whose PNG is missing
+    return [Picture(svg, png) if png else None for svg, png in pairs]
+
+
+def _files(output: bytes) -> list[bytes]:
+    """Return the whole files in an output that may end anywhere."""
+    files = []
     while len(output) >= 8 and len(output) >= (end := 8 + int.from_bytes(output[:8], "big")):
-        found.append(output[8:end] or None)
+        files.append(output[8:end])
         output = output[end:]
-    return found
+    return files
 
 
-def _readable(part: Any) -> Any:
+def readable(part: Any) -> Any:
     """Return a part of a chart with its texts shortened, and their invisible characters made visible."""
     match part:
         case dict():
-            return {name: _readable(value) for name, value in part.items()}
+            return {name: readable(value) for name, value in part.items()}
         case list() | tuple():
-            return [_readable(value) for value in part]
+            return [readable(value) for value in part]
         case str():
             return _cut(visible(part))
     return part

@@ -24,18 +24,23 @@ _COLUMNS = ["method", "value", "score", "chosen"]
 
 
 def search_data(results: Iterable[SearchResult], *, field: str) -> pd.DataFrame:
-    """Return a row per scored trial of the searches that have the field: method, value, score, chosen."""
+    """Return a row per scored trial of the searches that have the field: method, value, score, chosen.
+
+    With halving, scores are those at the first rung, where all trials have one.
+    """
     rows = [
-        (result.method_name, trial.values[field], trial.score, trial == result.best)
+        (result.method_name, trial.values[field], score, trial == result.best)
         for result in results
         if field in result.space
         for trial in sorted(result.trials, key=lambda trial: trial.values[field])
-        if trial.score is not None
+        if (score := trial.rung_scores[0] if trial.rung_scores else trial.score) is not None
     ]
     return pd.DataFrame(rows, columns=_COLUMNS).astype({"value": float, "score": float, "chosen": bool})
 
 
-def draw_search(data: pd.DataFrame, *, field: str, log: bool, title: str, metric: str) -> View:
+def draw_search(
+    data: pd.DataFrame, *, field: str, log: bool, title: str, metric: str, at_first_rung: bool = False
+) -> View:
     """Draw a line per method through its trials; a ring marks the chosen one."""
     methods = list(dict.fromkeys(data["method"]))
     panel = layered(
@@ -52,7 +57,8 @@ def draw_search(data: pd.DataFrame, *, field: str, log: bool, title: str, metric
         width=WIDTH,
         height=340,
     )
-    subtitle = "a point per trial, mean over the search's seeds; a ring marks the chosen value"
+    compared = " at the first rung" if at_first_rung else ""
+    subtitle = f"a point per trial{compared}, mean over the search's seeds; a ring marks the chosen value"
     return titled(with_line_key(panel, methods, width=WIDTH), title, subtitle, offset=10)
 
 

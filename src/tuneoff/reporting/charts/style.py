@@ -15,6 +15,8 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right")
 DASHES = ((1, 0), (7, 3), (2, 2), (9, 3, 2, 3), (14, 4), (4, 2))
 GRAY = "#666666"
+ACCENT = PALETTE[0]
+"""What is recommended, or shown to be better."""
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 STYLE: dict[str, Any] = {
     "background": "white",
@@ -60,6 +62,11 @@ _METRICS = {
 def metric_title(metric: str) -> str:
     """Return the axis title of a score, with its unit."""
     return _METRICS.get(metric, f"{metric.removeprefix('eval_')} (fraction)")
+
+
+def metric_name(metric: str) -> str:
+    """Return a score's name without its unit."""
+    return metric_title(metric).partition(" (")[0]
 
 
 def quantity(field: str, **more: Any) -> View:

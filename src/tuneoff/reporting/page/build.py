@@ -1,0 +1,198 @@
+"""Put the page together: the template filled with sections, the style, the scripts and their data."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from typing import Any
+
+from tuneoff.errors import visible
+from tuneoff.reporting.charts.pictures import readable
+from tuneoff.reporting.data import ReportData
+from tuneoff.reporting.document import Document, Link, Section, Statement, Table
+from tuneoff.reporting.evidence import checks_table, health_table
+from tuneoff.reporting.page.answers import TaskAnswers, answers
+from tuneoff.reporting.page.examples import page_examples
+from tuneoff.reporting.page.how import How, how
+from tuneoff.reporting.page.runs import page_runs
+from tuneoff.reporting.page.views import PageView, views
+from tuneoff.reporting.rendering import environment
+from tuneoff.reporting.sections import document
+from tuneoff.reporting.tables import task_tables
+from tuneoff.reporting.titles import Title, anchor
+
+SCRIPTS = ("elements.js", "tables.js", "views.js", "runs.js", "examples.js", "theme.js", "main.js")
+"""One script on the page, in this order: a later file may use what an earlier one defines."""
+STYLES = ("style.css", "examples.css")
+ORDER = (
+    *(Title.DECISION, Title.CONCLUSIONS, Title.COMPARISONS, Title.CURVES, Title.EXAMPLES, Title.RESULTS),
+    *(Title.CHARTS, Title.INTERVALS, Title.CROSSOVERS, Title.HEALTH, Title.FAILURES, Title.SEARCH),
+    *(Title.RUNS, Title.HOW, Title.CONFIGURATION, Title.DATA, Title.ENVIRONMENT, Title.SEEDS, Title.TIME),
+)
+"""The page's sections."""
+FOLDED = frozenset(
+    {Title.CONCLUSIONS, Title.CONFIGURATION, Title.DATA, Title.ENVIRONMENT, Title.SEEDS, Title.TIME}
+)
+"""Sections of which the page shows the title alone until they are opened."""
+HEADLINES = {
+    Title.CONCLUSIONS: "Everything the comparisons allow to say, in sentences made by rule.",
+    Title.COMPARISONS: "How far each method is from a reference, and what may be claimed of that.",
+    Title.CURVES: "Every run of a task in one plot. Choose a method in the legend to make it stand out.",
+    Title.EXAMPLES: "Every test row with each method's answer; first those where methods differ most.",
+    Title.RESULTS: "All scores, as means over seeds.",
+    Title.CHARTS: "What more training rows or other settings change.",
+    Title.INTERVALS: "How far each mean may be off, for other seeds and other test examples.",
+    Title.CROSSOVERS: "Where one method overtakes another as training rows grow.",
+    Title.HEALTH: "Findings that say whether a number can be used.",
+    Title.FAILURES: "Runs that have no result.",
+    Title.SEARCH: "How the settings were chosen, on validation alone.",
+    Title.RUNS: "Choose a run to see its curve, its record and its files.",
+    Title.HOW: "The methods in words, and what it takes to do this again.",
+}
+"""What a reader finds in a section, in one sentence."""
+MOST_FINDINGS = 8
+"""Findings that are listed at once; of more, the checks are."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section as the page shows it."""
+
+    section: Section
+    headline: str = ""
+    """What to look for, in one sentence; the section's paragraphs are one click deeper."""
+    views: tuple[PageView, ...] = ()
+    deeper: Table | None = None
+    """A table that is shown once its caption is clicked."""
+
+    @property
+    def anchor(self) -> str:
+        """The name by which the section is linked to."""
+        return anchor(self.section.title)
+
+    @property
+    def folded(self) -> bool:
+        """Whether it shows its title alone until it is opened."""
+        return self.section.title in FOLDED
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups of its charts, in their order."""
+        return tuple(dict.fromkeys(view.group for view in self.views))
+
+
+def page(
+    data: ReportData, found: tuple[Statement, ...], warnings: tuple[str, ...] = (), *, library: str
+) -> str:
+    """Return the whole page; `warnings` say what the report lacks.
+
+    `library` is the script that draws its charts; without it, "", the page has its tables and texts alone.
+    """
+    whole = document(data, found, figures={}, warnings=warnings).with_tables(Title.RESULTS, task_tables(data))
+    deeper = {}
+    checks, findings = checks_table(data), health_table(data)
+    if len(findings.rows) > MOST_FINDINGS:
+        whole = whole.with_tables(Title.HEALTH, (checks,))
+        deeper[Title.HEALTH] = replace(findings, caption=f"All {len(findings.rows)} findings")
+    examples = page_examples(data)
+    return rendered(
+        whole,
+        parts(whole, views(data), deeper, has_examples=bool(examples)),
+        answers=answers(data),
+        how=how(data),
+        payload=page_runs(data) | {"examples": examples},
+        library=library,
+    )
+
+
+def parts(
+    whole: Document,
+    drawn: Mapping[Title, tuple[PageView, ...]],
+    deeper: Mapping[Title, Table],
+    *,
+    has_examples: bool = False,
+) -> tuple[Part, ...]:
+    """Return the sections in the page's order, each with its headline, charts and further table."""
+    by_title = {section.title: section for section in whole.sections}
+    of_the_page_alone = {Title.HOW, Title.EXAMPLES} if has_examples else {Title.HOW}
+    found = []
+    for title in dict.fromkeys((*ORDER, *by_title)):
+        section = by_title.get(title, Section(title))
+        if title in by_title or title in drawn or title in of_the_page_alone:
+            charts = drawn.get(title, ())
+            found.append(Part(section, HEADLINES.get(title, ""), charts, deeper.get(title)))
+    return tuple(found)
+
+
+def rendered(
+    whole: Document,
+    sections: tuple[Part, ...],
+    *,
+    answers: tuple[TaskAnswers, ...],
+    how: How,
+    payload: Mapping[str, Any],
+    library: str,
+) -> str:
+    """Return the page of these parts; `payload` is for the scripts, beside the charts."""
+    views: dict[str, list[dict[str, Any]]] = {}
+    for one in (view for part in sections for view in part.views):
+        views.setdefault(one.group, []).append(_view(one))
+    scripts = (library, "\n".join(map(_static, SCRIPTS)))
+    styles = tuple(map(_static, STYLES))
+    templates = environment(autoescape=True, finalize=_visible)
+    templates.tests["link"] = lambda entry: isinstance(entry, Link)
+    return templates.get_template("page.html.j2").render(
+        document=whole,
+        parts=sections,
+        answers=answers,
+        how=how,
+        policy=policy(scripts, styles),
+        scripts=scripts,
+        styles=styles,
+        data=json_for_html({"views": views, **payload}),
+    )
+
+
+def policy(scripts: Iterable[str], styles: Iterable[str]) -> str:
+    """Return the Content-Security-Policy that allows these inline scripts and styles, and nothing else."""
+    allowed = {"script-src": scripts, "style-src": styles}
+    rules = ["default-src 'none'", "base-uri 'none'", "form-action 'none'"]
+    rules += [f"{name} {' '.join(map(_source, texts))}" for name, texts in allowed.items()]
+    return "; ".join(rules)
+
+
+def _source(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def json_for_html(value: Any) -> str:
+    """Return a value as JSON that no HTML parser takes for markup, wherever it stands in a script element."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _view(one: PageView) -> dict[str, Any]:
+    """Return a chart for the scripts, without what it lacks."""
+    value = {
+        "choices": one.choices,
+        "title": one.title,
+        "caption": one.caption,
+        "spec": one.spec,
+        "narrow": one.narrow,
+        "curves": one.curves and one.curves._asdict(),
+    }
+    return {name: readable(part) for name, part in value.items() if part is not None}
+
+
+def _static(name: str) -> str:
+    return files("tuneoff.reporting.page").joinpath("static", name).read_text(encoding="utf-8")
+
+
+def _visible(value: object) -> object:
+    """Make control characters in a template's texts visible; what is marked as safe stays."""
+    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value

@@ -1,0 +1,107 @@
+"""What the page shows of a single run: curve, main fields of its record, versions, findings, files."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from tuneoff.errors import visible
+from tuneoff.reporting import charts
+from tuneoff.reporting.charts.pictures import readable
+from tuneoff.reporting.charts.style import View
+from tuneoff.reporting.data import ReportData
+from tuneoff.reporting.formatting import byte_size, count, decimal, duration, in_words, percent
+from tuneoff.reporting.settings import as_text, circumstances
+from tuneoff.results import RunFolder, RunRecord, StudyFolder
+
+
+def page_runs(data: ReportData) -> dict[str, Any]:
+    """Return the runs by id, the curves by id, the charts of a run's curve by task, and the environments."""
+    environments: dict[tuple[tuple[str, str], ...], int] = {}
+    runs = {}
+    for record in data.records:
+        place = None
+        if record.environment:
+            found = tuple(circumstances(record.environment).items())
+            place = environments.setdefault(found, len(environments))
+        runs[record.run_id] = _run(data, record) | {"environment": place}
+    return {
+        "runs": runs,
+        "curves": {record.run_id: _curve(data, record) for record in data.records},
+        "runCharts": {task: _chart(spec.main_metric) for task, spec in data.study.tasks.items()},
+        "environments": [[[name, visible(value)] for name, value in one] for one in environments],
+    }
+
+
+def _run(data: ReportData, record: RunRecord) -> dict[str, Any]:
+    findings = data.judgement.findings.get(record.run_id, ())
+    return {
+        "task": record.spec.task_name,
+        "method": readable(record.spec.method_name),  # as the charts' legends have it
+        "seed": charts.run_label(record),
+        "fields": [[name, visible(value)] for name, value in _fields(record)],
+        "failure": visible(f"{record.failure.kind}: {record.failure.message}") if record.failure else None,
+        "findings": [[one.level, one.check, visible(one.evidence)] for one in findings],
+        "files": [[name, href] for name, href in _files(record)],
+    }
+
+
+def _fields(record: RunRecord) -> list[tuple[str, str]]:
+    """Return the main fields of a record, each with its value in words."""
+    spec, counts, times = record.spec, record.footprint, record.timings
+    fields = [
+        ("task", spec.task_name),
+        ("method", spec.method_name),
+        ("train size", str(spec.train_size)),
+        ("seed", str(spec.seed)),
+        ("state", in_words(record.state)),
+    ]
+    fields += [
+        (f"test {name.removeprefix('eval_')}", decimal(value, places=4))
+        for name, value in record.scores.items()
+    ]
+    fields += [
+        (f"validation {name.removeprefix('eval_')}", decimal(value, places=4))
+        for name, value in record.validation.items()
+    ]
+    fields += [("kept step", count(record.best_step)), ("steps done", count(record.steps))]
+    fields.append(("tokens trained on", count(record.tokens)))
+    if counts:
+        share = f"{count(counts.trainable)} ({percent(counts.trainable_percent)}%)"
+        fields += [("trained parameters", share), ("stored", byte_size(counts.stored_bytes))]
+        fields.append(("deployed parameters", count(counts.deployed)))
+    if times:
+        fields += [("training", duration(times.train)), ("whole run", duration(times.total))]
+        fields.append(("answers per second", decimal(times.eval_samples_per_second, places=1)))
+        fields.append(("memory in training", byte_size(times.training_peak_bytes)))
+    settings = spec.method.model_dump(exclude={"kind"})
+    fields += [(name, as_text(value)) for name, value in settings.items()]
+    return fields
+
+
+def _files(record: RunRecord) -> list[tuple[str, str]]:
+    """Return the files in a run's folder with their addresses, from the report's folder."""
+    folder = StudyFolder(Path("..")).run(record.run_id)
+    paths = [folder.record, *(folder.path / name for name in sorted(record.files))]
+    return [(_name(path, folder), quote(path.as_posix(), safe="/=+,@")) for path in paths]
+
+
+def _name(path: Path, folder: RunFolder) -> str:
+    return path.relative_to(folder.path).as_posix()
+
+
+def _curve(data: ReportData, record: RunRecord) -> dict[str, Any]:
+    """Return a run's curve with five significant digits, which no screen shows more of."""
+    curve = charts.run_curve(record, data.curves[record.run_id])
+    panels = [[list(steps), [float(f"{value:.5g}") for value in values]] for steps, values in curve.panels]
+    return {"panels": panels, "kept": curve.kept}
+
+
+def _chart(metric: str) -> dict[str, View]:
+    """Return the three panels of a run's curve, side by side and one below the other, without data."""
+    nothing = charts.curve_data((), {})
+    panels = []
+    for title in charts.panel_titles(metric):
+        chart = charts.draw_curve_panel(nothing, (), title=title, width=240, height=200)
+        chart["encoding"]["color"] = {"value": charts.ACCENT}
+        panels.append(chart)
+    return {"spec": {"hconcat": panels, "spacing": 24}, "narrow": {"vconcat": panels, "spacing": 24}}

@@ -1,0 +1,20 @@
+// The page's data, and how elements are made: texts become text nodes, so that none of them is ever markup.
+
+const data = JSON.parse(document.getElementById("page-data").textContent);
+
+/** Return a new element with these attributes and children; a child that is no element becomes text. */
+function element(tag, attributes, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+/** Call a function once no call has come for some milliseconds. */
+function afterPause(milliseconds, call) {
+  let timer;
+  return () => {
+    clearTimeout(timer);
+    timer = setTimeout(call, milliseconds);
+  };
+}
