@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import optuna
+import torch
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.pruners import BasePruner, MedianPruner, NopPruner
 from optuna.samplers import TPESampler
@@ -172,7 +173,7 @@ def _step_flops(run: RunSpec, session: Session) -> int:
     with FlopCounterMode(display=False) as counter:
         hidden = prepared.adapted.family.read_and_predict(**batch)
         # any scalar will do: only matrix products are counted
-        prepared.adapted.family.logits(hidden).mean().backward()
+        torch.autograd.backward(prepared.adapted.family.logits(hidden).mean())
     return int(counter.get_total_flops())
 
 
