@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from helpers.encoder_decoders import KINDS
 from helpers.models import PAD, VOCABULARY, batch, method_for, tiny, tiny_t5
 from tuneoff.families import Context, Family, family_of
 from tuneoff.methods import attach
@@ -14,7 +15,7 @@ METHODS = {
 }
 
 
-@pytest.fixture(params=["flan", "t5", "llama"])
+@pytest.fixture(params=["flan", "t5", "llama", *KINDS])
 def kind(request) -> str:
     return request.param
 
@@ -64,8 +65,13 @@ def whole_model(family: Family, row: int) -> torch.Tensor:
         rows[name][row][known[row]]
         for name, known in (("input_ids", rows["attention_mask"] > 0), ("labels", labels() >= 0))
     )
-    if family.model.config.is_encoder_decoder:
-        return family.model(input_ids=ids[None], labels=given[None]).logits[0].float()
+    config = family.model.config
+    if config.is_encoder_decoder:
+        first = getattr(config, "forced_bos_token_id", None)
+        starts = [config.decoder_start_token_id, *([] if first is None else [first])]
+        decoded = torch.cat([torch.tensor(starts), given[:-1]])[None]
+        logits = family.model(input_ids=ids[None], decoder_input_ids=decoded).logits[0].float()
+        return logits[len(starts) - 1 :]
     logits = family.model(input_ids=torch.cat([ids, given])[None]).logits[0].float()
     return logits[len(ids) - 1 : -1]
 

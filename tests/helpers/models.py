@@ -3,6 +3,7 @@
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, T5Config, T5ForConditionalGeneration
 
+from helpers.encoder_decoders import KINDS, tiny_encoder_decoder
 from tuneoff.spec import LoraSpec, Method, PrefixSpec, StackSpec
 
 PAD, END, VOCABULARY = 0, 1, 60
@@ -59,7 +60,9 @@ def tiny_llama(*, dtype: torch.dtype = torch.float32) -> LlamaForCausalLM:
 
 
 def tiny(kind: str, *, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
-    """A tiny random model: flan, t5 or llama."""
+    """A tiny random model: flan, t5, llama or an encoder-decoder of another kind."""
+    if kind in KINDS:
+        return tiny_encoder_decoder(kind, dtype=dtype)
     return tiny_llama(dtype=dtype) if kind == "llama" else tiny_t5(kind, dtype=dtype)
 
 

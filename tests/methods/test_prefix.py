@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -133,7 +135,7 @@ def test_relative_positions_count_the_prefix_as_text_in_front():
         bias = first.compute_bias(9 + 4, 9 + 4)[:, :, 4:, :4]
     from tuneoff.methods.prefix import _prefix_bias
 
-    actual = _prefix_bias(ours.family.bias_before_text("encoder"), torch.zeros(1, 6, 9, 9), 4)
+    actual = _prefix_bias(partial(ours.family.bias_before_text("encoder"), layer=0), torch.zeros(1, 6, 9, 9), 4)
     assert torch.equal(actual, bias)
 
 

@@ -61,10 +61,10 @@ class Context(Protocol):
 
 
 class BiasBeforeText(Protocol):
-    """The position bias of an attention towards tokens in front of the text."""
+    """The position bias of the attentions of a site towards tokens in front of the text."""
 
-    def __call__(self, *, queries: int, keys: int, length: int, device: torch.device) -> Tensor:
-        """Return the bias towards `length` tokens in front of `keys` tokens: [1, heads, Q, length].
+    def __call__(self, *, layer: int, queries: int, keys: int, length: int, device: torch.device) -> Tensor:
+        """Return the bias of a layer towards `length` tokens before `keys` tokens: [1, heads, Q, length].
 
         The Q queries are the last of the `keys` tokens.
         """
@@ -194,3 +194,5 @@ class Architecture:
     complete: Callable[[PreTrainedConfig], None]
     """Sets token ids that a config left out, once it has those of the tokenizer."""
     family: Callable[[PreTrainedModel], Family]
+    computed: Callable[[PreTrainedModel], dict[str, Tensor]] = lambda model: {}
+    """Tensors by name that are computed where a checkpoint leaves them out."""

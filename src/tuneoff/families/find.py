@@ -7,11 +7,12 @@ from typing import NamedTuple
 from transformers import PreTrainedModel
 
 from tuneoff.errors import ModelError, shown
-from tuneoff.families import llama, t5
+from tuneoff.families import bart, llama, t5
 from tuneoff.families.family import Architecture, Family
 
 _ARCHITECTURES = {
-    architecture.model_type: architecture for architecture in (t5.ARCHITECTURE, llama.ARCHITECTURE)
+    architecture.model_type: architecture
+    for architecture in (*t5.ARCHITECTURES, *bart.ARCHITECTURES, llama.ARCHITECTURE)
 }
 
 
@@ -26,6 +27,7 @@ class RandomModel(NamedTuple):
 
 RANDOM_MODELS = {
     "random": RandomModel(t5.random_model, ends_input=t5.ARCHITECTURE.ends_input),
+    "random-bart": RandomModel(bart.random_model, ends_input=True),
     "random-llama": RandomModel(llama.random_model, ends_input=llama.ARCHITECTURE.ends_input),
 }
 """By the names of the builtin models."""

@@ -7,6 +7,7 @@ never caches a prefix.
 """
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, final
 
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from tuneoff import kernels
-from tuneoff.families import BiasBeforeText, Family
+from tuneoff.families import Family
 from tuneoff.methods.adapter import Adapter
 from tuneoff.methods.vocabulary import sampled_tokens
 from tuneoff.spec import PrefixSpec, Site
@@ -31,7 +32,7 @@ class LayerPrefix(NamedTuple):
     """[P, heads, d_kv]"""
     values: Tensor
     """[P, heads, d_kv]"""
-    bias: BiasBeforeText | None
+    bias: Callable[..., Tensor] | None
     """The position bias towards the prefix, where it has positions."""
 
 
@@ -58,11 +59,13 @@ def attend(
         )
     masks = masks or kernels.SharedMasks()
     causal_sizes = (query.shape[2], key.shape[2]) if module.is_causal else None
-    mask, bias = masks.once(
-        position_bias,
-        attention_mask,
-        lambda: _extended(prefix, position_bias, attention_mask, causal_sizes),
-    )
+
+    def extended() -> tuple[Tensor | None, Tensor | None]:
+        return _extended(prefix, position_bias, attention_mask, causal_sizes)
+
+    # without bias and mask, nothing distinguishes the calls of one site from those of another
+    is_known = position_bias is not None or attention_mask is not None
+    mask, bias = masks.once(position_bias, attention_mask, extended) if is_known else extended()
     return kernels.attend(
         module,
         query,
@@ -101,7 +104,7 @@ def _prepended(prefix: Tensor, text: Tensor) -> Tensor:
     return torch.cat([rows, text], dim=2)
 
 
-def _prefix_bias(before_text: BiasBeforeText | None, position_bias: Tensor, length: int) -> Tensor:
+def _prefix_bias(before_text: Callable[..., Tensor] | None, position_bias: Tensor, length: int) -> Tensor:
     """Return the position bias towards a prefix of P: [1, heads, Q, P], zero where it has no positions."""
     _, heads, queries, keys = position_bias.shape
     if before_text is None:
@@ -183,7 +186,8 @@ class _SiteHooks:
         # an attention passes arguments that it does not know on to `attend`
         assert self._key_values is not None
         keys, values = self._key_values[index]
-        return inputs, kwargs | {"prefix": LayerPrefix(keys, values, self._bias)}
+        bias = self._bias and partial(self._bias, layer=index)
+        return inputs, kwargs | {"prefix": LayerPrefix(keys, values, bias)}
 
     def _release(self, stack: nn.Module, inputs: object, output: object) -> None:
         # called after a failed forward pass, too: no graph of gradients outlives the pass
