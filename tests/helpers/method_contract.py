@@ -90,7 +90,13 @@ class MethodContract:
         """Generate texts with transformers, which wants the padding of a decoder-only model on the left."""
         data = batch(prompt_ids=adapted.prompt_ids)
         ids, mask = data["input_ids"], data["attention_mask"]
-        decodes_input = not adapted.model.config.is_encoder_decoder
+        model_config = adapted.model.config
+        decodes_input = not model_config.is_encoder_decoder
+        starts = {}
+        if not decodes_input:
+            first = getattr(model_config, "forced_bos_token_id", None)
+            given = [model_config.decoder_start_token_id, *([] if first is None else [first])]
+            starts = {"decoder_input_ids": torch.tensor([given] * len(ids))}
         if decodes_input:
             turned = (torch.arange(ids.shape[1]) + mask.sum(dim=1, keepdim=True)) % ids.shape[1]
             ids, mask = ids.gather(1, turned), mask.gather(1, turned)
@@ -105,10 +111,9 @@ class MethodContract:
             return_dict_in_generate=True,
             pad_token_id=PAD,
             eos_token_id=END,
-            decoder_start_token_id=PAD,
         )
-        out = adapted.model.generate(input_ids=ids, attention_mask=mask, generation_config=config)
-        texts = out.sequences[:, ids.shape[1] if decodes_input else 1 :]
+        out = adapted.model.generate(input_ids=ids, attention_mask=mask, generation_config=config, **starts)
+        texts = out.sequences[:, -length:]
         if beams > 1:
             return Generated(texts, None, out.sequences_scores)
         return Generated(texts, torch.stack(out.logits, dim=1), None)
