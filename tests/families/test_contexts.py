@@ -67,7 +67,7 @@ def whole_model(family: Family, row: int) -> torch.Tensor:
     )
     config = family.model.config
     if config.is_encoder_decoder:
-        first = getattr(config, "forced_bos_token_id", None)
+        first = getattr(config, "first_target_token_id", None)
         starts = [config.decoder_start_token_id, *([] if first is None else [first])]
         decoded = torch.cat([torch.tensor(starts), given[:-1]])[None]
         logits = family.model(input_ids=ids[None], decoder_input_ids=decoded).logits[0].float()

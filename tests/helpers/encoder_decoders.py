@@ -22,6 +22,8 @@ from transformers import (
     UMT5ForConditionalGeneration,
 )
 
+from tuneoff.families import family_of
+
 PAD, END, START, VOCABULARY = 0, 1, 2, 60
 
 _BART = {
@@ -65,7 +67,7 @@ def tiny_encoder_decoder(kind: str, *, dtype: torch.dtype = torch.float32) -> Pr
     ids = {"pad_token_id": PAD, "eos_token_id": END, "bos_token_id": None, "decoder_start_token_id": START}
     config = config_class(vocab_size=VOCABULARY, **ids | values)
     if kind in _FORCED:
-        config.forced_bos_token_id = START + 1
+        config.first_target_token_id = START + 1
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         model = model_class(config)
@@ -75,4 +77,5 @@ def tiny_encoder_decoder(kind: str, *, dtype: torch.dtype = torch.float32) -> Pr
                 torch.nn.init.normal_(module.weight)
         if hasattr(model, "final_logits_bias"):
             model.final_logits_bias.normal_()
+    family_of(model)  # as every model that is loaded: fixed positions are no parameters
     return model.eval().to(dtype)

@@ -94,7 +94,7 @@ class MethodContract:
         decodes_input = not model_config.is_encoder_decoder
         starts = {}
         if not decodes_input:
-            first = getattr(model_config, "forced_bos_token_id", None)
+            first = getattr(model_config, "first_target_token_id", None)
             given = [model_config.decoder_start_token_id, *([] if first is None else [first])]
             starts = {"decoder_input_ids": torch.tensor([given] * len(ids))}
         if decodes_input:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import (
     BartConfig,
     BartForConditionalGeneration,
@@ -37,6 +37,8 @@ class Bart:
     def __init__(self, model: Any) -> None:
         self.model = model
         self._encoder, self._decoder = model.get_encoder(), model.get_decoder()
+        for name in _POSITIONS:
+            _as_buffer_if_fixed(model.get_submodule(name))
 
     @property
     def reader(self) -> PreTrainedModel:
@@ -144,6 +146,14 @@ class Bart:
     def key_values(self, ids: Tensor, sites: tuple[Site, ...]) -> dict[Site, Tensor]:  # noqa: D102
         layers = {site: [(layer.k_proj, layer.v_proj) for layer in self.attentions(site)] for site in sites}
         return key_values_of_text(self.model, ids, layers, head_dim=self.head_dim)
+
+
+def _as_buffer_if_fixed(positions: Any) -> None:
+    """Make fixed positions, which some models keep as a parameter, a buffer: no method trains or counts it."""
+    weight = getattr(positions, "weight", None)
+    if hasattr(positions, "create_weight") and isinstance(weight, nn.Parameter):
+        del positions.weight
+        positions.register_buffer("weight", weight.detach())
 
 
 def _complete(config: PreTrainedConfig) -> None:

@@ -77,7 +77,7 @@ class BartKeys(ConfigKeys):
         config = self.config_class(
             **given, encoder_layerdrop=0.0, decoder_layerdrop=0.0, forced_eos_token_id=None
         )
-        config.forced_bos_token_id = self.forced_bos_token_id  # no config takes it as an argument
+        config.first_target_token_id = self.forced_bos_token_id
         return config
 
 

@@ -20,9 +20,9 @@ def start_ids(config: PreTrainedConfig) -> list[int]:
     """Return the tokens that a decoder is given before it predicts the first one.
 
     They are the token that it starts with and the one that every target begins with, if there is one: BART's
-    <s>, or a language.
+    <s>, or a language. transformers forbids a config to have it under its name, `forced_bos_token_id`.
     """
-    first = getattr(config, "forced_bos_token_id", None)
+    first = getattr(config, "first_target_token_id", None)
     return [config.decoder_start_token_id] + ([] if first is None else [first])
 
 
