@@ -55,6 +55,10 @@ def read_model(folder: Path, config: PreTrainedConfig) -> PreTrainedModel:
     missing = expected.keys() - shapes.keys() - computed.keys()
     model.tie_weights(missing_keys=missing, recompute_mapping=False)
     _check_none(folder, "missing", missing)
+    if any(buffer.is_meta for buffer in model.buffers()):
+        # what a model computes of its config alone, such as the frequencies of its positions, transformers
+        # fills in where it loads weights
+        model = architecture.model.from_pretrained(None, config=config, state_dict=model.state_dict())
     return model.eval()
 
 

@@ -105,8 +105,8 @@ def target_ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[lis
     end = tokenizer.eos_token_id
     if input_ids(tokenizer, ["a"])[0][-1:] == [end]:
         return input_ids(tokenizer, texts)
-    # the tokenizer of a decoder-only model: the target continues the input after a space. Tokenizers differ in
-    # what they make of a space at the start of a text, so a word stands in front and is taken off again
+    # the tokenizer of a decoder-only model: the target continues the input after a space. Tokenizers differ
+    # in what they make of a space at the start of a text, so a word stands in front and is taken off again
     before = tokenizer("a", add_special_tokens=False)["input_ids"]
     joined = tokenizer([f"a {text}" for text in texts], add_special_tokens=False, verbose=False)["input_ids"]
     return [[*ids[len(before) :], end] for ids in joined]
