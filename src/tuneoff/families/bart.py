@@ -162,20 +162,14 @@ def _complete(config: PreTrainedConfig) -> None:
         config.decoder_start_token_id = config.eos_token_id
 
 
-def _computed(model: PreTrainedModel) -> dict[str, Tensor]:
-    """Return what checkpoints may leave out: the bias of zeros, and sinusoidal positions."""
-    found = {}
-    if hasattr(model, "final_logits_bias"):
-        found["final_logits_bias"] = torch.zeros(model.final_logits_bias.shape)
-    for name in _POSITIONS:
-        module: Any = model.get_submodule(name)
-        if hasattr(module, "create_weight"):
-            found[f"{name}.weight"] = module.create_weight()
-    return found
-
-
 def _architecture(
-    model_type: str, name: str, keys: type[ConfigKeys], model: type[PreTrainedModel], *, members: str
+    model_type: str,
+    name: str,
+    keys: type[ConfigKeys],
+    model: type[PreTrainedModel],
+    *,
+    members: str,
+    computed: str = "final_logits_bias",
 ) -> Architecture:
     return Architecture(
         model_type=model_type,
@@ -191,15 +185,25 @@ def _architecture(
         ends_input=True,
         complete=_complete,
         family=Bart,
-        computed=_computed,
+        computed=re.compile(computed),
     )
 
 
+_FIXED_POSITIONS = r"final_logits_bias|model\.(en|de)coder\.embed_positions\.weight"
 ARCHITECTURES = (
     _architecture("bart", "BART", BartKeys, BartForConditionalGeneration, members="BART, DistilBART"),
     _architecture("mbart", "mBART", MBartKeys, MBartForConditionalGeneration, members="mBART-50"),
-    _architecture("pegasus", "Pegasus", PegasusKeys, PegasusForConditionalGeneration, members="Pegasus"),
-    _architecture("marian", "Marian", MarianKeys, MarianMTModel, members="OPUS-MT"),
+    _architecture(
+        "pegasus",
+        "Pegasus",
+        PegasusKeys,
+        PegasusForConditionalGeneration,
+        members="Pegasus",
+        computed=_FIXED_POSITIONS,
+    ),
+    _architecture(
+        "marian", "Marian", MarianKeys, MarianMTModel, members="OPUS-MT", computed=_FIXED_POSITIONS
+    ),
     _architecture("m2m_100", "M2M100", M2M100Keys, M2M100ForConditionalGeneration, members="M2M100, NLLB"),
 )
 

@@ -194,5 +194,5 @@ class Architecture:
     complete: Callable[[PreTrainedConfig], None]
     """Sets token ids that a config left out, once it has those of the tokenizer."""
     family: Callable[[PreTrainedModel], Family]
-    computed: Callable[[PreTrainedModel], dict[str, Tensor]] = lambda model: {}
-    """Tensors by name that are computed where a checkpoint leaves them out."""
+    computed: re.Pattern[str] = re.compile(r"(?!)")
+    """Names of tensors that checkpoints may leave out, as transformers computes them; none by default."""

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import init_empty_weights
 from safetensors import safe_open
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -45,20 +44,17 @@ def read_model(folder: Path, config: PreTrainedConfig) -> PreTrainedModel:
     mismatched = [name for name in shapes if name in expected and shapes[name] != expected[name]]
     _check_none(folder, "unexpected", unexpected)
     _check_none(folder, "mismatched", mismatched)
-    # once more, now with what a model computes while it is built: no file holds it
-    with init_empty_weights(include_buffers=False):
-        model = architecture.model(config)
-    computed = architecture.computed(model)
     # not strict, since a checkpoint may hold tied weights under one name: `tie_weights` fills in the others,
     # and takes them off `missing`
-    model.load_state_dict(computed | _tensors(files, expected), strict=False, assign=True)
-    missing = expected.keys() - shapes.keys() - computed.keys()
+    model.load_state_dict(_tensors(files, expected), strict=False, assign=True)
+    missing = expected.keys() - shapes.keys()
     model.tie_weights(missing_keys=missing, recompute_mapping=False)
-    _check_none(folder, "missing", missing)
-    if any(buffer.is_meta for buffer in model.buffers()):
+    _check_none(folder, "missing", [name for name in missing if not architecture.computed.fullmatch(name)])
+    if missing or any(buffer.is_meta for buffer in model.buffers()):
         # what a model computes of its config alone, such as the frequencies of its positions, transformers
         # fills in where it loads weights
-        model = architecture.model.from_pretrained(None, config=config, state_dict=model.state_dict())
+        known = {name: tensor for name, tensor in model.state_dict().items() if not tensor.is_meta}
+        model = architecture.model.from_pretrained(None, config=config, state_dict=known)
     return model.eval()
 
 

@@ -104,12 +104,31 @@ def target_ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[lis
     """Return the ids of targets, which always end with the end of sequence."""
     end = tokenizer.eos_token_id
     if input_ids(tokenizer, ["a"])[0][-1:] == [end]:
-        return input_ids(tokenizer, texts)
+        first = first_target_id(tokenizer)
+        return [ids if first is None else ids[1:] for ids in _whole_targets(tokenizer, texts)]
     # the tokenizer of a decoder-only model: the target continues the input after a space. Tokenizers differ
     # in what they make of a space at the start of a text, so a word stands in front and is taken off again
     before = tokenizer("a", add_special_tokens=False)["input_ids"]
     joined = tokenizer([f"a {text}" for text in texts], add_special_tokens=False, verbose=False)["input_ids"]
     return [[*ids[len(before) :], end] for ids in joined]
+
+
+def first_target_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """Return the token that a tokenizer puts in front of every target: BART's <s>, or a language; or None.
+
+    A decoder is given it, so that it is no part of the target.
+    """
+    empty, (word,) = _whole_targets(tokenizer, [""])[0], _whole_targets(tokenizer, ["a"])
+    return empty[0] if len(empty) == 2 and word[:1] == empty[:1] else None
+
+
+def _whole_targets(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
+    """Return the ids of targets with all that the tokenizer adds."""
+    # a translation model may have another vocabulary or another language for targets; without one it is None
+    if getattr(tokenizer, "tgt_lang", "") is None:
+        return input_ids(tokenizer, texts)
+    ids: list[list[int]] = tokenizer(text_target=texts, verbose=False)["input_ids"]
+    return ids
 
 
 def unknown_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
