@@ -7,12 +7,12 @@ from typing import NamedTuple
 from transformers import PreTrainedModel
 
 from tuneoff.errors import ModelError, shown
-from tuneoff.families import bart, llama, t5
+from tuneoff.families import bart, llama, other, t5
 from tuneoff.families.family import Architecture, Family
 
 _ARCHITECTURES = {
     architecture.model_type: architecture
-    for architecture in (*t5.ARCHITECTURES, *bart.ARCHITECTURES, llama.ARCHITECTURE)
+    for architecture in (*t5.ARCHITECTURES, *bart.ARCHITECTURES, llama.ARCHITECTURE, *other.ARCHITECTURES)
 }
 
 
