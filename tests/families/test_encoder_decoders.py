@@ -41,10 +41,7 @@ class OnBart(MethodContract):
 
     def adapt(self, model, seed=0):
         generator = torch.Generator().manual_seed(seed)
-        return attach(
-            model, self.method, generator=generator, tokenizer=self.tokenizer, removable=True
-        )
-
+        return attach(model, self.method, generator=generator, tokenizer=self.tokenizer, removable=True)
 
 
 class TestLora(OnBart):
@@ -169,9 +166,7 @@ def test_lora_gives_the_logits_of_peft(kind):
         if "lora_" in name:
             key = name.removeprefix("base_model.model.").removesuffix(".default.weight")
             parameter.copy_(state[key])
-    torch.testing.assert_close(
-        ours.model(**batch()).logits, peft(**batch()).logits, rtol=1e-4, atol=1e-4
-    )
+    torch.testing.assert_close(ours.model(**batch()).logits, peft(**batch()).logits, rtol=1e-4, atol=1e-4)
 
 
 # PEFT gives Pegasus and Marian embeddings that they do not scale
@@ -185,9 +180,7 @@ def test_a_soft_prompt_gives_the_logits_of_peft(kind):
     peft = get_peft_model(tiny_encoder_decoder(kind), config).eval()
     peft.prompt_encoder.default.embedding.weight.copy_(ours.stored()["prompt.prompt"])
     prompted = batch(prompt_ids=ours.prompt_ids)
-    torch.testing.assert_close(
-        ours.model(**prompted).logits, peft(**batch()).logits, rtol=1e-4, atol=1e-4
-    )
+    torch.testing.assert_close(ours.model(**prompted).logits, peft(**batch()).logits, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -134,7 +134,8 @@ def test_relative_positions_count_the_prefix_as_text_in_front():
         bias = first.compute_bias(9 + 4, 9 + 4)[:, :, 4:, :4]
     from tuneoff.methods.prefix import _prefix_bias
 
-    actual = _prefix_bias(partial(ours.family.bias_before_text("encoder"), layer=0), torch.zeros(1, 6, 9, 9), 4)
+    before_text = partial(ours.family.bias_before_text("encoder"), layer=0)
+    actual = _prefix_bias(before_text, torch.zeros(1, 6, 9, 9), 4)
     assert torch.equal(actual, bias)
 
 

@@ -195,7 +195,6 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "model_type of nothing": (_config(model_type="nonsense"), "must be of the T5 family .* is 'nonsense'"),
     "model_type of a list": (_config(model_type=["t5"]), r"must be of the T5 family .* is \['t5'\]"),
     "BERT": (_config(model_type="bert"), "must be of the T5 family .* is 'bert'"),
-    "BERT": (_config(model_type="bert"), "must be of the T5 family .* is 'bert'"),
     "quantized config": (_config(quantization_config={"load_in_8bit": True}), "quantized weights"),
     "code in the config": (_config(auto_map={"AutoModel": "m.M"}), "auto_map .* code of its own"),
     "weights elsewhere": (_config(transformers_weights="other.safetensors"), "transformers_weights"),

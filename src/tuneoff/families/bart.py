@@ -23,7 +23,7 @@ from transformers import (
 
 from tuneoff.families.bart_config import BartKeys, M2M100Keys, MarianKeys, MBartKeys, PegasusKeys
 from tuneoff.families.encoder_context import EncoderContext, decoder_ids, start_ids
-from tuneoff.families.family import Architecture, BiasBeforeText, ConfigKeys
+from tuneoff.families.family import Architecture, BiasBeforeText, ConfigKeys, Targets
 from tuneoff.families.listening import key_values_of_text
 from tuneoff.spec import DropoutSpec, Site
 
@@ -33,6 +33,9 @@ _POSITIONS = ("model.encoder.embed_positions", "model.decoder.embed_positions")
 @final
 class Bart:
     """A loaded BART or one of its kin; a `Family`."""
+
+    sites: tuple[Site, ...] = ("encoder", "decoder", "cross")
+    lora_targets: Targets = ("q_proj", "v_proj")
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -47,12 +50,10 @@ class Bart:
         return encoder
 
     @property
-    def sites(self) -> tuple[Site, ...]:  # noqa: D102
-        return ("encoder", "decoder", "cross")
-
-    @property
-    def default_targets(self) -> tuple[str, ...]:  # noqa: D102
-        return ("q_proj", "v_proj")
+    def most_tokens(self) -> int | None:
+        """Tokens of an input or of a target that the model has positions for; M2M100 computes more."""
+        is_fixed = hasattr(self._encoder.embed_positions, "make_weights")
+        return None if is_fixed else int(self.model.config.max_position_embeddings)
 
     def check(self, folder: Path) -> None:
         """Do nothing: there is nothing to contradict."""
@@ -66,7 +67,8 @@ class Bart:
                 stack.dropout = rate
                 for layer in stack.layers:
                     layer.dropout = layer.activation_dropout = rate
-        for site, rate in (("encoder", spec.encoder), ("decoder", spec.decoder), ("cross", spec.decoder)):
+        for site in self.sites:
+            rate = spec.encoder if site == "encoder" else spec.decoder
             attention_rate = rate if spec.attention is None else spec.attention
             for attention in self.attentions(site):
                 if attention_rate is not None:
@@ -178,9 +180,7 @@ def _architecture(
         keys=keys,
         model=model,
         # in old checkpoints: fairseq's version, and positions that are computed
-        unused_weights=re.compile(
-            r"model\.(en|de)coder\.(version|embed_positions\.(_float_tensor|weights))"
-        ),
+        unused_weights=re.compile(r"model\.(en|de)coder\.(version|embed_positions\.(_float_tensor|weights))"),
         layers=lambda config: max(config.encoder_layers, config.decoder_layers),
         ends_input=True,
         complete=_complete,

@@ -44,6 +44,7 @@ def architecture_of(model_type: object, *, place: Path | None = None) -> Archite
     known = " or ".join(
         f"the {known.name} family ({known.members}: model_type {known.model_type})"
         for known in _ARCHITECTURES.values()
+        if known not in other.ARCHITECTURES
     )
     where = f" in '{place}'" if place else ""
     raise ModelError(

@@ -27,15 +27,14 @@ from transformers import (
     PreTrainedConfig,
     PreTrainedModel,
     ProphetNetForConditionalGeneration,
-    SwitchTransformersForConditionalGeneration,
     T5GemmaForConditionalGeneration,
 )
 from transformers.modeling_outputs import BaseModelOutput
 
 from tuneoff import kernels
-from tuneoff.errors import UnfitError
+from tuneoff.errors import ModelError, UnfitError
 from tuneoff.families.encoder_context import decoder_ids, start_ids
-from tuneoff.families.family import Architecture, BiasBeforeText
+from tuneoff.families.family import Architecture, BiasBeforeText, Targets
 from tuneoff.families.other_config import OtherKeys
 from tuneoff.spec import DropoutSpec, Site
 
@@ -50,7 +49,6 @@ MODELS: dict[str, type[PreTrainedModel]] = {
     "pegasus_x": PegasusXForConditionalGeneration,
     "plbart": PLBartForConditionalGeneration,
     "prophetnet": ProphetNetForConditionalGeneration,
-    "switch_transformers": SwitchTransformersForConditionalGeneration,
     "t5gemma": T5GemmaForConditionalGeneration,
 }
 """By model_type."""
@@ -60,13 +58,17 @@ _QUERIES_AND_VALUES = ("q", "v", "q_proj", "v_proj", "query", "value", "query_pr
 _RATES = ("dropout", "activation_dropout", "attention_dropout", "dropout_rate", "attn_dropout", "layerdrop")
 """Names of attributes that hold a dropout rate."""
 _ATTENTION = "tuneoff_probe"
+_TOLERANCE = 0.01
+"""Of logits, in their standard deviations."""
 
 
 @final
 class WholeContext:
     """Rows that an encoder has read, and the tokens that have followed; a `Context` whose states are logits."""
 
-    def __init__(self, model: Any, encoder_outputs: Tensor, mask: Tensor, written: Tensor | None = None) -> None:
+    def __init__(
+        self, model: Any, encoder_outputs: Tensor, mask: Tensor, written: Tensor | None = None
+    ) -> None:
         """`encoder_outputs`: [N, S, H], `mask`: [N, S], `written`: [N, T]."""
         self._model, self._encoder_outputs, self._mask = model, encoder_outputs, mask
         self._written = mask[:, :0] if written is None else written
@@ -145,6 +147,9 @@ class Call(NamedTuple):
 class Other:
     """A loaded encoder-decoder of no family of its own; a `Family`."""
 
+    sites: tuple[Site, ...] = ("encoder", "decoder", "cross")
+    most_tokens = None
+
     def __init__(self, model: Any) -> None:
         self.model = model
 
@@ -155,24 +160,38 @@ class Other:
         return encoder
 
     @property
-    def sites(self) -> tuple[Site, ...]:  # noqa: D102
-        return ("encoder", "decoder", "cross")
-
-    @property
-    def default_targets(self) -> tuple[str, ...]:
-        """Return the names of queries and values that the model has."""
+    def lora_targets(self) -> Targets:
+        """The names of queries and values that the model has."""
         layers = self.model.named_modules()
         ends = {name.rpartition(".")[2] for name, module in layers if isinstance(module, nn.Linear)}
         return tuple(name for name in _QUERIES_AND_VALUES if name in ends)
 
+    @torch.no_grad()
     def check(self, folder: Path) -> None:
-        """Do nothing: there is nothing to contradict."""
+        """Refuse a model whose likelihood of a token depends on padding, or on tokens after it.
+
+        Some classes of transformers rely on a cache that is filled step by step, so that they cannot be scored.
+        """
+        source, target = (torch.tensor([ids], device=self.model.device) for ids in _PROBED)
+        alone = self.read(source, torch.ones_like(source)).predict(target)
+        padded, longer = (torch.cat([ids, ids], dim=1) for ids in (source, target))
+        mask = (torch.arange(padded.shape[1], device=source.device) < source.shape[1]).long()[None]
+        together = self.read(padded, mask).predict(longer)[:, : target.shape[1]]
+        if (alone - together).abs().max() > _TOLERANCE * alone.std():
+            raise ModelError(
+                f"a model must predict each token from the tokens before it alone, but transformers' "
+                f"{type(self.model).__name__} ('{folder}') gives others where text or padding follows; give "
+                "another model"
+            )
 
     def use_fast_modules(self) -> None:
         """Do nothing: which modules can be replaced is not known."""
 
     def set_dropout(self, spec: DropoutSpec) -> None:  # noqa: D102
-        for stack, rate in ((self.model.get_encoder(), spec.encoder), (self.model.get_decoder(), spec.decoder)):
+        for stack, rate in (
+            (self.model.get_encoder(), spec.encoder),
+            (self.model.get_decoder(), spec.decoder),
+        ):
             for module, name in _dropout_rates(stack):
                 is_attention = "attention" in type(module).__name__.lower() or "att" in name
                 chosen = spec.attention if is_attention and spec.attention is not None else rate
@@ -230,9 +249,7 @@ class Other:
         return next(iter(self._calls.values()))[0].key.shape[3]
 
     def stack(self, site: Site) -> PreTrainedModel:  # noqa: D102
-        stack: PreTrainedModel = (
-            self.model.get_encoder() if site == "encoder" else self.model.get_decoder()
-        )
+        stack: PreTrainedModel = self.model.get_encoder() if site == "encoder" else self.model.get_decoder()
         return stack
 
     def attentions(self, site: Site) -> list[nn.Module]:

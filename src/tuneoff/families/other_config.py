@@ -36,6 +36,8 @@ class OtherKeys(ConfigKeys):
         own = {field.name for field in fields(type(default))} - shared
         known = own | set(type(default).attribute_map) | {*_SHARED, *_IDS}
         given = {name: value for name, value in (self.model_extra or {}).items() if name in known}
-        config: PreTrainedConfig = AutoConfig.for_model(self.model_type, **given | {"forced_eos_token_id": None})
+        config: PreTrainedConfig = AutoConfig.for_model(
+            self.model_type, **given | {"forced_eos_token_id": None}
+        )
         config.first_target_token_id = self.forced_bos_token_id
         return config

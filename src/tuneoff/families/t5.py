@@ -23,7 +23,7 @@ from transformers import (
 from tuneoff import kernels
 from tuneoff.errors import ModelError
 from tuneoff.families.encoder_context import EncoderContext, decoder_ids, start_ids
-from tuneoff.families.family import Architecture, BiasBeforeText
+from tuneoff.families.family import Architecture, BiasBeforeText, Targets
 from tuneoff.families.listening import key_values_of_text
 from tuneoff.families.t5_config import MT5Keys, T5Keys, UMT5Keys
 from tuneoff.spec import DropoutSpec, Site
@@ -33,18 +33,15 @@ from tuneoff.spec import DropoutSpec, Site
 class T5:
     """A loaded T5; a `Family`."""
 
+    sites: tuple[Site, ...] = ("encoder", "decoder", "cross")
+    lora_targets: Targets = ("q", "v")
+    most_tokens = None
+
     def __init__(self, model: Any, *, scales_output: bool) -> None:
         """`scales_output`: whether the decoder's output is multiplied by H^-0.5 before the head."""
         self.model = model
         self._scales_output = scales_output
 
-    @property
-    def sites(self) -> tuple[Site, ...]:  # noqa: D102
-        return ("encoder", "decoder", "cross")
-
-    @property
-    def default_targets(self) -> tuple[str, ...]:  # noqa: D102
-        return ("q", "v")
 
     @property
     def reader(self) -> PreTrainedModel:
@@ -64,7 +61,8 @@ class T5:
         kernels.use_fast_modules(self.model, stacks=(self.model.encoder, self.model.decoder))
 
     def set_dropout(self, spec: DropoutSpec) -> None:  # noqa: D102
-        for site, rate in (("encoder", spec.encoder), ("decoder", spec.decoder), ("cross", spec.decoder)):
+        for site in self.sites:
+            rate = spec.encoder if site == "encoder" else spec.decoder
             for module in self.stack(site).modules():
                 if isinstance(module, nn.Dropout) and rate is not None:
                     module.p = rate
