@@ -108,8 +108,8 @@ def test_a_umt5_with_a_head_of_its_own_does_not_scale_for_one_that_is_tied(tmp_p
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"encoder_attention_heads": 5}, "must be one number that divides d_model"),
-        ({"decoder_attention_heads": 2}, "must be one number that divides d_model"),
+        ({"encoder_attention_heads": 5}, "must be one divisor of d_model"),
+        ({"decoder_attention_heads": 2}, "must be one divisor of d_model"),
         ({"activation_function": "none"}, "activation_function must be an activation"),
         ({"decoder_start_token_id": 60}, "decoder_start_token_id must be below the vocabulary's size, 60"),
         ({"d_model": "32"}, "d_model: Input should be a valid integer"),

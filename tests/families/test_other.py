@@ -6,14 +6,20 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from helpers import small
+from helpers.command_line import tuneoff
 from helpers.encoder_decoders import END, PAD, START
+from helpers.method_contract import MethodContract
 from helpers.models import batch, tiny, word_tokenizer
 from helpers.other_models import tiny_other
 from tuneoff.errors import ModelError, UnfitError
 from tuneoff.families import family_of
 from tuneoff.families.other import MODELS, probe
 from tuneoff.methods import AdaptedModel, attach
-from tuneoff.spec import Method, PrefixSpec
+from tuneoff.results import read_records
+from tuneoff.spec import LoraSpec, Method, ModelSpec, PrefixSpec, PromptSpec, StackSpec, load_study
+from tuneoff.study import InlineExecutor, run_study
+from tuneoff.training import load_backbone
 from tuneoff.training.generation import greedy
 from tuneoff.training.likelihood import Objective, label_losses
 
@@ -27,6 +33,32 @@ PREFIX_SITES = {
 """Of the models that can have a prefix."""
 REFUSED = ("fsmt", "prophetnet")
 """Their likelihood of a token depends on how many follow it."""
+
+
+class OnOthers(MethodContract):
+    tokenizer = word_tokenizer()
+
+    @pytest.fixture
+    def dtype(self):
+        return torch.float32
+
+    def adapt(self, model, seed=0):
+        generator = torch.Generator().manual_seed(seed)
+        return attach(model, self.method, generator=generator, tokenizer=self.tokenizer, removable=True)
+
+
+LORA, PROMPT = LoraSpec(kind="lora", rank=2, targets="all-linear"), PromptSpec(kind="prompt", length=3)
+
+
+class TestStackWithPrefix(OnOthers):
+    prefix = PrefixSpec(kind="prefix", length=4, init="vocabulary", sites=("decoder", "cross"))
+    method = StackSpec(kind="stack", parts=(LORA, PROMPT, prefix))
+    kinds = ("longt5", "plbart")
+
+
+class TestStackWithoutPrefix(OnOthers):
+    method = StackSpec(kind="stack", parts=(LORA, PROMPT))
+    kinds = ("mvp",)
 
 
 def adapt(model_type: str, method: Method) -> AdaptedModel:
@@ -92,3 +124,45 @@ def test_losses_and_texts_are_those_of_the_model(model_type):
     context.rewind()
     scored = label_losses(family, context, torch.tensor([[5, 6, END], [7, END, -100]]))
     assert scored.shape == (3, 2) and scored.isfinite().all()
+
+
+@pytest.fixture
+def led(tmp_path: Path) -> Path:
+    """A study file with a LED beside it, which can have no prefix."""
+    tokenizer = load_backbone(ModelSpec(id="builtin:random")).tokenizer
+    tiny_other("led", vocabulary=len(tokenizer)).save_pretrained(tmp_path / "led")
+    tokenizer.save_pretrained(tmp_path / "led")
+    return small.study(tmp_path)
+
+
+SETTINGS = (
+    "model.id=led",
+    "ablations={}",
+    "train_sizes=[8]",
+    "methods.lora.targets=all-linear",
+    "methods.prefix={kind: prefix, length: 2}",
+    "tasks.films.max_source_length=30",
+)
+
+
+@pytest.mark.slow
+def test_a_method_that_the_model_cannot_carry_fails_alone_with_the_reason(led: Path, tmp_path: Path) -> None:
+    run_study(load_study(str(led), overrides=SETTINGS), tmp_path / "out", executor=InlineExecutor())
+    records = {record.spec.method_name: record for record in read_records(tmp_path / "out")}
+    assert {name: record.state for name, record in records.items()} == {
+        "lora": "complete",
+        "prefix": "failed",
+        "zero_shot": "complete",
+    }
+    assert "LEDForConditionalGeneration at encoder does not" in records["prefix"].failure.message
+
+
+@pytest.mark.slow
+def test_a_plan_says_which_method_the_model_cannot_carry(led: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    overrides = [part for setting in SETTINGS for part in ("--set", setting)]
+    outcome = tuneoff("plan", led, *overrides)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "method 'prefix' is not possible: a prefix needs attention" in outcome.out
+    (line,) = (line for line in outcome.out.splitlines() if line.startswith("films.prefix"))
+    assert line.endswith("not possible")

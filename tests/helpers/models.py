@@ -12,6 +12,8 @@ from transformers import (
 )
 
 from helpers.encoder_decoders import KINDS, tiny_encoder_decoder
+from helpers.other_models import tiny_other
+from tuneoff.families.other import MODELS
 from tuneoff.spec import LoraSpec, Method, PrefixSpec, StackSpec
 
 PAD, END, VOCABULARY = 0, 1, 60
@@ -85,6 +87,8 @@ def tiny(kind: str, *, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
     """A tiny random model: flan, t5, llama or an encoder-decoder of another kind."""
     if kind in KINDS:
         return tiny_encoder_decoder(kind, dtype=dtype)
+    if kind in MODELS:
+        return tiny_other(kind).to(dtype)
     return tiny_llama(dtype=dtype) if kind == "llama" else tiny_t5(kind, dtype=dtype)
 
 

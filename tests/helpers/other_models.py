@@ -61,11 +61,11 @@ _SIZES: dict[str, dict[str, Any]] = {
 }
 
 
-def tiny_other(model_type: str) -> PreTrainedModel:
+def tiny_other(model_type: str, *, vocabulary: int = VOCABULARY) -> PreTrainedModel:
     """A random model in evaluation mode; `model_type` is one of `tuneoff.families.other.MODELS`."""
     ids = {"pad_token_id": PAD, "eos_token_id": END, "bos_token_id": None, "decoder_start_token_id": START}
     config = AutoConfig.for_model(
-        model_type, vocab_size=VOCABULARY, **ids, **_SIZES[model_type], forced_eos_token_id=None
+        model_type, vocab_size=vocabulary, **ids, **_SIZES[model_type], forced_eos_token_id=None
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)

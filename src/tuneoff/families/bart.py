@@ -151,7 +151,7 @@ class Bart:
 
 
 def _as_buffer_if_fixed(positions: Any) -> None:
-    """Make fixed positions, which some models keep as a parameter, a buffer: no method trains or counts it."""
+    """Make fixed positions that are kept as a parameter a buffer: no method trains or counts it."""
     weight = getattr(positions, "weight", None)
     if hasattr(positions, "create_weight") and isinstance(weight, nn.Parameter):
         del positions.weight

@@ -61,7 +61,7 @@ class BartKeys(ConfigKeys):
         heads = config.encoder_attention_heads
         if config.decoder_attention_heads != heads or config.d_model % heads:
             raise ValueError(
-                "encoder_attention_heads and decoder_attention_heads must be one number that divides d_model, "
+                "encoder_attention_heads and decoder_attention_heads must be one divisor of d_model, "
                 f"but got {heads}, {config.decoder_attention_heads} and {config.d_model}"
             )
         known = min(config.vocab_size, getattr(config, "decoder_vocab_size", config.vocab_size))

@@ -13,7 +13,7 @@ from transformers import DynamicCache, GenerationConfig, PreTrainedModel
 
 from tuneoff import kernels
 from tuneoff.errors import StudyError
-from tuneoff.families.family import BiasBeforeText
+from tuneoff.families.family import BiasBeforeText, Targets
 from tuneoff.spec import DropoutSpec, Site
 
 
@@ -124,6 +124,10 @@ def last(hidden: Tensor, mask: Tensor) -> Tensor:
 @final
 class Causal:
     """A loaded decoder-only model; a `Family`."""
+
+    sites: tuple[Site, ...] = ("decoder",)
+    lora_targets: Targets = "all-linear"
+    most_tokens = None
 
     def __init__(self, model: PreTrainedModel) -> None:
         self.model = model

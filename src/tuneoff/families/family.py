@@ -18,7 +18,6 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from tuneoff.spec import DropoutSpec, Site
 
-
 Targets = tuple[str, ...] | Literal["all-linear"]
 """What LoRA updates: ends of module names, or every linear layer but the head."""
 

@@ -64,7 +64,7 @@ _TOLERANCE = 0.01
 
 @final
 class WholeContext:
-    """Rows that an encoder has read, and the tokens that have followed; a `Context` whose states are logits."""
+    """Rows that an encoder has read, and the tokens since; a `Context` whose states are logits."""
 
     def __init__(
         self, model: Any, encoder_outputs: Tensor, mask: Tensor, written: Tensor | None = None
@@ -170,7 +170,7 @@ class Other:
     def check(self, folder: Path) -> None:
         """Refuse a model whose likelihood of a token depends on padding, or on tokens after it.
 
-        Some classes of transformers rely on a cache that is filled step by step, so that they cannot be scored.
+        Some classes of transformers rely on a cache that is filled step by step, and cannot be scored.
         """
         source, target = (torch.tensor([ids], device=self.model.device) for ids in _PROBED)
         alone = self.read(source, torch.ones_like(source)).predict(target)
@@ -295,8 +295,8 @@ def _dropout_rates(stack: nn.Module) -> Iterator[tuple[nn.Module, str]]:
 def probe(model: Any) -> dict[Site, list[Call]]:
     """Find the attentions that can carry a prefix, by a forward pass over a few tokens.
 
-    A site is found if every layer of its stack calls the model's attention function with what a hook passed to
-    the attention module, and if the model computes with this function what it computes with its own.
+    A site is found if every layer of its stack calls the model's attention function with what a hook passed
+    to the attention module, and if the model computes with this function what it computes with its own.
     """
     source, target = (torch.tensor([ids], device=model.device) for ids in _PROBED)
     try:

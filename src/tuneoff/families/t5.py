@@ -42,7 +42,6 @@ class T5:
         self.model = model
         self._scales_output = scales_output
 
-
     @property
     def reader(self) -> PreTrainedModel:
         """The encoder."""
@@ -160,7 +159,7 @@ class T5:
         return [block.layer[0].SelfAttention for block in self.stack(site).block]
 
     def bias_before_text(self, site: Site) -> BiasBeforeText | None:
-        """Return the position bias of a site towards tokens in front of the text; cross-attention has none."""
+        """Return the position bias of a site towards tokens before the text; cross-attention has none."""
         return None if site == "cross" else partial(_bias_before_text, self.attentions(site))
 
     def key_values(self, ids: Tensor, sites: tuple[Site, ...]) -> dict[Site, Tensor]:  # noqa: D102
@@ -187,8 +186,8 @@ def _complete(config: T5Config) -> None:
 
 
 def _umt5(model: UMT5ForConditionalGeneration) -> T5:
-    # transformers' config says of every umT5 that its head is tied to the embedding and scales for it, but the
-    # published ones have a head of their own
+    # transformers' config says of every umT5 that its head is tied to the embedding and scales for it, but
+    # the published ones have a head of their own
     tied = model.lm_head.weight.data_ptr() == model.shared.weight.data_ptr()
     model.config.tie_word_embeddings = tied
     return T5(model, scales_output=tied)

@@ -91,9 +91,7 @@ def estimate(runs: Sequence[RunSpec], session: Session) -> list[Estimate]:
         if run.method_name in unfit:
             rows = len(session.run_rows(run).test)
             reason = unfit[run.method_name]
-            estimates.append(
-                Estimate(run, None, seconds=0, trial_seconds=0, test_rows=rows, unfit=reason)
-            )
+            estimates.append(Estimate(run, None, seconds=0, trial_seconds=0, test_rows=rows, unfit=reason))
             continue
         cost = costs[key]
         examples = 0 if isinstance(run.method, NoneSpec) else session.train_count(run)

@@ -98,8 +98,8 @@ def check(study: StudySpec, session: Session) -> Inputs:
         except StudyError as error:
             raise StudyError(f"{place}{error}") from error
         except UnfitError:
-            # each run of the method is recorded as failed with the reason, and the study goes on; the model may
-            # be left with half of the method attached
+            # each run of the method is recorded as failed with the reason, and the study goes on; the model
+            # may be left with half of the method attached
             backbone = load_backbone(study.model)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
