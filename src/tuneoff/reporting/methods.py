@@ -64,13 +64,13 @@ def _part(part: Tuned) -> str:
         case FullSpec():
             return "updates every weight of the model"
         case LoraSpec():
-            where = (
-                "every linear layer" if part.targets == "all-linear" else f"the layers {listed(part.targets)}"
+            where = {None: "the layers that suit its family", "all-linear": "every linear layer"}.get(
+                part.targets, f"the layers {listed(part.targets or ())}"
             )
             dropout = f" and dropout {part.dropout:g}" if part.dropout else ""
             return f"adds low-rank updates of rank {part.rank} (alpha {part.alpha:g}{dropout}) to {where}"
         case PrefixSpec():
-            sites = listed(_SITES[site] for site in part.sites)
+            sites = listed(_SITES[site] for site in part.sites) if part.sites else "wherever it has any"
             made = f"made by an MLP of width {part.projection}" if part.projection else "trained directly"
             return (
                 f"prepends {plural(part.length, 'trained vector')} to the keys and values of attention "
@@ -78,7 +78,7 @@ def _part(part: Tuned) -> str:
             )
         case PromptSpec():
             return (
-                f"prepends {plural(part.length, 'trained vector')} to the encoder's input, started from "
+                f"prepends {plural(part.length, 'trained vector')} to the input, started from "
                 f"{_start(part.init)}"
             )
 
