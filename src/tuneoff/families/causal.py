@@ -119,11 +119,11 @@ class Causal:
     def __init__(
         self, model: PreTrainedModel, *, layers: str, attention: str, learned_positions: bool
     ) -> None:
-        """`layers` is the name of the list of layers in the model without its head, and `attention` that of
-        the attention in a layer.
-        """
+        """Take the names of the list of layers in the model without its head, and of a layer's attention."""
         self.model = model
-        self._layers = model.base_model.get_submodule(layers)
+        holder, _, name = layers.rpartition(".")
+        self._stack: Any = model.base_model.get_submodule(holder)
+        self._layers = getattr(self._stack, name)
         self._attention = attention
         self._learned_positions = learned_positions
 
@@ -147,7 +147,7 @@ class Causal:
         inside = spec.decoder if spec.attention is None else spec.attention
         attentions = set(self.attentions("decoder"))
         for module in self.model.modules():
-            # a rate is a module's own number, or that of an nn.Dropout, which an attention may hold for itself
+            # a rate is a number of the module itself or of an nn.Dropout
             names = [name for name in ("dropout", "attention_dropout") if _is_number(module, name)]
             for name in names:
                 rate = inside if module in attentions else spec.decoder
@@ -177,8 +177,8 @@ class Causal:
         given = labels[:, :-1]
         ids = torch.cat([input_ids, given.clamp(min=0)], dim=1)
         shown = torch.cat([attention_mask > 0, given >= 0], dim=1)
-        # all padding goes to the end, where no token that counts sees it: it needs no mask, and each token has
-        # the position and the window of its row alone
+        # all padding goes to the end, where no token that counts sees it: it needs no mask, and each token
+        # has the position and the window of its row alone
         order = shown.int().argsort(dim=1, descending=True, stable=True)[:, : int(shown.sum(dim=1).max())]
         hidden = self.model.base_model(input_ids=ids.gather(1, order), use_cache=False).last_hidden_state
         # the last token of the input predicts the first of the target
@@ -211,7 +211,7 @@ class Causal:
         return int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
 
     def stack(self, site: Site) -> PreTrainedModel:  # noqa: D102
-        return self.reader
+        return self._stack
 
     def attentions(self, site: Site) -> list[Any]:  # noqa: D102
         return [getattr(layer, self._attention) for layer in self._layers]

@@ -64,9 +64,7 @@ def _part(part: Tuned) -> str:
         case FullSpec():
             return "updates every weight of the model"
         case LoraSpec():
-            where = {None: "the layers that suit its family", "all-linear": "every linear layer"}.get(
-                part.targets, f"the layers {listed(part.targets or ())}"
-            )
+            where = _layers(part.targets)
             dropout = f" and dropout {part.dropout:g}" if part.dropout else ""
             return f"adds low-rank updates of rank {part.rank} (alpha {part.alpha:g}{dropout}) to {where}"
         case PrefixSpec():
@@ -81,6 +79,12 @@ def _part(part: Tuned) -> str:
                 f"prepends {plural(part.length, 'trained vector')} to the input, started from "
                 f"{_start(part.init)}"
             )
+
+
+def _layers(targets: tuple[str, ...] | str | None) -> str:
+    if isinstance(targets, tuple):
+        return f"the layers {listed(targets)}"
+    return "every linear layer" if targets else "the layers that its family has for it"
 
 
 def _start(init: str) -> str:

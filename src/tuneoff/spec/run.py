@@ -25,8 +25,8 @@ _NO_EFFECT_ON_RESULT: dict[str, Any] = {
     "training": {"logging_steps", "save_strategy", "per_device_eval_batch_size"},
 }
 _FORMER_DEFAULTS = {"targets": ["q", "v"], "sites": ["encoder", "decoder", "cross"]}
-"""Defaults of LoRA and prefix from before they were null: what null means for every model that can have them, so
-that older records and ids stay those of the same runs."""
+"""Defaults of LoRA and prefix from before they were null. They are what null means for each model that has
+such targets and sites, so that ids and records from before stay those of the same runs."""
 _NOT_IN_SETTINGS_KEY: dict[str, Any] = _NO_EFFECT_ON_RESULT | {"model": True, "task": {"training", "source"}}
 
 
