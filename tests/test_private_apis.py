@@ -28,7 +28,7 @@ INNER_NAMES = {
     "transformers.activations.NewGELUActivation": ["kernels/model.py"],
     "transformers.activations.ACT2FN": [
         "families/bart_config.py",
-        "families/llama.py",
+        "families/causal_config.py",
         "families/t5_config.py",
     ],
     "transformers.modeling_outputs.BaseModelOutput": ["families/encoder_context.py", "families/other.py"],

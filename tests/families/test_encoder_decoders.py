@@ -229,3 +229,13 @@ def test_dropout_is_that_of_the_study(kind):
     assert not torch.equal(written, again)
     family.set_dropout(DropoutSpec(decoder=0.0))
     torch.testing.assert_close(family.read_and_predict(**rows), evaluated)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("site", ["encoder", "decoder"])
+def test_targets_of_lora_may_be_in_one_stack_alone(kind, site):
+    target = f"{site}.{'q' if kind in BIASED else 'q_proj'}"
+    names = adapt(kind, LoraSpec(kind="lora", targets=(target,))).stored()
+    layers = 3 if site == "encoder" else 2 * 2
+    assert len(names) == 2 * layers
+    assert all(f"{site}." in name for name in names)

@@ -19,7 +19,7 @@ def test_a_model_of_another_family_is_refused_with_its_type():
     model = BertLMHeadModel(BertConfig(**SIZES, is_decoder=True))
     with pytest.raises(
         ModelError,
-        match=r"of the T5 family \(.*\) or .* or the Llama family .*, but the model_type is 'bert'",
+        match=r"the model_type is 'bert'; give one of model_type t5, .*bart, .*llama, ",
     ):
         family_of(model)
 

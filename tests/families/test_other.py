@@ -29,6 +29,7 @@ PREFIX_SITES = {
     "blenderbot-small": EVERYWHERE,
     "longt5": {"decoder", "cross"},
     "plbart": EVERYWHERE,
+    "t5gemma": EVERYWHERE,
 }
 """Of the models that can have a prefix."""
 REFUSED = ("fsmt", "prophetnet")

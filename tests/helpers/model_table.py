@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from helpers.models import batch, tiny
+from helpers.models import DECODER_ONLY, batch, tiny
 from tuneoff.errors import ModelError, StudyError, UnfitError
 from tuneoff.families import architecture_of, family_of
 from tuneoff.families.other import MODELS
@@ -16,7 +16,7 @@ from tuneoff.spec import FullSpec, LoraSpec, Method, PrefixSpec, PromptSpec
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 BEGIN, END = "<!-- table -->\n", "<!-- end of table -->\n"
-KINDS = ("t5", "mt5", "umt5", "bart", "mbart", "pegasus", "marian", "m2m", "llama", *MODELS)
+KINDS = ("t5", "mt5", "umt5", "bart", "mbart", "pegasus", "marian", "m2m", *DECODER_ONLY, *MODELS)
 METHODS = ("full", "lora", "prompt", "prefix")
 
 
