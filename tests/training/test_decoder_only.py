@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import LoraConfig, PrefixTuningConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from helpers import small
-from helpers.models import PAD, word_tokenizer
-from tuneoff.errors import ModelError, StudyError
-from tuneoff.methods import attach
+from helpers.models import PAD, batch, tiny, word_tokenizer
+from tuneoff.errors import ModelError, StoreError, StudyError
+from tuneoff.families import family_of
+from tuneoff.methods import attach, save
+from tuneoff.methods import load as load_method
 from tuneoff.spec import (
     ClassificationSpec,
     FullSpec,
@@ -24,6 +27,8 @@ from tuneoff.spec import (
 )
 from tuneoff.tasks import Example
 from tuneoff.training import Backbone, Decoder, encode, likelihood, load_backbone, train_run
+from tuneoff.training.batches import collate
+from tuneoff.training.generation import greedy
 from tuneoff.training.random_tokenizer import random_tokenizer
 from tuneoff.training.tokenizer import input_ids, target_ids
 
@@ -186,3 +191,93 @@ def test_heads_that_do_not_fit_are_refused(folder):
     change(folder / "config.json", num_key_value_heads=3)
     with pytest.raises(ModelError, match="num_key_value_heads must divide num_attention_heads"):
         load(folder)
+
+
+def test_the_loss_is_that_of_transformers_with_the_input_ignored():
+    model = tiny("llama")
+    rows = batch()
+    expected = []
+    for ids, mask, labels in zip(rows["input_ids"], rows["attention_mask"], rows["labels"], strict=True):
+        source, target = ids[mask > 0], labels[labels >= 0]
+        whole = torch.cat([source, target])[None]
+        counted = torch.cat([torch.full_like(source, -100), target])[None]
+        expected.append(model(input_ids=whole, labels=counted).loss * len(target))
+    loss = likelihood.Objective(family_of(model))(**rows)
+    torch.testing.assert_close(loss, sum(expected) / (rows["labels"] >= 0).sum())
+
+
+def test_the_end_is_learned_where_padding_is_the_same_token():
+    tokenizer = word_tokenizer()
+    tokenizer.pad_token = tokenizer.eos_token
+    examples = [Example(0, "w10", "", "w5", None), Example(1, "w10 w11", "", "w5 w6 w7", None)]
+    encoded = encode(examples, tokenizer, max_source_length=9, max_target_length=9)
+    rows = collate(encoded, prompt_ids=(), pad_token_id=tokenizer.pad_token_id, device=torch.device("cpu"))
+    assert rows["labels"].tolist() == [[5, 1, -100, -100], [5, 6, 7, 1]]
+    model = tiny("llama")
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    objective = likelihood.Objective(family_of(model))
+    for _ in range(40):
+        optimizer.zero_grad()
+        objective(**rows).backward()
+        optimizer.step()
+    with torch.no_grad():
+        context = family_of(model).read(rows["input_ids"], rows["attention_mask"])
+        texts = greedy(family_of(model), context, max_new_tokens=5, eos_token_id=1, pad_token_id=1)
+    assert texts.tolist() == [[5, 1, 1, 1, 1], [5, 6, 7, 1, 1]]
+
+
+def test_learned_positions_limit_the_tokens_and_computed_ones_do_not():
+    assert family_of(tiny("gpt2")).most_tokens == 64
+    assert family_of(tiny("llama")).most_tokens is None
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "gpt_neox", "qwen2", "opt", "phi"])
+def test_lora_on_every_linear_layer_gives_the_logits_of_peft(kind):
+    ours = attach(tiny(kind), METHODS["lora"], generator=torch.Generator().manual_seed(0), tokenizer=None)
+    peft = get_peft_model(
+        tiny(kind), LoraConfig(r=2, lora_alpha=16, target_modules="all-linear", fan_in_fan_out=kind == "gpt2")
+    )
+    names = {
+        name.removeprefix("base_model.model.").removesuffix(".default.weight"): parameter
+        for name, parameter in peft.named_parameters()
+        if "lora_" in name
+    }
+    stored = ours.parts[0].adapter.stored()
+    assert names.keys() == stored.keys()
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, parameter in names.items():
+            stored[name].copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
+            parameter.copy_(stored[name])
+        ids = batch()["input_ids"][:1]
+        torch.testing.assert_close(ours.model(input_ids=ids).logits, peft.eval()(input_ids=ids).logits)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "gpt_neox"])
+def test_a_prefix_gives_the_logits_of_peft_where_positions_count_it(kind):
+    ours = attach(tiny(kind), METHODS["prefix"], generator=torch.Generator().manual_seed(0), tokenizer=None)
+    peft = get_peft_model(tiny(kind), PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3)).eval()
+    ids = batch()["input_ids"][:1]
+    places = torch.arange(ids.shape[1])[None]
+    with torch.no_grad():
+        pairs = [
+            torch.stack([layer.keys[0], layer.values[0]]).transpose(1, 2)
+            for layer in peft.get_prompt(1).layers
+        ]
+        ours.restore({"prefix.decoder": torch.stack(pairs)})
+        expected = peft(input_ids=ids).logits
+        torch.testing.assert_close(ours.model(input_ids=ids, position_ids=places + 3).logits, expected)
+
+
+def test_a_saved_method_of_a_model_of_another_shape_is_refused_with_both(tmp_path: Path):
+    adapted = attach(tiny("llama"), METHODS["lora"], generator=torch.Generator(), tokenizer=None)
+    save(adapted, tmp_path / "adapter")
+    message = r"for llama \(layers 3, .*kv_heads 2\), and this model is gpt2 \(layers 2, .*kv_heads 4\)"
+    with pytest.raises(StoreError, match=message):
+        load_method(tiny("gpt2"), tmp_path / "adapter")
+
+
+def test_a_target_that_a_model_lacks_is_refused_with_those_that_it_has():
+    method = LoraSpec(kind="lora", targets=("q", "v"))
+    with pytest.raises(StudyError, match=r"'q' \(it has c_attn, c_fc, c_proj, lm_head"):
+        attach(tiny("gpt2"), method, generator=torch.Generator(), tokenizer=None)
