@@ -7,7 +7,7 @@ differ: each token that follows is computed with all before it. Where attention 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
@@ -236,17 +236,23 @@ class Other:
 
     # attention, for prefixes
 
-    @cached_property
+    @property
     def _calls(self) -> dict[Site, list[Call]]:
-        return probe(self.model)
+        # kept with the model, as it is probed before a prefix is on it
+        if "probed_calls" not in self.model.__dict__:
+            self.model.__dict__["probed_calls"] = probe(self.model)
+        found: dict[Site, list[Call]] = self.model.__dict__["probed_calls"]
+        return found
 
     @property
-    def kv_heads(self) -> int:  # noqa: D102
-        return next(iter(self._calls.values()))[0].key.shape[1]
+    def kv_heads(self) -> int:
+        """Heads of the keys and values where a prefix can be; 0 if it can be nowhere."""
+        return next((calls[0].key.shape[1] for calls in self._calls.values()), 0)
 
     @property
-    def head_dim(self) -> int:  # noqa: D102
-        return next(iter(self._calls.values()))[0].key.shape[3]
+    def head_dim(self) -> int:
+        """Width of one head where a prefix can be; 0 if it can be nowhere."""
+        return next((calls[0].key.shape[3] for calls in self._calls.values()), 0)
 
     def stack(self, site: Site) -> PreTrainedModel:  # noqa: D102
         stack: PreTrainedModel = self.model.get_encoder() if site == "encoder" else self.model.get_decoder()
