@@ -8,6 +8,7 @@
     |   `-- StoreError      the output folder: permission, space, another study's data
     |       |-- DamagedError      a file in it was changed after it was written
     |       `-- NewerFormatError  a file in it was written by a newer version
+    |-- UnfitError          a model cannot carry a method (that of a failed run, not an exit code)
     |-- DivergedError       a loss or gradient is not finite (a run's state, not an exit code)
     `-- StoppedError        a run is stopped early
 
@@ -54,6 +55,10 @@ class DamagedError(StoreError):
 
 class NewerFormatError(StoreError):
     """A file in an output folder was written by a newer version of tuneoff."""
+
+
+class UnfitError(TuneoffError):
+    """A model cannot carry a method, while it can carry others."""
 
 
 class DivergedError(TuneoffError):

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from helpers.models import PAD, VOCABULARY, batch, tiny_t5
+from helpers.encoder_decoders import KINDS
+from helpers.models import DECODER_ONLY, PAD, VOCABULARY, batch, tiny, tiny_t5
 from tuneoff.families import Context, Family, family_of
 from tuneoff.methods import attach
 from tuneoff.spec import NoneSpec, PrefixSpec
@@ -14,7 +15,7 @@ METHODS = {
 }
 
 
-@pytest.fixture(params=["flan", "t5"])
+@pytest.fixture(params=["flan", "t5", *DECODER_ONLY, *KINDS])
 def kind(request) -> str:
     return request.param
 
@@ -22,7 +23,7 @@ def kind(request) -> str:
 @pytest.fixture(params=METHODS.values(), ids=METHODS)
 def family(request, kind) -> Family:
     generator = torch.Generator().manual_seed(0)
-    return attach(tiny_t5(kind), request.param, generator=generator, tokenizer=None).family
+    return attach(tiny(kind), request.param, generator=generator, tokenizer=None).family
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +34,7 @@ def without_gradients():
 
 def read(family: Family) -> Context:
     rows = batch()
-    return family.context(family.encode(rows["input_ids"], rows["attention_mask"]), rows["attention_mask"])
+    return family.read(rows["input_ids"], rows["attention_mask"])
 
 
 def alone(family: Family, row: int) -> Context:
@@ -41,7 +42,7 @@ def alone(family: Family, row: int) -> Context:
     rows = batch()
     length = int(rows["attention_mask"][row].sum())
     ids, mask = (rows[name][row : row + 1, :length] for name in ("input_ids", "attention_mask"))
-    return family.context(family.encode(ids, mask), mask)
+    return family.read(ids, mask)
 
 
 def labels() -> torch.Tensor:
@@ -57,10 +58,28 @@ def close(actual: torch.Tensor, expected: torch.Tensor) -> None:
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
 
 
+def whole_model(family: Family, row: int) -> torch.Tensor:
+    """Return the logits of a row's labels by the model's own forward pass."""
+    rows = batch()
+    ids, given = (
+        rows[name][row][known[row]]
+        for name, known in (("input_ids", rows["attention_mask"] > 0), ("labels", labels() >= 0))
+    )
+    config = family.model.config
+    if config.is_encoder_decoder:
+        first = getattr(config, "first_target_token_id", None)
+        starts = [config.decoder_start_token_id, *([] if first is None else [first])]
+        decoded = torch.cat([torch.tensor(starts), given[:-1]])[None]
+        logits = family.model(input_ids=ids[None], decoder_input_ids=decoded).logits[0].float()
+        return logits[len(starts) - 1 :]
+    logits = family.model(input_ids=torch.cat([ids, given])[None]).logits[0].float()
+    return logits[len(ids) - 1 : -1]
+
+
 def test_predicted_labels_have_the_logits_of_the_whole_model(family):
-    counted = labels() >= 0
     logits = family.logits(read(family).predict(labels()))
-    close(logits[counted], family.model(**batch()).logits[counted].float())
+    for row in range(3):
+        close(logits[row][labels()[row] >= 0], whole_model(family, row))
 
 
 def test_one_pass_predicts_what_reading_first_does(family):
@@ -68,8 +87,17 @@ def test_one_pass_predicts_what_reading_first_does(family):
     counted = labels() >= 0
     expected = read(family).predict(labels())[counted]
     close(family.read_and_predict(**rows)[counted], expected)
-    outputs = family.encode(rows["input_ids"], rows["attention_mask"])
-    close(family.read_and_predict(**rows, encoder_outputs=outputs)[counted], expected)
+
+
+def test_one_pass_goes_on_from_the_output_of_an_encoder(kind):
+    family = family_of(tiny(kind))
+    if family.encoder is None:
+        pytest.skip("has no encoder")
+    rows = batch()
+    counted = labels() >= 0
+    outputs = family.encoder.encode(rows["input_ids"], rows["attention_mask"])
+    actual = family.read_and_predict(**rows, encoder_outputs=outputs)[counted]
+    close(actual, read(family).predict(labels())[counted])
 
 
 def test_tokens_one_after_another_are_predicted_as_all_at_once(family):
@@ -129,12 +157,14 @@ def test_a_rewound_context_has_forgotten_all_but_the_input(family):
 
 
 def test_the_most_probable_token_is_that_of_the_logits(family):
-    hidden = torch.randn(40, family.model.config.hidden_size, generator=torch.Generator().manual_seed(0))
+    width = family.model.get_output_embeddings().weight.shape[1]
+    hidden = torch.randn(40, width, generator=torch.Generator().manual_seed(0))
     assert torch.equal(family.argmax_token(hidden), family.logits(hidden).argmax(dim=1))
     assert family.logits(hidden).shape == (40, VOCABULARY)
 
 
-def test_keys_and_values_of_a_text_are_those_that_the_model_caches(kind):
+@pytest.mark.parametrize("kind", ["flan", "t5"])
+def test_keys_and_values_of_a_text_are_those_that_an_encoder_decoder_caches(kind):
     family = family_of(tiny_t5(kind))
     ids = torch.tensor([[5, 6, 7, 8]])
     cache = family.model(input_ids=ids, decoder_input_ids=ids, use_cache=True).past_key_values
@@ -145,3 +175,11 @@ def test_keys_and_values_of_a_text_are_those_that_the_model_caches(kind):
     ):
         pairs = [torch.stack([layer.keys[0], layer.values[0]]).transpose(1, 2) for layer in layers]
         close(found[site], torch.stack(pairs))
+
+
+def test_beams_find_for_padded_rows_what_they_find_for_each_row_alone(family):
+    limits = {"max_new_tokens": 5, "beams": 3, "eos_token_id": VOCABULARY - 1, "pad_token_id": PAD}
+    together = read(family).beam_search(**limits)
+    for row in range(3):
+        apart = alone(family, row).beam_search(**limits)[0]
+        assert together[row, : len(apart)].tolist() == apart.tolist()

@@ -1,9 +1,35 @@
-"""Tiny T5s of every geometry that a method must work on."""
+"""Tiny models of every family and geometry that a method must work on."""
 
 import torch
-from transformers import T5Config, T5ForConditionalGeneration
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5ForConditionalGeneration,
+)
+
+from helpers.encoder_decoders import KINDS, tiny_encoder_decoder
+from helpers.other_models import tiny_other
+from tuneoff.families.other import MODELS
 
 PAD, END, VOCABULARY = 0, 1, 60
+_WORDS = {"<pad>": PAD, "</s>": END, "<unk>": 2} | {f"w{index}": index for index in range(3, VOCABULARY)}
+
+
+def word_tokenizer(*, ends_input: bool = False) -> PreTrainedTokenizerFast:
+    """A tokenizer of the words w3 to w59, each the id of its number; texts may end with `END`, as T5's do."""
+    tokenizer = Tokenizer(models.WordLevel(_WORDS, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    if ends_input:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="$A </s>", special_tokens=[("</s>", END)]
+        )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    )
 
 
 def tiny_t5(kind: str = "flan", *, dtype: torch.dtype = torch.float32) -> T5ForConditionalGeneration:
@@ -33,6 +59,61 @@ def tiny_t5(kind: str = "flan", *, dtype: torch.dtype = torch.float32) -> T5ForC
             bias = stack.block[0].layer[0].SelfAttention.relative_attention_bias
             torch.nn.init.normal_(bias.weight)
     return model.eval().to(dtype)
+
+
+_SIZES = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 64,
+}
+# heads * head_dim != hidden_size
+_GROUPED = _SIZES | {"num_key_value_heads": 2, "head_dim": 12}
+_WINDOWS = {"sliding_window": 4, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}
+DECODER_ONLY: dict[str, dict[str, object]] = {
+    "llama": _GROUPED,
+    "mistral": _GROUPED | {"sliding_window": 4},
+    "qwen2": _SIZES | {"num_key_value_heads": 2},
+    "qwen3": _GROUPED | _WINDOWS | {"use_sliding_window": True},
+    "gemma2": _GROUPED | _WINDOWS | {"attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0},
+    "gemma3_text": _GROUPED | _WINDOWS,
+    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
+    "gpt_neox": _SIZES,
+    "opt": {name: size for name, size in _SIZES.items() if name != "intermediate_size"}
+    | {"ffn_dim": 48, "word_embed_proj_dim": 24},
+    "phi": _SIZES,
+}
+"""Sizes by model_type; windows are shorter than the rows of `batch`."""
+
+
+def tiny_decoder_only(kind: str, *, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """A random decoder-only model in evaluation mode, without dropout."""
+    scale = "init_std" if kind == "opt" else "initializer_range"
+    rates = {"attn_pdrop": 0.0, "resid_pdrop": 0.0, "embd_pdrop": 0.0} if kind == "gpt2" else {}
+    config = AutoConfig.for_model(
+        kind,
+        vocab_size=VOCABULARY,
+        pad_token_id=None,
+        eos_token_id=END,
+        bos_token_id=None,
+        **DECODER_ONLY[kind],
+        **rates,
+        **{scale: 0.3},
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        model = AutoModelForCausalLM.from_config(config)
+    return model.eval().to(dtype)
+
+
+def tiny(kind: str, *, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """A tiny random model: flan, t5, one of `DECODER_ONLY`, or an encoder-decoder of another kind."""
+    if kind in KINDS:
+        return tiny_encoder_decoder(kind, dtype=dtype)
+    if kind in MODELS:
+        return tiny_other(kind).to(dtype)
+    return tiny_decoder_only(kind, dtype=dtype) if kind in DECODER_ONLY else tiny_t5(kind, dtype=dtype)
 
 
 def batch(*, prompt_ids: tuple[int, ...] = (), seed: int = 0) -> dict[str, torch.Tensor]:

@@ -1,12 +1,13 @@
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
 from peft import PrefixTuningConfig, TaskType, get_peft_model
-from test_prompt import word_tokenizer
 from transformers import DynamicCache, EncoderDecoderCache
 
 from helpers.method_contract import MethodContract
-from helpers.models import batch, tiny_t5
+from helpers.models import batch, tiny_t5, word_tokenizer
 from tuneoff.families import family_of
 from tuneoff.methods import attach
 from tuneoff.spec import PrefixSpec
@@ -24,6 +25,7 @@ class TestProjectedPrefix(MethodContract):
 
 class TestPrefixWithPositions(MethodContract):
     method = PrefixSpec(kind="prefix", length=4, relative_positions=True)
+    kinds = ("flan", "t5")
 
 
 class TestPrefixFromVocabulary(MethodContract):
@@ -33,10 +35,12 @@ class TestPrefixFromVocabulary(MethodContract):
 
 class TestEncoderPrefix(MethodContract):
     method = PrefixSpec(kind="prefix", length=4, sites=("encoder",))
+    kinds = ("flan", "t5")
 
 
 class TestCrossPrefix(MethodContract):
     method = PrefixSpec(kind="prefix", length=4, sites=("cross",))
+    kinds = ("flan", "t5")
 
 
 def adapt(model, **spec):
@@ -130,7 +134,8 @@ def test_relative_positions_count_the_prefix_as_text_in_front():
         bias = first.compute_bias(9 + 4, 9 + 4)[:, :, 4:, :4]
     from tuneoff.methods.prefix import _prefix_bias
 
-    actual = _prefix_bias(ours.family.bias_before_text("encoder"), torch.zeros(1, 6, 9, 9), 4)
+    before_text = partial(ours.family.bias_before_text("encoder"), layer=0)
+    actual = _prefix_bias(before_text, torch.zeros(1, 6, 9, 9), 4)
     assert torch.equal(actual, bias)
 
 

@@ -157,7 +157,7 @@ def test_chances_of_dropout_are_those_of_the_study(spec, encoder, decoder, atten
     assert {m.p for m in model.encoder.modules() if isinstance(m, torch.nn.Dropout)} == {encoder}
     assert {m.p for m in model.decoder.modules() if isinstance(m, torch.nn.Dropout)} == {decoder}
     assert model.encoder.block[0].layer[0].SelfAttention.dropout == attention
-    assert family.reads_with_dropout() == (spec.encoder != 0.0)
+    assert family.encoder.reads_with_dropout() == (spec.encoder != 0.0)
 
 
 @pytest.mark.slow

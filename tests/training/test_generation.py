@@ -46,7 +46,7 @@ def test_texts_equal_those_of_transformers(method, part, monkeypatch):
     encoder_outputs = model.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
 
     def ours(end, context=None):
-        context = context or family.context(encoder_outputs, mask)
+        context = context or family.encoder.context(encoder_outputs, mask)
         return greedy(family, context, max_new_tokens=LIMIT, eos_token_id=end, pad_token_id=PAD)
 
     def theirs(end):
@@ -68,6 +68,6 @@ def test_texts_equal_those_of_transformers(method, part, monkeypatch):
     assert len(first_places(endless, end).unique()) > 2
     assert torch.equal(ours(end), theirs(end))
     # the keys and values that a loss has left
-    context = family.context(encoder_outputs, mask)
+    context = family.encoder.context(encoder_outputs, mask)
     likelihood.token_losses(family, context, ids)
     assert torch.equal(ours(end, context), theirs(end))

@@ -216,6 +216,9 @@ def plan(study: StudyName, overrides: Overrides = None) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for item in estimates:
         counts = item.footprint
+        if counts is None:
+            table.add_row(item.run.run_id, *"-----", "not possible")
+            continue
         table.add_row(
             item.run.run_id,
             f"{counts.trainable:,}",
@@ -227,6 +230,8 @@ def plan(study: StudyName, overrides: Overrides = None) -> None:
         )
     # run ids are there to be copied: a narrow terminal wraps them, it must not cut them
     _Terminal(width=max(console.width, _PLAN_WIDTH)).print(table)
+    for method, reason in {item.run.method_name: item.unfit for item in estimates if item.unfit}.items():
+        console.print(f"method '{method}' is not possible: {reason}", soft_wrap=True)
     test_rows = {item.run.task_name: item.test_rows for item in estimates}
     if spec.race:
         seconds = {item.run.run_id: item.seconds for item in estimates}

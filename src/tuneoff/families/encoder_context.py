@@ -1,11 +1,39 @@
 """The context of an encoder-decoder: the encoder's output, and a cache of the decoder's keys and values."""
 
 import copy
+from collections.abc import Sequence
 from typing import final
 
+import torch
 from torch import Tensor
-from transformers import DynamicCache, EncoderDecoderCache, GenerationConfig, PreTrainedModel
+from transformers import (
+    DynamicCache,
+    EncoderDecoderCache,
+    GenerationConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 from transformers.modeling_outputs import BaseModelOutput
+
+
+def start_ids(config: PreTrainedConfig) -> list[int]:
+    """Return the tokens that a decoder is given before it predicts the first one.
+
+    They are the token that it starts with and the one that every target begins with, if there is one: BART's
+    <s>, or a language. transformers forbids a config to have it under its name, `forced_bos_token_id`.
+    """
+    first = getattr(config, "first_target_token_id", None)
+    return [config.decoder_start_token_id] + ([] if first is None else [first])
+
+
+def decoder_ids(config: PreTrainedConfig, labels: Tensor) -> Tensor:
+    """Return what a decoder reads to predict labels [N, T] one after another: [N, starts + T - 1].
+
+    The labels are padded with -100.
+    """
+    starts = labels.new_tensor(start_ids(config)).expand(len(labels), -1)
+    given = labels[:, :-1]
+    return torch.cat([starts, given.masked_fill(given < 0, config.pad_token_id)], dim=1)
 
 
 @final
@@ -15,9 +43,13 @@ class EncoderContext:
     The cache holds keys and values of the tokens so far, and those of the encoder's output once computed.
     """
 
-    def __init__(self, model: PreTrainedModel, encoder_outputs: Tensor, mask: Tensor) -> None:
-        """`encoder_outputs`: [N, S, H], `mask`: [N, S]."""
+    def __init__(
+        self, model: PreTrainedModel, encoder_outputs: Tensor, mask: Tensor, *, never: Sequence[int] = ()
+    ) -> None:
+        """`encoder_outputs`: [N, S, H], `mask`: [N, S]; beams have no token of `never`."""
         self._model = model
+        self._never = never
+        self._starts = start_ids(model.config)
         self._encoder_outputs = encoder_outputs
         self._mask = mask
         self._cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
@@ -31,8 +63,10 @@ class EncoderContext:
         return self._mask.shape[1]
 
     def first(self) -> Tensor:  # noqa: D102
-        start = self._mask.new_full((self.rows, 1), self._model.config.decoder_start_token_id)
-        return self.follow(start)[:, 0]
+        return self.follow(self._start_rows())[:, -1]
+
+    def _start_rows(self) -> Tensor:
+        return self._mask.new_tensor(self._starts).expand(self.rows, -1)
 
     def follow(self, tokens: Tensor) -> Tensor:  # noqa: D102
         hidden: Tensor = self._model.get_decoder()(
@@ -45,7 +79,7 @@ class EncoderContext:
         return hidden
 
     def predict(self, labels: Tensor) -> Tensor:  # noqa: D102
-        return self.follow(self._model.prepare_decoder_input_ids_from_labels(labels))
+        return self.follow(decoder_ids(self._model.config, labels))[:, len(self._starts) - 1 :]
 
     def beam_search(  # noqa: D102
         self, *, max_new_tokens: int, beams: int, eos_token_id: int, pad_token_id: int
@@ -53,6 +87,7 @@ class EncoderContext:
         generated: Tensor = self._model.generate(
             encoder_outputs=BaseModelOutput(last_hidden_state=self._encoder_outputs),
             attention_mask=self._mask,
+            decoder_input_ids=self._start_rows(),
             generation_config=GenerationConfig(
                 max_new_tokens=max_new_tokens,
                 num_beams=beams,
@@ -61,16 +96,18 @@ class EncoderContext:
                 length_penalty=1.0,
                 pad_token_id=pad_token_id,
                 eos_token_id=eos_token_id,
-                decoder_start_token_id=self._model.config.decoder_start_token_id,
+                decoder_start_token_id=self._starts[0],
+                suppress_tokens=list(self._never) or None,
             ),
         )
-        return generated[:, 1:]  # without the token that the decoder starts with
+        return generated[:, len(self._starts) :]
 
     def repeat(self, times: int) -> "EncoderContext":  # noqa: D102
         repeated = EncoderContext(
             self._model,
             self._encoder_outputs.repeat_interleave(times, dim=0),
             self._mask.repeat_interleave(times, dim=0),
+            never=self._never,
         )
         repeated._cache = EncoderDecoderCache(
             _repeated(self._cache.self_attention_cache, times),

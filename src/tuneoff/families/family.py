@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from tuneoff.spec import DropoutSpec, Site
+
+Targets = tuple[str, ...] | Literal["all-linear"]
+"""What LoRA updates: ends of module names, or every linear layer but the head."""
 
 
 class Context(Protocol):
@@ -61,10 +64,10 @@ class Context(Protocol):
 
 
 class BiasBeforeText(Protocol):
-    """The position bias of an attention towards tokens in front of the text."""
+    """The position bias of the attentions of a site towards tokens in front of the text."""
 
-    def __call__(self, *, queries: int, keys: int, length: int, device: torch.device) -> Tensor:
-        """Return the bias towards `length` tokens in front of `keys` tokens: [1, heads, Q, length].
+    def __call__(self, *, layer: int, queries: int, keys: int, length: int, device: torch.device) -> Tensor:
+        """Return the bias of a layer towards `length` tokens before `keys` tokens: [1, heads, Q, length].
 
         The Q queries are the last of the `keys` tokens.
         """
@@ -76,6 +79,18 @@ class Family(Protocol):
     @property
     def model(self) -> PreTrainedModel:
         """The model."""
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """All sites of the model, which a prefix has where a study names none."""
+
+    @property
+    def lora_targets(self) -> Targets:
+        """What LoRA updates where a study names no targets."""
+
+    @property
+    def most_tokens(self) -> int | None:
+        """Tokens that the model has positions for, input and target together; None for any number."""
 
     @property
     def reader(self) -> PreTrainedModel:
@@ -94,16 +109,14 @@ class Family(Protocol):
     def set_dropout(self, spec: DropoutSpec) -> None:
         """Set the dropout rates that the spec names; others stay."""
 
-    def reads_with_dropout(self) -> bool:
-        """Return whether the reader uses dropout in training."""
-
     # reading and continuing
 
-    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Read inputs, [N, S] both, with the reader alone; return its output: [N, S, H]."""
+    @property
+    def encoder(self) -> "Encoder | None":
+        """The model as one that reads with a stack of its own; None if one stack reads and continues."""
 
-    def context(self, encoder_outputs: Tensor, attention_mask: Tensor) -> Context:
-        """Return the context of rows by the output of `encode` for them: [N, S, H] and [N, S]."""
+    def read(self, input_ids: Tensor, attention_mask: Tensor) -> Context:
+        """Read rows, [N, S] both, padded on the right."""
 
     def read_and_predict(
         self,
@@ -150,6 +163,19 @@ class Family(Protocol):
         """
 
 
+class Encoder(Protocol):
+    """A model whose input is read by a stack of its own, so that what it has read can be kept."""
+
+    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Read inputs, [N, S] both, with the reader alone; return its output: [N, S, H]."""
+
+    def context(self, encoder_outputs: Tensor, attention_mask: Tensor) -> Context:
+        """Return the context of rows by the output of `encode` for them: [N, S, H] and [N, S]."""
+
+    def reads_with_dropout(self) -> bool:
+        """Return whether the reader uses dropout in training."""
+
+
 class ConfigKeys(BaseModel, ABC):
     """The keys of a checkpoint's config.json that define a model of one architecture.
 
@@ -178,6 +204,10 @@ class Architecture:
     """Names of tensors in some checkpoints that no model uses."""
     layers: Callable[[PreTrainedConfig], int]
     """The number of layers of the deepest stack."""
+    ends_input: bool
+    """Whether inputs end with the end of sequence, as its tokenizers write it; targets always do."""
     complete: Callable[[PreTrainedConfig], None]
     """Sets token ids that a config left out, once it has those of the tokenizer."""
     family: Callable[[PreTrainedModel], Family]
+    computed: re.Pattern[str] = re.compile(r"(?!)")
+    """Names of tensors that checkpoints may leave out, as transformers computes them; none by default."""

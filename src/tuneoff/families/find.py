@@ -2,17 +2,40 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from transformers import PreTrainedModel
 
 from tuneoff.errors import ModelError, shown
-from tuneoff.families import t5
+from tuneoff.families import bart, causal_models, other, t5
 from tuneoff.families.family import Architecture, Family
 
-_ARCHITECTURES = {architecture.model_type: architecture for architecture in (t5.ARCHITECTURE,)}
+_ARCHITECTURES = {
+    architecture.model_type: architecture
+    for architecture in (
+        *t5.ARCHITECTURES,
+        *bart.ARCHITECTURES,
+        *causal_models.ARCHITECTURES,
+        *other.ARCHITECTURES,
+    )
+}
 
-RANDOM_MODELS: dict[str, Callable[..., PreTrainedModel]] = {"random": t5.random_model}
-"""Makers of the builtin models with random weights, of `vocab_size`, `pad_token_id` and `eos_token_id`."""
+
+class RandomModel(NamedTuple):
+    """How to make a builtin model with random weights."""
+
+    model: Callable[..., PreTrainedModel]
+    """A function of `vocab_size`, `pad_token_id` and `eos_token_id`."""
+    ends_input: bool
+    """As in `Architecture`."""
+
+
+RANDOM_MODELS = {
+    "random": RandomModel(t5.random_model, ends_input=t5.ARCHITECTURE.ends_input),
+    "random-bart": RandomModel(bart.random_model, ends_input=True),
+    "random-llama": RandomModel(causal_models.random_llama, ends_input=False),
+}
+"""By the names of the builtin models."""
 
 
 def architecture_of(model_type: object, *, place: Path | None = None) -> Architecture:
@@ -23,14 +46,10 @@ def architecture_of(model_type: object, *, place: Path | None = None) -> Archite
     """
     if isinstance(model_type, str) and model_type in _ARCHITECTURES:
         return _ARCHITECTURES[model_type]
-    known = " or ".join(
-        f"the {known.name} family ({known.members}: model_type {known.model_type})"
-        for known in _ARCHITECTURES.values()
-    )
     where = f" in '{place}'" if place else ""
     raise ModelError(
-        f"a model must be of {known}, but the model_type{where} is {shown(model_type)}; give such a model, "
-        "or model: {id: builtin:tiny}"
+        f"a model must be of a known family, but the model_type{where} is {shown(model_type)}; give one of "
+        f"model_type {', '.join(_ARCHITECTURES)}, or model: {{id: builtin:tiny}}"
     )
 
 

@@ -1,22 +1,31 @@
-"""T5 (Raffel et al. 2020, arXiv:1910.10683), T5 v1.1, Flan-T5 and ByT5."""
+"""T5 (Raffel et al. 2020, arXiv:1910.10683), T5 v1.1, Flan-T5, ByT5, UL2, mT5 and umT5.
+
+mT5 (arXiv:2010.11934) and umT5 (arXiv:2304.09151) are classes of their own in transformers. They have T5's
+modules, but umT5's layers have a position bias each.
+"""
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel, T5Config, T5ForConditionalGeneration
-from transformers.models.t5.modeling_t5 import T5Attention
+from transformers import (
+    MT5ForConditionalGeneration,
+    PreTrainedModel,
+    T5Config,
+    T5ForConditionalGeneration,
+    UMT5ForConditionalGeneration,
+)
 
 from tuneoff import kernels
 from tuneoff.errors import ModelError
-from tuneoff.families.encoder_context import EncoderContext
-from tuneoff.families.family import Architecture, BiasBeforeText
-from tuneoff.families.t5_config import T5Keys
+from tuneoff.families.encoder_context import EncoderContext, decoder_ids, start_ids
+from tuneoff.families.family import Architecture, BiasBeforeText, Targets
+from tuneoff.families.listening import key_values_of_text
+from tuneoff.families.t5_config import MT5Keys, T5Keys, UMT5Keys
 from tuneoff.spec import DropoutSpec, Site
 
 
@@ -24,17 +33,24 @@ from tuneoff.spec import DropoutSpec, Site
 class T5:
     """A loaded T5; a `Family`."""
 
-    def __init__(self, model: T5ForConditionalGeneration) -> None:
+    sites: tuple[Site, ...] = ("encoder", "decoder", "cross")
+    lora_targets: Targets = ("q", "v")
+    most_tokens = None
+
+    def __init__(self, model: Any, *, scales_output: bool) -> None:
+        """`scales_output`: whether the decoder's output is multiplied by H^-0.5 before the head."""
         self.model = model
+        self._scales_output = scales_output
 
     @property
     def reader(self) -> PreTrainedModel:
         """The encoder."""
-        return self.model.encoder
+        encoder: PreTrainedModel = self.model.encoder
+        return encoder
 
     def check(self, folder: Path) -> None:  # noqa: D102
         tied = self.model.lm_head.weight.data_ptr() == self.model.shared.weight.data_ptr()
-        if not tied and self.model.config.scale_decoder_outputs:
+        if not tied and self._scales_output:
             raise ModelError(
                 f"a T5 with its own output head does not scale the decoder's output, but the config of "
                 f"'{folder}' says it does; set tie_word_embeddings to false in its config.json"
@@ -44,20 +60,28 @@ class T5:
         kernels.use_fast_modules(self.model, stacks=(self.model.encoder, self.model.decoder))
 
     def set_dropout(self, spec: DropoutSpec) -> None:  # noqa: D102
-        for stack, rate in ((self.model.encoder, spec.encoder), (self.model.decoder, spec.decoder)):
-            attention_rate = rate if spec.attention is None else spec.attention
-            for module in stack.modules():
+        for site in self.sites:
+            rate = spec.encoder if site == "encoder" else spec.decoder
+            for module in self.stack(site).modules():
                 if isinstance(module, nn.Dropout) and rate is not None:
                     module.p = rate
-                if isinstance(module, T5Attention) and attention_rate is not None:
-                    module.dropout = attention_rate
+            attention_rate = rate if spec.attention is None else spec.attention
+            for attention in self.attentions(site):
+                if attention_rate is not None:
+                    attention.dropout = attention_rate
 
     def reads_with_dropout(self) -> bool:  # noqa: D102
-        return any(
-            (isinstance(module, nn.Dropout) and module.p > 0)
-            or (isinstance(module, T5Attention) and module.dropout > 0)
-            for module in self.model.encoder.modules()
+        return any(attention.dropout > 0 for attention in self.attentions("encoder")) or any(
+            isinstance(module, nn.Dropout) and module.p > 0 for module in self.model.encoder.modules()
         )
+
+    @property
+    def encoder(self) -> "T5":
+        """The model itself."""
+        return self
+
+    def read(self, input_ids: Tensor, attention_mask: Tensor) -> EncoderContext:  # noqa: D102
+        return self.context(self.encode(input_ids, attention_mask), attention_mask)
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:  # noqa: D102
         outputs: Tensor = self.model.encoder(
@@ -76,20 +100,20 @@ class T5:
         encoder_outputs: Tensor | None = None,
     ) -> Tensor:
         model = self.model
-        decoder_ids = model.prepare_decoder_input_ids_from_labels(labels)
+        given = decoder_ids(model.config, labels)
         if encoder_outputs is None:
-            inputs, targets = self._embedded(input_ids, decoder_ids)
+            inputs, targets = self._embedded(input_ids, given)
             read = model.encoder(inputs_embeds=inputs, attention_mask=attention_mask)
             encoder_outputs = read.last_hidden_state
         else:
-            targets = model.decoder.embed_tokens(decoder_ids)
+            targets = model.decoder.embed_tokens(given)
         hidden: Tensor = model.decoder(
             inputs_embeds=targets,
             encoder_hidden_states=encoder_outputs,
             encoder_attention_mask=attention_mask,
             use_cache=False,
         ).last_hidden_state
-        return hidden
+        return hidden[:, len(start_ids(model.config)) - 1 :]
 
     def _embedded(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Look up the embeddings of encoder and decoder: [B, S] and [B, T] -> [B, S, H] and [B, T, H]."""
@@ -114,7 +138,7 @@ class T5:
         return kernels.argmax_of_product(head.weight, self._scaled(hidden))
 
     def _scaled(self, hidden: Tensor) -> Tensor:
-        return hidden * self.model.model_dim**-0.5 if self.model.config.scale_decoder_outputs else hidden
+        return hidden * self.model.model_dim**-0.5 if self._scales_output else hidden
 
     @property
     def kv_heads(self) -> int:  # noqa: D102
@@ -126,61 +150,33 @@ class T5:
         return int(self.model.config.d_kv)
 
     def stack(self, site: Site) -> PreTrainedModel:  # noqa: D102
-        return self.model.encoder if site == "encoder" else self.model.decoder
+        stack: PreTrainedModel = self.model.encoder if site == "encoder" else self.model.decoder
+        return stack
 
-    def attentions(self, site: Site) -> list[T5Attention]:  # noqa: D102
+    def attentions(self, site: Site) -> list[Any]:  # noqa: D102
         if site == "cross":
             return [block.layer[1].EncDecAttention for block in self.model.decoder.block]
         return [block.layer[0].SelfAttention for block in self.stack(site).block]
 
     def bias_before_text(self, site: Site) -> BiasBeforeText | None:
-        """Return the position bias of a site towards tokens in front of the text.
+        """Return the position bias of a site towards tokens before the text; cross-attention has none."""
+        return None if site == "cross" else partial(_bias_before_text, self.attentions(site))
 
-        T5's first self-attention holds the bias of all layers, and cross-attention has none.
-        """
-        return None if site == "cross" else partial(_bias_before_text, self.attentions(site)[0])
-
-    @torch.no_grad()
     def key_values(self, ids: Tensor, sites: tuple[Site, ...]) -> dict[Site, Tensor]:  # noqa: D102
-        layers = [layer for site in sites for layer in self.attentions(site)]
-        with _recorded(self.model, [linear for layer in layers for linear in (layer.k, layer.v)]) as outputs:
-            self.model(input_ids=ids, decoder_input_ids=ids, use_cache=False)
-        found: dict[Site, Tensor] = {}
-        for site in sites:
-            pairs = [torch.cat([outputs[layer.k], outputs[layer.v]]) for layer in self.attentions(site)]
-            shape = (len(pairs), 2, ids.shape[1], self.kv_heads, self.head_dim)
-            found[site] = torch.stack(pairs).view(shape)
-        return found
+        layers = {site: [(layer.k, layer.v) for layer in self.attentions(site)] for site in sites}
+        return key_values_of_text(self.model, ids, layers, head_dim=self.head_dim)
 
 
 def _bias_before_text(
-    source: T5Attention, *, queries: int, keys: int, length: int, device: torch.device
+    attentions: list[Any], *, layer: int, queries: int, keys: int, length: int, device: torch.device
 ) -> Tensor:
-    """Compute what `BiasBeforeText` promises; `source` holds the position bias of its stack."""
+    """Compute what `BiasBeforeText` promises for a site with these attentions."""
+    # T5's first attention holds the bias of all layers, in umT5 each holds its own
+    own = attentions[layer].has_relative_attention_bias
+    source = attentions[layer] if own else attentions[0]
     before = length + keys - queries  # tokens before the first query
     bias: Tensor = source.compute_bias(queries, length + keys, device=device, past_seen_tokens=before)
     return bias[..., :length]
-
-
-@contextmanager
-def _recorded(
-    model: T5ForConditionalGeneration, modules: Sequence[nn.Module]
-) -> Iterator[dict[nn.Module, Tensor]]:
-    """Record the outputs of modules in the forward passes of the context, with dropout off."""
-    outputs: dict[nn.Module, Tensor] = {}
-
-    def record(module: nn.Module, inputs: object, output: Tensor) -> None:
-        outputs[module] = output
-
-    handles = [module.register_forward_hook(record) for module in modules]
-    training = model.training
-    model.eval()
-    try:
-        yield outputs
-    finally:
-        model.train(training)
-        for handle in handles:
-            handle.remove()
 
 
 def _complete(config: T5Config) -> None:
@@ -189,10 +185,18 @@ def _complete(config: T5Config) -> None:
         config.decoder_start_token_id = config.pad_token_id
 
 
+def _umt5(model: UMT5ForConditionalGeneration) -> T5:
+    # transformers' config says of every umT5 that its head is tied to the embedding and scales for it, but
+    # the published ones have a head of their own
+    tied = model.lm_head.weight.data_ptr() == model.shared.weight.data_ptr()
+    model.config.tie_word_embeddings = tied
+    return T5(model, scales_output=tied)
+
+
 ARCHITECTURE = Architecture(
     model_type="t5",
     name="T5",
-    members="T5, T5 v1.1, Flan-T5, ByT5",
+    members="T5, T5 v1.1, Flan-T5, ByT5, UL2",
     keys=T5Keys,
     model=T5ForConditionalGeneration,
     # in old checkpoints
@@ -200,9 +204,29 @@ ARCHITECTURE = Architecture(
         r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight"
     ),
     layers=lambda config: max(config.num_layers, config.num_decoder_layers),
+    ends_input=True,
     complete=_complete,
-    family=T5,
+    family=lambda model: T5(model, scales_output=model.config.scale_decoder_outputs),
 )
+MT5 = replace(
+    ARCHITECTURE,
+    model_type="mt5",
+    name="mT5",
+    members="mT5",
+    keys=MT5Keys,
+    model=MT5ForConditionalGeneration,
+    family=lambda model: T5(model, scales_output=False),
+)
+UMT5 = replace(
+    ARCHITECTURE,
+    model_type="umt5",
+    name="umT5",
+    members="umT5",
+    keys=UMT5Keys,
+    model=UMT5ForConditionalGeneration,
+    family=_umt5,
+)
+ARCHITECTURES = (ARCHITECTURE, MT5, UMT5)
 
 
 def random_model(*, vocab_size: int, pad_token_id: int, eos_token_id: int) -> T5ForConditionalGeneration:

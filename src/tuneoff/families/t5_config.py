@@ -1,9 +1,9 @@
 """The keys of a T5's config.json, each of them checked."""
 
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import AliasChoices, Field, model_validator
-from transformers import T5Config
+from transformers import MT5Config, T5Config, UMT5Config
 from transformers.activations import ACT2FN
 
 from tuneoff.errors import shown
@@ -19,6 +19,7 @@ _FEWEST_BUCKETS = 4
 class T5Keys(ConfigKeys):
     """Sizes and token ids of a T5, under the names that they have had."""
 
+    config_class: ClassVar[type[T5Config | MT5Config | UMT5Config]] = T5Config
     vocab_size: _Size = 32128
     d_model: _Size = Field(512, validation_alias=AliasChoices("d_model", "hidden_size"))
     d_kv: _Size = Field(64, validation_alias=AliasChoices("d_kv", "head_dim"))
@@ -59,8 +60,20 @@ class T5Keys(ConfigKeys):
                 raise ValueError(f"{field} must be below vocab_size={self.vocab_size}, but got {token}")
         return self
 
-    def config(self) -> T5Config:  # noqa: D102
-        sizes = self.model_dump(exclude_none=True, exclude={"decoder_start_token_id", "pad_token_id"})
-        return T5Config(
-            **sizes, pad_token_id=self.pad_token_id, decoder_start_token_id=self.decoder_start_token_id
-        )
+    def config(self) -> T5Config | MT5Config | UMT5Config:  # noqa: D102
+        # what is not given has the default of transformers, which leaves defaults out where it saves a config
+        sizes = self.model_dump(exclude_unset=True, exclude_none=True)
+        ids = {"pad_token_id": self.pad_token_id, "decoder_start_token_id": self.decoder_start_token_id}
+        return self.config_class(**sizes | ids)
+
+
+class MT5Keys(T5Keys):
+    """Sizes and token ids of an mT5."""
+
+    config_class = MT5Config
+
+
+class UMT5Keys(T5Keys):
+    """Sizes and token ids of a umT5."""
+
+    config_class = UMT5Config

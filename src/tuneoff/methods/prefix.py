@@ -7,6 +7,7 @@ never caches a prefix.
 """
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, final
 
@@ -16,7 +17,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from tuneoff import kernels
-from tuneoff.families import BiasBeforeText, Family
+from tuneoff.errors import StudyError
+from tuneoff.families import Family
 from tuneoff.methods.adapter import Adapter
 from tuneoff.methods.vocabulary import sampled_tokens
 from tuneoff.spec import PrefixSpec, Site
@@ -31,7 +33,7 @@ class LayerPrefix(NamedTuple):
     """[P, heads, d_kv]"""
     values: Tensor
     """[P, heads, d_kv]"""
-    bias: BiasBeforeText | None
+    bias: Callable[..., Tensor] | None
     """The position bias towards the prefix, where it has positions."""
 
 
@@ -42,7 +44,7 @@ def attend(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    position_bias: Tensor,
+    position_bias: Tensor | None = None,
     prefix: LayerPrefix | None = None,
     masks: kernels.SharedMasks | None = None,
     **kwargs: Any,
@@ -57,11 +59,14 @@ def attend(
             module, query, key, value, attention_mask, position_bias=position_bias, masks=masks, **kwargs
         )
     masks = masks or kernels.SharedMasks()
-    mask, bias = masks.once(
-        position_bias,
-        attention_mask,
-        lambda: _extended(prefix, position_bias, attention_mask, bool(module.is_causal)),
-    )
+    causal_sizes = (query.shape[2], key.shape[2]) if module.is_causal else None
+
+    def extended() -> tuple[Tensor | None, Tensor | None]:
+        return _extended(prefix, position_bias, attention_mask, causal_sizes)
+
+    # without bias and mask, nothing distinguishes the calls of one site from those of another
+    is_known = position_bias is not None or attention_mask is not None
+    mask, bias = masks.once(position_bias, attention_mask, extended) if is_known else extended()
     return kernels.attend(
         module,
         query,
@@ -76,15 +81,20 @@ def attend(
 
 
 def _extended(
-    prefix: LayerPrefix, position_bias: Tensor, attention_mask: Tensor | None, causal: bool
-) -> tuple[Tensor | None, Tensor]:
+    prefix: LayerPrefix,
+    position_bias: Tensor | None,
+    attention_mask: Tensor | None,
+    causal_sizes: tuple[int, int] | None,
+) -> tuple[Tensor | None, Tensor | None]:
     """Prepend P columns to mask and bias, equal for all layers: every query sees the whole prefix."""
     length = len(prefix.keys)
-    if attention_mask is None and causal:
-        attention_mask = kernels.causal_mask(position_bias)
+    if attention_mask is None and causal_sizes is not None:
+        attention_mask = kernels.causal_mask(*causal_sizes, prefix.keys.device)
     if attention_mask is not None:
         visible = True if attention_mask.dtype == torch.bool else 0.0
         attention_mask = F.pad(attention_mask, (length, 0), value=visible)
+    if position_bias is None:
+        return attention_mask, None
     columns = _prefix_bias(prefix.bias, position_bias, length)
     return attention_mask, torch.cat([columns, position_bias], dim=3)  # [1, heads, Q, P + K]
 
@@ -95,7 +105,7 @@ def _prepended(prefix: Tensor, text: Tensor) -> Tensor:
     return torch.cat([rows, text], dim=2)
 
 
-def _prefix_bias(before_text: BiasBeforeText | None, position_bias: Tensor, length: int) -> Tensor:
+def _prefix_bias(before_text: Callable[..., Tensor] | None, position_bias: Tensor, length: int) -> Tensor:
     """Return the position bias towards a prefix of P: [1, heads, Q, P], zero where it has no positions."""
     _, heads, queries, keys = position_bias.shape
     if before_text is None:
@@ -177,7 +187,8 @@ class _SiteHooks:
         # an attention passes arguments that it does not know on to `attend`
         assert self._key_values is not None
         keys, values = self._key_values[index]
-        return inputs, kwargs | {"prefix": LayerPrefix(keys, values, self._bias)}
+        bias = self._bias and partial(self._bias, layer=index)
+        return inputs, kwargs | {"prefix": LayerPrefix(keys, values, bias)}
 
     def _release(self, stack: nn.Module, inputs: object, output: object) -> None:
         # called after a failed forward pass, too: no graph of gradients outlives the pass
@@ -235,10 +246,16 @@ def attach(
     generator: torch.Generator,
     tokenizer: PreTrainedTokenizerBase | None,
 ) -> PrefixAdapter:
-    """Put prefixes at the sites of the spec, in float32."""
+    """Put prefixes at the sites of the spec, in float32.
+
+    Raises:
+        StudyError: the model has no such site, or no position bias.
+    """
+    sites = spec.sites or family.sites
+    _check(family, spec, sites)
     prefixes: dict[Site, nn.Module] = {}
-    words = _word_key_values(family, spec, generator, tokenizer) if spec.init == "vocabulary" else {}
-    for site in spec.sites:
+    words = _word_key_values(family, spec, sites, generator, tokenizer) if spec.init == "vocabulary" else {}
+    for site in sites:
         layers = len(family.attentions(site))
         shape = torch.Size([layers, 2, spec.length, family.kv_heads, family.head_dim])
         if spec.projection is not None:
@@ -249,9 +266,25 @@ def attach(
     return PrefixAdapter(family, prefixes, relative_positions=spec.relative_positions)
 
 
+def _check(family: Family, spec: PrefixSpec, sites: tuple[Site, ...]) -> None:
+    """Refuse what the model does not have."""
+    missing = [site for site in sites if site not in family.sites]
+    if missing:
+        raise StudyError(
+            f"a prefix must be at a site of the model, but got {missing[0]}, and this one has "
+            f"{', '.join(family.sites)}; leave out sites for all that it has"
+        )
+    if spec.relative_positions and all(family.bias_before_text(site) is None for site in family.sites):
+        raise StudyError(
+            "relative_positions are those of a position bias, but this model has none; leave "
+            "relative_positions out"
+        )
+
+
 def _word_key_values(
     family: Family,
     spec: PrefixSpec,
+    sites: tuple[Site, ...],
     generator: torch.Generator,
     tokenizer: PreTrainedTokenizerBase | None,
 ) -> dict[Site, Tensor]:
@@ -259,4 +292,4 @@ def _word_key_values(
     if tokenizer is None:
         raise TypeError("init: vocabulary needs the tokenizer")
     ids = sampled_tokens(tokenizer, spec.length, generator)
-    return family.key_values(torch.tensor([ids], device=family.model.device), spec.sites)
+    return family.key_values(torch.tensor([ids], device=family.model.device), sites)

@@ -94,4 +94,6 @@ def _initial(
         ids = repeated_tokens(spec.init_text, tokenizer, spec.length)
     else:
         ids = sampled_tokens(tokenizer, spec.length, generator)
-    return base.weight.detach()[ids].clone()
+    # by the layer itself, which may scale its rows
+    embedded: Tensor = base(torch.tensor(ids, device=base.weight.device))
+    return embedded.detach().clone()

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from tuneoff.errors import DivergedError, StudyError, shown
+from tuneoff.errors import DivergedError, StudyError, UnfitError, shown
 from tuneoff.methods import footprint
 from tuneoff.results import Footprint
 from tuneoff.spec import NoneSpec, RunSpec
@@ -52,35 +52,47 @@ class Estimate(NamedTuple):
     """A run of the plan, the parameters it trains, and its estimated time."""
 
     run: RunSpec
-    footprint: Footprint
+    footprint: Footprint | None
+    """None if the model cannot carry the method."""
     seconds: float
     trial_seconds: float
     """Of the same without the test split, as a trial of a search."""
     test_rows: int
+    unfit: str | None = None
+    """Why the model cannot carry the method."""
 
 
 def estimate(runs: Sequence[RunSpec], session: Session) -> list[Estimate]:
-    """Return an estimate for each run; each method is timed once on each task, on its real data.
+    """Return an estimate for each run, of no time if the model cannot carry its method.
 
-    Times are those of one run at a time with all threads, without early stopping.
+    Each method is timed once on each task, on its real data. Times are those of one run at a time with all
+    threads, without early stopping.
 
     Raises:
         InputError: the model, the data or a method cannot be used, or does not fit into memory.
     """
     costs: dict[tuple[str, str], Cost] = {}
+    unfit: dict[str, str] = {}
     test_rows: dict[str, int] = {}
     estimates = []
     for run in runs:
         key = (run.task_name, run.method_name)
-        if key not in costs:
+        if key not in costs and run.method_name not in unfit:
             try:
                 costs[key], test_rows[run.task_name] = _measure(run, session)
+            except UnfitError as error:
+                unfit[run.method_name] = str(error)
             except (ArithmeticError, MemoryError, RuntimeError, TypeError, ValueError) as error:
                 reason = "it does not fit into memory" if is_out_of_memory(error) else shown(str(error))
                 raise StudyError(
                     f"method '{run.method_name}' cannot be run on task '{run.task_name}': {reason}; "
                     "lower its size, the batch sizes, the beams or the lengths in tokens"
                 ) from error
+        if run.method_name in unfit:
+            rows = len(session.run_rows(run).test)
+            reason = unfit[run.method_name]
+            estimates.append(Estimate(run, None, seconds=0, trial_seconds=0, test_rows=rows, unfit=reason))
+            continue
         cost = costs[key]
         examples = 0 if isinstance(run.method, NoneSpec) else session.train_count(run)
         estimates.append(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from tuneoff.errors import StudyError, TuneoffError
+from tuneoff.errors import StudyError, TuneoffError, UnfitError
 from tuneoff.methods import attach
 from tuneoff.results import (
     Inputs,
@@ -97,6 +97,10 @@ def check(study: StudySpec, session: Session) -> Inputs:
             attach(backbone.model, method, generator=generator, tokenizer=backbone.tokenizer).detach()
         except StudyError as error:
             raise StudyError(f"{place}{error}") from error
+        except UnfitError:
+            # each run of the method is recorded as failed with the reason, and the study goes on; the model
+            # may be left with half of the method attached
+            backbone = load_backbone(study.model)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise

@@ -28,7 +28,7 @@ from pydantic import ValidationError
 from scipy.stats import qmc
 from torch.utils.flop_counter import FlopCounterMode
 
-from tuneoff.errors import StoppedError, writing
+from tuneoff.errors import StoppedError, UnfitError, writing
 from tuneoff.results import CurvePoint, SearchResult, Trial
 from tuneoff.results.format import damaged_if_unreadable
 from tuneoff.results.layout import SearchFolder
@@ -168,7 +168,10 @@ def length_factors(searches: Sequence[Search], session: Session) -> dict[str, fl
 
 def _step_flops(run: RunSpec, session: Session) -> int:
     """Return the floating-point operations of one forward and backward pass over a training batch."""
-    prepared = prepare(run, session)
+    try:
+        prepared = prepare(run, session)
+    except UnfitError:  # every trial will fail with the reason
+        return 1
     batch = prepared.train_batch(run.training.per_device_train_batch_size)
     with FlopCounterMode(display=False) as counter:
         hidden = prepared.adapted.family.read_and_predict(**batch)

@@ -19,7 +19,7 @@ from tuneoff.training.model_config import read_config
 from tuneoff.training.model_folder import READ, folder_digest
 from tuneoff.training.model_weights import read_model
 from tuneoff.training.random_tokenizer import random_tokenizer
-from tuneoff.training.tokenizer import read_tokenizer, tokenizer_key
+from tuneoff.training.tokenizer import first_target_id, read_tokenizer, tokenizer_key
 
 _MODELS = Path(__file__).parents[1] / "models"
 """Models bundled with tuneoff."""
@@ -80,8 +80,9 @@ def _builtin(name: str) -> Backbone:
         return load_backbone(ModelSpec(id=str(_MODELS / name)))
     if name not in RANDOM_MODELS:
         raise ModelError(f"builtin models: {unknown_name(name, ['tiny', *RANDOM_MODELS])}")
-    tokenizer = random_tokenizer()
-    model = RANDOM_MODELS[name](
+    make = RANDOM_MODELS[name]
+    tokenizer = random_tokenizer(ends_input=make.ends_input)
+    model = make.model(
         vocab_size=len(tokenizer),
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
@@ -103,6 +104,8 @@ def _loaded(folder: Path, *, revision: str | None) -> Backbone:
         tokenizer = read_tokenizer(folder, config)
         if config.pad_token_id is None:
             config.pad_token_id = tokenizer.pad_token_id
+        if config.is_encoder_decoder and getattr(config, "first_target_token_id", None) is None:
+            config.first_target_token_id = first_target_id(tokenizer)
         architecture_of(config.model_type).complete(config)
         model = read_model(folder, config)
     family = _with_fast_modules(model)

@@ -1,7 +1,7 @@
 """From examples to padded batches, in an order that depends on the seed and the data alone."""
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from tuneoff.tasks import Example
+from tuneoff.training.tokenizer import input_ids, target_ids
 
 Row = TypeVar("Row")
 IGNORED = -100
@@ -44,12 +45,13 @@ def encode(
     max_target_length: int,
 ) -> list[Encoded]:
     """Tokenize examples; cut them at the end to the limits (in tokens)."""
-    sources = _token_ids(tokenizer, [example.source for example in examples])
-    targets = _token_ids(tokenizer, [example.target for example in examples])
+    sources = _in_parts(input_ids, tokenizer, [example.source for example in examples])
+    targets = _in_parts(target_ids, tokenizer, [example.target for example in examples])
+    end = tokenizer.eos_token_id
     return [
         Encoded(
-            input_ids=_cut(source, max_source_length),
-            labels=_cut(target, max_target_length),
+            input_ids=_cut(source, max_source_length, end),
+            labels=_cut(target, max_target_length, end),
             label=example.label,
             truncated_input=len(source) > max_source_length,
             truncated_target=len(target) > max_target_length,
@@ -58,15 +60,20 @@ def encode(
     ]
 
 
-def _token_ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> Iterator[list[int]]:
+def _in_parts(
+    tokenize: Callable[[PreTrainedTokenizerBase, list[str]], list[list[int]]],
+    tokenizer: PreTrainedTokenizerBase,
+    texts: list[str],
+) -> Iterator[list[int]]:
     for part in chunks(texts, _TOKENIZED):
-        # verbose=False: the limit of the study holds, not the one a tokenizer's config names
-        yield from tokenizer(part, verbose=False)["input_ids"]
+        yield from tokenize(tokenizer, part)
 
 
-def _cut(ids: list[int], limit: int) -> Sequence[int]:
-    """Return at most `limit` ids, the end of sequence still last; an array takes four bytes an id."""
-    return array("i", ids if len(ids) <= limit else [*ids[: limit - 1], ids[-1]])
+def _cut(ids: list[int], limit: int, end: int) -> Sequence[int]:
+    """Return at most `limit` ids, an end of sequence still last; an array takes four bytes an id."""
+    if len(ids) > limit:
+        ids = [*ids[: limit - 1], end] if ids[-1] == end else ids[:limit]
+    return array("i", ids)
 
 
 def collate(

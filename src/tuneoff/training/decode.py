@@ -20,6 +20,7 @@ from tuneoff.training.encoder_outputs import encode_batches
 from tuneoff.training.generation import greedy
 from tuneoff.training.likelihood import label_losses, token_losses
 from tuneoff.training.precision import Dtype, autocast
+from tuneoff.training.tokenizer import target_ids
 
 
 class Answer(NamedTuple):
@@ -61,14 +62,24 @@ class Decoder:
 
     def _batch_answers(self, batch: Sequence[Encoded]) -> list[Answer]:
         pad_token_id, device = self.tokenizer.pad_token_id, self.adapted.model.device
-        if batch[0].encoder_output is None:
+        family = self.adapted.family
+        if family.encoder is not None and batch[0].encoder_output is None:
             outputs = encode_batches(
-                batch, self.adapted, batch_size=self.batch_size, pad_token_id=pad_token_id, dtype=self.dtype
+                batch,
+                self.adapted,
+                family.encoder,
+                batch_size=self.batch_size,
+                pad_token_id=pad_token_id,
+                dtype=self.dtype,
             )
             batch = [replace(row, encoder_output=output) for row, output in zip(batch, outputs, strict=True)]
         inputs = collate(batch, prompt_ids=self.adapted.prompt_ids, pad_token_id=pad_token_id, device=device)
-        context = self.adapted.family.context(inputs["encoder_outputs"], inputs["attention_mask"])
+        mask = inputs["attention_mask"]
         with autocast(device, self.dtype):
+            if family.encoder is not None:
+                context = family.encoder.context(inputs["encoder_outputs"], mask)
+            else:
+                context = family.read(inputs["input_ids"], mask)
             if self._scored_task is None:
                 return self._by_generation(context, inputs["labels"])
             return self._by_likelihood(self._scored_task, batch, context)
@@ -142,7 +153,7 @@ def generated_labels(tokenizer: PreTrainedTokenizerBase, task: ClassificationSpe
 
 
 def _label_tokens(tokenizer: PreTrainedTokenizerBase, task: ClassificationSpec) -> dict[str, list[int]]:
-    return dict(zip(task.labels, tokenizer([*task.labels.values()])["input_ids"], strict=True))
+    return dict(zip(task.labels, target_ids(tokenizer, [*task.labels.values()]), strict=True))
 
 
 def check_labels(task: ClassificationSpec, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -154,7 +165,7 @@ def check_labels(task: ClassificationSpec, tokenizer: PreTrainedTokenizerBase) -
     tokens = _label_tokens(tokenizer, task)
     for value, ids in tokens.items():
         text = shown(task.labels[value])
-        if ids == tokenizer("")["input_ids"]:
+        if ids in (target_ids(tokenizer, [""])[0], [tokenizer.eos_token_id]):
             raise DataError(
                 f"a label's text must have tokens in the model's tokenizer, but {text} (of {shown(value)}) "
                 f"has none; {_OTHER_TEXT}"
@@ -183,8 +194,8 @@ def _check_distinct(task: ClassificationSpec, tokens: Mapping[str, list[int]]) -
             )
         if tokens[other][: len(tokens[one])] == tokens[one]:
             raise DataError(
-                f"a label may be the beginning of another only if the tokenizer marks where a text ends, but "
-                f"this one does not, and {both} begin alike; {_OTHER_TEXT}"
+                f"a label must not go on after the end of sequence of another, but {both} begin alike; "
+                f"{_OTHER_TEXT}"
             )
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from tuneoff.families import Encoder
 from tuneoff.methods import AdaptedModel
 from tuneoff.training.batches import Encoded, collate, min_padding_batches
 from tuneoff.training.precision import Dtype, autocast
@@ -49,14 +50,15 @@ class EncoderOutputs:
         width = adapted.model.config.hidden_size
         bytes_each = width * torch.finfo(getattr(torch, dtype)).bits // 8
         size = sum(len(row.input_ids) for row in rows) * bytes_each
-        if size > self._limit or not rows or not is_frozen(adapted):
+        encoder = adapted.family.encoder
+        if encoder is None or size > self._limit or not rows or not is_frozen(adapted):
             return rows
         # the key has the batch size, since padding changes the last bits: a run's numbers must not depend on
         # which run filled the cache
         key, cached = _digest(rows, adapted, batch_size, dtype), self._by_digest
         if key not in cached:
             cached[key] = encode_batches(
-                rows, adapted, batch_size=batch_size, pad_token_id=pad_token_id, dtype=dtype
+                rows, adapted, encoder, batch_size=batch_size, pad_token_id=pad_token_id, dtype=dtype
             )
         cached.move_to_end(key)
         while sum(output.nbytes for outputs in cached.values() for output in outputs) > self._limit:
@@ -66,7 +68,8 @@ class EncoderOutputs:
 
 def is_frozen(adapted: AdaptedModel) -> bool:
     """Return whether the encoder's output depends on nothing that the method trains."""
-    if adapted.prompt_ids:
+    encoder = adapted.family.encoder
+    if adapted.prompt_ids or encoder is None:
         return False
     # autograd knows: the output of a frozen encoder needs no gradient
     model = adapted.model
@@ -75,13 +78,19 @@ def is_frozen(adapted: AdaptedModel) -> bool:
     model.eval()
     try:
         with torch.enable_grad():
-            return not adapted.family.encode(ids, torch.ones_like(ids)).requires_grad
+            return not encoder.encode(ids, torch.ones_like(ids)).requires_grad
     finally:
         model.train(was_training)
 
 
 def encode_batches(
-    rows: Sequence[Encoded], adapted: AdaptedModel, *, batch_size: int, pad_token_id: int, dtype: Dtype
+    rows: Sequence[Encoded],
+    adapted: AdaptedModel,
+    encoder: Encoder,
+    *,
+    batch_size: int,
+    pad_token_id: int,
+    dtype: Dtype,
 ) -> list[Tensor]:
     """Return the encoder output of each row, a prepended soft prompt included: [P + S, H].
 
@@ -95,7 +104,7 @@ def encode_batches(
         inputs = collate(chosen, prompt_ids=prompt_ids, pad_token_id=pad_token_id, device=model.device)
         mask = inputs["attention_mask"]
         with autocast(model.device, dtype):
-            outputs = adapted.family.encode(inputs["input_ids"], mask)
+            outputs = encoder.encode(inputs["input_ids"], mask)
         # copies without the padding, so that the padded batch can be freed
         lengths = mask.sum(dim=1).tolist()
         found |= {row: output[:n].clone() for row, output, n in zip(batch, outputs, lengths, strict=True)}

@@ -49,7 +49,12 @@ def read_model(folder: Path, config: PreTrainedConfig) -> PreTrainedModel:
     model.load_state_dict(_tensors(files, expected), strict=False, assign=True)
     missing = expected.keys() - shapes.keys()
     model.tie_weights(missing_keys=missing, recompute_mapping=False)
-    _check_none(folder, "missing", missing)
+    _check_none(folder, "missing", [name for name in missing if not architecture.computed.fullmatch(name)])
+    if missing or any(buffer.is_meta for buffer in model.buffers()):
+        # what a model computes of its config alone, such as the frequencies of its positions, transformers
+        # fills in where it loads weights
+        known = {name: tensor for name, tensor in model.state_dict().items() if not tensor.is_meta}
+        model = architecture.model.from_pretrained(None, config=config, state_dict=known)
     return model.eval()
 
 

@@ -13,7 +13,7 @@ _ROWS = 1500
 
 
 @cache
-def random_tokenizer() -> PreTrainedTokenizerFast:
+def random_tokenizer(*, ends_input: bool = True) -> PreTrainedTokenizerFast:
     """Return a tokenizer of the lower-case words of the builtin tasks; other words are split into parts."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Lowercase()
@@ -25,9 +25,10 @@ def random_tokenizer() -> PreTrainedTokenizerFast:
         vocab_size=1500, special_tokens=["<pad>", "</s>", "<unk>"], show_progress=False
     )
     tokenizer.train_from_iterator(_texts(), trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="$A </s>", special_tokens=[("</s>", tokenizer.token_to_id("</s>"))]
-    )
+    if ends_input:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="$A </s>", special_tokens=[("</s>", tokenizer.token_to_id("</s>"))]
+        )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
     )

@@ -15,8 +15,9 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
+from transformers import PreTrainedTokenizerBase
 
-from tuneoff.errors import DivergedError, InputError, StoppedError, first_line, writing
+from tuneoff.errors import DivergedError, InputError, StoppedError, StudyError, first_line, writing
 from tuneoff.methods import AdaptedModel, attach, footprint, save
 from tuneoff.results import CurvePoint, Environment, RunFailure, RunRecord, RunState, Timings
 from tuneoff.results.curve import append_point
@@ -28,7 +29,7 @@ from tuneoff.tasks import scoring
 from tuneoff.training.backbone import Backbone, load_backbone
 from tuneoff.training.batches import Encoded, collate
 from tuneoff.training.data import RunData, run_data
-from tuneoff.training.decode import Answer, Decoder
+from tuneoff.training.decode import Answer, Decoder, generation_limits
 from tuneoff.training.loop import FitResult, OnPoint, fit, total_steps
 from tuneoff.training.memory import measure_peak
 from tuneoff.training.precision import Dtype, resolve_dtype
@@ -194,8 +195,9 @@ class Prepared:
         rows, training = self.data.encoded["train"], self.spec.training
         batch_size = training.per_device_train_batch_size * training.gradient_accumulation_steps
         rows_used = total_steps(training, len(rows)) * batch_size
+        encoder = self.adapted.family.encoder
         # with dropout, every epoch needs other outputs; for less than one epoch, encoding all rows is a waste
-        if self.adapted.family.reads_with_dropout() or rows_used < len(rows):
+        if encoder is None or encoder.reads_with_dropout() or rows_used < len(rows):
             return rows
         return self.rows("train")
 
@@ -235,7 +237,29 @@ def prepare(spec: RunSpec, session: Session) -> Prepared:
     adapted = attach(
         backbone.model, spec.method, generator=generator(spec.seed, "init"), tokenizer=backbone.tokenizer
     )
+    _check_lengths(spec, adapted, data, backbone.tokenizer)
     return Prepared(spec, backbone, data, adapted, resolve_dtype(spec.training.dtype, device), session)
+
+
+def _check_lengths(
+    spec: RunSpec, adapted: AdaptedModel, data: RunData, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    """Refuse rows for which a model has not enough positions."""
+    most = adapted.family.most_tokens
+    if most is None:
+        return
+    generated, _ = generation_limits(tokenizer, spec.task)
+    longest = max(
+        len(adapted.prompt_ids) + len(row.input_ids) + max(len(row.labels), generated)
+        for rows in data.encoded.values()
+        for row in rows
+    )
+    if longest > most:
+        raise StudyError(
+            f"an input with its target must fit into the {most:,} positions of the model, but task "
+            f"'{spec.task_name}' has one of up to {longest:,} tokens; lower its max_source_length or "
+            "max_target_length"
+        )
 
 
 def _fit(run: Prepared, folder: RunFolder, on_point: OnPoint, *, stop_after: int | None = None) -> FitResult:
