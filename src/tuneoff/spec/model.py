@@ -14,6 +14,6 @@ class ModelSpec(Spec):
     """The pretrained model to start from."""
 
     id: Annotated[str, Field(min_length=1)]
-    """A hub id, a local folder, or `builtin:NAME`."""
+    """A hub id, a local folder or GGUF file, or `builtin:NAME`."""
     revision: str | None = None
     """Branch, tag or commit of a hub model; the commit it resolves to is recorded."""
