@@ -1,6 +1,6 @@
 """The pretrained model that a study starts from."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -17,3 +17,5 @@ class ModelSpec(Spec):
     """A hub id, a local folder or GGUF file, or `builtin:NAME`."""
     revision: str | None = None
     """Branch, tag or commit of a hub model; the commit it resolves to is recorded."""
+    template: Literal["plain", "chat"] = "plain"
+    """What the model reads: the prompt as it is, or in the chat template of its tokenizer."""

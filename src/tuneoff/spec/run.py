@@ -24,7 +24,10 @@ _NO_EFFECT_ON_RESULT: dict[str, Any] = {
     "task": {"training"},
     "training": {"logging_steps", "save_strategy", "per_device_eval_batch_size"},
 }
-_NOT_IN_SETTINGS_KEY: dict[str, Any] = _NO_EFFECT_ON_RESULT | {"model": True, "task": {"training", "source"}}
+_NOT_IN_SETTINGS_KEY: dict[str, Any] = _NO_EFFECT_ON_RESULT | {
+    "model": {"id", "revision"},
+    "task": {"training", "source"},
+}
 
 
 class RunSpec(Spec):

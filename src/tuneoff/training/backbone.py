@@ -21,7 +21,7 @@ from tuneoff.training.model_config import read_config
 from tuneoff.training.model_folder import READ, folder_digest
 from tuneoff.training.model_weights import read_model
 from tuneoff.training.random_tokenizer import random_tokenizer
-from tuneoff.training.tokenizer import read_tokenizer, tokenizer_key
+from tuneoff.training.tokenizer import choose_template, read_tokenizer, tokenizer_key
 
 _MODELS = Path(__file__).parents[1] / "models"
 """Models bundled with tuneoff."""
@@ -43,8 +43,7 @@ class Backbone:
     revision: str | None
     """Commit of a hub model."""
     digest: str | None
-    """SHA-256 of a local or builtin model's weights, config and tokenizer, or of its GGUF file; None for a hub
-    model."""
+    """SHA-256 of a local model's weights, config and tokenizer, or of its GGUF file; None for a hub model."""
 
     @property
     def model(self) -> PreTrainedModel:
@@ -65,6 +64,13 @@ def load_backbone(spec: ModelSpec, on_conversion: OnConversion = ignore_conversi
         ModelError: it does not exist, is not reachable, incomplete or of no known family, or its parts do not
             fit.
     """
+    backbone = _found(spec, on_conversion)
+    choose_template(backbone.tokenizer, spec)
+    return backbone
+
+
+def _found(spec: ModelSpec, on_conversion: OnConversion) -> Backbone:
+    """Load the model of an id."""
     local = spec.id.startswith(BUILTIN) or Path(spec.id).is_absolute()
     if local and spec.revision is not None:
         raise ModelError(
@@ -95,7 +101,7 @@ def _from_gguf(file: Path, on_conversion: OnConversion) -> Backbone:
 
 def _builtin(name: str, on_conversion: OnConversion) -> Backbone:
     if name == "tiny":
-        return load_backbone(ModelSpec(id=str(_MODELS / name)))
+        return _loaded(_MODELS / name, revision=None)
     if name == "smollm2":
         return _from_gguf(_smollm2_file(), on_conversion)
     if name not in RANDOM_MODELS:
