@@ -1,9 +1,11 @@
 """GGUF files: dequantized once into a folder of the user's cache, which is then read like any other model."""
 
 import hashlib
+import io
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -126,7 +128,8 @@ def _write(file: Path, folder: Path) -> None:
     with reading(file, _COPY):
         config: PreTrainedConfig = AutoConfig.from_pretrained(source, **where)
     architecture = architecture_of(config.model_type, place=file)
-    with reading(file, _COPY):
+    # a progress bar of the reader, which transformers' settings do not hide
+    with reading(file, _COPY), redirect_stderr(io.StringIO()):
         tokenizer = AutoTokenizer.from_pretrained(source, **where)
         model, loading = architecture.model.from_pretrained(
             source,
