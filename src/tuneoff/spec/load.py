@@ -159,7 +159,7 @@ def _check_search(spec: StudySpec, where: str) -> None:
     """
     if spec.search is None:
         return
-    trained = [name for name, method in variants(spec) if not isinstance(method, NoneSpec)]
+    trained = [one.name for one in variants(spec) if not isinstance(one.method, NoneSpec)]
     for name in spec.search.spaces:
         if name not in trained:
             raise StudyError(

@@ -88,7 +88,10 @@ def check(study: StudySpec, session: Session, on_event: OnEvent = ignore) -> Inp
     backbone = load_backbone(study.model, lambda file, folder: on_event(ModelConverting(file, folder)))
     identity = backbone.identity(study.model)
     # runs that differ in anything else are made from the same rows; an untrained method has no training rows
-    by_data = {(run.task_name, run.train_size, isinstance(run.method, NoneSpec)): run for run in runs}
+    by_data = {
+        (run.task_name, run.task.prompt, run.train_size, isinstance(run.method, NoneSpec)): run
+        for run in runs
+    }
     digests = {}
     for run in by_data.values():
         digests[run.task_name] = run_data(run, backbone.tokenizer, session).report.digests
