@@ -1,11 +1,33 @@
 """Tiny models of every family and geometry that a method must work on."""
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, T5Config, T5ForConditionalGeneration
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from tuneoff.spec import LoraSpec, Method, PrefixSpec, StackSpec
 
 PAD, END, VOCABULARY = 0, 1, 60
+_WORDS = {"<pad>": PAD, "</s>": END, "<unk>": 2} | {f"w{index}": index for index in range(3, VOCABULARY)}
+
+
+def word_tokenizer(*, ends_input: bool = False) -> PreTrainedTokenizerFast:
+    """A tokenizer of the words w3 to w59, each the id of its number; texts may end with `END`, as T5's do."""
+    tokenizer = Tokenizer(models.WordLevel(_WORDS, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    if ends_input:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="$A </s>", special_tokens=[("</s>", END)]
+        )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    )
 
 
 def tiny_t5(kind: str = "flan", *, dtype: torch.dtype = torch.float32) -> T5ForConditionalGeneration:

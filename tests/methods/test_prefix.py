@@ -2,11 +2,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from peft import PrefixTuningConfig, TaskType, get_peft_model
-from test_prompt import word_tokenizer
 from transformers import DynamicCache, EncoderDecoderCache
 
 from helpers.method_contract import MethodContract
-from helpers.models import batch, tiny_t5
+from helpers.models import batch, tiny_t5, word_tokenizer
 from tuneoff.families import family_of
 from tuneoff.methods import attach
 from tuneoff.spec import PrefixSpec

@@ -1,24 +1,12 @@
 import pytest
 import torch
 from peft import PromptTuningConfig, TaskType, get_peft_model
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
 
 from helpers.method_contract import MethodContract
-from helpers.models import VOCABULARY, batch, tiny_t5
+from helpers.models import VOCABULARY, batch, tiny_t5, word_tokenizer
 from tuneoff.errors import StudyError
 from tuneoff.methods import attach
 from tuneoff.spec import PromptSpec
-
-WORDS = {"<pad>": 0, "</s>": 1, "<unk>": 2} | {f"w{index}": index for index in range(3, VOCABULARY)}
-
-
-def word_tokenizer():
-    tokenizer = Tokenizer(models.WordLevel(WORDS, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
-    )
 
 
 class TestRandomPrompt(MethodContract):

@@ -1,8 +1,7 @@
 import torch
-from test_prompt import word_tokenizer
 
 from helpers.method_contract import MethodContract
-from helpers.models import batch, tiny_t5
+from helpers.models import batch, tiny_t5, word_tokenizer
 from tuneoff.methods import attach
 from tuneoff.spec import LoraSpec, PrefixSpec, PromptSpec, StackSpec
 

@@ -16,7 +16,7 @@ from helpers import small
 from helpers.command_line import contents, tuneoff
 from helpers.killing import Killing, killed_in_run
 from helpers.listening import EventLog
-from tuneoff import run
+from tuneoff import api
 from tuneoff.errors import DataError, InputError, StudyError
 from tuneoff.results import CurvePoint, RunRecord, RunState, read_records, read_study
 from tuneoff.spec import RunSpec, expand, load_study
@@ -297,7 +297,7 @@ def test_the_study_that_was_run_is_in_the_folder(finished: Path) -> None:
 def test_a_varied_prompt_is_read_scored_and_shown_as_an_ablation(tmp_path):
     wording = "{of: zero_shot, task: films, vary: {prompt: ['Good or bad? {text}', 'It is said: {text}']}}"
     changes = [f"ablations={{wording: {wording}}}", "methods={zero_shot: {kind: none}}"]
-    result = run(small.spec(tmp_path, changes), out=tmp_path / "out")
+    result = api.run(small.spec(tmp_path, changes), out=tmp_path / "out")
     own, other = result.data.records
     assert (own.spec.task.prompt, other.spec.task.prompt) == ("Good or bad? {text}", "It is said: {text}")
     assert (own.spec.method_name, other.spec.method_name) == ("zero_shot", "zero_shot-prompt=2")

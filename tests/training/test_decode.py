@@ -3,9 +3,8 @@ from dataclasses import replace
 import pyarrow.parquet
 import pytest
 import torch
-from test_prompt import word_tokenizer
 
-from helpers.models import END, batch, tiny_t5
+from helpers.models import END, batch, tiny_t5, word_tokenizer
 from helpers.swallowing import ctrl_c_that_is_swallowed
 from tuneoff.errors import DataError
 from tuneoff.interrupts import interrupts_remembered
@@ -17,6 +16,7 @@ from tuneoff.training import Decoder, encode, likelihood
 from tuneoff.training.decode import Answer, check_labels
 from tuneoff.training.scores import predictions_of, scores_of
 
+TOKENIZER = word_tokenizer(ends_input=True)
 SOURCE = {"builtin": "reviews"}
 LABELS = {"a": "w5", "b": "w6 w7 w8", "c": "w9 w5"}
 STACK = StackSpec(
@@ -50,18 +50,7 @@ def examples(labels="abcab"):
 
 
 def encoded(rows):
-    return encode(rows, ending_tokenizer(), max_source_length=20, max_target_length=10)
-
-
-def ending_tokenizer():
-    """Return a tokenizer that ends every text with the end of sequence, as T5's does."""
-    from tokenizers import processors
-
-    tokenizer = word_tokenizer()
-    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
-        single="$A </s>", special_tokens=[("</s>", 1)]
-    )
-    return tokenizer
+    return encode(rows, TOKENIZER, max_source_length=20, max_target_length=10)
 
 
 def brute_force(model, prompt_ids, source_ids, target_ids):
@@ -80,14 +69,14 @@ def brute_force(model, prompt_ids, source_ids, target_ids):
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
 def test_label_likelihoods_equal_a_brute_force_over_tokens(method, batch_size):
     rows = encoded(examples())
-    read = replace(decoder(classification(), method, batch_size=batch_size), tokenizer=ending_tokenizer())
+    read = replace(decoder(classification(), method, batch_size=batch_size), tokenizer=TOKENIZER)
     for row, answer in zip(rows, read.answers(rows), strict=True):
         expected = {
             label: brute_force(
                 read.adapted.model,
                 read.adapted.prompt_ids,
                 row.input_ids,
-                ending_tokenizer()(text)["input_ids"],
+                TOKENIZER(text)["input_ids"],
             )
             for label, text in LABELS.items()
         }
@@ -100,7 +89,7 @@ def test_label_likelihoods_equal_a_brute_force_over_tokens(method, batch_size):
 def test_many_labels_are_scored_in_parts_that_stay_within_a_bound(part, monkeypatch):
     texts = {f"l{number}": f"w{number} w{number + 1}" * (1 + number % 3) for number in range(5, 30)}
     rows = [replace(row, label="l5") for row in encoded(examples())]
-    read = replace(decoder(classification(labels=texts), batch_size=3), tokenizer=ending_tokenizer())
+    read = replace(decoder(classification(labels=texts), batch_size=3), tokenizer=TOKENIZER)
     whole = read.answers(rows)
     sizes = []
     read.adapted.model.decoder.register_forward_pre_hook(
@@ -117,7 +106,7 @@ def test_many_labels_are_scored_in_parts_that_stay_within_a_bound(part, monkeypa
 
 def test_evaluation_loss_is_the_mean_over_all_target_tokens():
     rows = encoded(examples())
-    read = replace(decoder(classification()), tokenizer=ending_tokenizer())
+    read = replace(decoder(classification()), tokenizer=TOKENIZER)
     answers = read.answers(rows)
     likelihoods = [answer.log_likelihoods[row.label] for row, answer in zip(rows, answers, strict=True)]
     tokens = [2, 4, 3, 2, 4]
@@ -129,7 +118,7 @@ def test_both_ways_of_scoring_give_the_same_evaluation_loss():
     rows = encoded(examples())
     losses = []
     for scoring in ("likelihood", "generate"):
-        read = replace(decoder(classification(scoring=scoring)), tokenizer=ending_tokenizer())
+        read = replace(decoder(classification(scoring=scoring)), tokenizer=TOKENIZER)
         losses.append([answer.loss for answer in read.answers(rows)])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
@@ -217,7 +206,7 @@ def test_beam_search_tells_cut_texts_too():
 
 
 def test_an_answer_chosen_by_likelihood_is_neither_cut_nor_whole():
-    read = replace(decoder(classification()), tokenizer=ending_tokenizer())
+    read = replace(decoder(classification()), tokenizer=TOKENIZER)
     assert {answer.cut for answer in read.answers(encoded(examples()))} == {None}
 
 
@@ -228,7 +217,7 @@ def test_an_answer_chosen_by_likelihood_is_neither_cut_nor_whole():
 )
 def test_predictions_tell_which_texts_are_cut_where_text_was_generated(task, has_column, tmp_path):
     rows = encoded(examples())
-    answers = replace(decoder(task), tokenizer=ending_tokenizer()).answers(rows)
+    answers = replace(decoder(task), tokenizer=TOKENIZER).answers(rows)
     write_predictions(tmp_path / "predictions.parquet", predictions_of(task, examples(), rows, answers))
     table = pyarrow.parquet.read_table(tmp_path / "predictions.parquet")
     assert ("cut" in table.column_names) == has_column
@@ -249,7 +238,7 @@ def test_predictions_tell_which_summaries_are_taken_from_the_input(tmp_path):
 
 
 def test_evaluation_leaves_training_of_the_model_possible():
-    read = replace(decoder(classification()), tokenizer=ending_tokenizer())
+    read = replace(decoder(classification()), tokenizer=TOKENIZER)
     read.answers(encoded(examples()))
     read.adapted.model(**batch(prompt_ids=read.adapted.prompt_ids)).loss.backward()
     assert all(parameter.grad is not None for parameter in read.adapted.parameters())
@@ -316,9 +305,9 @@ def test_a_label_may_begin_as_another_does(scoring):
     check_labels(classification(labels=labels, scoring=scoring), wordpiece_tokenizer())
 
 
-def test_a_label_may_not_begin_as_another_does_where_no_end_is_marked():
-    with pytest.raises(DataError, match="'w6' and 'w6 w7' begin alike"):
-        check_labels(classification(labels={"a": "w6 w7", "b": "w6"}), word_tokenizer())
+def test_a_label_may_not_go_on_after_the_end_of_another():
+    with pytest.raises(DataError, match="'w6' and 'w6 </s> w7' begin alike"):
+        check_labels(classification(labels={"a": "w6 </s> w7", "b": "w6"}), word_tokenizer())
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_prompt import word_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from helpers import small
-from helpers.models import PAD, method_for, tiny_llama
+from helpers.models import PAD, tiny_llama, word_tokenizer
 from tuneoff.errors import ModelError, StudyError
 from tuneoff.methods import attach
 from tuneoff.spec import (
@@ -46,7 +45,7 @@ def labels_task(labels: dict[str, str]) -> ClassificationSpec:
 
 def decoder(method, task, batch_size=3) -> Decoder:
     generator = torch.Generator().manual_seed(0)
-    adapted = attach(tiny_llama(), method_for("llama", method), generator=generator, tokenizer=None)
+    adapted = attach(tiny_llama(), method, generator=generator, tokenizer=None)
     return Decoder(adapted, word_tokenizer(), task, batch_size, "float32")
 
 
@@ -69,7 +68,7 @@ def by_hand(model, prompt_ids, source, target) -> float:
 
 def test_an_input_has_no_end_and_a_target_does():
     (row,) = encode(
-        [Example(0, "x", "w10 w11 w12", "w5 w6", None)],
+        [Example(0, "w10 w11 w12", "", "w5 w6", None)],
         word_tokenizer(),
         max_source_length=2,
         max_target_length=2,

@@ -194,8 +194,8 @@ def _check_distinct(task: ClassificationSpec, tokens: Mapping[str, list[int]]) -
             )
         if tokens[other][: len(tokens[one])] == tokens[one]:
             raise DataError(
-                f"a label may be the beginning of another only if the tokenizer marks where a text ends, but "
-                f"this one does not, and {both} begin alike; {_OTHER_TEXT}"
+                f"a label must not go on after the end of sequence of another, but {both} begin alike; "
+                f"{_OTHER_TEXT}"
             )
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import init_empty_weights
 from safetensors import safe_open
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -38,23 +37,23 @@ def read_model(folder: Path, config: PreTrainedConfig) -> PreTrainedModel:
             "tensors; give the config that the weights were saved with"
         )
     with reading(folder / CONFIG), torch.device("meta"):
-        expected = {
-            name: list(tensor.shape) for name, tensor in architecture.model(config).state_dict().items()
-        }
+        model = architecture.model(config)
+    expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     unused = architecture.unused_weights
     unexpected = [name for name in shapes if name not in expected and not unused.fullmatch(name)]
     mismatched = [name for name in shapes if name in expected and shapes[name] != expected[name]]
     _check_none(folder, "unexpected", unexpected)
     _check_none(folder, "mismatched", mismatched)
-    # buffers that no checkpoint holds, such as the frequencies of rotary positions, are computed
-    with init_empty_weights(include_buffers=False):
-        model: PreTrainedModel = architecture.model(config)
     # not strict, since a checkpoint may hold tied weights under one name: `tie_weights` fills in the others,
     # and takes them off `missing`
     model.load_state_dict(_tensors(files, expected), strict=False, assign=True)
     missing = expected.keys() - shapes.keys()
     model.tie_weights(missing_keys=missing, recompute_mapping=False)
     _check_none(folder, "missing", missing)
+    if any(buffer.is_meta for buffer in model.buffers()):
+        # what a model computes of its config alone, such as the frequencies of its positions, transformers
+        # fills in where it loads weights
+        model = architecture.model.from_pretrained(None, config=config, state_dict=model.state_dict())
     return model.eval()
 
 

@@ -138,6 +138,15 @@ def _before_answer(tokenizer: PreTrainedTokenizerBase) -> str:
     return _common_end(*(_chat(tokenizer, question) for question in ("a", "b")))
 
 
+def _start_of_answer(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return what the chat template puts between the point where an answer begins and its text: a space."""
+    begun = _chat(tokenizer, "a")
+    chats = [_chat(tokenizer, "a", answer) for answer in ("a", "b")]
+    if not all(chat.startswith(begun) for chat in chats):
+        return ""
+    return _common_end(*(chat.removeprefix(begun)[::-1] for chat in chats))[::-1]
+
+
 def _common_end(one: str, other: str) -> str:
     pairs = zip(reversed(one), reversed(other), strict=False)
     shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
@@ -170,8 +179,8 @@ def _ends_texts(tokenizer: PreTrainedTokenizerBase) -> bool:
 def target_ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
     """Return the ids of targets, which always end with the end of sequence."""
     if tokenizer.chat_template is not None:
-        # the template has the space before an answer, if there is one
-        before, texts = _before_answer(tokenizer), [text.lstrip() for text in texts]
+        before, start = _before_answer(tokenizer), _start_of_answer(tokenizer)
+        texts = [f"{start}{text.lstrip()}" for text in texts]
     elif _ends_texts(tokenizer):
         return input_ids(tokenizer, texts)
     else:
