@@ -30,6 +30,7 @@ from tuneoff.spec import (
 COUNTS = {
     "flan-t5-small": 2 * 1 * 5 * 5 + 2,
     "flan-t5-small-low-resource": 2 * 3 * 5 * 5 + 2,
+    "smollm2": 2 * 1 * 3 * 4 + 2,
     "quickstart": 2 * 1 * 3 * 4 + 2,
 }
 
