@@ -26,7 +26,7 @@ INNER_NAMES = {
     "transformers.masking_utils.sdpa_mask": ["kernels/attention.py"],
     # tests/kernels/test_fast_modules.py counts what is replaced
     "transformers.activations.NewGELUActivation": ["kernels/model.py"],
-    "transformers.activations.ACT2FN": ["families/llama.py", "families/t5_config.py"],
+    "transformers.activations.ACT2FN": ["families/causal_config.py", "families/t5_config.py"],
     # tests/training/test_encoder_outputs.py sets its dropout
     "transformers.models.t5.modeling_t5.T5Attention": ["families/t5.py"],
     "transformers.modeling_outputs.BaseModelOutput": ["families/encoder_context.py"],

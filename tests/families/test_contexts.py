@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from helpers.models import PAD, VOCABULARY, batch, method_for, tiny, tiny_t5
+from helpers.models import DECODER_ONLY, PAD, VOCABULARY, batch, tiny, tiny_t5
 from tuneoff.families import Context, Family, family_of
 from tuneoff.methods import attach
 from tuneoff.spec import NoneSpec, PrefixSpec
@@ -14,7 +14,7 @@ METHODS = {
 }
 
 
-@pytest.fixture(params=["flan", "t5", "llama"])
+@pytest.fixture(params=["flan", "t5", *DECODER_ONLY])
 def kind(request) -> str:
     return request.param
 
@@ -22,7 +22,7 @@ def kind(request) -> str:
 @pytest.fixture(params=METHODS.values(), ids=METHODS)
 def family(request, kind) -> Family:
     generator = torch.Generator().manual_seed(0)
-    return attach(tiny(kind), method_for(kind, request.param), generator=generator, tokenizer=None).family
+    return attach(tiny(kind), request.param, generator=generator, tokenizer=None).family
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import GenerationConfig, PreTrainedModel
 
-from helpers.models import END, PAD, batch, method_for, tiny
+from helpers.models import END, PAD, batch, tiny
 from tuneoff.families import family_of
 from tuneoff.methods import AdaptedModel, attach, footprint, load, save
 from tuneoff.spec import Method
@@ -28,7 +28,7 @@ class MethodContract:
 
     method: Method
     tokenizer = None
-    kinds = ("flan", "t5", "llama")
+    kinds = ("flan", "t5", "llama", "gemma3_text", "gpt2")
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         if "kind" in metafunc.fixturenames:
@@ -42,10 +42,9 @@ class MethodContract:
         return request.param
 
     def adapt(self, model: PreTrainedModel, seed: int = 0) -> AdaptedModel:
-        kind = "llama" if model.config.model_type == "llama" else "t5"
         return attach(
             model,
-            method_for(kind, self.method),
+            self.method,
             generator=torch.Generator().manual_seed(seed),
             tokenizer=self.tokenizer,
             removable=True,

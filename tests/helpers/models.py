@@ -3,15 +3,13 @@
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
-    LlamaConfig,
-    LlamaForCausalLM,
+    AutoConfig,
+    AutoModelForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     T5Config,
     T5ForConditionalGeneration,
 )
-
-from tuneoff.spec import LoraSpec, Method, PrefixSpec, StackSpec
 
 PAD, END, VOCABULARY = 0, 1, 60
 _WORDS = {"<pad>": PAD, "</s>": END, "<unk>": 2} | {f"w{index}": index for index in range(3, VOCABULARY)}
@@ -59,56 +57,55 @@ def tiny_t5(kind: str = "flan", *, dtype: torch.dtype = torch.float32) -> T5ForC
     return model.eval().to(dtype)
 
 
-def tiny_llama(*, dtype: torch.dtype = torch.float32) -> LlamaForCausalLM:
-    """A random Llama in evaluation mode with grouped queries and heads * head_dim != hidden_size."""
-    config = LlamaConfig(
+_SIZES = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 64,
+}
+# heads * head_dim != hidden_size
+_GROUPED = _SIZES | {"num_key_value_heads": 2, "head_dim": 12}
+_WINDOWS = {"sliding_window": 4, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}
+DECODER_ONLY: dict[str, dict[str, object]] = {
+    "llama": _GROUPED,
+    "mistral": _GROUPED | {"sliding_window": 4},
+    "qwen2": _SIZES | {"num_key_value_heads": 2},
+    "qwen3": _GROUPED | _WINDOWS | {"use_sliding_window": True},
+    "gemma2": _GROUPED | _WINDOWS | {"attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0},
+    "gemma3_text": _GROUPED | _WINDOWS,
+    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
+    "gpt_neox": _SIZES,
+    "opt": {name: size for name, size in _SIZES.items() if name != "intermediate_size"}
+    | {"ffn_dim": 48, "word_embed_proj_dim": 24},
+    "phi": _SIZES,
+}
+"""Sizes by model_type; windows are shorter than the rows of `batch`."""
+
+
+def tiny_decoder_only(kind: str, *, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """A random decoder-only model in evaluation mode, without dropout."""
+    scale = "init_std" if kind == "opt" else "initializer_range"
+    rates = {"attn_pdrop": 0.0, "resid_pdrop": 0.0, "embd_pdrop": 0.0} if kind == "gpt2" else {}
+    config = AutoConfig.for_model(
+        kind,
         vocab_size=VOCABULARY,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=12,
-        initializer_range=0.3,
-        pad_token_id=PAD,
+        pad_token_id=None,
         eos_token_id=END,
         bos_token_id=None,
+        **DECODER_ONLY[kind],
+        **rates,
+        **{scale: 0.3},
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        model = LlamaForCausalLM(config)
+        model = AutoModelForCausalLM.from_config(config)
     return model.eval().to(dtype)
 
 
 def tiny(kind: str, *, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
-    """A tiny random model: flan, t5 or llama."""
-    return tiny_llama(dtype=dtype) if kind == "llama" else tiny_t5(kind, dtype=dtype)
-
-
-_LLAMA_NAMES = {
-    "q": "q_proj",
-    "k": "k_proj",
-    "v": "v_proj",
-    "o": "o_proj",
-    "wi_0": "up_proj",
-    "wo": "down_proj",
-}
-
-
-def method_for(kind: str, method: Method) -> Method:
-    """The method with the sites and the targets that a kind of model has."""
-    if kind != "llama":
-        return method
-    match method:
-        case PrefixSpec():
-            return method.model_copy(update={"sites": ("decoder",)})
-        case LoraSpec() if method.targets != "all-linear":
-            targets = tuple(_LLAMA_NAMES[target.rpartition(".")[2]] for target in method.targets)
-            return method.model_copy(update={"targets": tuple(dict.fromkeys(targets))})
-        case StackSpec():
-            return method.model_copy(update={"parts": tuple(method_for(kind, part) for part in method.parts)})
-        case _:
-            return method
+    """A tiny random model: flan, t5 or one of `DECODER_ONLY`."""
+    return tiny_decoder_only(kind, dtype=dtype) if kind in DECODER_ONLY else tiny_t5(kind, dtype=dtype)
 
 
 def batch(*, prompt_ids: tuple[int, ...] = (), seed: int = 0) -> dict[str, torch.Tensor]:

@@ -282,7 +282,7 @@ def test_a_stack_and_a_search_are_described(tmp_path: Path) -> None:
     made.write_folder(tmp_path, study, records=[])
     methods, _ = described_methods(load_report_data(tmp_path))
     texts = {one.name: one.text for one in methods}
-    assert "; it also prepends 1 trained vector to the encoder's input" in texts["both"]
+    assert "; it also prepends 1 trained vector to the input" in texts["both"]
     assert texts["lora"].endswith("rank is chosen by the search on validation.")
     assert texts["both"].endswith("prompt.length is chosen by the search on validation.")
 

@@ -9,7 +9,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from helpers import small
-from helpers.models import PAD, tiny_llama, word_tokenizer
+from helpers.models import PAD, word_tokenizer
 from tuneoff.errors import ModelError, StudyError
 from tuneoff.methods import attach
 from tuneoff.spec import (
@@ -31,8 +31,8 @@ LABELS = {"a": "w5", "b": "w6 w7 w8", "c": "w9 w5"}
 METHODS = {
     "none": NoneSpec(kind="none"),
     "full": FullSpec(kind="full", learning_rate=1e-3),
-    "lora": LoraSpec(kind="lora", rank=2, targets=("q_proj", "v_proj")),
-    "prefix": PrefixSpec(kind="prefix", length=3, sites=("decoder",)),
+    "lora": LoraSpec(kind="lora", rank=2),
+    "prefix": PrefixSpec(kind="prefix", length=3),
     "prompt": PromptSpec(kind="prompt", length=2, init="random"),
 }
 TUNED = [name for name in METHODS if name != "none"]
@@ -45,7 +45,7 @@ def labels_task(labels: dict[str, str]) -> ClassificationSpec:
 
 def decoder(method, task, batch_size=3) -> Decoder:
     generator = torch.Generator().manual_seed(0)
-    adapted = attach(tiny_llama(), method, generator=generator, tokenizer=None)
+    adapted = attach(tiny("llama"), method, generator=generator, tokenizer=None)
     return Decoder(adapted, word_tokenizer(), task, batch_size, "float32")
 
 
@@ -125,9 +125,9 @@ def test_a_run_trains_and_scores_labels(name, tmp_path: Path):
 
 @pytest.mark.parametrize("site", ["encoder", "cross"])
 def test_a_prefix_where_there_is_no_encoder_is_refused(site):
-    with pytest.raises(StudyError, match="one site, decoder"):
+    with pytest.raises(StudyError, match=f"got {site}, and this one has decoder"):
         attach(
-            tiny_llama(),
+            tiny("llama"),
             PrefixSpec(kind="prefix", length=3, sites=(site,)),
             generator=torch.Generator(),
             tokenizer=None,

@@ -1,6 +1,14 @@
 """Families of models: all that knows the modules of a model, and nothing else, is here."""
 
-from tuneoff.families.family import Architecture, BiasBeforeText, ConfigKeys, Context, Encoder, Family
+from tuneoff.families.family import (
+    Architecture,
+    BiasBeforeText,
+    ConfigKeys,
+    Context,
+    Encoder,
+    Family,
+    Targets,
+)
 from tuneoff.families.find import RANDOM_MODELS, architecture_of, family_of
 
 __all__ = [
@@ -11,6 +19,7 @@ __all__ = [
     "Context",
     "Encoder",
     "Family",
+    "Targets",
     "architecture_of",
     "family_of",
 ]

@@ -1,9 +1,8 @@
-"""Decoder-only models: one stack reads the input and continues it; the context is its cache.
-
-Rows are padded on the right and have their real positions, so that padding, which is hidden, changes nothing.
-"""
+"""Decoder-only models: one stack reads the input and continues it; the context is its cache."""
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
 
@@ -12,29 +11,40 @@ from torch import Tensor, nn
 from transformers import DynamicCache, GenerationConfig, PreTrainedModel
 
 from tuneoff import kernels
-from tuneoff.errors import StudyError
-from tuneoff.families.family import BiasBeforeText
+from tuneoff.families.family import BiasBeforeText, Targets
 from tuneoff.spec import DropoutSpec, Site
 
 
 @final
 class CachedContext:
-    """Rows that a decoder-only model has read; a `Context`."""
+    """Rows that a decoder-only model has read; a `Context`.
+
+    Padding is on the left here, so that a row and what follows it are next to each other: a sliding window
+    counts places, whatever is in them. Tokens have the positions of their row alone.
+    """
 
     def __init__(self, model: PreTrainedModel, input_ids: Tensor, mask: Tensor) -> None:
-        """Read rows, `input_ids` and `mask`: [N, S]."""
+        """Read rows, `input_ids` and `mask`: [N, S], padded on the right."""
         self._model = model
-        self._ids, self._mask = input_ids, mask
-        self._cache = DynamicCache()
+        # turn each row until its padding is on the left
+        length = mask.shape[1]
+        turned = (torch.arange(length, device=mask.device) + mask.sum(dim=1, keepdim=True)) % length
+        self._ids = input_ids.gather(1, turned)
+        self._mask = mask.gather(1, turned)
+        self._cache = DynamicCache()  # without a config, so that no window drops what `rewind` goes back to
+        self._first = self._read(self._ids)[:, -1]
         self._followed = 0
-        hidden = model.model(
-            input_ids=input_ids,
-            attention_mask=mask,
-            position_ids=positions(mask),
+
+    def _read(self, tokens: Tensor) -> Tensor:
+        """Append tokens that the mask already counts: [N, T] -> [N, T, H]."""
+        hidden: Tensor = self._model.base_model(
+            input_ids=tokens,
+            attention_mask=self._mask,
+            position_ids=(self._mask.cumsum(dim=1) - 1).clamp(min=0)[:, -tokens.shape[1] :],
             past_key_values=self._cache,
             use_cache=True,
         ).last_hidden_state
-        self._first = last(hidden, mask)
+        return hidden
 
     @property
     def rows(self) -> int:  # noqa: D102
@@ -49,15 +59,8 @@ class CachedContext:
 
     def follow(self, tokens: Tensor) -> Tensor:  # noqa: D102
         self._mask = torch.cat([self._mask, torch.ones_like(tokens)], dim=1)
-        hidden: Tensor = self._model.model(
-            input_ids=tokens,
-            attention_mask=self._mask,
-            position_ids=positions(self._mask)[:, -tokens.shape[1] :],
-            past_key_values=self._cache,
-            use_cache=True,
-        ).last_hidden_state
         self._followed += tokens.shape[1]
-        return hidden
+        return self._read(tokens)
 
     def predict(self, labels: Tensor) -> Tensor:  # noqa: D102
         if labels.shape[1] == 1:
@@ -90,14 +93,9 @@ class CachedContext:
     def beam_search(  # noqa: D102
         self, *, max_new_tokens: int, beams: int, eos_token_id: int, pad_token_id: int
     ) -> Tensor:
-        # transformers generates from rows padded on the left: turn each row until its padding is there
-        length = self.length
-        read = self._mask[:, :length]
-        places = torch.arange(length, device=read.device) + read.sum(dim=1, keepdim=True)
-        turned = places % length
         generated: Tensor = self._model.generate(
-            input_ids=self._ids.gather(1, turned),
-            attention_mask=read.gather(1, turned),
+            input_ids=self._ids,
+            attention_mask=self._mask[:, : self.length],
             generation_config=GenerationConfig(
                 max_new_tokens=max_new_tokens,
                 num_beams=beams,
@@ -108,46 +106,58 @@ class CachedContext:
                 eos_token_id=eos_token_id,
             ),
         )
-        return generated[:, length:]
-
-
-def positions(mask: Tensor) -> Tensor:
-    """Return the position of each token among those that a mask [N, S] shows: [N, S]."""
-    return (mask.cumsum(dim=1) - 1).clamp(min=0)
-
-
-def last(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Return the state of each row's last token: [N, S, H] and [N, S] -> [N, H]."""
-    return hidden[torch.arange(len(mask), device=mask.device), mask.sum(dim=1) - 1]
+        return generated[:, self.length :]
 
 
 @final
 class Causal:
     """A loaded decoder-only model; a `Family`."""
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    sites: tuple[Site, ...] = ("decoder",)
+    lora_targets: Targets = "all-linear"
+
+    def __init__(
+        self, model: PreTrainedModel, *, layers: str, attention: str, learned_positions: bool
+    ) -> None:
+        """Take the names of the list of layers in the model without its head, and of a layer's attention."""
         self.model = model
+        holder, _, name = layers.rpartition(".")
+        self._stack: Any = model.base_model.get_submodule(holder)
+        self._layers = getattr(self._stack, name)
+        self._attention = attention
+        self._learned_positions = learned_positions
 
     @property
     def reader(self) -> PreTrainedModel:
         """The only stack."""
-        return self.model.model
+        return self.model.base_model
+
+    @property
+    def most_tokens(self) -> int | None:  # noqa: D102
+        return int(self.model.config.max_position_embeddings) if self._learned_positions else None
 
     def check(self, folder: Path) -> None:
         """Do nothing: there is nothing to contradict."""
 
-    def use_fast_modules(self) -> None:
-        """Do nothing: transformers' own attention is the fastest."""
+    def use_fast_modules(self) -> None:  # noqa: D102
+        kernels.use_fast_modules(self.model, stacks=())
 
     def set_dropout(self, spec: DropoutSpec) -> None:
         """Set the decoder's rates; the encoder's has no effect."""
+        inside = spec.decoder if spec.attention is None else spec.attention
+        attentions = set(self.attentions("decoder"))
         for module in self.model.modules():
+            # a rate is a number of the module itself or of an nn.Dropout
+            names = [name for name in ("dropout", "attention_dropout") if _is_number(module, name)]
+            for name in names:
+                rate = inside if module in attentions else spec.decoder
+                if rate is not None:
+                    setattr(module, name, rate)
             if isinstance(module, nn.Dropout) and spec.decoder is not None:
                 module.p = spec.decoder
-        rate = spec.decoder if spec.attention is None else spec.attention
-        if rate is not None:
-            for attention in self.attentions("decoder"):
-                attention.attention_dropout = rate
+        for attention in attentions:
+            if inside is not None and isinstance(getattr(attention, "attn_dropout", None), nn.Dropout):
+                attention.attn_dropout.p = inside
 
     @property
     def encoder(self) -> None:
@@ -163,56 +173,70 @@ class Causal:
         labels: Tensor,
         encoder_outputs: Tensor | None = None,
     ) -> Tensor:
-        """Read input and target as one sequence, with the padding of the input hidden between them."""
-        given = labels[:, :-1].clamp(min=0)
-        mask = torch.cat([attention_mask, (labels[:, :-1] >= 0).to(attention_mask.dtype)], dim=1)
-        hidden = self.model.model(
-            input_ids=torch.cat([input_ids, given], dim=1),
-            attention_mask=mask,
-            position_ids=positions(mask),
-            use_cache=False,
-        ).last_hidden_state
-        length = input_ids.shape[1]
-        first = last(hidden[:, :length], attention_mask)
-        return torch.cat([first[:, None], hidden[:, length:]], dim=1)
+        """Read input and target as one sequence, as `Family.read_and_predict` says."""
+        given = labels[:, :-1]
+        ids = torch.cat([input_ids, given.clamp(min=0)], dim=1)
+        shown = torch.cat([attention_mask > 0, given >= 0], dim=1)
+        # all padding goes to the end, where no token that counts sees it: it needs no mask, and each token
+        # has the position and the window of its row alone
+        order = shown.int().argsort(dim=1, descending=True, stable=True)[:, : int(shown.sum(dim=1).max())]
+        hidden = self.model.base_model(input_ids=ids.gather(1, order), use_cache=False).last_hidden_state
+        # the last token of the input predicts the first of the target
+        before = attention_mask.sum(dim=1, keepdim=True) - 1  # [B, 1]
+        places = before + torch.arange(labels.shape[1], device=labels.device)  # [B, T]
+        rows = torch.arange(len(labels), device=labels.device)[:, None]
+        predicting: Tensor = hidden[rows, places.clamp(max=hidden.shape[1] - 1)]
+        return predicting
 
     def logits(self, hidden: Tensor) -> Tensor:  # noqa: D102
-        scores: Tensor = self.model.lm_head(hidden)
-        return scores.float()
+        scores: Tensor = self.model.get_output_embeddings()(hidden).float()
+        cap = getattr(self.model.config, "final_logit_softcapping", None)
+        return scores if cap is None else cap * torch.tanh(scores / cap)
 
     def argmax_token(self, hidden: Tensor) -> Tensor:  # noqa: D102
-        head = self.model.lm_head
-        if hidden.device.type != "cpu" or type(head) is not nn.Linear:
+        head = self.model.get_output_embeddings()
+        if hidden.device.type != "cpu" or type(head) is not nn.Linear or head.bias is not None:
             return self.logits(hidden).argmax(dim=1)
+        # a cap keeps the order
         return kernels.argmax_of_product(head.weight, hidden)
 
     @property
     def kv_heads(self) -> int:  # noqa: D102
-        return int(self.model.config.num_key_value_heads)
+        config = self.model.config
+        return int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
 
     @property
     def head_dim(self) -> int:  # noqa: D102
-        return int(self.attentions("decoder")[0].head_dim)
+        config = self.model.config
+        return int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
 
     def stack(self, site: Site) -> PreTrainedModel:  # noqa: D102
-        self._check_site(site)
-        return self.model.model
+        return self._stack
 
     def attentions(self, site: Site) -> list[Any]:  # noqa: D102
-        self._check_site(site)
-        return [layer.self_attn for layer in self.model.model.layers]
+        return [getattr(layer, self._attention) for layer in self._layers]
 
     def bias_before_text(self, site: Site) -> BiasBeforeText | None:
-        """Return None: positions are in keys and queries."""
+        """Return None: positions are in embeddings, or in queries and keys."""
 
     @torch.no_grad()
     def key_values(self, ids: Tensor, sites: tuple[Site, ...]) -> dict[Site, Tensor]:  # noqa: D102
-        layers = self.model.model(input_ids=ids, use_cache=True).past_key_values.layers
-        pairs = [torch.stack([layer.keys[0], layer.values[0]]).transpose(1, 2) for layer in layers]
+        cache = DynamicCache()
+        with _without_dropout(self.model):
+            self.model.base_model(input_ids=ids, past_key_values=cache, use_cache=True)
+        pairs = [torch.stack([layer.keys[0], layer.values[0]]).transpose(1, 2) for layer in cache.layers]
         return {site: torch.stack(pairs) for site in sites}
 
-    def _check_site(self, site: Site) -> None:
-        if site != "decoder":
-            raise StudyError(
-                f"a decoder-only model has one site, decoder, but got {site}; set sites: [decoder]"
-            )
+
+def _is_number(module: nn.Module, name: str) -> bool:
+    return isinstance(getattr(module, name, None), int | float)
+
+
+@contextmanager
+def _without_dropout(model: nn.Module) -> Iterator[None]:
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)

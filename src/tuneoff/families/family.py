@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from tuneoff.spec import DropoutSpec, Site
+
+Targets = tuple[str, ...] | Literal["all-linear"]
+"""What LoRA updates: ends of module names, or every linear layer but the head."""
 
 
 class Context(Protocol):
@@ -76,6 +79,18 @@ class Family(Protocol):
     @property
     def model(self) -> PreTrainedModel:
         """The model."""
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """All sites of the model, which a prefix has where a study names none."""
+
+    @property
+    def lora_targets(self) -> Targets:
+        """What LoRA updates where a study names no targets."""
+
+    @property
+    def most_tokens(self) -> int | None:
+        """Tokens that the model has positions for, input and target together; None for any number."""
 
     @property
     def reader(self) -> PreTrainedModel:

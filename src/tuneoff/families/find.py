@@ -7,11 +7,11 @@ from typing import NamedTuple
 from transformers import PreTrainedModel
 
 from tuneoff.errors import ModelError, shown
-from tuneoff.families import llama, t5
+from tuneoff.families import causal_models, t5
 from tuneoff.families.family import Architecture, Family
 
 _ARCHITECTURES = {
-    architecture.model_type: architecture for architecture in (t5.ARCHITECTURE, llama.ARCHITECTURE)
+    architecture.model_type: architecture for architecture in (t5.ARCHITECTURE, *causal_models.ARCHITECTURES)
 }
 
 
@@ -26,7 +26,7 @@ class RandomModel(NamedTuple):
 
 RANDOM_MODELS = {
     "random": RandomModel(t5.random_model, ends_input=t5.ARCHITECTURE.ends_input),
-    "random-llama": RandomModel(llama.random_model, ends_input=llama.ARCHITECTURE.ends_input),
+    "random-llama": RandomModel(causal_models.random_llama, ends_input=False),
 }
 """By the names of the builtin models."""
 
@@ -39,14 +39,10 @@ def architecture_of(model_type: object, *, place: Path | None = None) -> Archite
     """
     if isinstance(model_type, str) and model_type in _ARCHITECTURES:
         return _ARCHITECTURES[model_type]
-    known = " or ".join(
-        f"the {known.name} family ({known.members}: model_type {known.model_type})"
-        for known in _ARCHITECTURES.values()
-    )
     where = f" in '{place}'" if place else ""
     raise ModelError(
-        f"a model must be of {known}, but the model_type{where} is {shown(model_type)}; give such a model, "
-        "or model: {id: builtin:tiny}"
+        f"a model must be of a known family, but the model_type{where} is {shown(model_type)}; give one of "
+        f"model_type {', '.join(_ARCHITECTURES)}, or model: {{id: builtin:tiny}}"
     )
 
 

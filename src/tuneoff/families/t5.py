@@ -15,7 +15,7 @@ from transformers.models.t5.modeling_t5 import T5Attention
 from tuneoff import kernels
 from tuneoff.errors import ModelError
 from tuneoff.families.encoder_context import EncoderContext
-from tuneoff.families.family import Architecture, BiasBeforeText
+from tuneoff.families.family import Architecture, BiasBeforeText, Targets
 from tuneoff.families.t5_config import T5Keys
 from tuneoff.spec import DropoutSpec, Site
 
@@ -23,6 +23,10 @@ from tuneoff.spec import DropoutSpec, Site
 @final
 class T5:
     """A loaded T5; a `Family`."""
+
+    sites: tuple[Site, ...] = ("encoder", "decoder", "cross")
+    lora_targets: Targets = ("q", "v")
+    most_tokens = None
 
     def __init__(self, model: T5ForConditionalGeneration) -> None:
         self.model = model

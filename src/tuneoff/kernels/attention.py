@@ -72,14 +72,22 @@ def attend(
     scaling: float = 1.0,
     is_causal: bool | None = None,
     masks: SharedMasks | None = None,
+    softcap: float | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """Return what transformers' `sdpa_attention_forward` returns for the same arguments.
+
+    With `softcap`, which it refuses, scores are kept within +-softcap (Gemma Team 2024, arXiv:2408.00118).
 
     Shapes: query [B, heads, Q, d_kv]; key and value [B, heads, K, d_kv], cached ones included;
     attention_mask [B, 1, Q, K] or None; position_bias [1, heads, Q, K] or None -> [B, Q, heads, d_kv].
     Without a position bias, key and value may have fewer heads than the query.
     """
+    if softcap is not None:
+        causal = bool(module.is_causal) if is_causal is None else is_causal
+        if attention_mask is None and causal:
+            attention_mask = causal_mask(query.shape[2], key.shape[2], query.device)
+        return _capped(query * scaling, key, value, attention_mask, dropout=dropout, softcap=softcap), None
     if position_bias is None:
         return sdpa_attention_forward(
             module,
@@ -103,6 +111,20 @@ def attend(
     return sdpa_attention_forward(
         module, query, key, value, bias, dropout=dropout, scaling=scaling, is_causal=False, **kwargs
     )
+
+
+def _capped(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, *, dropout: float, softcap: float
+) -> Tensor:
+    """Compute attention with capped scores; shapes are those of `attend`."""
+    groups = query.shape[1] // key.shape[1]
+    key, value = (tensor.repeat_interleave(groups, dim=1) for tensor in (key, value))
+    scores = softcap * torch.tanh(torch.matmul(query, key.transpose(2, 3)).float() / softcap)
+    if mask is not None:
+        # the lowest number and not -inf, so that a query that sees nothing, in padding, is not NaN
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    weights = drop(scores.softmax(dim=-1).to(query.dtype), dropout)
+    return torch.matmul(weights, value).transpose(1, 2)
 
 
 def causal_mask(queries: int, keys: int, device: torch.device) -> Tensor | None:

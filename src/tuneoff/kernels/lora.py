@@ -8,6 +8,7 @@ from typing import Any, cast, final
 
 import torch
 from torch import Tensor, nn
+from transformers import Conv1D
 
 
 class _Summed(torch.autograd.Function):
@@ -40,13 +41,18 @@ class LowRankLinear(nn.Module):
     cheaper. A and B are created in float32, even beside a bfloat16 W: small updates would be rounded away.
     """
 
-    def __init__(self, base_layer: nn.Linear, *, rank: int, alpha: float, dropout: float = 0.0) -> None:
+    def __init__(
+        self, base_layer: nn.Linear | Conv1D, *, rank: int, alpha: float, dropout: float = 0.0
+    ) -> None:
         super().__init__()
+        outside, inside = base_layer.weight.shape
+        if isinstance(base_layer, Conv1D):  # GPT-2's linear layer, with W the other way around
+            outside, inside = inside, outside
         self.base_layer = base_layer
         self.lora_dropout = nn.Dropout(dropout) if dropout > 0 else nn.Identity()
         device = base_layer.weight.device
-        self.lora_A = nn.Parameter(torch.zeros(rank, base_layer.in_features, device=device))
-        self.lora_B = nn.Parameter(torch.zeros(base_layer.out_features, rank, device=device))
+        self.lora_A = nn.Parameter(torch.zeros(rank, inside, device=device))
+        self.lora_B = nn.Parameter(torch.zeros(outside, rank, device=device))
         self.scaling = alpha / rank
 
     @property
@@ -56,7 +62,7 @@ class LowRankLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x`: [..., in] -> [..., out]."""
-        if self._can_be_summed(x) and self._is_worth_summing(x):
+        if self._can_be_summed(x) and self._is_worth_summing(x):  # else as PEFT does it
             return cast(
                 Tensor,
                 _Summed.apply(x, self.base_layer.weight, self.lora_A, self.lora_B, self.scaling),  # type: ignore[no-untyped-call]
@@ -70,7 +76,8 @@ class LowRankLinear(nn.Module):
         """Return whether the layer is x W^T + s x (B A)^T in one dtype, with W frozen."""
         base = self.base_layer
         return (
-            isinstance(self.lora_dropout, nn.Identity)
+            isinstance(base, nn.Linear)
+            and isinstance(self.lora_dropout, nn.Identity)
             and base.bias is None
             and not base.weight.requires_grad
             and all(matrix.dtype == x.dtype for matrix in (base.weight, self.lora_A, self.lora_B))
@@ -79,6 +86,6 @@ class LowRankLinear(nn.Module):
 
     def _is_worth_summing(self, x: Tensor) -> bool:
         """Compare r products for each of in x out weights with r for N tokens of in + out numbers."""
-        inside, outside = self.base_layer.in_features, self.base_layer.out_features
+        outside, inside = self.lora_B.shape[0], self.lora_A.shape[1]
         tokens = x.numel() // inside
         return tokens * (inside + outside) > inside * outside

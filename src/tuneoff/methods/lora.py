@@ -5,13 +5,15 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import Conv1D, PreTrainedModel, PreTrainedTokenizerBase
 
 from tuneoff.errors import StudyError
-from tuneoff.families import Family
+from tuneoff.families import Family, Targets
 from tuneoff.kernels import LowRankLinear
 from tuneoff.methods.adapter import Adapter
 from tuneoff.spec import LoraSpec
+
+_Layers = dict[str, nn.Linear | Conv1D]
 
 
 @final
@@ -65,8 +67,10 @@ def attach(
         StudyError: a target names no linear layer of the model, or the rank is above that of any target.
     """
     model = family.model
-    linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
-    targets = _targets(model, linear, spec)
+    linear = {
+        name: module for name, module in model.named_modules() if isinstance(module, nn.Linear | Conv1D)
+    }
+    targets = _layers(model, linear, spec.targets or family.lora_targets)
     _check_rank(targets, spec.rank)
     layers: dict[str, LowRankLinear] = {}
     for name, base_layer in targets.items():
@@ -81,12 +85,12 @@ def attach(
     return LoraAdapter(model, layers)
 
 
-def _targets(model: PreTrainedModel, linear: dict[str, nn.Linear], spec: LoraSpec) -> dict[str, nn.Linear]:
+def _layers(model: PreTrainedModel, linear: _Layers, targets: Targets) -> _Layers:
     """Return the layers to update by name, in the order of the model."""
-    if spec.targets == "all-linear":
+    if targets == "all-linear":
         head = model.get_output_embeddings()
         return {name: module for name, module in linear.items() if module is not head}
-    for target in spec.targets:
+    for target in targets:
         if not any(_is_named(name, target) for name in linear):
             ends = sorted({name.rsplit(".", 1)[-1] for name in linear})
             raise StudyError(
@@ -94,13 +98,11 @@ def _targets(model: PreTrainedModel, linear: dict[str, nn.Linear], spec: LoraSpe
                 f"in '{target}' (it has {', '.join(ends)}; or use targets: all-linear)"
             )
     return {
-        name: module
-        for name, module in linear.items()
-        if any(_is_named(name, target) for target in spec.targets)
+        name: module for name, module in linear.items() if any(_is_named(name, target) for target in targets)
     }
 
 
-def _check_rank(targets: dict[str, nn.Linear], rank: int) -> None:
+def _check_rank(targets: _Layers, rank: int) -> None:
     highest = max(min(module.weight.shape) for module in targets.values())
     if rank > highest:
         raise StudyError(

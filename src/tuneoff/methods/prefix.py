@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from tuneoff import kernels
+from tuneoff.errors import StudyError
 from tuneoff.families import BiasBeforeText, Family
 from tuneoff.methods.adapter import Adapter
 from tuneoff.methods.vocabulary import sampled_tokens
@@ -241,10 +242,16 @@ def attach(
     generator: torch.Generator,
     tokenizer: PreTrainedTokenizerBase | None,
 ) -> PrefixAdapter:
-    """Put prefixes at the sites of the spec, in float32."""
+    """Put prefixes at the sites of the spec, in float32.
+
+    Raises:
+        StudyError: the model has no such site, or no position bias.
+    """
+    sites = spec.sites or family.sites
+    _check(family, spec, sites)
     prefixes: dict[Site, nn.Module] = {}
-    words = _word_key_values(family, spec, generator, tokenizer) if spec.init == "vocabulary" else {}
-    for site in spec.sites:
+    words = _word_key_values(family, spec, sites, generator, tokenizer) if spec.init == "vocabulary" else {}
+    for site in sites:
         layers = len(family.attentions(site))
         shape = torch.Size([layers, 2, spec.length, family.kv_heads, family.head_dim])
         if spec.projection is not None:
@@ -255,9 +262,25 @@ def attach(
     return PrefixAdapter(family, prefixes, relative_positions=spec.relative_positions)
 
 
+def _check(family: Family, spec: PrefixSpec, sites: tuple[Site, ...]) -> None:
+    """Refuse what the model does not have."""
+    missing = [site for site in sites if site not in family.sites]
+    if missing:
+        raise StudyError(
+            f"a prefix must be at a site of the model, but got {missing[0]}, and this one has "
+            f"{', '.join(family.sites)}; leave out sites for all that it has"
+        )
+    if spec.relative_positions and all(family.bias_before_text(site) is None for site in family.sites):
+        raise StudyError(
+            "relative_positions are those of a position bias, but this model has none; leave "
+            "relative_positions out"
+        )
+
+
 def _word_key_values(
     family: Family,
     spec: PrefixSpec,
+    sites: tuple[Site, ...],
     generator: torch.Generator,
     tokenizer: PreTrainedTokenizerBase | None,
 ) -> dict[Site, Tensor]:
@@ -265,4 +288,4 @@ def _word_key_values(
     if tokenizer is None:
         raise TypeError("init: vocabulary needs the tokenizer")
     ids = sampled_tokens(tokenizer, spec.length, generator)
-    return family.key_values(torch.tensor([ids], device=family.model.device), spec.sites)
+    return family.key_values(torch.tensor([ids], device=family.model.device), sites)

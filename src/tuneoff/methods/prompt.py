@@ -94,4 +94,5 @@ def _initial(
         ids = repeated_tokens(spec.init_text, tokenizer, spec.length)
     else:
         ids = sampled_tokens(tokenizer, spec.length, generator)
-    return base.weight.detach()[ids].clone()
+    # by the embedding itself, since some scale what they look up
+    return base(torch.tensor(ids, device=base.weight.device)).detach().clone()

@@ -64,13 +64,11 @@ def _part(part: Tuned) -> str:
         case FullSpec():
             return "updates every weight of the model"
         case LoraSpec():
-            where = (
-                "every linear layer" if part.targets == "all-linear" else f"the layers {listed(part.targets)}"
-            )
+            where = _layers(part.targets)
             dropout = f" and dropout {part.dropout:g}" if part.dropout else ""
             return f"adds low-rank updates of rank {part.rank} (alpha {part.alpha:g}{dropout}) to {where}"
         case PrefixSpec():
-            sites = listed(_SITES[site] for site in part.sites)
+            sites = listed(_SITES[site] for site in part.sites) if part.sites else "wherever it has any"
             made = f"made by an MLP of width {part.projection}" if part.projection else "trained directly"
             return (
                 f"prepends {plural(part.length, 'trained vector')} to the keys and values of attention "
@@ -78,9 +76,15 @@ def _part(part: Tuned) -> str:
             )
         case PromptSpec():
             return (
-                f"prepends {plural(part.length, 'trained vector')} to the encoder's input, started from "
+                f"prepends {plural(part.length, 'trained vector')} to the input, started from "
                 f"{_start(part.init)}"
             )
+
+
+def _layers(targets: tuple[str, ...] | str | None) -> str:
+    if isinstance(targets, tuple):
+        return f"the layers {listed(targets)}"
+    return "every linear layer" if targets else "the layers that its family has for it"
 
 
 def _start(init: str) -> str:

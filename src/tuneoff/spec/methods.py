@@ -54,9 +54,10 @@ class LoraSpec(TunedSpec):
     rank: Size = 8
     alpha: PositiveFloat = 16
     dropout: Fraction = 0.0
-    targets: Annotated[tuple[str, ...], Field(min_length=1), LISTS] | Literal["all-linear"] = ("q", "v")
-    """Ends of module names (q, k, v, o, wi, wi_0, wi_1, wo), in one stack alone if its name is prepended
-    (decoder.q), or every linear layer but the head."""
+    targets: Annotated[tuple[str, ...], Field(min_length=1), LISTS] | Literal["all-linear"] | None = None
+    """Ends of module names (of T5: q, k, v, o, wi, wi_0, wi_1, wo), in one stack alone if its name is
+    prepended (decoder.q), or every linear layer but the head; null for those of the model's family: [q, v] of
+    T5, all-linear of a decoder-only model (which Dettmers et al. 2023 found best)."""
 
 
 class PrefixSpec(TunedSpec):
@@ -65,7 +66,8 @@ class PrefixSpec(TunedSpec):
     kind: Literal["prefix"]
     learning_rate: PositiveFloat = 1e-2
     length: Size = 20
-    sites: Annotated[tuple[Site, ...], Field(min_length=1), LISTS] = ("encoder", "decoder", "cross")
+    sites: Annotated[tuple[Site, ...], Field(min_length=1), LISTS] | None = None
+    """Where it is; null for every site that the model has. A decoder-only model has one, decoder."""
     projection: Size | None = None
     """Width of the MLP that makes the prefix while training; null trains keys and values directly."""
     init: Literal["random", "vocabulary"] = "random"
@@ -76,7 +78,7 @@ class PrefixSpec(TunedSpec):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        if len(set(self.sites)) < len(self.sites):
+        if self.sites is not None and len(set(self.sites)) < len(self.sites):
             raise ValueError(f"sites must not repeat, but got {shown(list(self.sites))}")
         if self.init == "vocabulary" and self.projection is not None:
             raise ValueError(
@@ -89,7 +91,7 @@ class PrefixSpec(TunedSpec):
 
 
 class PromptSpec(TunedSpec):
-    """Trained vectors prepended to the encoder's input (Lester et al. 2021)."""
+    """Trained vectors prepended to the input (Lester et al. 2021)."""
 
     kind: Literal["prompt"]
     learning_rate: PositiveFloat = 0.3

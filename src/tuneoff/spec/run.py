@@ -24,6 +24,9 @@ _NO_EFFECT_ON_RESULT: dict[str, Any] = {
     "task": {"training"},
     "training": {"logging_steps", "save_strategy", "per_device_eval_batch_size"},
 }
+_FORMER_DEFAULTS = {"targets": ["q", "v"], "sites": ["encoder", "decoder", "cross"]}
+"""Defaults of LoRA and prefix from before they were null. They are what null means for each model that has
+such targets and sites, so that ids and records from before stay those of the same runs."""
 _NOT_IN_SETTINGS_KEY: dict[str, Any] = _NO_EFFECT_ON_RESULT | {
     "model": {"id", "revision"},
     "task": {"training", "source"},
@@ -74,6 +77,10 @@ class RunSpec(Spec):
 
     def _settings(self, excluded: dict[str, Any]) -> dict[str, Any]:
         settings = self.model_dump(mode="json", exclude_defaults=True, exclude=excluded)
+        for part in [settings["method"], *settings["method"].get("parts", [])]:
+            for field, value in _FORMER_DEFAULTS.items():
+                if part.get(field) == value:
+                    del part[field]
         if isinstance(self.method, NoneSpec):
             # the result of an untrained method depends on no seed, and of the training settings on the
             # precision alone
