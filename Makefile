@@ -9,8 +9,8 @@ PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 setup: .venv/ready
 
-# requirements.lock holds the packages of tuneoff, of its extra `train` and of the group `dev`. They are compiled by
-# all cores; what fails to compile is meant for other versions of Python.
+# requirements.lock holds the packages of tuneoff, of its extras and of the group `dev`. They are compiled by all
+# cores; what fails to compile is meant for other versions of Python.
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --no-compile $(PIP_FLAGS) -r requirements.lock

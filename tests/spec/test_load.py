@@ -50,6 +50,7 @@ def test_the_study_of_flan_t5_compares_what_it_promises() -> None:
     assert study.seeds == (0, 1, 2, 3, 4)
     assert study.ablations["prefix_projection"].model_dump() == {
         "of": "prefix",
+        "task": None,
         "vary": {"projection": (512, None)},
     }
 
@@ -326,6 +327,18 @@ def test_a_study_cannot_be_changed(tmp_path: Path) -> None:
         (
             "ablations.lora_rank.of=lorra",
             "ablations.lora_rank.of: no method of the study is called 'lorra'; did you mean 'lora'",
+        ),
+        (
+            "ablations.w={of: lora, vary: {prompt: ['{text}']}}",
+            "ablations.w: vary: prompt and task go together",
+        ),
+        (
+            "ablations.w={of: lora, task: film, vary: {prompt: ['{text}']}}",
+            "ablations.w.task: no task of the study is called 'film'; did you mean 'films'",
+        ),
+        (
+            "ablations.w={of: lora, task: films, vary: {prompt: ['{text}{label}']}}",
+            "ablations.w.vary.prompt: a prompt must have the columns of the task's own",
         ),
         (
             "ablations.lora_rank.vary={rankk: [1]}",

@@ -30,6 +30,7 @@ from tuneoff.spec import (
 COUNTS = {
     "flan-t5-small": 2 * 1 * 5 * 5 + 2,
     "flan-t5-small-low-resource": 2 * 3 * 5 * 5 + 2,
+    "smollm2": 2 * 1 * 3 * 4 + 2,
     "quickstart": 2 * 1 * 3 * 4 + 2,
 }
 
@@ -63,7 +64,7 @@ def test_an_untrained_method_is_one_run_whatever_the_sizes_and_seeds(tmp_path: P
 
 def test_an_ablation_value_equal_to_the_method_is_the_methods_own_run(tmp_path: Path) -> None:
     study = small.spec(tmp_path)
-    assert [(name, method) for name, method in variants(study) if name != "zero_shot"] == [
+    assert [(one.name, one.method) for one in variants(study) if one.name != "zero_shot"] == [
         ("lora", LoraSpec(kind="lora", rank=2, dropout=0.1)),
         ("lora-rank=1", LoraSpec(kind="lora", rank=1, dropout=0.1)),
     ]
@@ -71,11 +72,52 @@ def test_an_ablation_value_equal_to_the_method_is_the_methods_own_run(tmp_path: 
 
 def test_several_fields_of_an_ablation_make_their_product(tmp_path: Path) -> None:
     study = small.spec(tmp_path, ["ablations.lora_rank.vary={rank: [1, 2], targets: [[q], all-linear]}"])
-    assert [name for name, _ in variants(study)] == [
+    assert [one.name for one in variants(study)] == [
         "zero_shot",
         "lora",
         *(f"lora-rank={rank}-targets={targets}" for rank in (1, 2) for targets in ("q", "all-linear")),
     ]
+
+
+_WORDING = (
+    "ablations={wording: {of: zero_shot, task: films, vary: {prompt: ['{text}', 'Good or bad? {text}']}}}"
+)
+_TWO_TASKS = (
+    "tasks.other={kind: summarization, source: {builtin: dialogues}, prompt: '{dialogue}', target: summary}"
+)
+
+
+def test_a_varied_prompt_is_run_on_its_task_alone_and_the_tasks_own_is_the_method(tmp_path: Path) -> None:
+    study = small.spec(tmp_path, [_TWO_TASKS, _WORDING, "methods={zero_shot: {kind: none}}"])
+    assert [one.name for one in variants(study)] == ["zero_shot", "zero_shot-prompt=1"]
+    assert [one.name for one in ablation_variants(study, study.ablations["wording"])] == [
+        "zero_shot-prompt=1",
+        "zero_shot",
+    ]
+    assert [(run.task_name, run.method_name, run.task.prompt) for run in expand(study)] == [
+        ("films", "zero_shot", "Good or bad? {text}"),
+        ("films", "zero_shot-prompt=1", "{text}"),
+        ("other", "zero_shot", "{dialogue}"),
+    ]
+
+
+def test_prompts_and_fields_of_a_method_are_varied_together(tmp_path: Path) -> None:
+    vary = "{prompt: ['{text}', 'Good or bad? {text}'], rank: [1, 2]}"
+    study = small.spec(tmp_path, [f"ablations={{w: {{of: lora, task: films, vary: {vary}}}}}"])
+    names = [one.name for one in ablation_variants(study, study.ablations["w"])]
+    assert names == [
+        "lora-prompt=1-rank=1",
+        "lora-prompt=1-rank=2",
+        "lora-prompt=2-rank=1",
+        "lora",
+    ]
+
+
+def test_a_varied_prompt_counts_for_its_task_alone_under_the_limit_of_runs(tmp_path: Path) -> None:
+    many = ", ".join(f"'{{text}} {number}'" for number in range(60))
+    wording = f"ablations={{w: {{of: lora, task: films, vary: {{prompt: [{many}]}}}}}}"
+    # on both tasks it would be 2 * 61 * 900, which is more than 100,000
+    small.spec(tmp_path, [_TWO_TASKS, wording, "seeds={from: 2, to: 900}", "train_sizes=[8]"])
 
 
 def test_an_id_is_one_folder_name_whatever_an_ablation_varies(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from helpers import small
 from helpers.command_line import contents, tuneoff
 from helpers.killing import Killing, killed_in_run
 from helpers.listening import EventLog
+from tuneoff import api
 from tuneoff.errors import DataError, InputError, StudyError
 from tuneoff.results import CurvePoint, RunRecord, RunState, read_records, read_study
 from tuneoff.spec import RunSpec, expand, load_study
@@ -290,3 +291,19 @@ def test_work_is_ended_when_a_record_cannot_be_kept(tmp_path: Path) -> None:
 
 def test_the_study_that_was_run_is_in_the_folder(finished: Path) -> None:
     assert read_study(finished).name == "small"
+
+
+@pytest.mark.slow
+def test_a_varied_prompt_is_read_scored_and_shown_as_an_ablation(tmp_path):
+    wording = "{of: zero_shot, task: films, vary: {prompt: ['Good or bad? {text}', 'It is said: {text}']}}"
+    changes = [f"ablations={{wording: {wording}}}", "methods={zero_shot: {kind: none}}"]
+    result = api.run(small.spec(tmp_path, changes), out=tmp_path / "out")
+    own, other = result.data.records
+    assert (own.spec.task.prompt, other.spec.task.prompt) == ("Good or bad? {text}", "It is said: {text}")
+    assert (own.spec.method_name, other.spec.method_name) == ("zero_shot", "zero_shot-prompt=2")
+    assert own.data.digests == other.data.digests
+    assert own.scores["eval_loss"] != other.scores["eval_loss"]
+    assert (tmp_path / "out/report/plots/ablation-wording-films.png").exists()
+    report = (tmp_path / "out/report/report.md").read_text(encoding="utf-8")
+    assert "prompt: It is said: {text}" in report
+    assert not result.data.excluded

@@ -198,6 +198,7 @@ def plan(study: StudyName, overrides: Overrides = None) -> None:
     console = _Terminal()
 
     with _lasting_imports():
+        from tuneoff.cli.progress import Progress
         from tuneoff.reporting import PlannedTask, power_statements, race_plan
         from tuneoff.reporting.formatting import duration
         from tuneoff.study import check, count_baselines, estimate
@@ -206,7 +207,7 @@ def plan(study: StudyName, overrides: Overrides = None) -> None:
 
     with console.status("timing each method on each task"):
         session = Session()
-        check(spec, session)
+        check(spec, session, Progress(console).show)
         estimates = estimate(runs, session)
         trainings = planned_trainings(found, session)
         of_trainings = estimate([run for run, _ in trainings], session)

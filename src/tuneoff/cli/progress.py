@@ -13,6 +13,7 @@ from tuneoff.spec import RunSpec, TrainSize
 from tuneoff.study import (
     DamagedMoved,
     Event,
+    ModelConverting,
     PointLogged,
     RunFinished,
     RunsPlanned,
@@ -55,6 +56,8 @@ class Progress:
     def show(self, event: Event) -> None:
         """Show an event."""
         match event:
+            case ModelConverting(file, folder):
+                self._line(f"dequantizing {file.name} once, into {folder}")
             case DamagedMoved(results):
                 for one in results:
                     self._line(f"{one.name} will be computed again: {one.reason}")

@@ -60,7 +60,7 @@ class ReportData(Contents):
     @cached_property
     def untrained(self) -> frozenset[str]:
         """Names of the methods that are not trained."""
-        return frozenset(name for name, method in self.variants if isinstance(method, NoneSpec))
+        return frozenset(one.name for one in self.variants if isinstance(one.method, NoneSpec))
 
     @property
     def several_sizes(self) -> bool:

@@ -16,6 +16,8 @@ from tuneoff.spec import TrainSize, ablation_variants
 from tuneoff.stats import PRICE_OF, Cell, TaskSize
 
 _LONGEST_STEM = 120
+_LONGEST_PROMPT = 60
+"""Characters of a prompt in the label of a variant."""
 
 
 class Drawing(NamedTuple):
@@ -114,8 +116,9 @@ def comparison_figures(data: ReportData) -> Iterator[Drawing]:
     for task in data.study.tasks:
         if data.several_sizes:
             yield from _sizes(data, task)
-        for ablation in data.study.ablations:
-            yield from _ablation(data, ablation, task)
+        for name, ablation in data.study.ablations.items():
+            if ablation.task in (None, task):
+                yield from _ablation(data, name, task)
 
 
 def search_figures(data: ReportData) -> Iterator[Drawing]:
@@ -170,6 +173,8 @@ def curve_groups(data: ReportData) -> Iterator[CurveGroup]:
     for name, ablation in data.study.ablations.items():
         members[name] = tuple(one.name for one in ablation_variants(data.study, ablation))
     for (task, size), (group, methods) in product(_places(data), members.items()):
+        if group and data.study.ablations[group].task not in (None, task):
+            continue
         cells = [Cell(task, method, size) for method in methods if method not in data.untrained]
         logged = {cell: [run for run in data.of_cell(cell) if data.curves[run.run_id]] for cell in cells}
         records = tuple(run for runs in logged.values() for run in runs[: charts.MOST_RUNS])
@@ -225,10 +230,19 @@ def _ablation_labels(data: ReportData, name: str) -> dict[str, str]:
     ablation = data.study.ablations[name]
     labels = {}
     for variant in ablation_variants(data.study, ablation):
-        settings = ", ".join(f"{field}={as_text(getattr(variant.method, field))}" for field in ablation.vary)
-        is_method = variant.name in data.study.methods
-        labels[variant.name] = f"{variant.name} ({settings})" if is_method else variant.name
+        fields = [field for field in ablation.vary if field != "prompt"]
+        settings = [f"{field}={as_text(getattr(variant.method, field))}" for field in fields]
+        if variant.name not in data.study.methods:
+            settings = []
+        if ablation.task is not None:
+            own = data.study.tasks[ablation.task].prompt
+            settings.append(_shortened(as_text(variant.wording.prompt if variant.wording else own)))
+        labels[variant.name] = f"{variant.name} ({', '.join(settings)})" if settings else variant.name
     return labels
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_PROMPT else f"{text[:_LONGEST_PROMPT]}..."
 
 
 def _places(data: ReportData) -> Iterator[tuple[str, TrainSize]]:

@@ -168,7 +168,7 @@ def progress(data: ReportData) -> str:
 
 
 def _introduction(data: ReportData) -> tuple[str, ...]:
-    tasks, methods = ", ".join(data.study.tasks), ", ".join(name for name, _ in data.variants)
+    tasks, methods = ", ".join(data.study.tasks), ", ".join(one.name for one in data.variants)
     paragraphs = [progress(data), f"Model: {data.study.model.id}. Tasks: {tasks}. Methods: {methods}."]
     if not (data.runs["state"] == "complete").any():
         paragraphs.append("No run is complete, so there are no scores to compare.")

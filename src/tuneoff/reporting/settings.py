@@ -39,10 +39,11 @@ def methods_table(data: ReportData) -> Table:
         place = f"{run.task_name}, train size {run.train_size}" if data.several_sizes else run.task_name
         used[run.method_name].setdefault(run.method, {})[place] = None
     rows = []
-    for name, _ in data.variants:
+    for name, _, wording in data.variants:
         for method, places in used[name].items():
-            runs = "; ".join(places) if len(used[name]) > 1 else "all"
-            rows.append((name, method.kind, runs, _settings(method)))
+            runs = "; ".join(places) if len(used[name]) > 1 or wording else "all"
+            prompt = f"; prompt: {as_text(wording.prompt)}" if wording else ""
+            rows.append((name, method.kind, runs, _settings(method) + prompt))
     if all(runs == "all" for _, _, runs, _ in rows):
         plain = tuple((name, kind, settings) for name, kind, _, settings in rows)
         return Table(("Method", "Kind", "Settings"), plain, text_columns=3, caption="Methods")
@@ -121,7 +122,7 @@ def time_table(data: ReportData) -> Table:
     """Return a row per method: wall time of training steps alone and of whole runs, mean and sum."""
     timed = [record for record in data.records if record.timings]
     rows = []
-    for name, _ in data.variants:
+    for name, *_ in data.variants:
         own = [record for record in timed if record.spec.method_name == name]
         if own:
             rows.append(_times(name, own))

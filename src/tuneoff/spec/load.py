@@ -159,7 +159,7 @@ def _check_search(spec: StudySpec, where: str) -> None:
     """
     if spec.search is None:
         return
-    trained = [name for name, method in variants(spec) if not isinstance(method, NoneSpec)]
+    trained = [one.name for one in variants(spec) if not isinstance(one.method, NoneSpec)]
     for name in spec.search.spaces:
         if name not in trained:
             raise StudyError(
@@ -288,7 +288,7 @@ def _make_paths_absolute(data: dict[str, Any], folder: Path) -> None:
     """
     match data.get("model"):
         # a name without ./ can be a hub id or a folder
-        case {"id": str(name)} if name.startswith((".", "/", "~")) or (name and _is_folder(folder / name)):
+        case {"id": str(name)} if name.startswith((".", "/", "~")) or (name and _is_model(folder / name)):
             data["model"]["id"] = _absolute(folder, name)
     tasks = data.get("tasks")
     for task in tasks.values() if isinstance(tasks, dict) else ():
@@ -300,9 +300,10 @@ def _make_paths_absolute(data: dict[str, Any], folder: Path) -> None:
                     files[split] = _absolute(folder, name)
 
 
-def _is_folder(path: Path) -> bool:
+def _is_model(path: Path) -> bool:
+    """Return whether a model can be read from a path: a folder, or a GGUF file."""
     try:
-        return path.is_dir()
+        return path.is_dir() or (path.suffix == ".gguf" and path.is_file())
     except OSError:  # a name that no file can have
         return False
 

@@ -1,6 +1,6 @@
 """The pretrained model that a study starts from."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,8 @@ class ModelSpec(Spec):
     """The pretrained model to start from."""
 
     id: Annotated[str, Field(min_length=1)]
-    """A hub id, a local folder, or `builtin:NAME`."""
+    """A hub id, a local folder or GGUF file, or `builtin:NAME`."""
     revision: str | None = None
     """Branch, tag or commit of a hub model; the commit it resolves to is recorded."""
+    template: Literal["plain", "chat"] = "plain"
+    """What the model reads: the prompt as it is, or in the chat template of its tokenizer."""

@@ -18,11 +18,20 @@ MOST_RUNS = 100_000
 """Limit of a study's runs, and of its trials: every command lists them, which takes seconds for as many."""
 
 
+class Wording(NamedTuple):
+    """A prompt that an ablation gives a task in place of its own."""
+
+    task: str
+    prompt: str
+
+
 class Variant(NamedTuple):
     """A method, or an ablated copy of it, under its name in runs and reports."""
 
     name: str
     method: Method
+    wording: Wording | None
+    """Of a variant that is run on one task alone; None: every task with its own prompt."""
 
 
 def check_size(study: StudySpec) -> None:
@@ -32,17 +41,18 @@ def check_size(study: StudySpec) -> None:
         StudyError: there are more than `MOST_RUNS`.
     """
     untrained = {name for name, method in study.methods.items() if isinstance(method, NoneSpec)}
-    trained_variants = len(study.methods) - len(untrained)
-    untrained_variants = len(untrained)
+    tasks, sizes, seeds = len(study.tasks), len(study.train_sizes), len(study.all_seeds)
+    methods = len(study.methods)
+    trained, untrained_runs = tasks * (methods - len(untrained)), tasks * len(untrained)
     for ablation in study.ablations.values():
         count = math.prod(len(values) for values in ablation.vary.values())
+        methods += count
+        count *= tasks if ablation.task is None else 1
         if ablation.of in untrained:
-            untrained_variants += count
+            untrained_runs += count
         else:
-            trained_variants += count
-    tasks, sizes, seeds = len(study.tasks), len(study.train_sizes), len(study.all_seeds)
-    methods = trained_variants + untrained_variants
-    runs = tasks * (trained_variants * sizes * seeds + untrained_variants)
+            trained += count
+    runs = trained * sizes * seeds + untrained_runs
     if runs > MOST_RUNS:
         raise StudyError(
             f"a study may have at most {MOST_RUNS:,} runs, but this one has {runs:,} (tasks: {tasks:,}, "
@@ -50,7 +60,7 @@ def check_size(study: StudySpec) -> None:
             "remove some of them, or split it into several studies"
         )
     if study.search is not None:
-        trials = tasks * trained_variants * sizes * study.search.trials * len(study.search.seeds)
+        trials = trained * sizes * study.search.trials * len(study.search.seeds)
         if trials > MOST_RUNS:
             raise StudyError(
                 f"the searches of a study may have at most {MOST_RUNS:,} trials, but these have {trials:,}; "
@@ -75,23 +85,28 @@ def all_ablations(study: StudySpec) -> Iterator[tuple[AblationSpec, tuple[Varian
     # Equal methods are one variant with one name, so that they are run once: an ablation of the rank that
     # includes the method's own rank gives the method itself. Among equal methods, the first name counts
     # (`reversed`, as the last entry of a dict's key wins).
-    names = {method: name for name, method in reversed(study.methods.items())}
+    names: dict[tuple[Method, Wording | None], str] = {
+        (method, None): name for name, method in reversed(study.methods.items())
+    }
     for ablation in study.ablations.values():
         varied = tuple(_varied(study, ablation))
-        for name, method in varied:
-            names.setdefault(method, name)
-        yield ablation, tuple(Variant(names[method], method) for _, method in varied)
+        for one in varied:
+            names.setdefault((one.method, one.wording), one.name)
+        yield ablation, tuple(one._replace(name=names[one.method, one.wording]) for one in varied)
 
 
 def variants(study: StudySpec) -> tuple[Variant, ...]:
     """Return methods and ablation variants of a study, each once, methods first."""
-    methods = [Variant(name, method) for name, method in study.methods.items()]
+    methods = [Variant(name, method, wording=None) for name, method in study.methods.items()]
     varied = [variant for _, found in all_ablations(study) for variant in found]
     return tuple(dict.fromkeys(methods + varied))
 
 
-def _varied(study: StudySpec, ablation: AblationSpec) -> Iterator[tuple[str, Method]]:
-    """Yield the changed copies of an ablation's method, each with a name like `lora-rank=4-alpha=8`."""
+def _varied(study: StudySpec, ablation: AblationSpec) -> Iterator[Variant]:
+    """Yield the changed copies of an ablation's method, each with a name like `lora-rank=4-alpha=8`.
+
+    A prompt, which is long, stands in the name as its number in the list: `lora-prompt=2`.
+    """
     if ablation.of not in study.methods:
         raise StudyError(
             f"no method of the study is called {shown(ablation.of)}{suggestions(ablation.of, study.methods)}"
@@ -99,9 +114,15 @@ def _varied(study: StudySpec, ablation: AblationSpec) -> Iterator[tuple[str, Met
     base = study.methods[ablation.of]
     for values in itertools.product(*ablation.vary.values()):
         change = dict(zip(ablation.vary, values, strict=True))
-        method = changed(base, change)
-        label = "-".join(f"{field}={_in_name(value)}" for field, value in change.items())
-        yield f"{ablation.of}-{label}", method
+        in_name = {field: _in_name(value) for field, value in change.items()}
+        wording = None
+        if ablation.task is not None:
+            prompt = str(change.pop("prompt"))
+            in_name["prompt"] = str(ablation.vary["prompt"].index(prompt) + 1)
+            if prompt != study.tasks[ablation.task].prompt:
+                wording = Wording(ablation.task, prompt)
+        label = "-".join(f"{field}={text}" for field, text in in_name.items())
+        yield Variant(f"{ablation.of}-{label}", changed(base, change), wording)
 
 
 def task_training(study: StudySpec, task: Task) -> TrainingSpec:
@@ -163,7 +184,11 @@ def _product(study: StudySpec, seeds: Iterable[int]) -> Iterator[RunSpec]:
     """Yield tasks x train sizes x seeds x variants; an untrained method repeatedly, as the same run."""
     training = {name: task_training(study, task) for name, task in study.tasks.items()}
     product = itertools.product(study.tasks.items(), study.train_sizes, seeds, variants(study))
-    for (task_name, task), train_size, seed, (method_name, method) in product:
+    for (task_name, task), train_size, seed, (method_name, method, wording) in product:
+        if wording is not None:
+            if wording.task != task_name:
+                continue
+            task = task.model_copy(update={"prompt": wording.prompt})
         trained = not isinstance(method, NoneSpec)
         yield RunSpec(
             task_name=task_name,

@@ -27,7 +27,10 @@ _NO_EFFECT_ON_RESULT: dict[str, Any] = {
 _FORMER_DEFAULTS = {"targets": ["q", "v"], "sites": ["encoder", "decoder", "cross"]}
 """Defaults of LoRA and prefix from before they were null. They are what null means for each model that has
 such targets and sites, so that ids and records from before stay those of the same runs."""
-_NOT_IN_SETTINGS_KEY: dict[str, Any] = _NO_EFFECT_ON_RESULT | {"model": True, "task": {"training", "source"}}
+_NOT_IN_SETTINGS_KEY: dict[str, Any] = _NO_EFFECT_ON_RESULT | {
+    "model": {"id", "revision"},
+    "task": {"training", "source"},
+}
 
 
 class RunSpec(Spec):

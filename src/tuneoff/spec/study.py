@@ -9,6 +9,7 @@ from tuneoff.errors import shown, suggestions
 from tuneoff.spec.base import LISTS, Name, Spec, TrainSize
 from tuneoff.spec.methods import Method
 from tuneoff.spec.model import ModelSpec
+from tuneoff.spec.prompt import prompt_columns
 from tuneoff.spec.search import SearchSpec
 from tuneoff.spec.seeds import BudgetSpec, SeedRange, Seeds
 from tuneoff.spec.tasks import Task
@@ -25,11 +26,22 @@ DEFAULT_MARGIN = 0.01
 
 
 class AblationSpec(Spec):
-    """Variants of one method that differ in some of its fields."""
+    """Variants of one method that differ in some of its fields, or in the prompt of a task."""
 
     of: Name
+    task: Name | None = None
+    """The task whose prompt is varied; the variants are run on it alone."""
     vary: Annotated[dict[str, Annotated[tuple[Varied, ...], Field(min_length=1), LISTS]], Field(min_length=1)]
-    """From a field of the method to its values; several fields make their product."""
+    """From a field of the method, or `prompt`, to its values; several fields make their product."""
+
+    @model_validator(mode="after")
+    def _prompts_are_of_a_task(self) -> Self:
+        if ("prompt" in self.vary) != (self.task is not None):
+            raise ValueError(
+                "vary: prompt and task go together, as a prompt names the columns of one task, but got "
+                f"vary: {', '.join(self.vary)} and task: {self.task or 'none'}"
+            )
+        return self
 
 
 class ComparisonSpec(Spec):
@@ -80,6 +92,27 @@ class StudySpec(Spec):
             raise ValueError(
                 "budget: it bounds a race, so `seeds` must be a range ({from: 3, to: 12}) and not a list"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _varied_prompts_fit_their_tasks(self) -> Self:
+        for name, ablation in self.ablations.items():
+            place = f"ablations.{name}"
+            if ablation.task is None:
+                continue
+            if ablation.task not in self.tasks:
+                raise ValueError(
+                    f"{place}.task: no task of the study is called {shown(ablation.task)}"
+                    f"{suggestions(ablation.task, self.tasks)}"
+                )
+            columns = set(prompt_columns(self.tasks[ablation.task].prompt))
+            for prompt in ablation.vary["prompt"]:
+                if not isinstance(prompt, str) or set(prompt_columns(prompt)) != columns:
+                    # other columns would be other data, and their rows could not be paired
+                    raise ValueError(
+                        f"{place}.vary.prompt: a prompt must have the columns of the task's own "
+                        f"({', '.join(sorted(columns))}), but got {shown(prompt)}"
+                    )
         return self
 
     @model_validator(mode="after")

@@ -120,7 +120,7 @@ def judge(
     records = tuple(records)
     ids = {record.run_id for record in records}
     untrained = _untrained(study)
-    ablated = frozenset(name for name, _ in variants(study) if name not in study.methods)
+    ablated = frozenset(one.name for one in variants(study) if one.name not in study.methods)
     strongest = strongest_baselines(evidence.baselines)
     cells = _cells(records, evidence.scores)
     of_methods = {
@@ -205,7 +205,7 @@ def _error_shares(study: StudySpec, courses: Mapping[TaskSize, Course]) -> dict[
 
 def _untrained(study: StudySpec) -> frozenset[str]:
     """Return the names of methods and variants that are not trained."""
-    return frozenset(name for name, method in variants(study) if isinstance(method, NoneSpec))
+    return frozenset(one.name for one in variants(study) if isinstance(one.method, NoneSpec))
 
 
 def best_methods(cells: Mapping[Cell, Scores]) -> dict[TaskSize, Best]:

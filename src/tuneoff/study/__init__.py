@@ -5,6 +5,7 @@ from tuneoff.study.estimate import Cost, Estimate, estimate
 from tuneoff.study.events import (
     DamagedMoved,
     Event,
+    ModelConverting,
     OnEvent,
     PointLogged,
     RunFinished,
@@ -27,6 +28,7 @@ __all__ = [
     "InlineExecutor",
     "Job",
     "Lost",
+    "ModelConverting",
     "OnEvent",
     "PointLogged",
     "ProcessExecutor",

@@ -2,9 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from tuneoff.results import CurvePoint, Excluded, RunRecord, SearchResult, Trial
 from tuneoff.spec import RunSpec, Search
+
+
+@dataclass(frozen=True)
+class ModelConverting:
+    """A GGUF file is about to be dequantized into a folder of the user's cache, as at its first use."""
+
+    file: Path
+    folder: Path
 
 
 @dataclass(frozen=True)
@@ -73,7 +82,8 @@ class RunFinished:
 
 
 Event = (
-    DamagedMoved
+    ModelConverting
+    | DamagedMoved
     | SearchesPlanned
     | TrialFinished
     | SearchFinished

@@ -31,6 +31,7 @@ from tuneoff.stats import needed_runs, race_courses, read_evidence
 from tuneoff.study.baselines import add_baselines
 from tuneoff.study.events import (
     DamagedMoved,
+    ModelConverting,
     OnEvent,
     PointLogged,
     RunFinished,
@@ -65,7 +66,7 @@ def run_study(
     """
     session = session or Session()
     session.forget_changed_files()
-    inputs = check(study, session)
+    inputs = check(study, session, on_event)
     executor.prepare(_session_setup(study, session, executor))
     with RunStore(folder, study, inputs) as store, closing(executor):
         on_event(DamagedMoved(store.moved))
@@ -75,7 +76,7 @@ def run_study(
         _do_rounds(store, executor, on_event)
 
 
-def check(study: StudySpec, session: Session) -> Inputs:
+def check(study: StudySpec, session: Session, on_event: OnEvent = ignore) -> Inputs:
     """Load the model and all data, attach every method once, and return what identifies model and data.
 
     So a mistake in the last method is found before the first one has been trained for hours.
@@ -84,10 +85,13 @@ def check(study: StudySpec, session: Session) -> Inputs:
         InputError: the model, a task's data or a method cannot be used.
     """
     runs = expand(study)
-    backbone = load_backbone(study.model)
+    backbone = load_backbone(study.model, lambda file, folder: on_event(ModelConverting(file, folder)))
     identity = backbone.identity(study.model)
     # runs that differ in anything else are made from the same rows; an untrained method has no training rows
-    by_data = {(run.task_name, run.train_size, isinstance(run.method, NoneSpec)): run for run in runs}
+    by_data = {
+        (run.task_name, run.task.prompt, run.train_size, isinstance(run.method, NoneSpec)): run
+        for run in runs
+    }
     digests = {}
     for run in by_data.values():
         digests[run.task_name] = run_data(run, backbone.tokenizer, session).report.digests

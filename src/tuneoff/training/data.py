@@ -6,13 +6,14 @@ from typing import get_args
 
 from transformers import PreTrainedTokenizerBase
 
+from tuneoff.errors import DataError, shown
 from tuneoff.results import DataReport, SplitReport
 from tuneoff.spec import ClassificationSpec, RunSpec, SplitName
 from tuneoff.tasks import Example, TaskData
 from tuneoff.training.batches import Encoded
 from tuneoff.training.decode import check_labels
 from tuneoff.training.session import Session
-from tuneoff.training.tokenizer import unknown_ids
+from tuneoff.training.tokenizer import input_ids, unknown_ids
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,15 @@ def run_data(spec: RunSpec, tokenizer: PreTrainedTokenizerBase, session: Session
     """Return the rows that a run trains on and is scored with; zero-shot has no training rows.
 
     Raises:
-        DataError: the source cannot be used, has too few rows, or a label does not fit the tokenizer.
+        DataError: the source cannot be used, has too few rows, or a label or the chat template does not fit.
     """
     task = spec.task
+    template = len(input_ids(tokenizer, [""])[0])
+    if tokenizer.chat_template is not None and template >= task.max_source_length:
+        raise DataError(
+            f"max_source_length of task {shown(spec.task_name)} must leave room for a text in the chat "
+            f"template, which alone has {template} tokens, but got {task.max_source_length}; raise it"
+        )
     if isinstance(task, ClassificationSpec):
         check_labels(task, tokenizer)
     data = session.run_rows(spec)

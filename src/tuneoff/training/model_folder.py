@@ -18,6 +18,7 @@ _TOKENIZER = (
     "*.model",
     "vocab.*",
     "merges.txt",
+    "chat_template.jinja",
 )
 """Patterns of the files that transformers reads a tokenizer from."""
 READ = (CONFIG, WEIGHTS, INDEX, "model-*-of-*.safetensors", ADAPTER_CONFIG, *_TOKENIZER)

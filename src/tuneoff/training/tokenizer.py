@@ -1,13 +1,15 @@
 """A checkpoint's tokenizer, checked for what training and decoding need."""
 
 import json
+from itertools import takewhile
 from pathlib import Path
 
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
 
-from tuneoff.errors import ModelError, shown
+from tuneoff.errors import ModelError, first_line, shown
 from tuneoff.families import architecture_of
+from tuneoff.spec import ModelSpec
 from tuneoff.training.model_folder import TOKENIZER_CONFIG, json_object, reading
 
 _SAVE = "save the tokenizer beside the model (tokenizer.save_pretrained)"
@@ -93,24 +95,102 @@ def _check_fits(folder: Path, config: PreTrainedConfig, vocabulary: dict[str, in
         )
 
 
+def choose_template(tokenizer: PreTrainedTokenizerBase, spec: ModelSpec) -> None:
+    """Leave a tokenizer its chat template where inputs are to be written with it, and none elsewhere.
+
+    With the template, the tokenizer's end of sequence becomes the token that ends an answer.
+
+    Raises:
+        ModelError: the study asks for a template, but the tokenizer has none that can be used.
+    """
+    if spec.template == "plain":
+        tokenizer.chat_template = None
+        return
+    if tokenizer.chat_template is None:
+        raise ModelError(
+            f"template: chat needs a tokenizer with a chat template, but that of {shown(spec.id)} has none; "
+            "take template: plain, or a model that was tuned for chat"
+        )
+    try:
+        after_answer = _common_end(*(_chat(tokenizer, "a", answer) for answer in ("a", "b")))
+        added = tokenizer.added_tokens_decoder
+        ids = tokenizer(after_answer, add_special_tokens=False)["input_ids"]
+        ends = [id_ for id_ in ids if id_ in added and added[id_].special]
+    except Exception as error:  # a template is a program, which can fail in any way
+        raise ModelError(
+            f"the chat template of {shown(spec.id)} cannot be used: {first_line(error)}; take template: plain"
+        ) from error
+    if ends:
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(ends[0])
+
+
+def _chat(tokenizer: PreTrainedTokenizerBase, question: str, answer: str | None = None) -> str:
+    """Return a question with its answer, or up to where the answer begins, in the chat template."""
+    messages = [{"role": "user", "content": question}]
+    if answer is not None:
+        messages.append({"role": "assistant", "content": answer})
+    text: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=answer is None)
+    return text
+
+
+def _before_answer(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return what the chat template puts between a question and its answer."""
+    return _common_end(*(_chat(tokenizer, question) for question in ("a", "b")))
+
+
+def _start_of_answer(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return what the chat template puts between the point where an answer begins and its text: a space."""
+    begun = _chat(tokenizer, "a")
+    chats = [_chat(tokenizer, "a", answer) for answer in ("a", "b")]
+    if not all(chat.startswith(begun) for chat in chats):
+        return ""
+    return _common_end(*(chat.removeprefix(begun)[::-1] for chat in chats))[::-1]
+
+
+def _common_end(one: str, other: str) -> str:
+    pairs = zip(reversed(one), reversed(other), strict=False)
+    shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return one[len(one) - shared :]
+
+
 def input_ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
-    """Return the ids of inputs, with the tokenizer's own special tokens."""
+    """Return the ids of inputs, in the tokenizer's chat template if it has one, with its special tokens."""
+    if tokenizer.chat_template is not None:
+        chats = [_chat(tokenizer, text) for text in texts]
+        # the template has written the special tokens
+        return tokenizer(chats, add_special_tokens=False, verbose=False)["input_ids"]
     # verbose=False: the limit of the study holds, not the one a tokenizer's config names
     ids: list[list[int]] = tokenizer(texts, verbose=False)["input_ids"]
     return ids
 
 
+def closing_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Return the ids that every input ends with: those of the chat template, the end of sequence, or none."""
+    if tokenizer.chat_template is not None:
+        ids: list[int] = tokenizer(_before_answer(tokenizer), add_special_tokens=False)["input_ids"]
+        return ids
+    return [tokenizer.eos_token_id] if _ends_texts(tokenizer) else []
+
+
+def _ends_texts(tokenizer: PreTrainedTokenizerBase) -> bool:
+    return bool(tokenizer("a")["input_ids"][-1:] == [tokenizer.eos_token_id])
+
+
 def target_ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
     """Return the ids of targets, which always end with the end of sequence."""
-    end = tokenizer.eos_token_id
-    if input_ids(tokenizer, ["a"])[0][-1:] == [end]:
+    if tokenizer.chat_template is not None:
+        before, start = _before_answer(tokenizer), _start_of_answer(tokenizer)
+        texts = [f"{start}{text.lstrip()}" for text in texts]
+    elif _ends_texts(tokenizer):
         first = first_target_id(tokenizer)
         return [ids if first is None else ids[1:] for ids in _whole_targets(tokenizer, texts)]
-    # the tokenizer of a decoder-only model: the target continues the input after a space. Tokenizers differ
-    # in what they make of a space at the start of a text, so a word stands in front and is taken off again
-    before = tokenizer("a", add_special_tokens=False)["input_ids"]
-    joined = tokenizer([f"a {text}" for text in texts], add_special_tokens=False, verbose=False)["input_ids"]
-    return [[*ids[len(before) :], end] for ids in joined]
+    else:
+        # the tokenizer of a decoder-only model: the target continues the input after a space
+        before, texts = "a", [f" {text}" for text in texts]
+    # tokenizers differ in what they make of the start of a text, so what stands before it is taken off again
+    count = len(tokenizer(before, add_special_tokens=False)["input_ids"])
+    joined = tokenizer([before + text for text in texts], add_special_tokens=False, verbose=False)
+    return [[*ids[count:], tokenizer.eos_token_id] for ids in joined["input_ids"]]
 
 
 def first_target_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
@@ -145,6 +225,6 @@ def tokenizer_key(tokenizer: PreTrainedTokenizerBase) -> str:
     """Return a cache key: tokenizers with the same key tokenize every text alike."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None:
-        return str(backend.to_str())
+        return f"{backend.to_str()}{tokenizer.chat_template or ''}"
     # written in Python, such as ByT5's: its class and its tokens decide
     return json.dumps([type(tokenizer).__name__, tokenizer.get_vocab(), tokenizer.all_special_tokens])
