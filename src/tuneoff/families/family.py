@@ -6,9 +6,10 @@ generated text starts from one.
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, Protocol
 
 import torch
@@ -209,3 +210,5 @@ class Architecture:
     complete: Callable[[PreTrainedConfig], None]
     """Sets token ids that a config left out, once it has those of the tokenizer."""
     family: Callable[[PreTrainedModel], Family]
+    former_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """What checkpoints call some tensors, and what the model calls them."""
