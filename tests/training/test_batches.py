@@ -3,8 +3,8 @@ import itertools
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from test_decode import ending_tokenizer
 
+from helpers.models import word_tokenizer
 from tuneoff.tasks import Example
 from tuneoff.training import Encoded, collate, encode
 from tuneoff.training.batches import BATCH_TOKENS, epochs, length_sorted_batches, min_padding_batches
@@ -75,7 +75,7 @@ def test_min_padding_batches_hold_every_row_once(lengths, size):
 def test_long_texts_are_cut_before_their_end_of_sequence_and_counted():
     pairs = [("w3 w4 w5 w6", "w7 w8 w9"), ("w3 w4", "w7")]
     rows = [Example(row, text, text, target, None) for row, (text, target) in enumerate(pairs)]
-    long, short = encode(rows, ending_tokenizer(), max_source_length=3, max_target_length=3)
+    long, short = encode(rows, word_tokenizer(ends_input=True), max_source_length=3, max_target_length=3)
     assert (list(long.input_ids), list(long.labels)) == ([3, 4, 1], [7, 8, 1])
     assert (long.truncated_input, long.truncated_target) == (True, True)
     assert (list(short.input_ids), list(short.labels)) == ([3, 4, 1], [7, 1])
