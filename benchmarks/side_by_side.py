@@ -261,7 +261,7 @@ def stored_line(folder: Path, task: str, rounds: int) -> Line:
     if any(row.encoder_output is None for row in rows):
         sys.exit("the encoder outputs of the training rows are not cached, so there is nothing to time")
     data = replace(run.data, encoded=run.data.encoded | {"train": rows})
-    run = run._replace(data=data)
+    run = replace(run, data=data)
     models = [stock_model(folder, "prefix") for _ in range(2)]
     line = Line(f"prefix on cached encoder outputs, {task}", "samples/s", [], [], [])
     contest(line, run, models, folder, task, rounds)

@@ -68,6 +68,7 @@ def test_the_report_is_made_again_from_the_folder(result: tuneoff.Result) -> Non
     assert again.conclusions == result.conclusions
 
 
+@pytest.mark.slow
 def test_an_edited_file_is_seen_by_the_next_study_of_the_same_session(folder: Path) -> None:
     study, session = _mapping(folder), tuneoff.Session()
     del study["methods"]["lora"]

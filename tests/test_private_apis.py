@@ -6,6 +6,7 @@ here, or the import itself, fails.
 
 import ast
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import tuneoff
@@ -39,6 +40,7 @@ PUBLIC_UNDERSCORES = {"_asdict", "_replace", "_fields", "_make"}
 """Public methods of named tuples."""
 
 
+@cache
 def _trees() -> dict[str, ast.Module]:
     paths = sorted(SOURCE.rglob("*.py"))
     return {

@@ -13,6 +13,7 @@ LIBRARY = DefaultTokenizer(use_stemmer=True)
 ASCII = st.text(st.characters(max_codepoint=127))
 
 
+@pytest.mark.slow
 @given(
     ASCII | st.lists(st.sampled_from(["Running", "ran", "it's", "x_y", "3.5", "\t", "flies"])).map(" ".join)
 )

@@ -109,9 +109,9 @@ def test_a_choice_changes_its_chart(open_page: OpenPage) -> None:
     page = open_page()
     wait_for_charts(page)
     figure = page.locator("figure[data-group=curves]")
-    expect(figure.locator("svg")).to_contain_text("train loss")
-    figure.get_by_label("show").select_option("accuracy")
     expect(figure.locator("svg")).to_contain_text("accuracy (fraction)")
+    figure.get_by_label("show").select_option("train loss")
+    expect(figure.locator("svg")).to_contain_text("train loss")
     figure.get_by_label("task").select_option("samsum")
     expect(figure.locator("svg")).to_contain_text("loss (nats per token)")
     expect(figure).to_contain_text("samsum: learning curves")
@@ -161,6 +161,15 @@ def test_print_has_everything_open_in_light_colors_without_controls(open_page: O
 
 def test_a_link_to_a_folded_section_opens_it(open_page: OpenPage) -> None:
     page = open_page()
-    expect(page.locator("#conclusions li").first).to_be_hidden()
-    page.locator(".contents a", has_text="Conclusions").click()
-    expect(page.locator("#conclusions li").first).to_be_visible()
+    expect(page.locator("#seeds table").first).to_be_hidden()
+    page.locator(".contents a", has_text="Seeds").click()
+    expect(page.locator("#seeds table").first).to_be_visible()
+
+
+def test_each_task_has_its_answer_in_short_at_the_top(open_page: OpenPage) -> None:
+    page = open_page()
+    lines = page.locator(".in-short li")
+    expect(lines).to_have_count(2)
+    expect(lines.nth(1)).to_contain_text("samsum: ")
+    lines.nth(1).locator("a").click()
+    expect(page.locator("#answer-2 .verdict")).to_be_in_viewport()

@@ -90,13 +90,15 @@ def test_a_reference_and_a_seed_narrow_the_rows(
 ) -> None:
     page = open_page()
     _field(page, "Reference").select_option(label="positive")
-    expect(_count(page)).to_have_text("5,000 of 10,000 rows")
+    expect(_count(page)).to_have_text("5,000 of 10,000 rows have the reference \u2018positive\u2019")
     _field(page, "Seed").select_option("2")
     _field(page, "Wrong").select_option("full")
     (place,) = answered_study.glob("runs/sst2.full.nfull.s2-*")
     table = pd.read_parquet(place / "predictions.parquet")
     expected = table[(table["reference"] == "1") & (table["correct"] == 0)]
-    expect(_count(page)).to_have_text(f"{len(expected):,} of 10,000 rows: full is wrong")
+    expect(_count(page)).to_have_text(
+        f"{len(expected):,} of 10,000 rows have the reference \u2018positive\u2019: full is wrong with seed 2"
+    )
     assert set(_rows(page, pages=2)) <= set(expected["row"])
 
 
@@ -105,7 +107,6 @@ def test_of_texts_one_method_is_above_another_by_more_than_a_chosen_difference(
 ) -> None:
     page, table = open_page(), scores["samsum"]
     _field(page, "Task").select_option(label="samsum")
-    _field(page, "Seed").select_option("all")
     _field(page, "Better").select_option("full")
     _field(page, "Worse").select_option("zero_shot")
     page.get_by_role("spinbutton", name="By more than").fill("0.3")
@@ -132,7 +133,9 @@ def test_words_are_found_in_answers_that_are_texts(open_page: OpenPage, answered
         if all(any(word in text.lower() for text in own) for word in ("onerror", "broken"))
     ]
     assert 2 < len(expected) < 30
-    expect(_count(page)).to_have_text(f"{len(expected)} of 60 rows")
+    expect(_count(page)).to_have_text(
+        f"{len(expected)} of 60 rows contain \u2018onerror\u2019 and \u2018BROKEN\u2019"
+    )
     assert sorted(_rows(page)) == expected
 
 
@@ -150,14 +153,14 @@ def test_hostile_texts_are_shown_as_texts(open_page: OpenPage) -> None:
     page = open_page()
     for number, text in enumerate(answered.HOSTILE[:3]):
         page.get_by_role("searchbox", name="Words").last.fill(text)
-        expect(_count(page)).to_have_text("1 of 10,000 rows")
+        expect(_count(page)).to_have_text(re.compile("^1 of 10,000 rows contain"))
         expect(page.locator(".examples .number")).to_have_text(f"Test row {number}")
         assert page.locator(".examples .input").text_content() == text
+    page.get_by_role("searchbox", name="Words").last.fill("")
     _field(page, "Task").select_option(label="samsum")
-    _field(page, "Seed").select_option("all")
     for start in range(1, 60, 5):
         expect(page.locator(".example-pages span")).to_have_text(f"{start} to {start + 4} of 60")
-        assert page.locator(".examples :is(script, img, a)").count() == 0
+        assert page.locator(".examples :is(script, img, a:not(.number a))").count() == 0
         if start < 56:
             page.get_by_role("button", name="Next").click()
     assert page.evaluate("() => window.broken === undefined")
@@ -223,4 +226,62 @@ def test_paper_has_the_examples_without_their_controls(open_page: OpenPage) -> N
     expect(page.locator(".examples .number")).to_have_count(10)
     expect(page.locator(".examples .number").first).to_be_visible()
     expect(page.locator(".example-controls")).to_be_hidden()
+    expect(page.locator(".example-pages button").first).to_be_hidden()
+    expect(page.locator(".example-pages")).to_contain_text("1 to 10 of 10,000")
+
+
+def test_labels_and_texts_start_with_all_seeds(open_page: OpenPage) -> None:
+    page = open_page()
+    expect(_field(page, "Seed")).to_have_value("all")
+    _field(page, "Task").select_option(label="samsum")
+    expect(_field(page, "Seed")).to_have_value("all")
+
+
+def test_of_texts_one_method_alone_asks_for_another_one(open_page: OpenPage) -> None:
+    page = open_page(anchor="#examples?task=samsum")
+    gap = page.get_by_role("spinbutton", name="By more than")
+    _field(page, "Better").select_option("full")
+    expect(_count(page)).to_have_text("60 of 60 rows: choose under Worse what full is to be better than")
+    expect(gap).to_be_disabled()
+    own = _field(page, "Worse").locator("option", has_text=re.compile("^full$"))
+    expect(own).to_be_disabled()
+    _field(page, "Worse").select_option("lora")
+    expect(gap).to_be_enabled()
+
+
+def test_what_is_chosen_is_in_the_address_and_survives_a_reload(open_page: OpenPage) -> None:
+    page = open_page()
+    _field(page, "Right").select_option("full")
+    _field(page, "Reference").select_option("positive")
+    page.get_by_role("searchbox", name="Words").last.fill("apple")
+    expect(_count(page)).to_contain_text("contain \u2018apple\u2019: full is right")
+    counted, rows, address = _count(page).inner_text(), _rows(page, pages=1), page.url
+    page.reload()
+    expect(_count(page)).to_have_text(counted)
+    assert _rows(page, pages=1) == rows
+    assert page.url == address
+
+    # another task keeps what it has, too, and no reference, which it has not
+    _field(page, "Task").select_option(label="samsum")
+    expect(_field(page, "Better")).to_have_value("full")
+    expect(page.get_by_role("searchbox", name="Words").last).to_have_value("apple")
+    assert "label" not in page.url
+    _field(page, "Task").select_option(label="sst2")
+    expect(_field(page, "Reference")).to_have_value("")
+
+
+def test_a_row_has_an_address_and_an_address_of_nothing_shows_what_there_is(open_page: OpenPage) -> None:
+    page = open_page(anchor="#examples?task=samsum")
+    link = page.locator(".examples .number a").nth(2)
+    row = link.inner_text().removeprefix("Test row ")
+    link.click()
+    expect(_count(page)).to_have_text(f"1 of 60 rows: test row {row}")
+    again = open_page(anchor=f"#{page.url.partition('#')[2]}")
+    expect(again.locator(".examples .number")).to_have_text([f"Test row {row}"])
+    page.get_by_role("spinbutton", name="Test row").fill("")
+    expect(_count(page)).to_have_text("60 of 60 rows")
+    page.get_by_role("spinbutton", name="Test row").fill("999")
+    expect(_count(page)).to_have_text("0 of 60 rows: test row 999")
     expect(page.locator(".example-pages")).to_be_hidden()
+    unknown = open_page(anchor="#examples?task=none&better=nobody&seed=77&gap=x&row=x")
+    expect(_count(unknown)).to_have_text("10,000 of 10,000 rows")

@@ -51,6 +51,13 @@ def test_a_phone_s_window_scrolls_in_one_direction(open_page: OpenPage) -> None:
     assert page.evaluate("() => document.documentElement.scrollWidth") == 360
 
 
+def test_no_entry_of_the_list_of_sections_is_cut(open_page: OpenPage) -> None:
+    for width in (1280, 390):
+        page = open_page(viewport={"width": width, "height": 800})
+        places = [one.bounding_box() for one in page.locator(".contents a").all()]
+        assert all(box and box["x"] >= 0 and box["x"] + box["width"] <= width for box in places)
+
+
 def test_without_javascript_texts_and_tables_are_there(open_page: OpenPage) -> None:
     page = open_page(java_script_enabled=False)
     expect(page.locator(".verdict").first).to_be_visible()

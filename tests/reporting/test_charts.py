@@ -142,7 +142,7 @@ def test_a_candidate_without_a_price_is_not_on_the_frontier() -> None:
     assert looks.pop(decision.recommended) == "recommended"
     assert "baseline tfidf" not in looks
     assert looks["prefix"] == "failed a check"
-    assert looks["prompt"] == "worth its price"  # nothing else is as cheap
+    assert looks["prompt"] == "no cheaper one beats it"  # nothing else is as cheap
     dear = charts.frontier_data(decision, prices | {"prompt": 2e4})
     assert dict(zip(dear["name"], dear["look"], strict=True))["prompt"] == "beaten by a cheaper one"
 

@@ -1,6 +1,7 @@
 """The decision of a report: its sentence, its table and its JSON, for each way that it can turn out."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tuneoff.reporting import write_report
 from tuneoff.reporting.data import load_report_data
 from tuneoff.reporting.decision import decision_json, decision_statements, decision_table
 from tuneoff.results import StudyFolder, read_records
+from tuneoff.spec import load_study
 from tuneoff.stats import TaskSize
 
 METHODS = {name: made.METHODS[name] for name in ("zero_shot", "full", "lora")}
@@ -94,15 +96,19 @@ def test_an_open_decision_says_what_would_settle_it(tmp_path: Path) -> None:
     assert "may be the best, too" in sentence
     (own,) = decision_json(load_report_data(folder))["sst2"].values()
     assert own["state"] == "open"
-    assert own["to_settle"]["limit"] is not None or own["to_settle"]["command"].startswith(
-        "tuneoff run STUDY"
-    )
+    command = f"tuneoff run {folder}/study.yaml --out {folder} --set "
+    assert own["to_settle"]["limit"] is not None or own["to_settle"]["command"].startswith(command)
 
 
 def test_a_single_seed_asks_for_more_with_the_command_that_adds_them(tmp_path: Path) -> None:
-    sentence = _sentence(_folder(tmp_path, CLEAR, seeds=[4]))
+    folder = _folder(tmp_path, CLEAR, seeds=[4])
+    sentence = _sentence(folder)
     assert "a single seed says nothing about a method. Next: 2 more seeds (" in sentence
-    assert "`tuneoff run STUDY --set seeds=[4,0,1]`" in sentence
+    command = f"tuneoff run {folder}/study.yaml --out {folder} --set 'seeds=[4,0,1]'"
+    assert f"`{command}`" in sentence
+    # the command is one that the study in the folder takes
+    arguments = shlex.split(command)
+    assert load_study(arguments[2], overrides=[arguments[-1]]).all_seeds == (4, 0, 1)
 
 
 def test_what_needs_no_training_can_be_the_answer(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ from tuneoff.results import read_curve, read_records
 from tuneoff.results.layout import StudyFolder
 from tuneoff.spec import expand, load_study
 
+pytestmark = pytest.mark.slow
+
 ACCURACIES = {"zero_shot": 0.6, "full": 0.87, "lora": 0.85, "prefix": 0.75, "prompt": 0.7}
 STATIC = Path(__file__).parents[2] / "src/tuneoff/reporting/page/static"
 

@@ -16,6 +16,8 @@ from tuneoff.reporting.page import examples
 from tuneoff.reporting.page.examples import page_examples
 from tuneoff.spec import StudySpec, expand
 
+pytestmark = pytest.mark.slow
+
 LABELS = {"0": "negative", "1": "positive"}
 ROWS = {"sst2": 120, "samsum": 40}
 

@@ -119,7 +119,7 @@ def test_results_of_dropped_methods_with_further_seeds_are_not_used(tmp_path: Pa
     if course.decision.to_settle and course.decision.to_settle.seeds:
         command = decision_json(data)["sst2"]["full"]["to_settle"]["command"]
         needed = course.look.seeds + course.decision.to_settle.seeds
-        assert command == f"tuneoff run STUDY --set seeds.to={max(needed, 13)}"
+        assert command.endswith(f" --set seeds.to={max(needed, 13)}")
 
 
 @pytest.mark.slow

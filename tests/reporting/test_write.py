@@ -15,6 +15,8 @@ from tuneoff.reporting.data import load_report_data
 from tuneoff.reporting.figures import curve_figures, curve_groups
 from tuneoff.spec import expand
 
+pytestmark = pytest.mark.slow
+
 SEED_COLUMNS = [
     "Trainable %",
     "eval_accuracy",
@@ -180,7 +182,6 @@ def test_each_task_has_one_picture_of_all_learning_curves_and_one_of_each_ablati
     assert {path.name for path in (folder / "report" / "plots").glob("curve-*")} == expected
 
 
-@pytest.mark.slow
 def test_of_many_seeds_the_curves_of_the_first_are_drawn_and_the_picture_says_so(tmp_path: Path) -> None:
     study = made.a_study(methods={"lora": made.METHODS["lora"]}, seeds=list(range(MOST_RUNS + 1)))
     made.write_folder(tmp_path, study)
@@ -206,7 +207,6 @@ def test_the_prompt_the_method_settings_and_the_data_source_are_told(folder: Pat
     assert "abababababab " in told
 
 
-@pytest.mark.slow
 def test_train_sizes_get_rows_charts_and_curves_of_their_own(tmp_path: Path) -> None:
     methods = {name: made.METHODS[name] for name in ("zero_shot", "lora")}
     made.write_folder(tmp_path, made.a_study(methods=methods, train_sizes=[100, "full"], seeds=[0]))
@@ -249,7 +249,6 @@ def test_a_diverged_run_keeps_its_curve(tmp_path: Path) -> None:
     assert (tmp_path / "report" / "plots" / "curve-sst2.png").is_file()
 
 
-@pytest.mark.slow
 def test_hostile_text_is_shown_and_never_run(tmp_path: Path) -> None:
     attack = "<script>alert(1)</script>"
     prompt = made.SST2 | {"prompt": f"{attack} {{text}}"}
@@ -284,7 +283,6 @@ def test_a_second_report_replaces_the_first(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"study.yaml", "runs", "report"}
 
 
-@pytest.mark.slow
 def test_equal_records_give_equal_bytes(tmp_path: Path, charts_drawn_once: dict[str, bytes | None]) -> None:
     study = made.a_study(methods={"prompt": made.METHODS["prompt"]}, seeds=[0, 1])
     made.write_folder(tmp_path, study)

@@ -215,6 +215,7 @@ def test_a_baseline_under_the_name_of_another_is_named_and_excluded(folder: Path
     assert [one.name for one in found.baselines if one.train_size == 8] == ["majority"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["majority.json", "tfidf.parquet"])
 def test_a_damaged_baseline_is_named_and_made_again(folder: Path, finished: Path, name: str) -> None:
     path = folder / "baselines/films.n8" / name
@@ -230,6 +231,7 @@ def test_a_damaged_baseline_is_named_and_made_again(folder: Path, finished: Path
     )
 
 
+@pytest.mark.slow
 def test_a_baseline_that_is_gone_is_named_and_computed_again(folder: Path, finished: Path) -> None:
     path = folder / "baselines/films.n8/tfidf.json"
     path.unlink()
@@ -279,6 +281,7 @@ def test_run_refuses_a_folder_with_results_of_another_model_or_data(
     assert (contents(folder / "runs"), (folder / "study.yaml").read_bytes()) == before
 
 
+@pytest.mark.slow
 def test_a_moved_study_keeps_its_results(folder: Path, finished: Path, tmp_path: Path) -> None:
     moved = tmp_path / "moved"
     shutil.copytree(finished.parent, moved, ignore=shutil.ignore_patterns("out"))
@@ -342,6 +345,7 @@ def test_a_study_of_a_newer_format_is_refused_by_name(folder: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_folder_of_an_older_version_is_read_and_goes_on(folder: Path, finished: Path) -> None:
     study = read_folder(folder).study
     (folder / "study.yaml").write_text(dump_study(study), encoding="utf-8")

@@ -10,7 +10,7 @@ import pytest
 from tuneoff.errors import DamagedError, StoreError
 from tuneoff.results import RunRecord
 from tuneoff.spec import StudySpec, expand
-from tuneoff.stats import judge
+from tuneoff.stats import judge, read_evidence
 from tuneoff.stats.answers import answers_of, read_answers
 from tuneoff.stats.examples import RunScores, Scores, joint_scores
 
@@ -134,7 +134,8 @@ def test_runs_that_are_not_complete_do_not_count(tmp_path: Path) -> None:
         columns = {"reference": ["0", "1"], "prediction": ["0", "0"], "loss": [0.1, 0.9]}
         write(tmp_path, record, row=[0, 1], correct=[1.0, 0.0], **columns)
     study = a_study(REVIEWS, (0, 1, 2))
-    judged = judge(tmp_path, study, [complete, diverged, unpredicted], curves={}, baselines=())
+    records = (complete, diverged, unpredicted)
+    judged = judge(study, records, read_evidence(tmp_path, records, ()))
     ((cell, one),) = judged.intervals.items()
     assert (cell, one.seeds) == (("mine", "lora", "full"), 1)
     assert one.mean == pytest.approx(0.5)

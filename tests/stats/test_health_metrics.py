@@ -112,6 +112,7 @@ class TestMetrics:
         assert diagnose_study(records, different) == ()
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.permutations([wrong_f1(a) for a in (0.58, 0.48, 0.61, 0.7)]), st.randoms())
 def test_the_order_of_runs_does_not_matter(rows: list[dict[str, float]], order: random.Random) -> None:

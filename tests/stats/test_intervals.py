@@ -171,6 +171,7 @@ def test_the_interval_holds_the_mean_and_lies_between_the_bounds(values: Floats)
     assert found.std_error >= found.seed_error
 
 
+@pytest.mark.slow
 @given(TABLES)
 def test_without_bounds_the_interval_is_as_wide_as_the_tail_says(values: Floats) -> None:
     found = interval(10 + values)

@@ -58,7 +58,7 @@ def test_more_candidates_need_a_larger_lead_by_level_and_by_being_many() -> None
 @pytest.mark.slow
 @pytest.mark.parametrize(("seeds", "trained"), [(3, 4), (5, 2)])
 def test_it_is_the_lead_at_which_simulated_studies_are_decided(seeds: int, trained: int) -> None:
-    parts, examples, studies = Components(seed=0.02, example=0.2, residual=0.2), 120, 100
+    parts, examples, studies = Components(seed=0.02, example=0.2, residual=0.2), 120, 60
     lead = _lead(Plan(seeds, examples, trained, 1), parts)
     random, half = np.random.default_rng(0), Components(*(part / math.sqrt(2) for part in parts))
     shown = 0
@@ -76,7 +76,7 @@ def test_it_is_the_lead_at_which_simulated_studies_are_decided(seeds: int, train
             )
             scores[f"{place}"] = Scores(tuple(range(count)), tuple(range(examples)), np.clip(values, 0, 1))
         shown += decide(scores, untrained=[f"{trained}"], margin=0.01).state == "shown"
-    assert shown / studies == pytest.approx(POWER, abs=0.12)
+    assert shown / studies == pytest.approx(POWER, abs=0.15)
 
 
 @pytest.mark.parametrize("typical", TYPICAL)

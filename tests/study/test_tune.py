@@ -187,6 +187,7 @@ def _damaged(content: bytes) -> Iterator[tuple[bytes, int]]:
     yield b"", 0
 
 
+@pytest.mark.slow
 def test_a_search_whose_file_was_cut_or_damaged_ends_as_if_it_had_not_been(
     job: SearchJob, scripted: list[str]
 ) -> None:

@@ -160,6 +160,7 @@ def test_chances_of_dropout_are_those_of_the_study(spec, encoder, decoder, atten
     assert family.encoder.reads_with_dropout() == (spec.encoder != 0.0)
 
 
+@pytest.mark.slow
 def test_how_often_a_run_is_validated_changes_no_step(tmp_path: Path):
     curves = []
     for every in (1, 4):

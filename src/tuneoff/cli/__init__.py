@@ -267,8 +267,10 @@ def status(folder: Folder) -> None:
     if found.study.race:
         with _lasting_imports():
             from tuneoff.reporting import as_raced, race_lines
+            from tuneoff.stats import read_evidence
 
-        found, courses = as_raced(folder, found)
+        evidence = read_evidence(folder, found.records, found.baselines)
+        found, courses = as_raced(found, lambda: evidence)
         races = race_lines(found.study, courses)
     states = Counter(record.state for record in found.records)
     typer.echo(f"{states['complete']} of {len(found.plan)} runs complete")

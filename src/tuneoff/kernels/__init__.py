@@ -4,7 +4,7 @@ from tuneoff.kernels.argmax import argmax_of_product
 from tuneoff.kernels.attention import SharedMasks, attend, causal_mask, share_masks, use_attention
 from tuneoff.kernels.dropout import Dropout, dropout
 from tuneoff.kernels.lora import LowRankLinear
-from tuneoff.kernels.memory import keep_freed_memory
+from tuneoff.kernels.memory import give_back_freed_memory, keep_freed_memory
 from tuneoff.kernels.model import use_fast_modules
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "attend",
     "causal_mask",
     "dropout",
+    "give_back_freed_memory",
     "keep_freed_memory",
     "share_masks",
     "use_attention",

@@ -1,4 +1,4 @@
-"""Freed memory that stays with the process.
+"""Freed memory: it stays with the process while it trains, and is given back before memory is measured.
 
 A training step frees and requests the same few hundred megabytes again. glibc returns large blocks to the
 kernel at once, which then hands them out page by page, each filled with zeros.
@@ -21,3 +21,9 @@ def keep_freed_memory() -> None:
         mallopt(_MMAP_THRESHOLD, 32 << 20)
     mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
     mallopt(_TOP_PAD, 64 << 20)
+
+
+def give_back_freed_memory() -> None:
+    """Return what this process has freed to the system; do nothing where the C library is not glibc."""
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)

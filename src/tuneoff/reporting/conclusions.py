@@ -158,11 +158,9 @@ def _below_baseline(data: ReportData, task: str, size: TrainSize) -> Iterator[St
         if cell.task_size == TaskSize(task, size) and cell.method not in data.untrained and not one.beaten
     ]
     if below:
-        verb = "does" if len(below) == 1 else "do"
-        yield _statement(
-            f"{data.place(task, size)}: {', '.join(below)} {verb} not beat the strongest simple baseline.",
-            Title.RESULTS,
-        )
+        verb = "is" if len(below) == 1 else "are"
+        claim = f"{verb} not shown to beat the strongest simple baseline"
+        yield _statement(f"{data.place(task, size)}: {', '.join(below)} {claim}.", Title.RESULTS)
 
 
 def _crossovers(data: ReportData) -> Iterator[Statement]:
@@ -224,7 +222,7 @@ def _next_steps(data: ReportData) -> Iterator[Statement]:
         yield _statement(f"Next: add seeds or test examples to distinguish {pairs}.", Title.COMPARISONS)
     if failing:
         runs = "; ".join(f"{listed(methods)} {failures}" for failures, methods in failing.items())
-        yield _statement(f"Next: fix the runs of {runs}. More seeds of them would not help.", Title.HEALTH)
+        yield _statement(f"Next: fix the runs of {runs}. More seeds alone would not mend them.", Title.HEALTH)
     at_edge = [
         f"{one.method_name} on {data.place(one.task_name, one.train_size)} ({_edges(one.edges)})"
         for one in data.searches

@@ -1,6 +1,6 @@
 """Load what a report is made from: the study, its planned runs, their records, and the judgement."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -8,11 +8,12 @@ from pathlib import Path
 import pandas as pd
 
 from tuneoff.reporting.formatting import plural
-from tuneoff.results import Contents, CurvePoint, RunRecord, StudyFolder, read_curve, read_folder
+from tuneoff.results import Contents, CurvePoint, RunRecord, read_folder
 from tuneoff.spec import NoneSpec, TrainSize, Variant, variants
 from tuneoff.stats import (
     Cell,
     Course,
+    Evidence,
     Judgement,
     Prices,
     TaskSize,
@@ -21,6 +22,7 @@ from tuneoff.stats import (
     mean_prices,
     needed_runs,
     race_courses,
+    read_evidence,
     summary,
 )
 
@@ -32,7 +34,7 @@ class ReportData(Contents):
     folder: Path
     """The output folder."""
     judgement: Judgement
-    curves: dict[str, tuple[CurvePoint, ...]]
+    curves: Mapping[str, tuple[CurvePoint, ...]]
     """From run id to its logged and evaluated steps."""
 
     @cached_property
@@ -96,22 +98,19 @@ def load_report_data(folder: Path) -> ReportData:
         StoreError: the folder holds no study.
     """
     found = read_folder(folder)
-    curves = {record.run_id: read_curve(StudyFolder(folder).run(record.run_id)) for record in found.records}
-    found, courses = as_raced(folder, found)
-    judgement = judge(folder, found.study, found.records, curves, found.baselines, courses)
-    return ReportData(**vars(found), folder=folder, judgement=judgement, curves=curves)
+    evidence = read_evidence(folder, found.records, found.baselines)
+    found, courses = as_raced(found, lambda: evidence)
+    judgement = judge(found.study, found.records, evidence, courses)
+    return ReportData(**vars(found), folder=folder, judgement=judgement, curves=evidence.curves)
 
 
-def as_raced(folder: Path, found: Contents) -> tuple[Contents, Mapping[TaskSize, Course]]:
+def as_raced(found: Contents, evidence: Callable[[], Evidence]) -> tuple[Contents, Mapping[TaskSize, Course]]:
     """Return the contents with the runs and records that the races need, and the course of each race.
 
     If the seeds are fixed, all are needed and there is no course. A result that a race does not need must not
     be used: it could have been added because of what it shows.
-
-    Raises:
-        StoreError: predictions or curves are damaged.
     """
-    courses = race_courses(folder, found)
+    courses = race_courses(found, evidence)
     plan = needed_runs(found.study, found.plan, courses)
     if len(plan) == len(found.plan):
         return found, courses

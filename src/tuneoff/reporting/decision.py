@@ -1,5 +1,6 @@
 """Say what to use on each task: the recommendation, how sure it is, its price, and what would settle it."""
 
+import shlex
 from typing import Any, NamedTuple
 
 from tuneoff.reporting.data import ReportData
@@ -7,6 +8,7 @@ from tuneoff.reporting.document import Link, Statement, Table
 from tuneoff.reporting.formatting import ABSENT, byte_size, count, decimal, duration, listed, plural, span
 from tuneoff.reporting.races import race_lines
 from tuneoff.reporting.titles import Title, anchor
+from tuneoff.results import StudyFolder
 from tuneoff.stats import (
     FREE_UNTRAINED,
     UNTRAINED_SIZE,
@@ -115,34 +117,39 @@ def _next_step(data: ReportData, place: TaskSize, decision: Decision) -> str:
     if limit == "single seed" and len(data.study.all_seeds) > 1:
         return "Next: complete the runs of the method that has a single seed (`tuneoff run` again)."
     seeds = (settling.seeds if settling else None) or FEWEST_SEEDS - 1
-    effort = f"`{_command(data, place, seeds)}`, about {duration(_seconds(data, place, seeds))}"
+    effort = f"`{_command(data, place, seeds)}`, about {duration(_seconds(data, seeds))}"
     if limit == "single seed":
         return f"Next: {plural(seeds, 'more seed')} ({effort})."
-    return f"About {plural(seeds, 'more seed')} would settle it ({effort})."
+    return f"About {plural(seeds, 'more seed')} should settle it ({effort})."
 
 
 def _command(data: ReportData, place: TaskSize, more: int) -> str:
     """Return the command that runs the study with this many more seeds, or races on to as many."""
     if data.study.race:
         to = max(_seeds_so_far(data, place) + more, data.study.race.to + 1)
-        return f"tuneoff run STUDY --set seeds.to={to}"
+        return _run_with(data, f"seeds.to={to}")
     seeds = list(data.study.all_seeds)
     taken = {*seeds, *(data.study.search.seeds if data.study.search else ())}
     free = (seed for seed in range(len(taken) + more + 1) if seed not in taken)
     seeds += [next(free) for _ in range(more)]
-    return f"tuneoff run STUDY --set seeds=[{','.join(map(str, seeds))}]"
+    return _run_with(data, f"seeds=[{','.join(map(str, seeds))}]")
 
 
-def _seconds(data: ReportData, place: TaskSize, seeds: int) -> float:
-    """Return the time of this many more seeds of all trained methods at a place, one after another.
+def _run_with(data: ReportData, setting: str) -> str:
+    """Return the command that goes on with the study in its own folder, quoted for a shell."""
+    folder = StudyFolder(data.folder)
+    return shlex.join(["tuneoff", "run", str(folder.study), "--out", str(folder.path), "--set", setting])
+
+
+def _seconds(data: ReportData, seeds: int) -> float:
+    """Return the time of this many more seeds of all trained methods of the study, one run after another.
 
     Methods that a race has dropped get none.
     """
-    course = data.judgement.courses.get(place)
-    dropped = course.dropped if course else ()
     total = 0.0
     for cell in data.cells:
-        if cell.task_size == place and cell.method not in data.untrained and cell.method not in dropped:
+        course = data.judgement.courses.get(cell.task_size)
+        if cell.method not in data.untrained and not (course and cell.method in course.dropped):
             runs = [one.timings.total for one in data.of_cell(cell) if one.timings]
             total += sum(runs) / len(runs) if runs else 0.0
     return seeds * total
@@ -161,7 +168,7 @@ def decision_table(data: ReportData) -> Table:
         *("Stored", "Training", "Memory in training", "Per answer", "Failed checks"),
     )
     rows = tuple(
-        _row(data, place, one, is_recommended=one.name == decision.recommended)
+        _row(data, place, one, mark=_mark(decision, one.name))
         for place, decision in data.judgement.decisions.items()
         for one in best_first(decision)
     )
@@ -181,14 +188,23 @@ def best_first(decision: Decision) -> list[Candidate]:
     return sorted(decision.candidates, key=lambda one: -one.mean)
 
 
-def _row(data: ReportData, place: TaskSize, one: Candidate, *, is_recommended: bool) -> tuple[str, ...]:
+def _mark(decision: Decision, name: str) -> str:
+    """Return what to add to a candidate's name: that it is recommended, or leads an open decision."""
+    if name != decision.recommended:
+        return ""
+    return " (recommended)" if decision.state == "shown" else " (leads)"
+
+
+def _row(data: ReportData, place: TaskSize, one: Candidate, *, mark: str) -> tuple[str, ...]:
     prices = candidate_prices(data, place, one.name)
     shown = ("stored_bytes", "training_seconds", "training_peak_bytes", "seconds_per_answer")
-    in_words = [price_in_words(name, prices[name]) for name in shown]
+    # what is not trained still needed memory to be validated, which is no price of training
+    free = () if is_trained(data, one.name) else FREE_UNTRAINED
+    in_words = ["none" if name in free else price_in_words(name, prices[name]) for name in shown]
     return (
         place.task,
         str(place.train_size),
-        f"{one.name} (recommended)" if is_recommended else one.name,
+        f"{one.name}{mark}",
         decimal(one.mean),
         span(one.interval.low, one.interval.high),
         decimal(one.costs_at_most),
@@ -260,7 +276,7 @@ def decision_json(data: ReportData) -> dict[str, dict[str, Any]]:
                 "seeds": seeds,
                 "limit": settling.limit,
                 "command": _command(data, place, seeds) if seeds else None,
-                "minutes": _seconds(data, place, seeds) / 60 if seeds else None,
+                "minutes": _seconds(data, seeds) / 60 if seeds else None,
             },
         }
         if course := data.judgement.courses.get(place):

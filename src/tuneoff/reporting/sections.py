@@ -13,14 +13,15 @@ from tuneoff.reporting.titles import Title
 DECISION_NOTE = (
     "Candidates are the methods, the base model and the simple baselines. Costs at most: an upper bound of "
     "how much worse than the best a candidate is; all bounds of a task and train size hold together with 95% "
-    "confidence. May be best: no other candidate is shown to be better."
+    "confidence. May be best: no other candidate is shown to be better. Seeds that should settle a "
+    "decision are projected from the variances seen so far, for a chance of 80%."
 )
 RESULTS_NOTE = (
     "Scores are fractions between 0 and 1 on the test split. ± is the sample standard deviation over seeds, "
     "omitted where there is one run. Only complete runs count; n is their number. eval_loss is in nats per "
     "token, eval_runtime in seconds. Trainable % is relative to the parameters of the base model. Health: "
-    f"checks that gave an error or a warning, explained under {Title.HEALTH}; 'does not beat' names the "
-    "strongest simple baseline where the method is not above it by more than chance."
+    f"checks that gave an error or a warning, explained under {Title.HEALTH}; 'not shown to beat' names "
+    "the strongest simple baseline where the method is not above it by more than chance."
 )
 INTERVALS_NOTE = (
     "The mean of the main metric with its 95% interval for other seeds and other test examples. The two "
@@ -31,8 +32,10 @@ COMPARISONS_NOTE = (
     "Difference: method minus reference on the same seeds and the same test examples, with its 95% interval. "
     "p has Holm's adjustment over the methods' rows of one task and train size; ablation variants are a "
     "family of their own, and rows with a single seed are in none. The sign-flip test uses the seeds alone; "
-    "its smallest possible p-value is given in brackets. Effect size is Cohen's d_z over "
-    "test examples. docs/statistics.md explains all columns."
+    "its smallest possible p-value is given in brackets. Effect size is Cohen's d_z over test examples. An "
+    "interval that excludes 0 can stand beside 'not distinguishable': outcomes go by the adjusted p. "
+    f"{Title.DECISION} asks less, which candidate may be the best, and so can exclude some that are not "
+    "distinguishable here. docs/statistics.md explains all columns."
 )
 CROSSOVERS_NOTE = (
     "Training rows at which two methods have equal scores, by linear interpolation over log rows between two "
@@ -65,9 +68,10 @@ SEARCHED_NOTE = "Searched settings have the values that their search chose, once
 DATA_NOTE = (
     "read: rows in the source. empty: rows without an input or target, excluded. duplicates: rows that "
     "repeat an earlier one, kept. overlap: rows whose input also occurs in train; near overlap: except for "
-    "case, spaces and punctuation. used: rows trained on (none without training) or scored. truncated: used "
-    "rows that were cut to the longest allowed length. tokens: of the used inputs and targets. repeated "
-    "inputs: rows with the input of an earlier one. also in validation: test rows whose input is there too."
+    "case, spaces and punctuation. used: rows that training draws from (none without training), or that are "
+    "scored. truncated: used rows that were cut to the longest allowed length. tokens: of the used inputs "
+    "and targets. repeated inputs: rows with the input of an earlier one. also in validation: test rows "
+    "whose input is there too."
 )
 SEEDS_NOTE = "A run's seed determines one seed for each random stream, the same for every method."
 TIME_NOTE = (

@@ -178,7 +178,7 @@ def _baseline_row(data: ReportData, one: BaselineRecord, names: list[str]) -> tu
     """Return a baseline in the columns of the methods: computed once, without parameters."""
     sizes = [str(one.train_size)] if data.several_sizes else []
     scores = (decimal(one.scores.get(name)) for name in names)
-    note = "sees the references: an upper bound" if one.upper_bound else ABSENT
+    note = "chosen with the references in sight: the best extract" if one.upper_bound else ABSENT
     return (f"baseline {one.name}", one.task_name, *sizes, ABSENT, *scores, "1", ABSENT, note)
 
 
@@ -193,7 +193,7 @@ def _health(data: ReportData, cell: Cell) -> str:
     parts = [f"{check} ({n} of {len(runs)})" if several else check for check, n in counts.items()]
     against = data.judgement.against_baseline.get(cell)
     if against and not against.beaten:
-        parts.append(f"does not beat {against.baseline}")
+        parts.append(f"not shown to beat {against.baseline}")
     return "; ".join(parts) or ABSENT
 
 

@@ -8,7 +8,7 @@ from tuneoff.stats.examples import Scores
 from tuneoff.stats.frame import COUNTS, SCORES, SPEEDS, frame, measures, summary
 from tuneoff.stats.health import LEVELS, Finding, Level
 from tuneoff.stats.intervals import Interval, interval, rate_bound
-from tuneoff.stats.judge import AgainstBaseline, Best, Judgement, judge, race_courses
+from tuneoff.stats.judge import AgainstBaseline, Best, Evidence, Judgement, judge, race_courses, read_evidence
 from tuneoff.stats.prices import FREE_UNTRAINED, PRICE_OF, Prices, mean_prices
 from tuneoff.stats.racing import (
     Course,
@@ -42,6 +42,7 @@ __all__ = [
     "Dropped",
     "End",
     "Entrants",
+    "Evidence",
     "Finding",
     "Interval",
     "Judgement",
@@ -65,6 +66,7 @@ __all__ = [
     "race",
     "race_courses",
     "rate_bound",
+    "read_evidence",
     "shared_looks",
     "summary",
 ]

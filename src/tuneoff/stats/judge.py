@@ -1,7 +1,7 @@
 """Judge a study: intervals, comparisons, and the health of every run."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -93,9 +93,13 @@ class _Baseline:
 
 
 @dataclass
-class _CollectedRuns:
-    """What is kept of all runs after reading each one's predictions once; they do not fit into memory."""
+class Evidence:
+    """What is kept of a folder after reading each run's predictions once; they do not fit into memory."""
 
+    curves: Mapping[str, tuple[CurvePoint, ...]]
+    """From run id to its logged and evaluated steps."""
+    baselines: list[_Baseline]
+    """Those that do not see the references."""
     findings: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
     scores: dict[str, RunScores] = field(default_factory=dict)
     """Of each run with predictions, the main metric by test row."""
@@ -104,27 +108,21 @@ class _CollectedRuns:
 
 
 def judge(
-    folder: Path,
     study: StudySpec,
     records: Iterable[RunRecord],
-    curves: Mapping[str, tuple[CurvePoint, ...]],
-    baselines: Iterable[BaselineRecord],
+    evidence: Evidence,
     courses: Mapping[TaskSize, Course] = MappingProxyType({}),
 ) -> Judgement:
-    """Judge a study from the predictions, curves and records in its folder.
+    """Judge a study from its records and their evidence, which may be that of further records, too.
 
     `courses` are those of a study that races its methods.
-
-    Raises:
-        StoreError: predictions are damaged.
     """
     records = tuple(records)
+    ids = {record.run_id for record in records}
     untrained = _untrained(study)
     ablated = frozenset(name for name, _ in variants(study) if name not in study.methods)
-    read = _read_baselines(folder, baselines)
-    strongest = strongest_baselines(read)
-    runs = _collect_runs(folder, records, curves, strongest)
-    cells = _cells(records, runs.scores)
+    strongest = strongest_baselines(evidence.baselines)
+    cells = _cells(records, evidence.scores)
     of_methods = {
         cell: scores
         for cell, scores in cells.items()
@@ -153,27 +151,25 @@ def judge(
             untrained=untrained,
             ablated=ablated,
         ),
-        findings=runs.findings,
-        study_findings=diagnose_study(records, runs.compared),
-        decisions=_decisions(_entrants(study, records, runs, read), courses),
+        findings={run_id: found for run_id, found in evidence.findings.items() if run_id in ids},
+        study_findings=diagnose_study(
+            records, {run_id: answers for run_id, answers in evidence.compared.items() if run_id in ids}
+        ),
+        decisions=_decisions(_entrants(study, records, evidence), courses),
         courses=courses,
     )
 
 
-def race_courses(folder: Path, found: Contents) -> dict[TaskSize, Course]:
-    """Return the course of the race on each task and train size of a folder; none if the seeds are fixed.
+def race_courses(found: Contents, evidence: Callable[[], Evidence]) -> dict[TaskSize, Course]:
+    """Return the course of the race on each task and train size; none if the seeds are fixed.
 
-    Raises:
-        StoreError: predictions or curves are damaged.
+    Then there is no need of the evidence.
     """
     study, records = found.study, found.records
     if study.race is None:
         return {}
-    curves = {record.run_id: read_curve(StudyFolder(folder).run(record.run_id)) for record in records}
-    baselines = _read_baselines(folder, found.baselines)
-    runs = _collect_runs(folder, records, curves, strongest_baselines(baselines))
     looks = shared_looks(study.race.looks)
-    entrants = _entrants(study, records, runs, baselines)
+    entrants = _entrants(study, records, evidence())
     courses = {place: race(own, study.all_seeds, looks) for place, own in entrants.items()}
     return within_budget(courses, study, records)
 
@@ -247,8 +243,7 @@ def strongest_baselines(baselines: Iterable[_Baseline]) -> dict[TaskSize, _Basel
 def _entrants(
     study: StudySpec,
     records: Iterable[RunRecord],
-    runs: _CollectedRuns,
-    baselines: Iterable[_Baseline],
+    evidence: Evidence,
 ) -> dict[TaskSize, Entrants]:
     """Return the candidates of each task and train size: the study's methods, and the baselines.
 
@@ -258,7 +253,7 @@ def _entrants(
     of_cell: dict[Cell, dict[int, RunResult | None]] = {}
     for record in records:
         if record.state != "cancelled":  # then it has not ended
-            result = _run_result(study, record, runs) if record.state == "complete" else None
+            result = _run_result(study, record, evidence) if record.state == "complete" else None
             of_cell.setdefault(Cell.of(record.spec), {})[record.spec.seed] = result
     entrants = {}
     for task, size in product(study.tasks, study.train_sizes):
@@ -266,7 +261,7 @@ def _entrants(
         for method in study.methods:
             own_size = UNTRAINED_SIZE if method in untrained else size
             results[method] = of_cell.get(Cell(task, method, own_size), {})
-        own = [one for one in baselines if one.task_size == TaskSize(task, size)]
+        own = [one for one in evidence.baselines if one.task_size == TaskSize(task, size)]
         for one in own:
             results[one.candidate] = {one.record.seed: RunResult(one.scores, 0.0, ())}
         entrants[TaskSize(task, size)] = Entrants(
@@ -278,15 +273,50 @@ def _entrants(
     return entrants
 
 
-def _run_result(study: StudySpec, record: RunRecord, runs: _CollectedRuns) -> RunResult:
+def _run_result(study: StudySpec, record: RunRecord, evidence: Evidence) -> RunResult:
     """Return what a decision needs of a complete run."""
     # what is not trained has nothing to store and nothing to train
     price: float | None = 0.0
     if not isinstance(record.spec.method, NoneSpec):
         price = mean_prices([record]).get(PRICE_OF.get(study.comparison.prefer, ""))
-    findings = runs.findings[record.run_id]
+    findings = evidence.findings[record.run_id]
     failed = tuple(one.check for one in findings if one.level == "error")
-    return RunResult(runs.scores.get(record.run_id), price, failed)
+    return RunResult(evidence.scores.get(record.run_id), price, failed)
+
+
+def read_evidence(
+    folder: Path, records: tuple[RunRecord, ...], baselines: Iterable[BaselineRecord]
+) -> Evidence:
+    """Read curves and predictions of runs and baselines, those of each run once, and diagnose each run.
+
+    Raises:
+        StoreError: predictions or curves are damaged.
+    """
+    curves = {record.run_id: read_curve(StudyFolder(folder).run(record.run_id)) for record in records}
+    evidence = Evidence(curves, _read_baselines(folder, baselines))
+    strongest = strongest_baselines(evidence.baselines)
+    untrained = {one.spec.task_name: one for one in records if isinstance(one.spec.method, NoneSpec)}
+    zero_shot = {task: answers_of(folder, record) for task, record in untrained.items()}
+    compared = Counter[str]()
+    for record in records:
+        task = record.spec.task_name
+        answers = zero_shot[task] if record is untrained.get(task) else answers_of(folder, record)
+        baseline = strongest.get(Cell.of(record.spec).task_size)
+        run = RunEvidence(
+            record=record,
+            curve=curves[record.run_id],
+            answers=answers,
+            zero_shot=zero_shot.get(task),
+            baseline=(baseline.record.name, baseline.answers) if baseline else None,
+        )
+        evidence.findings[record.run_id] = diagnose(run)
+        if answers is None:
+            continue
+        evidence.scores[record.run_id] = RunScores(answers.rows, answers.scores(run.metric))
+        if compared[task] < COMPARED_RUNS:
+            compared[task] += 1
+            evidence.compared[record.run_id] = answers
+    return evidence
 
 
 def _read_baselines(folder: Path, baselines: Iterable[BaselineRecord]) -> list[_Baseline]:
@@ -297,38 +327,6 @@ def _read_baselines(folder: Path, baselines: Iterable[BaselineRecord]) -> list[_
             files = StudyFolder(folder).baseline(one.task_name, one.train_size, one.name)
             read.append(_Baseline(one, read_answers(files.predictions, one.task.main_metric)))
     return read
-
-
-def _collect_runs(
-    folder: Path,
-    records: tuple[RunRecord, ...],
-    curves: Mapping[str, tuple[CurvePoint, ...]],
-    strongest: Mapping[TaskSize, _Baseline],
-) -> _CollectedRuns:
-    """Read the predictions of each run once, for its health and its scores."""
-    untrained = {one.spec.task_name: one for one in records if isinstance(one.spec.method, NoneSpec)}
-    zero_shot = {task: answers_of(folder, record) for task, record in untrained.items()}
-    runs = _CollectedRuns()
-    compared = Counter[str]()
-    for record in records:
-        task = record.spec.task_name
-        answers = zero_shot[task] if record is untrained.get(task) else answers_of(folder, record)
-        baseline = strongest.get(Cell.of(record.spec).task_size)
-        evidence = RunEvidence(
-            record=record,
-            curve=curves.get(record.run_id, ()),
-            answers=answers,
-            zero_shot=zero_shot.get(task),
-            baseline=(baseline.record.name, baseline.answers) if baseline else None,
-        )
-        runs.findings[record.run_id] = diagnose(evidence)
-        if answers is None:
-            continue
-        runs.scores[record.run_id] = RunScores(answers.rows, answers.scores(evidence.metric))
-        if compared[task] < COMPARED_RUNS:
-            compared[task] += 1
-            runs.compared[record.run_id] = answers
-    return runs
 
 
 def _cells(records: Iterable[RunRecord], scores: Mapping[str, RunScores]) -> dict[Cell, Scores]:

@@ -27,7 +27,7 @@ from tuneoff.results.identity import places_of
 from tuneoff.results.store import fresh_folder
 from tuneoff.spec import Method, NoneSpec, RunSpec, StudySpec, expand, searches
 from tuneoff.spec.run import range_ends
-from tuneoff.stats import needed_runs, race_courses
+from tuneoff.stats import needed_runs, race_courses, read_evidence
 from tuneoff.study.baselines import add_baselines
 from tuneoff.study.events import (
     DamagedMoved,
@@ -200,7 +200,8 @@ def _do_rounds(store: RunStore, executor: Executor, on_event: OnEvent) -> None:
     tried: set[str] = set()
     for number in count(1):
         found = store.contents()
-        needed = needed_runs(found.study, found.plan, race_courses(store.folder, found))
+        read = partial(read_evidence, store.folder, found.records, found.baselines)
+        needed = needed_runs(found.study, found.plan, race_courses(found, read))
         pending = tuple(run for run in found.pending(needed) if run.run_id not in tried)
         if number == 1 or pending:
             on_event(RunsPlanned(pending, len(needed), number))

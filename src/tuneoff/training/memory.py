@@ -1,5 +1,6 @@
 """The most memory that a piece of work took: of this process, and of its device."""
 
+import gc
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+
+from tuneoff.kernels import give_back_freed_memory
 
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _PEAK = re.compile(r"^VmHWM:\s*(\d+) kB$", re.MULTILINE)
@@ -17,7 +20,7 @@ class PeakMemory:
     """What was measured; None where the system does not tell."""
 
     process: int | None = None
-    """Peak resident memory of this process in bytes, with all that it held before."""
+    """Peak resident memory of this process in bytes, with all that it still held when the work began."""
     device: int | None = None
     """Peak of allocated memory on a CUDA device in bytes."""
 
@@ -29,6 +32,9 @@ def measure_peak(device: torch.device) -> Iterator[PeakMemory]:
     Linux keeps the peak of a process and lets it start anew (`man 5 proc`: VmHWM, clear_refs).
     """
     peak = PeakMemory()
+    # a worker keeps what earlier runs have freed, which is no price of this one
+    gc.collect()
+    give_back_freed_memory()
     is_reset = _reset_process_peak()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

@@ -52,7 +52,7 @@ def frontier_data(decision: Decision, prices: Mapping[str, float | None]) -> pd.
         price = prices.get(one.name)
         if price is None:
             continue
-        look = "worth its price" if one.name in frontier else "beaten by a cheaper one"
+        look = "no cheaper one beats it" if one.name in frontier else "beaten by a cheaper one"
         if one.findings:
             look = "failed a check"
         if one.name == decision.recommended:
@@ -114,7 +114,13 @@ def _free_lines(free: pd.DataFrame, y_domain: tuple[float, float]) -> pd.DataFra
 
 
 _LOOKS = {
-    "domain": ["recommended", "leads", "worth its price", "beaten by a cheaper one", "failed a check"],
+    "domain": [
+        "recommended",
+        "leads",
+        "no cheaper one beats it",
+        "beaten by a cheaper one",
+        "failed a check",
+    ],
     "range": [ACCENT, ACCENT, "black", GRAY, "#D55E00"],
 }
 

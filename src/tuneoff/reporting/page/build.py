@@ -32,9 +32,7 @@ ORDER = (
     *(Title.RUNS, Title.HOW, Title.CONFIGURATION, Title.DATA, Title.ENVIRONMENT, Title.SEEDS, Title.TIME),
 )
 """The page's sections."""
-FOLDED = frozenset(
-    {Title.CONCLUSIONS, Title.CONFIGURATION, Title.DATA, Title.ENVIRONMENT, Title.SEEDS, Title.TIME}
-)
+FOLDED = frozenset({Title.CONFIGURATION, Title.DATA, Title.ENVIRONMENT, Title.SEEDS, Title.TIME})
 """Sections of which the page shows the title alone until they are opened."""
 HEADLINES = {
     Title.CONCLUSIONS: "Everything the comparisons allow to say, in sentences made by rule.",

@@ -101,7 +101,8 @@ def _curves(data: ReportData) -> Iterator[PageView]:
         methods = list(dict.fromkeys(run.spec.method_name for run in group.records))
         nothing = charts.curve_data((), {})
         of = {"methods": f"ablation {group.ablation}" if group.ablation else "of the study"}
-        for panel, title in enumerate(charts.panel_titles(metric)):
+        # what the study is about comes first: the metric, then the losses
+        for panel, title in reversed(list(enumerate(charts.panel_titles(metric)))):
             chart = charts.draw_curve_panel(nothing, methods, title=title, live=True)
             choices = {"task": group.task, **_size(data, group.size), **of, "show": title.partition(" (")[0]}
             runs = Curves(tuple(run.run_id for run in group.records), panel)

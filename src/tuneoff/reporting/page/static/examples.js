@@ -4,6 +4,8 @@ const ROWS_ON_A_PAGE = { labels: 10, texts: 5 };
 const LONG_INPUT = 700;
 const ALL_SEEDS = "all";
 const ANY = "";
+const GAP = 0.1;
+const ADDRESS = "#examples?";
 const TYPING_PAUSE = 150;
 
 const lower = (text) => text.toLowerCase();
@@ -68,6 +70,11 @@ function wordTest(task, contenders, words) {
     words.every((word, i) => inputs?.[row].includes(word) || columns.some((places) => hits[i][places[row]]));
 }
 
+/** Return the words that the reader looks for. */
+function wordsOf(choice) {
+  return choice.words.split(/\s+/).filter(Boolean);
+}
+
 /** Return the rows that match what the reader has chosen, as places in the task's columns, in order. */
 function matchingRows(task, choice) {
   const contenders = shownContenders(task, choice.trainSize);
@@ -75,11 +82,13 @@ function matchingRows(task, choice) {
   const better = scores.get(choice.better);
   const worse = scores.get(choice.worse);
   const isPair = pairTest(task, better, worse, choice.gap);
-  const hasWords = wordTest(task, contenders, lower(choice.words).split(/\s+/).filter(Boolean));
-  const hasLabel = (row) => choice.label === ANY || task.references[row] === Number(choice.label);
+  const hasWords = wordTest(task, contenders, wordsOf(choice).map(lower));
+  const hasLabel = (row) => choice.label === ANY || task.texts[task.references[row]] === choice.label;
+  const isNamed = (row) => choice.row === ANY || task.rows[row] === Number(choice.row);
   const ofMethods = contenders.filter((one) => one.isMethod).map((one) => scores.get(one.name));
   const far = better && worse ? better.map((score, row) => score - worse[row]) : spread(task, ofMethods);
-  const rows = [...task.rows.keys()].filter((row) => hasLabel(row) && isPair(row) && hasWords(row));
+  const matches = (row) => isNamed(row) && hasLabel(row) && isPair(row) && hasWords(row);
+  const rows = [...task.rows.keys()].filter(matches);
   return rows.sort((one, other) => far[other] - far[one] || one - other);
 }
 
@@ -133,7 +142,11 @@ function exampleCard(task, choice, row) {
       scoreOn(task, one, runs, row),
     );
   });
-  const card = element("li", {}, element("p", { class: "number" }, `Test row ${task.rows[row]}`));
+  const { trainSize, seed } = choice;
+  const href = addressOf(task, { ...firstChoice(task), trainSize, seed, row: String(task.rows[row]) });
+  const title = "The address of this row alone";
+  const number = element("a", { href, title }, `Test row ${task.rows[row]}`);
+  const card = element("li", {}, element("p", { class: "number" }, number));
   if (task.inputs) card.append(element("p", { class: "input" }, ...longText(task.inputs[row])));
   const reference = element("b", {}, ...longText(task.texts[task.references[row]]));
   card.append(element("p", { class: "reference" }, element("span", {}, "Reference"), reference));
@@ -141,15 +154,31 @@ function exampleCard(task, choice, row) {
   return card;
 }
 
-/** Return a sentence on how many rows match. */
+/** Return a sentence on how many rows match, and which these are. */
 function countText(task, choice, count) {
   const rows = `${count.toLocaleString("en")} of ${task.rows.length.toLocaleString("en")} rows`;
-  const { better, worse, gap } = choice;
-  if (!task.areLabels) return better && worse ? `${rows}: ${better} is above ${worse} by more than ${gap}` : rows;
+  const words = wordsOf(choice).map((word) => `\u2018${word}\u2019`);
+  const verbs = [
+    choice.label !== ANY && `have the reference \u2018${choice.label}\u2019`,
+    words.length && `contain ${words.join(" and ")}`,
+  ].filter(Boolean);
+  const subject = verbs.length ? `${rows} ${verbs.join(" and ")}` : rows;
+  const more = [choice.row !== ANY && `test row ${choice.row}`, pairText(task, choice)].filter(Boolean);
+  return more.length ? `${subject}: ${more.join(", ")}` : subject;
+}
+
+/** Return in words which methods are right and wrong, or how far they are apart; "" if none are chosen. */
+function pairText(task, { better, worse, gap, seed }) {
+  const ofSeed = seed === ALL_SEEDS ? "" : ` with seed ${seed}`;
+  if (!task.areLabels) {
+    if (better && worse) return `${better} is above ${worse} by more than ${gap}${ofSeed}`;
+    if (better) return `choose under Worse what ${better} is to be better than`;
+    return worse ? `choose under Better what is to be better than ${worse}` : "";
+  }
   const parts = [better && `${better} is right`, worse && `${worse} is wrong`].filter(Boolean);
   const hasSeeds = task.contenders.some((one) => one.seeds.length > 1);
-  const most = choice.seed === ALL_SEEDS && hasSeeds ? " in most seeds" : "";
-  return parts.length ? `${rows}: ${parts.join(" and ")}${most}` : rows;
+  const most = seed === ALL_SEEDS && hasSeeds ? " in most seeds" : ofSeed;
+  return parts.length ? `${parts.join(" and ")}${most}` : "";
 }
 
 /** Return remarks on a task's examples: the prompt, what is missing, and methods with failed checks. */
@@ -180,24 +209,39 @@ function choiceField(name, options, value) {
   return element("label", {}, name, select);
 }
 
+/** Return a labelled field into which a number is typed. */
+function numberField(name, value, limits) {
+  const input = element("input", { type: "number", min: 0, ...limits });
+  input.value = value;
+  return element("label", {}, name, input);
+}
+
+/** Return what can be chosen: train sizes, seeds, and labels, in order. */
+function possible(task) {
+  const of = (values) => [...new Set(values)];
+  return {
+    sizes: of(task.contenders.map((one) => one.trainSize).filter((size) => size !== null)),
+    seeds: of(task.contenders.flatMap((one) => one.seeds)).sort((one, other) => one - other).map(String),
+    labels: task.areLabels ? of(task.references.map((place) => task.texts[place])).sort(inOrder) : [],
+  };
+}
+
 /** Return the fields by what they choose; those with nothing to choose from are hidden. */
 function exampleFields(task, choice) {
   const names = shownContenders(task, choice.trainSize).map((one) => [one.name, one.name]);
-  const sizes = [...new Set(task.contenders.map((one) => one.trainSize).filter((size) => size !== null))];
-  const seeds = [...new Set(task.contenders.flatMap((one) => one.seeds))].sort((one, other) => one - other);
-  const labels = [...new Set(task.references)].map((place) => [place, task.texts[place]]);
-  labels.sort((one, other) => inOrder(one[1], other[1]));
+  const { sizes, seeds, labels } = possible(task);
+  const each = (values) => values.map((value) => [value, value]);
   const fields = {
     task: choiceField("Task", data.examples.map((one, i) => [i, one.task]), data.examples.indexOf(task)),
-    trainSize: choiceField("Training rows", sizes.map((size) => [size, size]), choice.trainSize),
+    trainSize: choiceField("Training rows", each(sizes), choice.trainSize),
     better: choiceField(task.areLabels ? "Right" : "Better", [[ANY, "any"], ...names], choice.better),
     worse: choiceField(task.areLabels ? "Wrong" : "Worse", [[ANY, "any"], ...names], choice.worse),
-    gap: element("label", {}, "By more than", element("input", { type: "number", min: 0, max: 1, step: "any" })),
-    label: choiceField("Reference", [[ANY, "any"], ...labels], choice.label),
-    seed: choiceField("Seed", [[ALL_SEEDS, "all"], ...seeds.map((seed) => [seed, seed])], choice.seed),
+    gap: numberField("By more than", choice.gap, { max: 1, step: "any" }),
+    label: choiceField("Reference", [[ANY, "any"], ...each(labels)], choice.label),
+    seed: choiceField("Seed", [[ALL_SEEDS, "all"], ...each(seeds)], choice.seed),
     words: element("label", {}, "Words", element("input", { type: "search" })),
+    row: numberField("Test row", choice.row, { placeholder: "any" }),
   };
-  fields.gap.lastChild.value = choice.gap;
   fields.words.lastChild.value = choice.words;
   fields.task.hidden = data.examples.length < 2;
   fields.trainSize.hidden = sizes.length < 2;
@@ -207,17 +251,59 @@ function exampleFields(task, choice) {
   return fields;
 }
 
-/** Return what is chosen at first: the largest train size; of labels all seeds, of texts those of the first seed. */
-function firstChoice(task) {
-  const trained = task.contenders.filter((one) => one.trainSize !== null);
-  const seed = task.areLabels ? ALL_SEEDS : String(trained.find((one) => one.seeds.length)?.seeds[0] ?? ALL_SEEDS);
-  const trainSize = trained.at(-1)?.trainSize ?? null;
-  return { trainSize, seed, better: ANY, worse: ANY, gap: 0.1, label: ANY, words: "" };
+/** Let no method be chosen against itself, and no difference before there are two. */
+function limitPair(fields, choice) {
+  for (const [own, other] of [["better", choice.worse], ["worse", choice.better]]) {
+    for (const option of fields[own].lastChild.options) {
+      option.disabled = option.value !== ANY && option.value === other;
+    }
+  }
+  fields.gap.lastChild.disabled = !choice.better || !choice.worse;
 }
 
-/** Show a task's examples in the browser's place on the page. */
-function showTask(place, task) {
+/** Return what is chosen at first: all seeds of the largest train size. */
+function firstChoice(task) {
+  const trainSize = possible(task).sizes.at(-1) ?? null;
+  return { trainSize, seed: ALL_SEEDS, better: ANY, worse: ANY, gap: GAP, label: ANY, words: "", row: ANY };
+}
+
+/** Return what is wanted as far as the task has it, and else what is chosen at first. */
+function fitting(task, wanted) {
+  const { sizes, seeds, labels } = possible(task);
   const choice = firstChoice(task);
+  const take = (name, isThere) => {
+    if (wanted[name] !== undefined && isThere(wanted[name])) choice[name] = wanted[name];
+  };
+  take("trainSize", (size) => sizes.includes(size));
+  const names = shownContenders(task, choice.trainSize).map((one) => one.name);
+  take("seed", (seed) => seeds.includes(seed));
+  take("better", (name) => names.includes(name));
+  take("worse", (name) => names.includes(name) && name !== choice.better);
+  take("label", (label) => labels.includes(label));
+  take("words", () => true);
+  take("row", (row) => /^\d+$/.test(row));
+  take("gap", (gap) => Number.isFinite(Number(gap)));
+  return { ...choice, gap: Number(choice.gap) };
+}
+
+/** Return the address of a task's examples with all that differs from what is chosen at first. */
+function addressOf(task, choice) {
+  const first = Object.entries(firstChoice(task));
+  const changed = first.map(([name, value]) => [name, choice[name], value]).filter(([, own, value]) => own !== value);
+  const pairs = [["task", task.task], ...changed.map(([name, own]) => [name, own])];
+  return ADDRESS + new URLSearchParams(pairs);
+}
+
+/** Return what the address names: a task, and what to choose there; null if it is of something else. */
+function chosenByAddress() {
+  if (!location.hash.startsWith(ADDRESS)) return null;
+  const wanted = Object.fromEntries(new URLSearchParams(location.hash.slice(ADDRESS.length)));
+  const task = data.examples.find((one) => one.task === wanted.task) ?? data.examples[0];
+  return { task, choice: fitting(task, wanted) };
+}
+
+/** Show those of a task's examples that are chosen in the browser's place on the page. */
+function showTask(place, task, choice) {
   const controls = element("div", { class: "example-controls", role: "group", "aria-label": "Choose examples" });
   const notes = element("div", {});
   const count = element("p", { class: "example-count", role: "status" });
@@ -233,7 +319,8 @@ function showTask(place, task) {
   function showPage() {
     const end = Math.min(start + length, rows.length);
     cards.replaceChildren(...rows.slice(start, end).map((row) => exampleCard(task, choice, row)));
-    shown.textContent = rows.length ? `${start + 1} to ${end} of ${rows.length.toLocaleString("en")}` : "none";
+    shown.textContent = rows.length ? `${start + 1} to ${end} of ${rows.length.toLocaleString("en")}` : "";
+    pages.hidden = !rows.length;
     previous.setAttribute("aria-disabled", String(start === 0));
     next.setAttribute("aria-disabled", String(end === rows.length));
   }
@@ -252,19 +339,30 @@ function showTask(place, task) {
     count.scrollIntoView();
   }
 
+  /** Show what is chosen now; the address then has it, too. */
+  function follow() {
+    history.replaceState(null, "", addressOf(task, choice));
+    update();
+  }
+
   function showFields() {
     const fields = exampleFields(task, choice);
+    limitPair(fields, choice);
     for (const [name, label] of Object.entries(fields)) {
       const field = label.lastChild;
       const isTyped = field.tagName === "INPUT";
       const changed = () => {
+        if (!field.isConnected) return; // typed just before the task was changed
         if (name === "task") {
-          showTask(place, data.examples[Number(field.value)]);
+          // a row's number and a reference mean nothing in another task
+          const kept = { ...choice, words: fields.words.lastChild.value, row: ANY, label: ANY };
+          changeTask(place, data.examples[Number(field.value)], kept);
           return place.querySelector("select").focus();
         }
         choice[name] = name === "gap" ? Number(field.value) : field.value;
         if (name === "trainSize") notes.replaceChildren(...exampleNotes(task, choice));
-        return update();
+        limitPair(fields, choice);
+        return follow();
       };
       field.addEventListener("input", isTyped ? afterPause(TYPING_PAUSE, changed) : changed);
     }
@@ -279,7 +377,27 @@ function showTask(place, task) {
   update();
 }
 
+/** Show another task's examples, with what is chosen as far as that task has it. */
+function changeTask(place, task, choice) {
+  const kept = fitting(task, choice);
+  history.replaceState(null, "", addressOf(task, kept));
+  showTask(place, task, kept);
+}
+
+/** Show the examples that the address names; whether it names any. */
+function followExamples(place) {
+  const found = chosenByAddress();
+  if (!found) return false;
+  showTask(place, found.task, found.choice);
+  place.closest("section").scrollIntoView();
+  return true;
+}
+
 function startExamples() {
   const place = document.getElementById("example-browser");
-  if (place && data.examples.length) showTask(place, data.examples[0]);
+  if (!place || !data.examples.length) return;
+  window.addEventListener("hashchange", () => {
+    if (followExamples(place)) place.querySelector(".examples a")?.focus({ preventScroll: true });
+  });
+  if (!followExamples(place)) showTask(place, data.examples[0], firstChoice(data.examples[0]));
 }

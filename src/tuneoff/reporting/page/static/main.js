@@ -16,7 +16,8 @@ function startContents() {
       if (isIntersecting) visible.add(target.id);
       else visible.delete(target.id);
     }
-    const current = [...links.keys()].find((id) => visible.has(id));
+    // at the top of the page no section has come far enough
+    const current = [...links.keys()].find((id) => visible.has(id)) ?? [...links.keys()][0];
     for (const [id, link] of links) {
       if (id === current) link.setAttribute("aria-current", "true");
       else link.removeAttribute("aria-current");
