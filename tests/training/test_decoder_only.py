@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from peft import LoraConfig, PrefixTuningConfig, get_peft_model
+from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from helpers import small
-from helpers.models import PAD, batch, tiny, word_tokenizer
+from helpers.models import DECODER_ONLY, PAD, batch, tiny, word_tokenizer
 from tuneoff.errors import ModelError, StoreError, StudyError
 from tuneoff.families import family_of
 from tuneoff.methods import attach, save
@@ -166,6 +167,29 @@ def load(folder: Path) -> Backbone:
 def change(path: Path, **values: object) -> None:
     settings = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(settings | values), encoding="utf-8")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", DECODER_ONLY)
+def test_a_checkpoint_of_each_family_gives_the_logits_that_transformers_gives(kind, tmp_path: Path):
+    model = tiny(kind)
+    model.save_pretrained(tmp_path)
+    # a tokenizer of fewer tokens than the model has
+    word_tokenizer().save_pretrained(tmp_path)
+    ids = batch()["input_ids"][:1]
+    torch.testing.assert_close(load(tmp_path).model(input_ids=ids).logits, model(input_ids=ids).logits)
+
+
+@torch.no_grad()
+def test_weights_saved_without_the_head_have_shorter_names(tmp_path: Path):
+    model = tiny("gpt2")
+    model.save_pretrained(tmp_path)
+    word_tokenizer().save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    shorter = {name.removeprefix("transformer."): tensor for name, tensor in weights.items()}
+    save_file(shorter, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    ids = batch()["input_ids"][:1]
+    torch.testing.assert_close(load(tmp_path).model(input_ids=ids).logits, model(input_ids=ids).logits)
 
 
 @torch.no_grad()

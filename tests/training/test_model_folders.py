@@ -191,10 +191,10 @@ def _with_adapter(folder: Path) -> None:
 BPE = {"type": "BPE", "unk_token": "<unk>", "merges": []}
 SPECIAL = {"<pad>": 0, "</s>": 1, "<unk>": 2, "a": 3}
 DAMAGES: dict[str, tuple[Damage, str]] = {
-    "no model_type": (_without_model_type, "must be of a known family .* is None"),
-    "model_type of nothing": (_config(model_type="nonsense"), "must be of a known family .* is 'nonsense'"),
-    "model_type of a list": (_config(model_type=["t5"]), r"must be of a known family .* is \['t5'\]"),
-    "BERT": (_config(model_type="bert"), "must be of a known family .* is 'bert'"),
+    "no model_type": (_without_model_type, "must be of a known family, .* is None"),
+    "model_type of nothing": (_config(model_type="nonsense"), "must be of a known family, .* is 'nonsense'"),
+    "model_type of a list": (_config(model_type=["t5"]), r"must be of a known family, .* is \['t5'\]"),
+    "BERT": (_config(model_type="bert"), "must be of a known family, .* is 'bert'"),
     "quantized config": (_config(quantization_config={"load_in_8bit": True}), "quantized weights"),
     "code in the config": (_config(auto_map={"AutoModel": "m.M"}), "auto_map .* code of its own"),
     "weights elsewhere": (_config(transformers_weights="other.safetensors"), "transformers_weights"),

@@ -69,7 +69,7 @@ class CausalKeys(ConfigKeys):
     # attention
     scale_attn_weights: bool | None = None
     scale_attn_by_inverse_layer_idx: bool | None = None
-    query_pre_attn_scalar: _Positive | None = None
+    query_pre_attn_scalar: _Size | None = None
     attn_logit_softcapping: _Positive | None = None
     final_logit_softcapping: _Positive | None = None
     sliding_window: _Size | None = None

@@ -1,7 +1,9 @@
 """The decoder-only models that are known, as values: their names, classes, and where their layers are."""
 
 import re
+from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 
 import torch
 from transformers import (
@@ -36,6 +38,7 @@ def _architecture(
     layers: str = "layers",
     attention: str = "self_attn",
     learned_positions: bool = False,
+    former_names: Mapping[str, str] = MappingProxyType({}),
 ) -> Architecture:
     return Architecture(
         model_type=model_type,
@@ -48,6 +51,7 @@ def _architecture(
         ends_input=False,
         complete=_without_padding,
         family=partial(Causal, layers=layers, attention=attention, learned_positions=learned_positions),
+        former_names=former_names,
     )
 
 
@@ -72,7 +76,14 @@ ARCHITECTURES = (
         attention="attn",
         learned_positions=True,
     ),
-    _architecture("gpt_neox", "GPT-NeoX", "Pythia", GPTNeoXForCausalLM, attention="attention"),
+    _architecture(
+        "gpt_neox",
+        "GPT-NeoX",
+        "Pythia",
+        GPTNeoXForCausalLM,
+        attention="attention",
+        former_names={"embed_out.weight": "lm_head.weight"},
+    ),
     _architecture("opt", "OPT", "OPT", OPTForCausalLM, layers="decoder.layers", learned_positions=True),
     _architecture("phi", "Phi", "Phi-1, Phi-2", PhiForCausalLM),
 )

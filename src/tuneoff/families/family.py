@@ -6,9 +6,10 @@ generated text starts from one.
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, Protocol
 
 import torch
@@ -211,3 +212,5 @@ class Architecture:
     family: Callable[[PreTrainedModel], Family]
     computed: re.Pattern[str] = re.compile(r"(?!)")
     """Names of tensors that checkpoints may leave out, as transformers computes them; none by default."""
+    former_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """What checkpoints call some tensors, and what the model calls them."""

@@ -1,6 +1,6 @@
 """A checkpoint's weights, read from safetensors into a model that transformers builds from a config alone."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +40,15 @@ def read_model(folder: Path, config: PreTrainedConfig) -> PreTrainedModel:
         model = architecture.model(config)
     expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     unused = architecture.unused_weights
+    known = {name: _own_name(name, model, expected, architecture.former_names) for name in shapes}
+    shapes = {known[name]: shape for name, shape in shapes.items()}
     unexpected = [name for name in shapes if name not in expected and not unused.fullmatch(name)]
     mismatched = [name for name in shapes if name in expected and shapes[name] != expected[name]]
     _check_none(folder, "unexpected", unexpected)
     _check_none(folder, "mismatched", mismatched)
     # not strict, since a checkpoint may hold tied weights under one name: `tie_weights` fills in the others,
     # and takes them off `missing`
-    model.load_state_dict(_tensors(files, expected), strict=False, assign=True)
+    model.load_state_dict(_tensors(files, known, expected), strict=False, assign=True)
     missing = expected.keys() - shapes.keys()
     model.tie_weights(missing_keys=missing, recompute_mapping=False)
     _check_none(folder, "missing", [name for name in missing if not architecture.computed.fullmatch(name)])
@@ -56,6 +58,15 @@ def read_model(folder: Path, config: PreTrainedConfig) -> PreTrainedModel:
         known = {name: tensor for name, tensor in model.state_dict().items() if not tensor.is_meta}
         model = architecture.model.from_pretrained(None, config=config, state_dict=known)
     return model.eval()
+
+
+def _own_name(
+    name: str, model: PreTrainedModel, expected: Container[str], former_names: Mapping[str, str]
+) -> str:
+    """Return what the model calls a tensor of a checkpoint."""
+    # weights that were saved without the head lack the name of the part that they are in
+    whole = f"{model.base_model_prefix}.{name}"
+    return whole if name not in expected and whole in expected else former_names.get(name, name)
 
 
 def _check_none(folder: Path, kind: str, names: Iterable[str]) -> None:
@@ -84,15 +95,18 @@ def _shapes(files: Iterable[Path]) -> dict[str, list[int]]:
     return shapes
 
 
-def _tensors(files: Iterable[Path], wanted_names: Iterable[str]) -> dict[str, Tensor]:
-    """Read tensors, in float32 and in memory of their own: not mapped from the file."""
+def _tensors(files: Iterable[Path], known: Mapping[str, str], wanted: Container[str]) -> dict[str, Tensor]:
+    """Read tensors, in float32 and in memory of their own: not mapped from the file.
+
+    `known` has the model's name of each name in the files.
+    """
     tensors: dict[str, Tensor] = {}
     for path in files:
         with reading(path):
             file: Any = safe_open(path, framework="pt")
-            names = set(wanted_names).intersection(file.keys())
+            names = [name for name in file.keys() if known[name] in wanted]  # noqa: SIM118
         for name in names:
             with reading(path):
                 stored = file.get_tensor(name)
-            tensors[name] = stored.to(torch.float32, copy=True)
+            tensors[known[name]] = stored.to(torch.float32, copy=True)
     return tensors
