@@ -263,8 +263,8 @@ def test_methods_are_described_with_their_settings_counts_and_sources(data: Repo
     texts = {one.name: one.text for one in methods}
     assert texts["zero_shot"] == "zero_shot is google/flan-t5-small as it is, without training."
     assert texts["lora"] == (
-        "lora adds low-rank updates of rank 8 (alpha 16) to the layers q and v. It trains 344,064 parameters "
-        "(0.447% of the model) with AdamW at a learning rate of 0.001."
+        "lora adds low-rank updates of rank 8 (alpha 16) to the layers that its family has for it. It trains "
+        "344,064 parameters (0.447% of the model) with AdamW at a learning rate of 0.001."
     )
     assert "made by an MLP of width 512" in texts["prefix"]
     sources = {one.name: " ".join(one.sources) for one in methods}
