@@ -66,7 +66,10 @@ def _refusals(study: Path | str, *overrides: str) -> tuple[str, str]:
         ("tasks.films.source.files.train=absent.csv", "there is no file '.*absent.csv'"),
         ("tasks.films.source.files.train=train.xlsx", r"\.xlsx"),
         ("model.id=builtin:rondom", "unknown name 'rondom'; did you mean 'random'"),
-        ("model.id=./absent", "a local model must be a folder or a .gguf file, but there is none at '.*/absent'"),
+        (
+            "model.id=./absent",
+            "a local model must be a folder or a .gguf file, but there is none at '.*/absent'",
+        ),
         ("model.id=not an id at all", "'not an id at all'"),
         ("seeds", "an override has the form path=value, but got 'seeds'"),
         ("train_sizes.0=3", "an override's path must lead through mappings"),
