@@ -12,6 +12,10 @@ from tuneoff.methods import AdaptedModel, attach, footprint, load, save
 from tuneoff.spec import Method
 
 
+QUICK = ("flan", "llama", "bart")
+"""A model of each way to read and continue rows; others repeat the tests."""
+
+
 class Generated(NamedTuple):
     """What transformers has generated for padded rows."""
 
@@ -32,7 +36,8 @@ class MethodContract:
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         if "kind" in metafunc.fixturenames:
-            metafunc.parametrize("kind", self.kinds)
+            kinds = (k if k in QUICK else pytest.param(k, marks=pytest.mark.slow) for k in self.kinds)
+            metafunc.parametrize("kind", kinds)
 
     @pytest.fixture(
         params=[torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.slow)],
