@@ -11,7 +11,6 @@ from tuneoff.families import family_of
 from tuneoff.methods import AdaptedModel, attach, footprint, load, save
 from tuneoff.spec import Method
 
-
 QUICK = ("flan", "llama", "bart")
 """A model of each way to read and continue rows; others repeat the tests."""
 
