@@ -8,10 +8,14 @@ from tuneoff.kernels import keep_freed_memory
 
 
 def faults(keep: bool) -> int:
-    """Pages asked of the kernel for 5 x 100 MB that are freed in turn, the second time."""
+    """Pages asked of the kernel for 5 x 100 MB that are freed in turn, once the heap has grown.
+
+    Small allocations in between can cut a freed block, so that the next large one lets the heap grow a few times.
+    """
     if keep:
         keep_freed_memory()
-    _fill()
+    for _ in range(4):
+        _fill()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     _fill()
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
