@@ -10,7 +10,7 @@ from tuneoff.kernels import keep_freed_memory
 def faults(keep: bool) -> int:
     """Pages asked of the kernel for 5 x 100 MB that are freed in turn, once the heap has grown.
 
-    Small allocations in between can cut a freed block, so that the next large one lets the heap grow a few times.
+    Small allocations in between can cut a freed block, so that the next large one lets the heap grow.
     """
     if keep:
         keep_freed_memory()
