@@ -35,7 +35,7 @@ class MethodContract:
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         if "kind" in metafunc.fixturenames:
-            kinds = (k if k in QUICK else pytest.param(k, marks=pytest.mark.slow) for k in self.kinds)
+            kinds = [k if k in QUICK else pytest.param(k, marks=pytest.mark.slow) for k in self.kinds]
             metafunc.parametrize("kind", kinds)
 
     @pytest.fixture(
