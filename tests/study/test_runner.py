@@ -25,6 +25,8 @@ from tuneoff.study.events import ignore
 from tuneoff.training import Session, load_backbone
 from tuneoff.training.data import run_data
 
+pytestmark = pytest.mark.slow
+
 J = TypeVar("J")
 R = TypeVar("R")
 
@@ -47,7 +49,6 @@ def _results(folder: Path) -> dict[str, str]:
     return {path: digest for path, digest in contents(folder / "runs").items() if not path.endswith(others)}
 
 
-@pytest.mark.slow
 def test_a_second_folder_gets_equal_records_predictions_curves_and_weights(
     finished: Path, tmp_path: Path
 ) -> None:
@@ -109,7 +110,6 @@ def test_only_runs_that_a_changed_study_adds_are_done(finished: Path, tmp_path: 
     assert listener.total == 4
 
 
-@pytest.mark.slow
 def test_an_interrupted_study_is_completed_by_the_same_call(finished: Path, tmp_path: Path) -> None:
     def interrupt(run: RunSpec, point: CurvePoint) -> None:
         if run.method_name == "lora" and point.step == 3:
@@ -127,7 +127,6 @@ def test_an_interrupted_study_is_completed_by_the_same_call(finished: Path, tmp_
     assert _results(folder) == _results(finished)
 
 
-@pytest.mark.slow
 @pytest.mark.subprocess
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
 def test_runs_that_kill_their_workers_are_recorded_and_the_others_and_the_report_done(
@@ -293,7 +292,6 @@ def test_the_study_that_was_run_is_in_the_folder(finished: Path) -> None:
     assert read_study(finished).name == "small"
 
 
-@pytest.mark.slow
 def test_a_varied_prompt_is_read_scored_and_shown_as_an_ablation(tmp_path):
     wording = "{of: zero_shot, task: films, vary: {prompt: ['Good or bad? {text}', 'It is said: {text}']}}"
     changes = [f"ablations={{wording: {wording}}}", "methods={zero_shot: {kind: none}}"]
