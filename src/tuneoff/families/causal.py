@@ -1,17 +1,18 @@
 """Decoder-only models: one stack reads the input and continues it; the context is its cache."""
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache, GenerationConfig, PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel
 
 from tuneoff import kernels
+from tuneoff.families.beams import beam_settings
+from tuneoff.families.cache import repeated_cache
 from tuneoff.families.family import BiasBeforeText, Targets
+from tuneoff.families.listening import without_dropout
 from tuneoff.spec import DropoutSpec, Site
 
 
@@ -74,10 +75,7 @@ class CachedContext:
         repeated._ids, repeated._mask, repeated._first = (
             tensor.repeat_interleave(times, dim=0) for tensor in (self._ids, self._mask, self._first)
         )
-        # shallow copies of the layers are enough, since repeating gives them new tensors
-        repeated._cache = copy.copy(self._cache)
-        repeated._cache.layers = [copy.copy(layer) for layer in self._cache.layers]
-        repeated._cache.batch_repeat_interleave(times)
+        repeated._cache = repeated_cache(self._cache, times)
         return repeated
 
     def keep(self, rows: Tensor) -> None:  # noqa: D102
@@ -96,14 +94,11 @@ class CachedContext:
         generated: Tensor = self._model.generate(
             input_ids=self._ids,
             attention_mask=self._mask[:, : self.length],
-            generation_config=GenerationConfig(
+            generation_config=beam_settings(
                 max_new_tokens=max_new_tokens,
-                num_beams=beams,
-                do_sample=False,
-                early_stopping=False,
-                length_penalty=1.0,
-                pad_token_id=pad_token_id,
+                beams=beams,
                 eos_token_id=eos_token_id,
+                pad_token_id=pad_token_id,
             ),
         )
         return generated[:, self.length :]
@@ -222,7 +217,7 @@ class Causal:
     @torch.no_grad()
     def key_values(self, ids: Tensor, sites: tuple[Site, ...]) -> dict[Site, Tensor]:  # noqa: D102
         cache = DynamicCache()
-        with _without_dropout(self.model):
+        with without_dropout(self.model):
             self.model.base_model(input_ids=ids, past_key_values=cache, use_cache=True)
         pairs = [torch.stack([layer.keys[0], layer.values[0]]).transpose(1, 2) for layer in cache.layers]
         return {site: torch.stack(pairs) for site in sites}
@@ -230,13 +225,3 @@ class Causal:
 
 def _is_number(module: nn.Module, name: str) -> bool:
     return isinstance(getattr(module, name, None), int | float)
-
-
-@contextmanager
-def _without_dropout(model: nn.Module) -> Iterator[None]:
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)

@@ -1,6 +1,5 @@
 """The context of an encoder-decoder: the encoder's output, and a cache of the decoder's keys and values."""
 
-import copy
 from collections.abc import Sequence
 from typing import final
 
@@ -9,11 +8,13 @@ from torch import Tensor
 from transformers import (
     DynamicCache,
     EncoderDecoderCache,
-    GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
 )
 from transformers.modeling_outputs import BaseModelOutput
+
+from tuneoff.families.beams import beam_settings
+from tuneoff.families.cache import repeated_cache
 
 
 def start_ids(config: PreTrainedConfig) -> list[int]:
@@ -88,14 +89,11 @@ class EncoderContext:
             encoder_outputs=BaseModelOutput(last_hidden_state=self._encoder_outputs),
             attention_mask=self._mask,
             decoder_input_ids=self._start_rows(),
-            generation_config=GenerationConfig(
+            generation_config=beam_settings(
                 max_new_tokens=max_new_tokens,
-                num_beams=beams,
-                do_sample=False,
-                early_stopping=False,
-                length_penalty=1.0,
-                pad_token_id=pad_token_id,
+                beams=beams,
                 eos_token_id=eos_token_id,
+                pad_token_id=pad_token_id,
                 decoder_start_token_id=self._starts[0],
                 suppress_tokens=list(self._never) or None,
             ),
@@ -110,8 +108,8 @@ class EncoderContext:
             never=self._never,
         )
         repeated._cache = EncoderDecoderCache(
-            _repeated(self._cache.self_attention_cache, times),
-            _repeated(self._cache.cross_attention_cache, times),
+            repeated_cache(self._cache.self_attention_cache, times),
+            repeated_cache(self._cache.cross_attention_cache, times),
         )
         return repeated
 
@@ -121,12 +119,3 @@ class EncoderContext:
 
     def rewind(self) -> None:  # noqa: D102
         self._cache = EncoderDecoderCache(DynamicCache(), self._cache.cross_attention_cache)
-
-
-def _repeated(cache: DynamicCache, times: int) -> DynamicCache:
-    """Return a cache with each row `times` times; the given one stays."""
-    # shallow copies of the layers are enough, since repeating gives them new tensors
-    repeated = copy.copy(cache)
-    repeated.layers = [copy.copy(layer) for layer in cache.layers]
-    repeated.batch_repeat_interleave(times)
-    return repeated

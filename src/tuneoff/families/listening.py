@@ -40,11 +40,20 @@ def _recorded(model: PreTrainedModel, modules: Iterable[nn.Module]) -> Iterator[
         outputs[module] = output
 
     handles = [module.register_forward_hook(record) for module in modules]
+    try:
+        with without_dropout(model):
+            yield outputs
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def without_dropout(model: nn.Module) -> Iterator[None]:
+    """Put a model into evaluation mode for the context."""
     training = model.training
     model.eval()
     try:
-        yield outputs
+        yield
     finally:
         model.train(training)
-        for handle in handles:
-            handle.remove()

@@ -6,7 +6,6 @@ differ: each token that follows is computed with all before it. Where attention 
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, final
@@ -18,7 +17,6 @@ from transformers import (
     BlenderbotForConditionalGeneration,
     BlenderbotSmallForConditionalGeneration,
     FSMTForConditionalGeneration,
-    GenerationConfig,
     LEDForConditionalGeneration,
     LongT5ForConditionalGeneration,
     MvpForConditionalGeneration,
@@ -33,8 +31,10 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from tuneoff import kernels
 from tuneoff.errors import ModelError, UnfitError
+from tuneoff.families.beams import beam_settings
 from tuneoff.families.encoder_context import decoder_ids, start_ids
 from tuneoff.families.family import Architecture, BiasBeforeText, Targets
+from tuneoff.families.listening import without_dropout
 from tuneoff.families.other_config import OtherKeys
 from tuneoff.spec import DropoutSpec, Site
 
@@ -108,14 +108,11 @@ class WholeContext:
             encoder_outputs=BaseModelOutput(last_hidden_state=self._encoder_outputs),
             attention_mask=self._mask,
             decoder_input_ids=starts,
-            generation_config=GenerationConfig(
+            generation_config=beam_settings(
                 max_new_tokens=max_new_tokens,
-                num_beams=beams,
-                do_sample=False,
-                early_stopping=False,
-                length_penalty=1.0,
-                pad_token_id=pad_token_id,
+                beams=beams,
                 eos_token_id=eos_token_id,
+                pad_token_id=pad_token_id,
                 decoder_start_token_id=self._model.config.decoder_start_token_id,
                 use_cache=False,
             ),
@@ -140,7 +137,6 @@ class Call(NamedTuple):
     module: nn.Module
     key: Tensor
     value: Tensor
-    gets_prefix: bool
 
 
 @final
@@ -306,7 +302,7 @@ def probe(model: Any) -> dict[Site, list[Call]]:
     """
     source, target = (torch.tensor([ids], device=model.device) for ids in _PROBED)
     try:
-        seen = [call for call in _seen(model, source, target) if call.gets_prefix]
+        seen = _seen(model, source, target)
     except (TypeError, ValueError, RuntimeError):  # the attention needs something that the function lacks
         return {}
     stacks = {"encoder": model.get_encoder(), "decoder": model.get_decoder()}
@@ -332,7 +328,7 @@ def _seen(model: Any, source: Tensor, target: Tensor) -> list[Call]:
     There are none if the outputs differ from those of the model's own attention.
     """
     inputs = {"input_ids": source, "decoder_input_ids": target, "use_cache": False}
-    with _evaluating(model):
+    with without_dropout(model):
         expected = model(**inputs).logits
         before = kernels.use_attention(model, _record, name=_ATTENTION)
         calls: list[Call] = []
@@ -361,22 +357,12 @@ def _record(module: nn.Module, *args: Any, prefix: list[Call] | None = None, **k
     module.__dict__["probed"] = True
     if prefix is not None:
         _, key, value = args[:3]
-        prefix.append(Call(module, key, value, gets_prefix=True))
+        prefix.append(Call(module, key, value))
     return kernels.attend(module, *args, **kwargs)
 
 
 def _mark(calls: list[Call], module: nn.Module, inputs: Any, kwargs: dict[str, Any]) -> tuple[Any, Any]:
     return inputs, kwargs | {"prefix": calls}
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
 
 
 def _complete(config: PreTrainedConfig) -> None:
