@@ -1,3 +1,4 @@
+import gc
 import json
 import os
 import signal
@@ -26,6 +27,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+
+def pytest_collection_finish() -> None:
+    """Keep what is imported by now out of all later garbage collections; measuring memory asks for many."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -318,11 +318,12 @@ def report(
 
 @contextmanager
 def _lasting_imports() -> Iterator[None]:
-    """Disable garbage collection during heavy imports, whose objects live as long as the process."""
+    """Keep the garbage collector off heavy imports, whose objects live as long as the process."""
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         gc.enable()
 
 

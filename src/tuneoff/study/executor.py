@@ -19,6 +19,7 @@ A lost job is tried a second time, alone and after all others, as most are lost 
 worker ends again, the job ends as `Lost`.
 """
 
+import gc
 import multiprocessing
 import os
 import pickle
@@ -358,6 +359,7 @@ def _worker_main(driver: Connection, threads: int, setup: Callable[[], Session])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
     keep_freed_memory()
+    gc.freeze()  # what is imported lives as long as the process; runs that collect garbage need not search it
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
     def emit(event: Event) -> None:
