@@ -123,7 +123,9 @@ def test_a_repeated_context_continues_each_row_with_several_texts(family):
     context = read(family)
     context.first()
     texts = torch.tensor([[5, 6], [7, 8]])
-    both = context.repeat(2).follow(texts.repeat(3, 1)).unflatten(0, (3, 2))
+    repeated = context.repeat(2)
+    assert repeated.kept_bytes == 2 * context.kept_bytes > 0
+    both = repeated.follow(texts.repeat(3, 1)).unflatten(0, (3, 2))
     for number, text in enumerate(texts):
         other = read(family)
         other.first()
@@ -135,7 +137,7 @@ def test_a_repeated_context_leaves_the_one_it_was_made_of_as_it_was(family):
     for one in (context, untouched):
         one.first()
     context.repeat(2).follow(torch.full((6, 4), 9))
-    assert (context.rows, context.length) == (3, 9)
+    assert (context.rows, context.kept_bytes) == (untouched.rows, untouched.kept_bytes)
     assert torch.equal(context.follow(tokens()), untouched.follow(tokens()))
 
 

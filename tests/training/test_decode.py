@@ -7,6 +7,7 @@ import torch
 from helpers.models import END, batch, tiny_t5, word_tokenizer
 from helpers.swallowing import ctrl_c_that_is_swallowed
 from tuneoff.errors import DataError
+from tuneoff.families.encoder_context import EncoderContext
 from tuneoff.interrupts import interrupts_remembered
 from tuneoff.methods import attach
 from tuneoff.results.predictions import write_predictions
@@ -85,23 +86,27 @@ def test_label_likelihoods_equal_a_brute_force_over_tokens(method, batch_size):
         assert answer.loss == pytest.approx(-expected[row.label], rel=1e-4)
 
 
-@pytest.mark.parametrize("part", [1, 200, 600])
-def test_many_labels_are_scored_in_parts_that_stay_within_a_bound(part, monkeypatch):
+@pytest.mark.parametrize("most", [1, 60_000, 200_000])
+def test_many_labels_are_scored_in_parts_that_stay_within_a_bound(most, monkeypatch):
     texts = {f"l{number}": f"w{number} w{number + 1}" * (1 + number % 3) for number in range(5, 30)}
     rows = [replace(row, label="l5") for row in encoded(examples())]
     read = replace(decoder(classification(labels=texts), batch_size=3), tokenizer=TOKENIZER)
     whole = read.answers(rows)
-    sizes = []
-    read.adapted.model.decoder.register_forward_pre_hook(
-        lambda module, inputs, kwargs: sizes.append(kwargs["encoder_attention_mask"].shape), with_kwargs=True
-    )
-    monkeypatch.setattr(likelihood, "PART", part)
+    taken, repeat = [], EncoderContext.repeat
+
+    def noted(context, times):
+        repeated = repeat(context, times)
+        taken.append((times, repeated.kept_bytes))
+        return repeated
+
+    monkeypatch.setattr(EncoderContext, "repeat", noted)
+    monkeypatch.setattr(likelihood, "MOST_BYTES", most)
     for one, all_at_once in zip(read.answers(rows), whole, strict=True):
         assert one.log_likelihoods == pytest.approx(all_at_once.log_likelihoods, rel=1e-5)
         assert one.prediction == all_at_once.prediction
-    assert len(sizes) > 2 * 2
-    # one text for each row of a batch at least
-    assert all(count * length <= max(part, 3 * length) for count, length in sizes)
+    assert sum(times for times, _ in taken) == 2 * len(texts)  # two batches
+    assert all(times == 1 or size <= most for times, size in taken)
+    assert most == 1 or max(times for times, _ in taken) > 1
 
 
 def test_evaluation_loss_is_the_mean_over_all_target_tokens():

@@ -18,6 +18,7 @@ from tuneoff.methods import attach, save
 from tuneoff.methods import load as load_method
 from tuneoff.spec import (
     ClassificationSpec,
+    DropoutSpec,
     FullSpec,
     LoraSpec,
     ModelSpec,
@@ -92,9 +93,9 @@ def test_input_and_target_are_the_tokens_of_the_whole_text():
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
-@pytest.mark.parametrize("part", [1, likelihood.PART])
-def test_label_likelihoods_equal_those_of_each_label_alone(method, part, monkeypatch):
-    monkeypatch.setattr(likelihood, "PART", part)
+@pytest.mark.parametrize("most", [1, likelihood.MOST_BYTES])
+def test_label_likelihoods_equal_those_of_each_label_alone(method, most, monkeypatch):
+    monkeypatch.setattr(likelihood, "MOST_BYTES", most)
     read = decoder(method, labels_task(LABELS))
     encoded = rows(LABELS)
     for row, answer in zip(encoded, read.answers(encoded), strict=True):
@@ -253,6 +254,26 @@ def test_the_end_is_learned_where_padding_is_the_same_token():
 def test_learned_positions_limit_the_tokens_and_computed_ones_do_not():
     assert family_of(tiny("gpt2")).most_tokens == 64
     assert family_of(tiny("llama")).most_tokens is None
+
+
+@pytest.mark.parametrize("kind", DECODER_ONLY)
+@torch.no_grad()
+def test_dropout_is_that_of_the_study(kind):
+    family, rows = family_of(tiny(kind)), batch()
+    evaluated = family.read_and_predict(**rows)
+    family.model.train()
+
+    def varies() -> bool:
+        return not torch.equal(family.read_and_predict(**rows), family.read_and_predict(**rows))
+
+    for spec in (DropoutSpec(decoder=0.5), DropoutSpec(decoder=0.0, attention=0.5)):
+        family.set_dropout(spec)
+        assert varies()
+    # of these, attention alone has dropout
+    family.set_dropout(DropoutSpec(decoder=0.5, attention=0.0))
+    assert varies() == (kind in ("gpt2", "gpt_neox", "opt", "phi"))
+    family.set_dropout(DropoutSpec(decoder=0.0))
+    torch.testing.assert_close(family.read_and_predict(**rows), evaluated)
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "gpt_neox", "qwen2", "opt", "phi"])

@@ -10,7 +10,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from tuneoff import kernels
 from tuneoff.families.beams import beam_settings
-from tuneoff.families.cache import repeated_cache
+from tuneoff.families.cache import cache_bytes, repeated_cache
 from tuneoff.families.family import BiasBeforeText, Targets
 from tuneoff.families.listening import without_dropout
 from tuneoff.spec import DropoutSpec, Site
@@ -52,8 +52,8 @@ class CachedContext:
         return len(self._ids)
 
     @property
-    def length(self) -> int:  # noqa: D102
-        return self._ids.shape[1]
+    def kept_bytes(self) -> int:  # noqa: D102
+        return cache_bytes(self._cache)
 
     def first(self) -> Tensor:  # noqa: D102
         return self._first
@@ -93,7 +93,7 @@ class CachedContext:
     ) -> Tensor:
         generated: Tensor = self._model.generate(
             input_ids=self._ids,
-            attention_mask=self._mask[:, : self.length],
+            attention_mask=self._mask[:, : self._ids.shape[1]],
             generation_config=beam_settings(
                 max_new_tokens=max_new_tokens,
                 beams=beams,
@@ -101,7 +101,7 @@ class CachedContext:
                 pad_token_id=pad_token_id,
             ),
         )
-        return generated[:, self.length :]
+        return generated[:, self._ids.shape[1] :]
 
 
 @final

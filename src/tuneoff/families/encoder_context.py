@@ -14,7 +14,7 @@ from transformers import (
 from transformers.modeling_outputs import BaseModelOutput
 
 from tuneoff.families.beams import beam_settings
-from tuneoff.families.cache import repeated_cache
+from tuneoff.families.cache import cache_bytes, repeated_cache
 
 
 def start_ids(config: PreTrainedConfig) -> list[int]:
@@ -60,8 +60,9 @@ class EncoderContext:
         return len(self._mask)
 
     @property
-    def length(self) -> int:  # noqa: D102
-        return self._mask.shape[1]
+    def kept_bytes(self) -> int:  # noqa: D102
+        caches = (self._cache.self_attention_cache, self._cache.cross_attention_cache)
+        return self._encoder_outputs.nbytes + sum(map(cache_bytes, caches))
 
     def first(self) -> Tensor:  # noqa: D102
         return self.follow(self._start_rows())[:, -1]

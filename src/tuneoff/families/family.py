@@ -36,8 +36,8 @@ class Context(Protocol):
         """The number of rows, N."""
 
     @property
-    def length(self) -> int:
-        """Tokens of the input, padding included, that each further token attends to."""
+    def kept_bytes(self) -> int:
+        """Bytes of what has been computed for later tokens; `repeat` takes as many for each of its times."""
 
     def first(self) -> Tensor:
         """Return the state that predicts the first token after the input: [N, H]."""
@@ -91,7 +91,7 @@ class Family(Protocol):
 
     @property
     def most_tokens(self) -> int | None:
-        """Tokens that the model has positions for, input and target together; None for any number."""
+        """Tokens that each of its stacks has positions for; None for any number."""
 
     @property
     def reader(self) -> PreTrainedModel:

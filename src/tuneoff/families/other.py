@@ -78,8 +78,8 @@ class WholeContext:
         return len(self._mask)
 
     @property
-    def length(self) -> int:  # noqa: D102
-        return self._mask.shape[1]
+    def kept_bytes(self) -> int:  # noqa: D102
+        return self._encoder_outputs.nbytes
 
     def _starts(self) -> Tensor:
         return self._mask.new_tensor(start_ids(self._model.config)).expand(self.rows, -1)

@@ -57,7 +57,7 @@ class LoraSpec(TunedSpec):
     targets: Annotated[tuple[str, ...], Field(min_length=1), LISTS] | Literal["all-linear"] | None = None
     """Ends of module names (of T5: q, k, v, o, wi, wi_0, wi_1, wo), in one stack alone if its name is
     prepended (decoder.q), or every linear layer but the head; null for those of the model's family: [q, v] of
-    T5, all-linear of a decoder-only model (which Dettmers et al. 2023 found best)."""
+    T5, all-linear of a decoder-only model (as QLoRA has it, arXiv:2305.14314)."""
 
 
 class PrefixSpec(TunedSpec):

@@ -7,10 +7,8 @@ from torch import Tensor, nn
 from tuneoff.families import Context, Family
 from tuneoff.training.batches import IGNORED
 
-PART = 2**14
-"""Source tokens that are attended to at a time when labels are scored (by one label at least)."""
-_TOKEN_COST = 8
-"""A token of a label counts as this many source tokens, since its logits [V] take memory, too."""
+MOST_BYTES = 2**29
+"""What labels that are scored at the same time may take, besides the rows themselves (one label at least)."""
 
 
 class Objective(nn.Module):
@@ -50,14 +48,15 @@ def _losses(family: Family, hidden: Tensor, labels: Tensor) -> Tensor:
 def label_losses(family: Family, context: Context, labels: Tensor) -> Tensor:
     """Compute the negative log-likelihood of each of C label texts for each of N rows: [N, C].
 
-    `labels`: [C, T], padded with -100. Memory is bounded by `PART`, however many labels there are.
+    `labels`: [C, T], padded with -100. Memory is bounded by `MOST_BYTES`, however many labels there are.
     """
     # one distribution scores every label's first token
     log_likelihoods = family.logits(context.first()).log_softmax(dim=1)  # [N, V]
     first_losses = -log_likelihoods[:, labels[:, 0]]  # [N, C]
 
-    cost = context.rows * max(context.length, _TOKEN_COST * labels.shape[1])
-    parts = torch.split(labels, max(1, PART // cost))
+    # a label takes a copy of what has been read, and twice the logits of its later tokens (for the softmax)
+    logits_bytes = 2 * log_likelihoods.nbytes * (labels.shape[1] - 1)
+    parts = torch.split(labels, max(1, MOST_BYTES // (context.kept_bytes + logits_bytes)))
     later_losses = [_later_losses(family, context, part) for part in parts]
     return first_losses + torch.cat(later_losses, dim=1)
 

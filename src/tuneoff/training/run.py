@@ -245,20 +245,24 @@ def _check_lengths(
     spec: RunSpec, adapted: AdaptedModel, data: RunData, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     """Refuse rows for which a model has not enough positions."""
-    most = adapted.family.most_tokens
+    most, is_one_stack = adapted.family.most_tokens, adapted.family.encoder is None
     if most is None:
         return
     generated, _ = generation_limits(tokenizer, spec.task)
-    longest = max(
-        len(adapted.prompt_ids) + len(row.input_ids) + max(len(row.labels), generated)
-        for rows in data.encoded.values()
-        for row in rows
-    )
+
+    def tokens(row: Encoded) -> int:
+        """Return the tokens that the row has in one stack."""
+        source = len(adapted.prompt_ids) + len(row.input_ids)
+        target = max(len(row.labels), generated)
+        # a decoder of its own is given a token or two to start with, but not the last of the target
+        return source + target if is_one_stack else max(source, target + 1)
+
+    longest = max(tokens(row) for rows in data.encoded.values() for row in rows)
     if longest > most:
+        subject = "an input with its target" if is_one_stack else "an input and a target each"
         raise StudyError(
-            f"an input with its target must fit into the {most:,} positions of the model, but task "
-            f"'{spec.task_name}' has one of up to {longest:,} tokens; lower its max_source_length or "
-            "max_target_length"
+            f"{subject} must fit into the {most:,} positions of the model, but task '{spec.task_name}' "
+            f"has one of up to {longest:,} tokens; lower its max_source_length or max_target_length"
         )
 
 
