@@ -20,12 +20,14 @@ FIRST_SHARES = {
     "synopsis": 0.14,
     "define": 0.04,
     "word": 0.04,
-    "polarity": 0.14,
+    "polarity": 0.10,
+    "rated": 0.04,
     "who": 0.05,
     "says": 0.08,
     "last": 0.04,
     "speakers": 0.04,
-    "retell": 0.14,
+    "retell": 0.06,
+    "summary": 0.08,
 }
 SECOND_SHARES = {
     "span": 0.06,
@@ -41,7 +43,8 @@ SECOND_SHARES = {
     "says": 0.06,
     "last": 0.03,
     "speakers": 0.03,
-    "retell": 0.21,
+    "retell": 0.07,
+    "summary": 0.14,
 }
 """More of what the first stage had least of: whole sentences with a sentiment, and chats retold."""
 ASKED = (
@@ -79,7 +82,7 @@ class Mixture:
         for task, source, target in _rows(work / "pairs.jsonl"):
             self.pairs.setdefault(task, []).append((source, target))
         self.rated = _rows(work / "rated.jsonl")
-        self.chats = Chats(_rows(work / "scenes.jsonl"), _rows(work / "turns.jsonl"))
+        self.chats = Chats(_rows(work / "chats.jsonl"), _rows(work / "turns.jsonl"))
         self.sentinels = [tokenizer.convert_tokens_to_ids(f"<extra_id_{i}>") for i in range(32)]
 
     def pool(self, number: int, tokens: int) -> list[Batch]:

@@ -1,8 +1,11 @@
-"""Chats drawn from scenes and single turns, and questions that can only be answered from the chat itself."""
+"""Chats, drawn or put together from single turns, and questions that only the chat itself answers."""
 
 import random
 import re
 from dataclasses import dataclass
+from itertools import pairwise
+
+from lists import words_of
 
 Turn = tuple[str, str]
 
@@ -28,10 +31,22 @@ _PAST = (
     "drew grew hid rode rose stole swam taught tore woke beat bit blew chose dug fought hung heard hurt "
     "rang shook shut sank swore"
 )
-_SAME_FOR_I = frozenset(_PAST.split())
-_PRESENT = {"is": "am", "has": "have", "does": "do"}
+SAME_FOR_I = frozenset(_PAST.split())
+_REGULAR = words_of(
+    "want need love like hate hope feel live work play plan own wear sell bake cook read write drink eat "
+    "bring take meet give tell buy get make see use keep sing visit drive walk run sleep learn speak help "
+    "collect clean paint"
+)
+_PRESENT = {"is": "am", "has": "have", "does": "do", "goes": "go", "teaches": "teach", "watches": "watch"}
+_PRESENT |= {"studies": "study", "tries": "try"} | {f"{verb}s": verb for verb in _REGULAR}
+_JOINING = frozenset(("and", "but", "or", "then"))
+"""Before a second verb, which would have to change with the first."""
 _OTHERS = "i me my we us our you your he him himself she herself they them their it's who hers his her"
 _PRONOUNS = frozenset(_OTHERS.split())
+_ENDS_OBJECT = frozenset(
+    words_of("on in at to with for and but from when by up out off down before after about as into")
+)
+"""After "her", these show that it is no possessive: "took her with the dog"."""
 _SHORT_ANSWERS = (
     "ok",
     "great!",
@@ -48,6 +63,8 @@ _SHORT_ANSWERS = (
     "no way",
     "cool",
 )
+TO_RETELL = ("summarize: ", "summarize this chat: ", "what happened? ", "tell in short: ")
+"""How a summary is asked for."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +89,16 @@ def statement(sentence: str) -> Statement | None:
         return None
     if own == "her" and words[-1] == own:
         return None
+    if any(one == "her" and two in _ENDS_OBJECT for one, two in pairwise(words)):
+        return None
     if any(word.strip(",").lower() in _PRONOUNS - {own} for word in words):
+        return None
+    if any(one.strip(",") in _JOINING and two in _PRESENT for one, two in pairwise(words)):
         return None
     verb = words[0]
     if verb in _PRESENT:
         first = _PRESENT[verb]
-    elif verb in _SAME_FOR_I or verb.endswith("ed"):
+    elif verb in SAME_FOR_I or verb.endswith("ed"):
         first = verb
     else:
         return None
@@ -90,31 +111,31 @@ def statement(sentence: str) -> Statement | None:
 class Chats:
     """Draws chats, and rows of (source, target) about them."""
 
-    def __init__(self, scenes: list[list[Turn]], turns: list[str]) -> None:
-        self.scenes = scenes
+    def __init__(self, chats: list[list[Turn]], turns: list[str]) -> None:
+        self.chats = chats
         self.statements = [found for turn in turns if (found := statement(turn))]
         self.others = [turn for turn in turns if not re.match(r"(he|she|I)\b", turn, re.IGNORECASE)]
 
     def who(self, draw: random.Random) -> tuple[str, str]:
         """Ask who says a line."""
-        chat = self._scene(draw)
+        chat = self._part(draw)
         name, said = draw.choice(chat)
         return f"who says '{said[:60]}'? {shown(chat)}", name
 
     def says(self, draw: random.Random) -> tuple[str, str]:
         """Ask for all that one of them says."""
-        chat = self._scene(draw)
+        chat = self._part(draw)
         name = draw.choice(chat)[0]
         return f"what does {name} say? {shown(chat)}", " ".join(said for who, said in chat if who == name)
 
     def last(self, draw: random.Random) -> tuple[str, str]:
         """Ask what is said last, and by whom."""
-        chat = self._scene(draw)
+        chat = self._part(draw)
         return f"who speaks last? {shown(chat)}", f"{chat[-1][0]} says: {chat[-1][1]}"
 
     def speakers(self, draw: random.Random) -> tuple[str, str]:
         """Ask who takes part."""
-        chat = self._scene(draw)
+        chat = self._part(draw)
         return f"who is talking? {shown(chat)}", _listed(list(dict.fromkeys(name for name, _ in chat)))
 
     def retell(self, draw: random.Random) -> tuple[str, str]:
@@ -128,24 +149,19 @@ class Chats:
             chat.append((name, fact.said))
             told.append(fact.told(name))
         chat += [self._filler(draw, names) for _ in range(draw.randint(0, 2))]
-        task = draw.choice(("summarize: ", "summarize this chat: ", "what happened? ", "tell in short: "))
-        return f"{task}{shown(chat)}", ". ".join(told) + "."
+        return f"{draw.choice(TO_RETELL)}{shown(chat)}", ". ".join(told) + "."
 
     def _filler(self, draw: random.Random, names: list[str]) -> Turn:
         return draw.choice(names), draw.choice(_SHORT_ANSWERS if draw.random() < 0.5 else self.others)
 
-    def _scene(self, draw: random.Random) -> list[Turn]:
-        """Draw a part of a scene, with everyday names in place of its own."""
-        scene = draw.choice(self.scenes)
-        part = scene[draw.randrange(len(scene) - 1) :][: draw.randint(2, 5)]
-        speakers = list(dict.fromkeys(who for who, _ in part))
+    def _part(self, draw: random.Random) -> list[Turn]:
+        """Draw a part of a chat, with other names in place of its own."""
+        chat = draw.choice(self.chats)
+        part = chat[draw.randrange(len(chat) - 1) :][: draw.randint(2, 5)]
+        speakers = list(dict.fromkeys(name for name, _ in chat))
         names = dict(zip(speakers, draw.sample(WOMEN + MEN, len(speakers)), strict=True))
-        chat = []
-        for who, said in part:
-            for old, new in names.items():
-                said = re.sub(rf"\b{re.escape(old)}\b", new, said)
-            chat.append((names[who], said))
-        return chat
+        known = re.compile(rf"\b({'|'.join(map(re.escape, names))})\b")
+        return [(names[name], known.sub(lambda found: names[found[1]], said)) for name, said in part]
 
 
 def shown(chat: list[Turn]) -> str:

@@ -1,4 +1,4 @@
-"""Turn the sources into a corpus: texts, pairs of question and answer, scenes of dialogue, single turns."""
+"""Turn the sources and the generated rows into a corpus: texts, pairs of source and target, chats, turns."""
 
 import argparse
 import json
@@ -6,15 +6,15 @@ import random
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from chats import TO_RETELL, Turn, shown
+from filters import letters
+
 _SENTENCE = re.compile(r"(?<=[.!?]) +(?=[A-Z0-9\"'])")
 _GLOSS = re.compile(r"\| (.*)$")
-_WML = re.compile(r"^\s*(speaker)\s*=\s*(.+?)\s*$|^\s*(message)\s*=\s*_\s*\"(.*?)\"\s*$", re.MULTILINE)
-_NOT_SPEAKERS = ("narrator", "unit", "second_unit", "$")
-_MARKUP = re.compile(r"<[^>]*>|\*[^*]*\*")
 _OF_POSTS = re.compile(r"@\w+|https?://\S+|^RT\b[ :]*|#(?=\w)")
 _TYPED = str.maketrans("\u2018\u2019\u201c\u201d\u2013\u2014", "''\"\"--")
 
@@ -30,12 +30,12 @@ class Corpus:
     """Sentences that belong together."""
     pairs: list[tuple[str, str, str]] = field(default_factory=list)
     """(task, source, target)"""
-    scenes: list[list[tuple[str, str]]] = field(default_factory=list)
-    """Consecutive turns: (speaker, what is said)."""
+    chats: list[list[Turn]] = field(default_factory=list)
+    """Turns of people with everyday names: (speaker, what is said)."""
     turns: list[str] = field(default_factory=list)
     """Sentences that somebody could say in a chat."""
     rated: list[tuple[str, str]] = field(default_factory=list)
-    """(sentence, positive or negative) by VADER's rules, as many of one as of the other."""
+    """(sentence, positive or negative): generated reviews, and what VADER's rules find clear."""
 
 
 def main() -> None:
@@ -43,12 +43,13 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--exclude", type=Path, nargs="*", default=[], help="files of sentences to leave out")
     arguments = parser.parse_args()
-    banned = {_key(line) for path in arguments.exclude for line in path.read_text("utf-8").splitlines()}
+    banned = {letters(line) for path in arguments.exclude for line in path.read_text("utf-8").splitlines()}
     corpus = Corpus()
-    for gather in (debian, wordnet, wesnoth, posts, lexicon):
+    for gather in (debian, wordnet, posts, lexicon):
         gather(arguments.work / "sources", corpus)
-    _leave_out(corpus, lambda text: _key(text) in banned)
-    corpus.rated = rated(arguments.work / "sources", corpus)
+    generated(arguments.work / "generated.jsonl", corpus)
+    _leave_out(corpus, lambda text: letters(text) in banned)
+    corpus.rated += rated(arguments.work / "sources", corpus)
     for name, rows in vars(corpus).items():
         _write(arguments.work / f"{name}.jsonl", rows)
     counts = {name: len(rows) for name, rows in vars(corpus).items()}
@@ -88,29 +89,23 @@ def wordnet(sources: Path, corpus: Corpus) -> None:
             corpus.turns += examples
 
 
-def wesnoth(sources: Path, corpus: Corpus) -> None:
-    """Add scenes of dialogue of up to six turns."""
-    for path in sorted(sources.glob("wesnoth-*/usr/share/games/wesnoth/*/data/campaigns/*/scenarios/*.cfg")):
-        for scene in _scenes(path.read_text("utf-8")):
-            corpus.scenes.append(scene)
-            corpus.texts.append([f"{who}: {what}" for who, what in scene])
-            corpus.turns += [what for _, what in scene if len(what.split()) < 20]
-
-
-def _scenes(text: str, turns: int = 6) -> Iterator[list[tuple[str, str]]]:
-    scene, speaker = [], None
-    for found in _WML.finditer(text):
-        if found[1]:
-            speaker = found[2].strip('"')
-        elif speaker and not speaker.startswith(_NOT_SPEAKERS):
-            said = " ".join(_MARKUP.sub("", found[4].translate(_TYPED)).split())
-            if 0 < len(said.split()) < 40:
-                scene.append((speaker, said))
-        if len(scene) == turns:
-            yield scene
-            scene = []
-    if len(scene) > 1:
-        yield scene
+def generated(path: Path, corpus: Corpus) -> None:
+    """Add what SmolLM2 has written: chats with summaries, events as turns, reviews with their polarity."""
+    draw = random.Random("generated")
+    for line in path.read_text("utf-8").splitlines():
+        row = json.loads(line)
+        if row["kind"] == "chat":
+            chat = list(zip(row["names"], row["lines"], strict=True))
+            corpus.chats.append(chat)
+            corpus.texts.append([f"{name}: {said}" for name, said in chat])
+            corpus.turns += [said for said in row["lines"] if len(said.split()) < 20]
+            corpus.pairs.append(("summary", f"{draw.choice(TO_RETELL)}{shown(chat)}", row["summary"]))
+        elif row["kind"] == "event":
+            corpus.texts.append(row["lines"])
+            corpus.turns += row["lines"]
+        elif row["kind"] == "review":
+            corpus.texts.append(row["lines"])
+            corpus.rated.append((row["lines"][0], row["label"]))
 
 
 def posts(sources: Path, corpus: Corpus) -> None:
@@ -165,15 +160,12 @@ def _leave_out(corpus: Corpus, unwanted: Callable[[str], bool]) -> None:
     corpus.texts = [text for text in corpus.texts if text and not any(map(unwanted, text))]
     corpus.pairs = [pair for pair in corpus.pairs if not unwanted(pair[1].split(": ", 1)[-1])]
     corpus.turns = [turn for turn in corpus.turns if not unwanted(turn)]
+    corpus.chats = [chat for chat in corpus.chats if not any(unwanted(said) for _, said in chat)]
+    corpus.rated = [(text, label) for text, label in corpus.rated if not unwanted(text)]
 
 
 def _sentences(text: str) -> list[str]:
     return [sentence for sentence in _SENTENCE.split(text) if 3 < len(sentence.split()) < 60]
-
-
-def _key(sentence: str) -> str:
-    """Keep letters only, so that spacing, case and a label in front do not hide an evaluation sentence."""
-    return re.sub(r"[^a-z]", "", sentence.lower())
 
 
 def _write(path: Path, rows: Iterable[object]) -> None:

@@ -29,8 +29,10 @@ def work(tmp_path_factory: pytest.TempPathFactory, fast: PreTrainedTokenizerFast
     sentences = ["the big dog ran .", "the old cat lost the keys .", "a red sun , a new rain ."]
     parts = {
         "texts": [sentences, sentences[:1]],
-        "pairs": [[task, "a b c ?", "the dog"] for task in ("synopsis", "define", "word", "polarity")],
-        "scenes": [[["A", "the dog ran"], ["B", "the cat ran"], ["A", "the sun"]]],
+        "pairs": [
+            [task, "a b c ?", "the dog"] for task in ("synopsis", "define", "word", "polarity", "summary")
+        ],
+        "chats": [[["A", "the dog ran"], ["B", "the cat ran"], ["A", "the sun"]]],
         "rated": [["the new sun", "positive"]],
         "turns": ["he lost his keys", "the rain ran"],
     }
