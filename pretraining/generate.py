@@ -55,17 +55,19 @@ def generate(path: Path, writer: Writer, judge: Judge, *, seed: int, is_over: Ca
             judge.before.add(" ".join(row["lines"]))
     number = sum(row["kind"] == "batch" for row in rows)
     while not is_over():
-        began, written = time.monotonic(), writer.written
+        began, processor, written = time.monotonic(), time.process_time(), writer.written
         batch = KINDS[number % len(KINDS)](writer, judge, random.Random(f"{seed}-{number}"))
-        counts = {
-            "seed": seed,
-            "tokens": writer.written - written,
-            "dropped": dict(sorted(batch.dropped.items())),
+        end = {"kind": "batch", "writer": writer.name, "seed": seed, "tokens": writer.written - written}
+        end |= {"dropped": dict(sorted(batch.dropped.items())), "prompts": batch.prompts}
+        _append(path, [{**row, "batch": number} for row in (*batch.kept, end)])
+        progress = {
+            "batch": number,
+            "seconds": round(time.monotonic() - began, 1),
+            "processor_seconds": round(time.process_time() - processor, 1),
+            "tokens": end["tokens"],
+            "kept": Counter(row["kind"] for row in batch.kept),
         }
-        _append(path, [{**row, "batch": number} for row in (*batch.kept, {"kind": "batch", **counts})])
-        kept = Counter(row["kind"] for row in batch.kept)
-        seconds = round(time.monotonic() - began, 1)
-        print(json.dumps({"batch": number, "seconds": seconds, "kept": kept, **counts}), flush=True)
+        print(json.dumps(progress), flush=True)
         number += 1
 
 
@@ -76,7 +78,8 @@ def whole_batches(path: Path) -> list[Row]:
     lines = path.read_text("utf-8").splitlines(keepends=True)
     ends = [at for at, line in enumerate(lines, 1) if line.startswith(_END) and line.endswith("\n")]
     whole = lines[: ends[-1]] if ends else []
-    path.write_text("".join(whole), "utf-8")
+    with path.open("r+b") as file:
+        file.truncate(len("".join(whole).encode()))
     return [json.loads(line) for line in whole]
 
 
@@ -97,7 +100,10 @@ def smollm2(threads: int) -> Writer:
     torch.set_num_threads(threads)
     base = load_backbone(ModelSpec(id="builtin:smollm2"))
     dtype = getattr(torch, resolve_dtype("auto", torch.device("cpu")))
-    return Sampler(base.model.to(dtype), base.tokenizer)
+    name = (
+        f"builtin:smollm2 {(base.digest or '')[:12]}, {dtype}, {threads} threads, torch {torch.__version__}"
+    )
+    return Sampler(base.model.to(dtype), base.tokenizer, name)
 
 
 def vader(sources: Path) -> Callable[[str], float]:

@@ -39,8 +39,10 @@ _UNCLEAR = frozenset(
 """Words whose meaning is lost, or whose verb would have to change, outside of the chat."""
 
 
-def retold(said: str, speaker: str, listener: str) -> str | None:
+def retold(said: str, speaker: str, listener: str | None) -> str | None:
     """Return the first sentence of a turn that can be told of its speaker, or None.
+
+    Without a single listener, nobody knows who "you" is.
 
     "Oh no, I'll bring you my ladder tomorrow.", said by Anna to Ben, is "Anna will bring Ben her ladder
     tomorrow." Sentences that need the rest of the chat to be understood are not told.
@@ -51,7 +53,7 @@ def retold(said: str, speaker: str, listener: str) -> str | None:
     return None
 
 
-def _told(sentence: str, speaker: str, listener: str) -> str | None:
+def _told(sentence: str, speaker: str, listener: str | None) -> str | None:
     words = _OPENING.sub("", sentence, count=1).rstrip(".!").split()
     if sentence.endswith("?") or not 5 <= len(words) <= 18:
         return None
@@ -62,9 +64,10 @@ def _told(sentence: str, speaker: str, listener: str) -> str | None:
         _moved(word, following, speaker, listener)
         for word, following in zip(start, [*start[1:], ""], strict=True)
     ]
-    if None in rest or sum(listener in word for word in rest if word) > 1:
+    certain = [word for word in rest if word is not None]
+    if len(certain) < len(rest) or sum(listener in word for word in certain if listener) > 1:
         return None
-    return " ".join([speaker, *(word for word in rest if word)]) + "."
+    return " ".join([speaker, *certain]) + "."
 
 
 def _predicate(words: list[str]) -> list[str] | None:
@@ -89,9 +92,13 @@ def _predicate(words: list[str]) -> list[str] | None:
     return [*adverb, third, *rest]
 
 
-def _moved(word: str, following: str, speaker: str, listener: str) -> str | None:
+def _moved(word: str, following: str, speaker: str, listener: str | None) -> str | None:
     """Return a word as another person says it; None where that is not certain."""
     bare = word.strip(",").lower()
+    if bare in _UNCLEAR or (bare in ("you", "your") and listener is None):
+        return None
+    if word == "you" and following and following not in _AFTER_YOU:  # "I hope you like it"
+        return None
     woman = speaker in WOMEN
     other = {
         "my": "her" if woman else "his",
@@ -100,8 +107,4 @@ def _moved(word: str, following: str, speaker: str, listener: str) -> str | None
         "your": f"{listener}'s",
         "you": listener,
     }.get(bare)
-    if bare in _UNCLEAR or (
-        bare == "you" and following and following not in _AFTER_YOU and not word.endswith(",")
-    ):
-        return None
     return word if other is None else word.lower().replace(bare, other)

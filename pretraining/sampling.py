@@ -36,7 +36,7 @@ class Sampling:
 class Sampler:
     """A decoder-only model with its tokenizer, which writes lines and prefers words."""
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
         AttentionInterface.register("grouped", attend_in_groups)
         AttentionMaskInterface.register("grouped", eager_mask)
         model.set_attn_implementation("grouped")
@@ -45,6 +45,8 @@ class Sampler:
         special = set(tokenizer.all_special_ids)
         self.ends = frozenset(n for n, text in enumerate(texts) if n in special or "\n" in text)
         """Tokens that end a line."""
+        self.name = name
+        """The model, its precision and its threads, to be recorded."""
         self.written = 0
         """How many tokens were sampled so far."""
 

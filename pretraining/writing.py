@@ -42,7 +42,10 @@ Row = dict[str, object]
 class Writer(Protocol):
     """What is asked of a language model; `sampling.Sampler` is one."""
 
+    name: str
+    """The model, its precision and its threads, to be recorded."""
     written: int
+    """Tokens so far."""
 
     def lines(
         self, prefix: str, rows: Sequence[Sequence[str]], how: Sampling, seed: int
@@ -84,6 +87,8 @@ class Batch:
     judge: Judge
     kept: list[Row] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
+    prompts: dict[str, str] = field(default_factory=dict)
+    """What all prompts of a kind begin with."""
 
     def keep(self, kind: str, lines: Sequence[str], **values: object) -> bool:
         """Keep a row unless its lines are unwanted; return whether it was kept."""
@@ -98,7 +103,7 @@ class Batch:
 
 def write_chats(writer: Writer, judge: Judge, draw: random.Random) -> Batch:
     """Write events, and around them chats with a summary that tells them in the third person."""
-    batch = Batch(judge)
+    batch = Batch(judge, prompts={"chat": CHAT_PREFIX})
     drafts = [_Draft.drawn(told, draw) for told in _grouped(_events(writer, batch, draw), draw)]
     written = writer.lines(
         CHAT_PREFIX, [draft.parts() for draft in drafts], CHAT_SAMPLING, draw.getrandbits(32)
@@ -120,8 +125,8 @@ def write_chats(writer: Writer, judge: Judge, draw: random.Random) -> Batch:
 
 def write_reviews(writer: Writer, judge: Judge, draw: random.Random) -> Batch:
     """Write reviews about whose polarity prompt, VADER's rules and SmolLM2's likelihoods agree."""
-    batch = Batch(judge)
     prefix = review_prefix(draw)
+    batch = Batch(judge, prompts={"review": prefix, "opinion": opinion_prefix(draw)})
     labels = ("positive", "negative") * (REVIEWS_PER_BATCH // 2)
     prompts = [review_prompt(draw, label) for label in labels]
     written = writer.lines(
@@ -137,20 +142,23 @@ def write_reviews(writer: Writer, judge: Judge, draw: random.Random) -> Batch:
         else:
             found.append((prompt, text))
     liked = writer.preferences(
-        opinion_prefix(draw), [f"Review: {text}\nSentiment:" for _, text in found], " positive", " negative"
+        batch.prompts["opinion"],
+        [f"Review: {text}\nSentiment:" for _, text in found],
+        " positive",
+        " negative",
     )
     middle = median(liked) if liked else 0.0  # a model prefers one label whatever the review
     for (prompt, text), preference in zip(found, liked, strict=True):
         if (preference - middle) * prompt.sign <= 0:
             batch.dropped["review: SmolLM2 disagrees"] += 1
         else:
-            batch.keep("review", [text], thing=prompt.thing, label=prompt.label, mood=prompt.mood)
+            batch.keep("review", [text], **vars(prompt))
     return batch
 
 
 def _events(writer: Writer, batch: Batch, draw: random.Random) -> dict[str, list[Statement]]:
     """Write events; return what can be told in the first person, by topic."""
-    prefix = event_prefix(draw)
+    batch.prompts["event"] = prefix = event_prefix(draw)
     topics = draw.sample(TOPICS, TOPICS_PER_BATCH)
     prompts = [prompt for topic in topics for prompt in event_prompts(draw, topic, EVENTS_PER_TOPIC)]
     written = writer.lines(
@@ -162,7 +170,9 @@ def _events(writer: Writer, batch: Batch, draw: random.Random) -> dict[str, list
         text = clean(f"{prompt.opening}{lines[0]}", fewest=5, most=20) if lines else None
         if not text or not text.startswith(f"{prompt.opening} "):
             batch.dropped["event: form"] += 1
-        elif batch.keep("event", [text], topic=prompt.topic) and (told := statement(text)):
+        elif batch.keep("event", [text], topic=prompt.topic, opening=prompt.opening) and (
+            told := statement(text)
+        ):
             found.setdefault(prompt.topic, []).append(told)
     return found
 
@@ -232,8 +242,8 @@ class _Draft:
             if number in self.told:
                 sentence = f"{self.told[number].told(name)}."
             else:
-                listener = chat[number - 1][0] if number else self.order[1]
-                sentence = retold(said, name, listener) or ""
+                others = set(self.order) - {name}
+                sentence = retold(said, name, others.pop() if len(others) == 1 else None) or ""
             if sentence:
                 sentences.append((name, sentence))
         return joined(sentences[:MOST_SENTENCES])

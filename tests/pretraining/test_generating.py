@@ -27,6 +27,8 @@ GREEDY = Sampling(temperature=1.0, top_p=1.0, top_k=1, longest=12)
 class FakeWriter:
     """Writes sentences of invented words that begin with z, a pure function of its arguments."""
 
+    name = "fake"
+
     def __init__(self, line: Callable[[random.Random], str] | None = None) -> None:
         self.written = 0
         self._line = line or self._sentence
@@ -142,7 +144,9 @@ def test_reviews_are_kept_where_prompt_rating_and_model_agree() -> None:
     batch = write_reviews(
         FakeWriter(line), judge(lambda text: 1.0 if "nice" in text else -1.0), random.Random(0)
     )
-    found = {(row["label"], *re.findall(r"\b(?:nice|poor|good|bad)\b", row["lines"][0])) for row in batch.kept}
+    found = {
+        (row["label"], *re.findall(r"\b(?:nice|poor|good|bad)\b", row["lines"][0])) for row in batch.kept
+    }
     assert found == {("positive", "nice", "good"), ("negative", "poor", "bad")}
     assert batch.dropped["review: VADER disagrees"] == 256
     assert batch.dropped["review: SmolLM2 disagrees"] == 128
@@ -248,6 +252,11 @@ def test_a_turn_is_told_of_its_speaker_or_not_at_all(said: str, told: str | None
     assert retold(said, "Anna", "Ben") == told
 
 
+def test_nobody_is_you_in_a_group() -> None:
+    assert retold("I'll bring you my ladder tomorrow.", "Anna", None) is None
+    assert retold("I'll bring my ladder tomorrow.", "Anna", None) == "Anna will bring her ladder tomorrow."
+
+
 def test_men_are_he() -> None:
     assert retold("I'll call my boss about myself.", "Ben", "Anna") == "Ben will call his boss about himself."
 
@@ -262,7 +271,7 @@ def test_a_name_that_would_follow_itself_is_a_pronoun() -> None:
 @pytest.fixture(scope="module")
 def sampler() -> Sampler:
     base = load_backbone(ModelSpec(id="builtin:random-llama"))
-    sampler = Sampler(base.model, base.tokenizer)
+    sampler = Sampler(base.model, base.tokenizer, "random")
     sampler.ends = frozenset(range(0, len(base.tokenizer), 4))  # the model is random, and lines should end
     return sampler
 
