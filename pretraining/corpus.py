@@ -4,14 +4,14 @@ import argparse
 import json
 import random
 import re
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from chats import TO_RETELL, Turn, shown
 from filters import letters
+from ratings import vader
 
 _SENTENCE = re.compile(r"(?<=[.!?]) +(?=[A-Z0-9\"'])")
 _GLOSS = re.compile(r"\| (.*)$")
@@ -35,7 +35,8 @@ class Corpus:
     turns: list[str] = field(default_factory=list)
     """Sentences that somebody could say in a chat."""
     rated: list[tuple[str, str]] = field(default_factory=list)
-    """(sentence, positive or negative): generated reviews, and what VADER's rules find clear."""
+    """(sentence, positive or negative): generated reviews, and what VADER's rules find clear;
+    as many of one as of the other."""
 
 
 def main() -> None:
@@ -49,7 +50,7 @@ def main() -> None:
         gather(arguments.work / "sources", corpus)
     generated(arguments.work / "generated.jsonl", corpus)
     _leave_out(corpus, lambda text: letters(text) in banned)
-    corpus.rated += rated(arguments.work / "sources", corpus)
+    corpus.rated = balanced([*corpus.rated, *rated(arguments.work / "sources", corpus.turns)])
     for name, rows in vars(corpus).items():
         _write(arguments.work / f"{name}.jsonl", rows)
     counts = {name: len(rows) for name, rows in vars(corpus).items()}
@@ -132,22 +133,25 @@ def lexicon(sources: Path, corpus: Corpus) -> None:
             _polarity(corpus, word, float(rating), 1.0)
 
 
-def rated(sources: Path, corpus: Corpus) -> list[tuple[str, str]]:
-    """Return sentences that VADER's rules (negation, intensity, "but") find clearly positive or negative.
+def rated(sources: Path, turns: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the turns that VADER's rules (negation, intensity, "but") find clearly positive or negative.
 
     Its ratings are right for most sentences, not for all: labels to learn from, not to score with.
     """
-    sys.path.insert(0, str(sources / "vader/vaderSentiment-3.3.2"))
-    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
-
-    rating = SentimentIntensityAnalyzer()
-    found: dict[str, list[str]] = {"positive": [], "negative": []}
-    for sentence in dict.fromkeys(corpus.turns):
-        compound = rating.polarity_scores(sentence)["compound"]
+    rating = vader(sources)
+    found = []
+    for sentence in dict.fromkeys(turns):
+        compound = rating(sentence)
         if abs(compound) >= CLEAR and 3 < len(sentence.split()) < 40:
-            found["positive" if compound > 0 else "negative"].append(sentence)
-    draw, least = random.Random("rated"), min(map(len, found.values()))
-    return [(text, label) for label, texts in found.items() for text in draw.sample(texts, least)]
+            found.append((sentence, "positive" if compound > 0 else "negative"))
+    return found
+
+
+def balanced(rows: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return as many rows of one label as of the other, drawn from those that are too many."""
+    parts = [[row for row in rows if row[1] == label] for label in ("positive", "negative")]
+    draw, least = random.Random("rated"), min(map(len, parts))
+    return [row for part in parts for row in draw.sample(part, least)]
 
 
 def _polarity(corpus: Corpus, text: str, rating: float, clear: float) -> None:

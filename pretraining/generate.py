@@ -8,13 +8,13 @@ So a run that was stopped goes on after the last whole batch, and leaves the fil
 import argparse
 import json
 import random
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from filters import Known, letters
+from ratings import vader
 from tuneoff.tasks.builtin import builtin_tables
 from writing import Judge, Row, Writer, write_chats, write_reviews
 
@@ -93,26 +93,19 @@ def smollm2(threads: int) -> Writer:
     import torch
 
     from sampling import Sampler
+    from tuneoff.kernels import keep_freed_memory
     from tuneoff.spec import ModelSpec
     from tuneoff.training import load_backbone
     from tuneoff.training.precision import resolve_dtype
 
     torch.set_num_threads(threads)
+    keep_freed_memory()
     base = load_backbone(ModelSpec(id="builtin:smollm2"))
     dtype = getattr(torch, resolve_dtype("auto", torch.device("cpu")))
     name = (
         f"builtin:smollm2 {(base.digest or '')[:12]}, {dtype}, {threads} threads, torch {torch.__version__}"
     )
     return Sampler(base.model.to(dtype), base.tokenizer, name)
-
-
-def vader(sources: Path) -> Callable[[str], float]:
-    """Return VADER's compound rating, from -1 to 1."""
-    sys.path.insert(0, str(sources / "vader/vaderSentiment-3.3.2"))
-    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
-
-    rating = SentimentIntensityAnalyzer()
-    return lambda text: rating.polarity_scores(text)["compound"]
 
 
 def builtin_texts() -> set[str]:

@@ -27,7 +27,7 @@ from sampling import Sampling
 EVENT_SAMPLING = Sampling(temperature=0.9, top_p=0.9)
 CHAT_SAMPLING = Sampling(temperature=0.8, top_p=0.9, presence=1.0)
 REVIEW_SAMPLING = Sampling(temperature=1.0, top_p=0.95, presence=0.5)
-TOPICS_PER_BATCH, EVENTS_PER_TOPIC, REVIEWS_PER_BATCH = 40, 8, 512
+TOPICS_PER_BATCH, EVENTS_PER_TOPIC, REVIEWS_PER_BATCH = 40, 8, 320
 LENGTHS = (4, 4, 5, 5, 6, 6, 7, 7, 8, 9, 10, 12)
 """Turns that a chat is drawn to have."""
 FEWEST_TURNS, MOST_WORDS = 3, 130

@@ -12,6 +12,8 @@ import torch
 
 import generate
 from chats import MEN, WOMEN
+from corpus import Corpus, balanced
+from corpus import generated as corpus_of_generated
 from filters import Known, clean, echoes, letters, loops, strangers
 from generate import builtin_texts, whole_batches
 from prompts import BAD, EVENTS, GOOD
@@ -19,7 +21,7 @@ from retelling import retold
 from sampling import Sampler, Sampling
 from tuneoff.spec import ModelSpec
 from tuneoff.training import load_backbone
-from writing import Judge, joined, write_chats, write_reviews
+from writing import REVIEWS_PER_BATCH, Judge, joined, write_chats, write_reviews
 
 GREEDY = Sampling(temperature=1.0, top_p=1.0, top_k=1, longest=12)
 
@@ -148,8 +150,8 @@ def test_reviews_are_kept_where_prompt_rating_and_model_agree() -> None:
         (row["label"], *re.findall(r"\b(?:nice|poor|good|bad)\b", row["lines"][0])) for row in batch.kept
     }
     assert found == {("positive", "nice", "good"), ("negative", "poor", "bad")}
-    assert batch.dropped["review: VADER disagrees"] == 256
-    assert batch.dropped["review: SmolLM2 disagrees"] == 128
+    assert batch.dropped["review: VADER disagrees"] == REVIEWS_PER_BATCH // 2
+    assert batch.dropped["review: SmolLM2 disagrees"] == REVIEWS_PER_BATCH // 4
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +191,37 @@ def test_near_copies_of_kept_rows_are_unwanted() -> None:
     assert one.unwanted(["She lost her old keys on the way to the station again."]) == "near-copy"
     assert one.unwanted(["SHE lost her old keys, on the way to the station, yesterday!"]) == "near-copy"
     assert one.unwanted(["She lost her patience with the people at the station."]) is None
+
+
+def test_generated_rows_become_chats_with_summaries_turns_and_rated_reviews(tmp_path: Path) -> None:
+    rows = [
+        {"kind": "event", "lines": ["He lost his keys."]},
+        {
+            "kind": "chat",
+            "names": ["Ben", "Anna"],
+            "lines": ["I lost my keys.", "Oh no!"],
+            "summary": "Ben lost his keys.",
+        },
+        {"kind": "review", "lines": ["A fine film."], "label": "positive"},
+        {"kind": "batch"},
+    ]
+    (tmp_path / "generated.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    corpus = Corpus()
+    corpus_of_generated(tmp_path / "generated.jsonl", corpus)
+    assert corpus.chats == [[("Ben", "I lost my keys."), ("Anna", "Oh no!")]]
+    ((task, source, target),) = corpus.pairs
+    assert (task, target) == ("summary", "Ben lost his keys.")
+    assert source.endswith(": Ben: I lost my keys. Anna: Oh no!") or "? Ben: I" in source
+    assert corpus.turns == ["He lost his keys.", "I lost my keys.", "Oh no!"]
+    assert corpus.rated == [("A fine film.", "positive")]
+    assert len(corpus.texts) == 3
+
+
+def test_labels_are_balanced_by_leaving_out_what_is_too_much() -> None:
+    rows = [(f"good {n}", "positive") for n in range(5)] + [("bad 0", "negative"), ("bad 1", "negative")]
+    found = balanced(rows)
+    assert set(found) <= set(rows)
+    assert [label for _, label in found] == ["positive"] * 2 + ["negative"] * 2
 
 
 @pytest.mark.parametrize(
