@@ -47,6 +47,14 @@ EVENTS = (
     ("a passport", "He noticed at the airport that his passport was still at home."),
     ("a cold", "She has had a cold since Thursday and stays in bed."),
     ("a colleague", "He lent his car to a colleague for the weekend."),
+    ("a haircut", "She is unhappy with her new haircut and wears a hat."),
+    ("the internet", "He can't work because the internet is down again."),
+    ("coffee", "She spilled coffee on her keyboard this morning."),
+    ("a wedding", "He forgot the rings at home on the day of the wedding."),
+    ("money", "She is saving money for a trip to Norway."),
+    ("a storm", "He found his garden chair on the roof after the storm."),
+    ("a recipe", "She asked her mother for the recipe of the apple soup."),
+    ("running", "He runs along the river twice a week with his brother."),
 )
 """(topic, what happened to somebody)"""
 
