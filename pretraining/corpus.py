@@ -101,6 +101,10 @@ def generated(path: Path, corpus: Corpus) -> None:
             corpus.texts.append([f"{name}: {said}" for name, said in chat])
             corpus.turns += [said for said in row["lines"] if len(said.split()) < 20]
             corpus.pairs.append(("summary", f"{draw.choice(TO_RETELL)}{shown(chat)}", row["summary"]))
+            for sentence in row["summary"].rstrip(".").split(". "):
+                name, _, predicate = sentence.partition(" ")
+                if name in row["names"]:
+                    corpus.pairs.append(("asked", f"who {predicate}? {shown(chat)}", name))
         elif row["kind"] == "event":
             corpus.texts.append(row["lines"])
             corpus.turns += row["lines"]

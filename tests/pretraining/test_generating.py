@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import generate
-from chats import MEN, WOMEN
+from chats import MEN, TO_RETELL, WOMEN
 from corpus import Corpus, balanced
 from corpus import generated as corpus_of_generated
 from filters import Known, clean, echoes, letters, loops, strangers
@@ -199,8 +199,8 @@ def test_generated_rows_become_chats_with_summaries_turns_and_rated_reviews(tmp_
         {
             "kind": "chat",
             "names": ["Ben", "Anna"],
-            "lines": ["I lost my keys.", "Oh no!"],
-            "summary": "Ben lost his keys.",
+            "lines": ["I lost my keys. I'll call Anna.", "Oh no!"],
+            "summary": "Ben lost his keys. He will call Anna.",
         },
         {"kind": "review", "lines": ["A fine film."], "label": "positive"},
         {"kind": "batch"},
@@ -208,11 +208,13 @@ def test_generated_rows_become_chats_with_summaries_turns_and_rated_reviews(tmp_
     (tmp_path / "generated.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     corpus = Corpus()
     corpus_of_generated(tmp_path / "generated.jsonl", corpus)
-    assert corpus.chats == [[("Ben", "I lost my keys."), ("Anna", "Oh no!")]]
-    ((task, source, target),) = corpus.pairs
-    assert (task, target) == ("summary", "Ben lost his keys.")
-    assert source.endswith(": Ben: I lost my keys. Anna: Oh no!") or "? Ben: I" in source
-    assert corpus.turns == ["He lost his keys.", "I lost my keys.", "Oh no!"]
+    said = "I lost my keys. I'll call Anna."
+    assert corpus.chats == [[("Ben", said), ("Anna", "Oh no!")]]
+    (task, source, target), asked = corpus.pairs
+    assert (task, target) == ("summary", "Ben lost his keys. He will call Anna.")
+    assert source.removesuffix(f"Ben: {said} Anna: Oh no!") in TO_RETELL
+    assert asked == ("asked", f"who lost his keys? Ben: {said} Anna: Oh no!", "Ben")
+    assert corpus.turns == ["He lost his keys.", said, "Oh no!"]
     assert corpus.rated == [("A fine film.", "positive")]
     assert len(corpus.texts) == 3
 

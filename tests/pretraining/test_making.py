@@ -14,6 +14,7 @@ from train import Plan, Stage, State, train
 
 WORDS = "a b c d e f g h the dog cat ran lost keys big red old new sun rain : ? . , '"
 VOCABULARY = ["[PAD]", "[SEP]", "[UNK]", *(f"[unused{i}]" for i in range(32)), *WORDS.split()]
+PAIRS = ("synopsis", "define", "word", "polarity", "summary", "asked")
 TOKENS = 256
 
 
@@ -29,9 +30,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, fast: PreTrainedTokenizerFast
     sentences = ["the big dog ran .", "the old cat lost the keys .", "a red sun , a new rain ."]
     parts = {
         "texts": [sentences, sentences[:1]],
-        "pairs": [
-            [task, "a b c ?", "the dog"] for task in ("synopsis", "define", "word", "polarity", "summary")
-        ],
+        "pairs": [[task, "a b c ?", "the dog"] for task in PAIRS],
         "chats": [[["A", "the dog ran"], ["B", "the cat ran"], ["A", "the sun"]]],
         "rated": [["the new sun", "positive"]],
         "turns": ["he lost his keys", "the rain ran"],
