@@ -37,10 +37,11 @@ def main() -> None:
     judge = Judge(
         vader(arguments.work / "sources"), frozenset(map(letters, lines)), Known(3, 0.5, builtin_texts())
     )
+    writer = smollm2(arguments.threads)
     end = time.monotonic() + arguments.minutes * 60
     generate(
         arguments.work / "generated.jsonl",
-        smollm2(arguments.threads),
+        writer,
         judge,
         seed=arguments.seed,
         is_over=lambda: time.monotonic() > end,

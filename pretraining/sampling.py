@@ -61,6 +61,8 @@ class Sampler:
         A row is None if one of its lines does not end. Equal arguments give equal lines on one machine with
         equal threads.
         """
+        if not rows:
+            return []
         random = torch.Generator().manual_seed(seed)
         drafts = [_Draft([self._ids(part) for part in parts]) for parts in rows]
         alive = list(drafts)
