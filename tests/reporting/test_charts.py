@@ -1,5 +1,6 @@
 import json
 import math
+from functools import partial
 from itertools import pairwise
 
 import altair
@@ -11,6 +12,7 @@ from tuneoff.reporting import charts
 from tuneoff.reporting.charts.curves import MOST_POINTS, TRAIN_LOSS
 from tuneoff.reporting.charts.labels import Box, place_labels
 from tuneoff.reporting.charts.style import View, padded
+from tuneoff.reporting.decision import price_in_words
 from tuneoff.reporting.figures import Drawing, named_apart
 from tuneoff.results import CurvePoint, SearchResult, Trial
 from tuneoff.spec import RunSpec, expand
@@ -104,7 +106,10 @@ def test_candidates_are_drawn_in_the_order_of_their_means_with_interval_price_an
     decision = a_decision()
     prices = {"full": 4e6, "lora": 2e4, "prompt": None, "prefix": 1e4, "baseline tfidf": 0.0}
     data = charts.candidates_data(
-        decision, trained=["full", "lora", "prompt", "prefix"], prices=prices, price_text="{:.0f} B".format
+        decision,
+        trained=["full", "lora", "prompt", "prefix"],
+        prices=prices,
+        price_text=partial(price_in_words, "stored_bytes"),
     )
     rows = {row.name: row for row in data.itertuples(index=False)}
     assert list(data["mean"]) == sorted(data["mean"], reverse=True)
@@ -118,7 +123,7 @@ def test_candidates_are_drawn_in_the_order_of_their_means_with_interval_price_an
     other = "lora" if recommended == "full" else "full"
     assert looks == expected | {recommended: "recommended", other: "trained"}
     costs = {name: row.cost for name, row in rows.items()}
-    assert (costs["full"], costs["prompt"], costs["baseline tfidf"]) == ("4000000 B", "not measured", "none")
+    assert (costs["full"], costs["prompt"], costs["baseline tfidf"]) == ("4 MB", "\N{EN DASH}", "0")
     assert math.isnan(rows["prompt"].price) and math.isnan(rows["baseline tfidf"].price)
 
 

@@ -50,7 +50,7 @@ def data(folder: Path) -> ReportData:
 def test_the_method_with_the_highest_mean_is_named_with_its_interval(data: ReportData) -> None:
     first, alone = conclusions(data)[0], data.judgement.intervals["sst2", "full", "full"]
     assert alone.mean == pytest.approx(max(one.mean for one in data.judgement.intervals.values()))
-    assert first.text.startswith("sst2: full has the highest eval_accuracy of the trained methods")
+    assert first.text.startswith("sst2: full has the highest accuracy of the trained methods")
     assert f"methods, {alone.mean:.3f} (95% interval" in first.text
     said = re.search(r"the choice among 4 methods: ([.\d]+) to ([.\d]+); 3 seeds", first.text)
     assert said is not None
@@ -312,7 +312,7 @@ def test_methods_of_the_same_mean_are_not_ranked(tmp_path: Path) -> None:
         if record.spec.method_name in ("full", "lora"):
             write_answers(folder, record, 0.85, seed=record.spec.seed)
     first = _conclusions(folder)[0]
-    assert first.startswith("sst2: full and lora have the same eval_accuracy, the highest of the trained ")
+    assert first.startswith("sst2: full and lora have the same accuracy, the highest of the trained ")
 
 
 @pytest.mark.slow

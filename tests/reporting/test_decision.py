@@ -40,7 +40,7 @@ def clear(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_a_method_that_is_shown_to_be_the_best_is_recommended(clear: Path) -> None:
-    assert _sentence(clear).startswith("sst2: use full (eval_accuracy 0.")
+    assert _sentence(clear).startswith("sst2: use full (accuracy 0.")
     assert _sentence(clear).endswith("): it is shown to be the best.")
 
 
@@ -113,7 +113,7 @@ def test_a_single_seed_asks_for_more_with_the_command_that_adds_them(tmp_path: P
 
 def test_what_needs_no_training_can_be_the_answer(tmp_path: Path) -> None:
     folder = _folder(tmp_path, {"zero_shot": 0.95, "full": 0.7, "lora": 0.7})
-    assert _sentence(folder).startswith("sst2: use zero_shot, without fine-tuning (eval_accuracy 0.9")
+    assert _sentence(folder).startswith("sst2: use zero_shot, without fine-tuning (accuracy 0.9")
 
 
 def test_a_candidate_that_failed_a_check_is_never_recommended(tmp_path: Path) -> None:

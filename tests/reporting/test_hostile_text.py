@@ -224,4 +224,4 @@ def test_the_progress_of_a_run_shows_texts_as_they_are() -> None:
         run = expand(made.a_study())[1]
         progress.show(RunStarted(run))
         progress.show(RunFinished(made.a_record(run, run_id="a[v2][/b]\x1b[31m")))
-    assert out.getvalue().startswith(r"a[v2][/b]\x1b[31m  complete  eval_accuracy")
+    assert out.getvalue().startswith(r"a[v2][/b]\x1b[31m  complete  accuracy")

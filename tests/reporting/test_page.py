@@ -21,7 +21,7 @@ from tuneoff.reporting.evidence import checks_table, health_table
 from tuneoff.reporting.methods import described_methods
 from tuneoff.reporting.page import page as page_text
 from tuneoff.reporting.page.build import json_for_html
-from tuneoff.results import read_curve, read_records
+from tuneoff.results import metric_name, read_curve, read_records
 from tuneoff.results.layout import StudyFolder
 from tuneoff.spec import expand, load_study
 
@@ -196,7 +196,7 @@ def test_scripts_read_every_run_with_its_curve_its_findings_and_its_files(
         fields = dict(run["fields"])
         assert (fields["task"], fields["seed"]) == (record.spec.task_name, str(record.spec.seed))
         for name, value in record.scores.items():
-            assert float(fields[f"test {name.removeprefix('eval_')}"]) == pytest.approx(value, abs=6e-5)
+            assert float(fields[f"test {metric_name(name)}"]) == pytest.approx(value, abs=6e-5)
         findings = data.judgement.findings[record.run_id]
         assert [one[:2] for one in run["findings"]] == [[one.level, one.check] for one in findings]
         assert all((folder / "report" / unquote(href)).is_file() for _, href in run["files"])

@@ -20,7 +20,7 @@ from tuneoff.reporting.formatting import (
     span,
 )
 from tuneoff.reporting.titles import Title, anchor
-from tuneoff.results import FINISHED
+from tuneoff.results import FINISHED, metric_name
 from tuneoff.spec import TrainSize
 from tuneoff.stats import Cell, Comparison, Interval, TaskSize
 
@@ -58,7 +58,7 @@ def _best(data: ReportData, task: str, size: TrainSize) -> Iterator[Statement]:
     best = data.judgement.best.get(TaskSize(task, size))
     if best is None:
         return
-    one, metric = best.interval, data.study.tasks[task].main_metric
+    one, metric = best.interval, metric_name(data.study.tasks[task].main_metric)
     chosen = f" adjusted for the choice among {best.of} methods" if best.of > 1 else ""
     equal = _methods_with_mean(data, task, size, one.mean)
     if len(equal) > 1:

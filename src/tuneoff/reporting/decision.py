@@ -5,10 +5,20 @@ from typing import Any, NamedTuple
 
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Link, Statement, Table
-from tuneoff.reporting.formatting import ABSENT, byte_size, count, decimal, duration, listed, plural, span
+from tuneoff.reporting.formatting import (
+    ABSENT,
+    NONE,
+    byte_size,
+    count,
+    decimal,
+    duration,
+    listed,
+    plural,
+    span,
+)
 from tuneoff.reporting.races import race_lines
 from tuneoff.reporting.titles import Title, anchor
-from tuneoff.results import StudyFolder
+from tuneoff.results import StudyFolder, metric_name
 from tuneoff.stats import (
     FREE_UNTRAINED,
     UNTRAINED_SIZE,
@@ -74,7 +84,7 @@ def decision_sentence(data: ReportData, place: TaskSize, decision: Decision) -> 
     found = verdict(data, place, decision)
     if found is None:
         return "no recommendation, since every candidate failed a health check."
-    score = f"{data.study.tasks[place.task].main_metric} {found.score}"
+    score = f"{metric_name(data.study.tasks[place.task].main_metric)} {found.score}"
     if decision.state == "shown":
         return f"use {found.name} ({score}): {found.reason}."
     return f"open. {found.name} leads ({score}): {found.reason}. {found.step}"
@@ -196,11 +206,9 @@ def _mark(decision: Decision, name: str) -> str:
 
 
 def _row(data: ReportData, place: TaskSize, one: Candidate, *, mark: str) -> tuple[str, ...]:
-    prices = candidate_prices(data, place, one.name)
     shown = ("stored_bytes", "training_seconds", "training_peak_bytes", "seconds_per_answer")
-    # what is not trained still needed memory to be validated, which is no price of training
-    free = () if is_trained(data, one.name) else FREE_UNTRAINED
-    in_words = ["none" if name in free else price_in_words(name, prices[name]) for name in shown]
+    in_words = [price_in_words(price, price_of(data, place, one.name, price)) for price in shown]
+    checks = NONE if one.name in data.study.methods else ABSENT  # baselines are not checked
     return (
         place.task,
         str(place.train_size),
@@ -210,14 +218,14 @@ def _row(data: ReportData, place: TaskSize, one: Candidate, *, mark: str) -> tup
         decimal(one.costs_at_most),
         "yes" if one.may_be_best and not one.findings else "no",
         *in_words,
-        " and ".join(one.findings) or ABSENT,
+        " and ".join(one.findings) or checks,
     )
 
 
 def price_in_words(price: str, value: float | None) -> str:
-    """Format one of PRICES with its unit."""
-    if value is None:
-        return ABSENT
+    """Format one of PRICES with its unit; `0` where it is zero."""
+    if not value:
+        return ABSENT if value is None else "0"
     if price.endswith("_bytes"):
         return byte_size(value)
     if price == "seconds_per_answer":
@@ -231,15 +239,18 @@ def candidate_prices(data: ReportData, place: TaskSize, name: str) -> Prices:
     return data.prices.get(Cell(place.task, name, size), mean_prices(()))
 
 
+def price_of(data: ReportData, place: TaskSize, name: str, price: str) -> float | None:
+    """Return one of a candidate's PRICES; what is not trained costs nothing but to use."""
+    # it still needed memory to be validated, which is no price of training
+    if price in FREE_UNTRAINED and not is_trained(data, name):
+        return 0.0
+    return candidate_prices(data, place, name)[price]
+
+
 def frontier_prices(data: ReportData, place: TaskSize) -> dict[str, dict[str, float | None]]:
-    """Return each candidate's price, by the names of PRICES; what is not trained costs nothing but to use."""
-    found: dict[str, dict[str, float | None]] = {price: {} for price in PRICES}
-    for one in data.judgement.decisions[place].candidates:
-        prices = candidate_prices(data, place, one.name)
-        for price in PRICES:
-            free = price in FREE_UNTRAINED and not is_trained(data, one.name)
-            found[price][one.name] = 0.0 if free else prices[price]
-    return found
+    """Return each candidate's price, by the names of PRICES."""
+    names = [one.name for one in data.judgement.decisions[place].candidates]
+    return {price: {name: price_of(data, place, name, price) for name in names} for price in PRICES}
 
 
 def decision_json(data: ReportData) -> dict[str, dict[str, Any]]:

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Entry, Table
-from tuneoff.reporting.formatting import ABSENT, count, decimal, signed, span
+from tuneoff.reporting.formatting import NONE, count, decimal, signed, span
 from tuneoff.reporting.tables import record_link, train_size
+from tuneoff.results import metric_name
 from tuneoff.spec import TrainSize
 from tuneoff.stats import Cell, Comparison, Crossover, Interval, Level, rate_bound
 
@@ -142,21 +143,21 @@ def _interval_row(data: ReportData, cell: Cell, one: Interval) -> tuple[str, ...
         cell.method,
         cell.task,
         train_size(data, cell),
-        data.study.tasks[cell.task].main_metric,
+        metric_name(data.study.tasks[cell.task].main_metric),
         decimal(one.mean),
         span(one.low, one.high),
         decimal(one.seed_error, places=4),
         decimal(one.test_error, places=4),
         str(one.seeds),
         count(one.examples),
-        " and ".join(failed_checks(data, cell.task, cell.method, [cell.train_size])) or ABSENT,
+        " and ".join(failed_checks(data, cell.task, cell.method, [cell.train_size])) or NONE,
     )
 
 
 def _health(data: ReportData, task: str, methods: list[str], sizes: Iterable[TrainSize]) -> str:
     """List the health checks that runs of methods failed."""
     failed = {name: " and ".join(failed_checks(data, task, name, sizes)) for name in methods}
-    return "; ".join(f"{name}: {checks}" for name, checks in failed.items() if checks) or ABSENT
+    return "; ".join(f"{name}: {checks}" for name, checks in failed.items() if checks) or NONE
 
 
 def _comparison_row(data: ReportData, one: Comparison) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from itertools import chain, product
 
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Table
-from tuneoff.reporting.formatting import ABSENT, count, duration, in_words, plural
+from tuneoff.reporting.formatting import ABSENT, NONE, count, duration, in_words, plural
 from tuneoff.results import DataReport, Environment, RunRecord, SplitReport
 from tuneoff.spec import Method, Spec, StackSpec
 
@@ -151,7 +151,7 @@ def _settings(method: Spec) -> str:
     if isinstance(method, StackSpec):
         return "; ".join(f"{part.kind} ({_settings(part)})" for part in method.parts)
     settings = method.model_dump(exclude={"kind"})
-    return ", ".join(f"{name}={as_text(value)}" for name, value in settings.items()) or ABSENT
+    return ", ".join(f"{name}={as_text(value)}" for name, value in settings.items()) or NONE
 
 
 def _data_reports(data: ReportData) -> list[tuple[str, DataReport]]:

@@ -9,8 +9,17 @@ import pandas as pd
 
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Entry, Link, Table
-from tuneoff.reporting.formatting import ABSENT, count, decimal, in_words, mean_and_spread, percent, plural
-from tuneoff.results import BaselineRecord, RunRecord, SearchResult, StudyFolder
+from tuneoff.reporting.formatting import (
+    ABSENT,
+    NONE,
+    count,
+    decimal,
+    in_words,
+    mean_and_spread,
+    percent,
+    plural,
+)
+from tuneoff.results import BaselineRecord, RunRecord, SearchResult, StudyFolder, metric_name
 from tuneoff.spec import RunSpec
 from tuneoff.stats import SCORES, SPEEDS, Cell, measures
 
@@ -47,7 +56,7 @@ def summary_table(data: ReportData) -> Table:
     rows += [_baseline_row(data, one, names) for one in data.baselines]
     sizes = ["Train size"] if data.several_sizes else []
     texts = ("Method", "Task", *sizes)
-    columns = (*texts, "Trainable %", *names, "n", "Trainable parameters", HEALTH_COLUMN)
+    columns = (*texts, "Trainable %", *map(metric_name, names), "n", "Trainable parameters", HEALTH_COLUMN)
     return Table(columns, tuple(rows), text_columns=len(texts), ends_in_text=True)
 
 
@@ -58,7 +67,7 @@ def task_tables(data: ReportData) -> tuple[Table, ...]:
     tables = []
     for task in data.study.tasks:
         rows = [row for row in summary.rows if row[task_column] == task]
-        filled = {column for row in rows for column, entry in enumerate(row) if entry != ABSENT}
+        filled = {column for row in rows for column, entry in enumerate(row) if entry not in (ABSENT, NONE)}
         used = sorted(filled - {task_column})
         columns = tuple(summary.columns[column] for column in used)
         tables.append(
@@ -81,7 +90,7 @@ def runs_table(data: ReportData) -> Table:
     records = {record.spec.settings_key: record for record in data.records}
     plan = sorted(data.plan, key=lambda run: data.cells.index(Cell.of(run)))
     rows = tuple(_run_row(run, records.get(run.settings_key), names) for run in plan)
-    return Table(("Run", "State", *names, "Kept step", "Steps done"), rows, text_columns=2)
+    return Table(("Run", "State", *map(metric_name, names), "Kept step", "Steps done"), rows, text_columns=2)
 
 
 def search_table(data: ReportData) -> Table:
@@ -175,11 +184,11 @@ def _summary_row(data: ReportData, row: dict[str, Any], names: list[str]) -> tup
 
 
 def _baseline_row(data: ReportData, one: BaselineRecord, names: list[str]) -> tuple[Entry, ...]:
-    """Return a baseline in the columns of the methods: computed once, without parameters."""
+    """Return a baseline in the columns of the methods: which trains no parameter of the model."""
     sizes = [str(one.train_size)] if data.several_sizes else []
     scores = (decimal(one.scores.get(name)) for name in names)
     note = "chosen with the references in sight: the best extract" if one.upper_bound else ABSENT
-    return (f"baseline {one.name}", one.task_name, *sizes, ABSENT, *scores, "1", ABSENT, note)
+    return (f"baseline {one.name}", one.task_name, *sizes, "0", *scores, "1", "0", note)
 
 
 def _health(data: ReportData, cell: Cell) -> str:
@@ -194,7 +203,7 @@ def _health(data: ReportData, cell: Cell) -> str:
     against = data.judgement.against_baseline.get(cell)
     if against and not against.beaten:
         parts.append(f"not shown to beat {against.baseline}")
-    return "; ".join(parts) or ABSENT
+    return "; ".join(parts) or (NONE if runs else ABSENT)
 
 
 def _run_row(run: RunSpec, record: RunRecord | None, names: list[str]) -> tuple[Entry, ...]:

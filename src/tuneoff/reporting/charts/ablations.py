@@ -13,11 +13,11 @@ from tuneoff.reporting.charts.style import (
     cycled,
     layer,
     layered,
-    metric_title,
     quantity,
     score_scale,
     titled,
 )
+from tuneoff.results import metric_title
 
 ROW = 48
 """Height of a variant, in pixels."""

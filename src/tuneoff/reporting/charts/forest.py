@@ -11,12 +11,12 @@ from tuneoff.reporting.charts.style import (
     category,
     layer,
     layered,
-    metric_name,
     padded,
     quantity,
     titled,
 )
 from tuneoff.reporting.formatting import signed
+from tuneoff.results import metric_name
 from tuneoff.stats import Comparison
 
 ROW = 30

@@ -15,12 +15,12 @@ from tuneoff.reporting.charts.style import (
     filtered,
     layer,
     layered,
-    metric_title,
     padded,
     quantity,
     titled,
 )
 from tuneoff.reporting.formatting import decimal, span
+from tuneoff.results import metric_title
 from tuneoff.stats import Decision
 
 WIDTH, NARROW_WIDTH, HEIGHT = 640, 290, 380

@@ -11,13 +11,12 @@ from tuneoff.reporting.charts.style import (
     highlight,
     layered,
     line_and_points,
-    metric_title,
     quantity,
     score_scale,
     titled,
     with_line_key,
 )
-from tuneoff.results import SearchResult
+from tuneoff.results import SearchResult, metric_title
 
 WIDTH = 640
 _COLUMNS = ["method", "value", "score", "chosen"]

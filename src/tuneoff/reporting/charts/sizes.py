@@ -14,13 +14,13 @@ from tuneoff.reporting.charts.style import (
     layer,
     layered,
     line_and_points,
-    metric_title,
     quantity,
     score_scale,
     titled,
     untrained_lines,
     with_line_key,
 )
+from tuneoff.results import metric_title
 from tuneoff.stats import Cell, Interval
 
 WIDTH = 640

@@ -52,22 +52,6 @@ STYLE: dict[str, Any] = {
 }
 """Vega-Lite's config of every chart: white, one font, light grid lines and no text cut short."""
 
-_METRICS = {
-    "eval_accuracy": "accuracy (fraction)",
-    "eval_rougeL": "ROUGE-L (fraction)",
-    "eval_loss": "evaluation loss (nats per token)",
-}
-
-
-def metric_title(metric: str) -> str:
-    """Return the axis title of a score, with its unit."""
-    return _METRICS.get(metric, f"{metric.removeprefix('eval_')} (fraction)")
-
-
-def metric_name(metric: str) -> str:
-    """Return a score's name without its unit."""
-    return metric_title(metric).partition(" (")[0]
-
 
 def quantity(field: str, **more: Any) -> View:
     """Return a Vega-Lite encoding of a column of numbers."""

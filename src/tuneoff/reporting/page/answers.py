@@ -2,13 +2,13 @@
 
 from typing import NamedTuple
 
-from tuneoff.reporting.charts.style import metric_name
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.decision import task_decision_table, verdict
 from tuneoff.reporting.document import Table
 from tuneoff.reporting.formatting import sentence_case
 from tuneoff.reporting.page.views import task_group
 from tuneoff.reporting.races import race_sentence
+from tuneoff.results import metric_name
 from tuneoff.stats import Decision, TaskSize
 
 

@@ -13,6 +13,7 @@ from tuneoff.reporting.charts.pictures import readable
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Document, Link, Section, Statement, Table
 from tuneoff.reporting.evidence import checks_table, health_table
+from tuneoff.reporting.formatting import ABSENT_MEANS
 from tuneoff.reporting.page.answers import TaskAnswers, answers
 from tuneoff.reporting.page.examples import page_examples
 from tuneoff.reporting.page.how import How, how
@@ -146,6 +147,7 @@ def rendered(
         parts=sections,
         answers=answers,
         how=how,
+        absent_means=ABSENT_MEANS,
         policy=policy(scripts, styles),
         scripts=scripts,
         styles=styles,
