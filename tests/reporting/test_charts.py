@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import altair
 import numpy as np
+import pandas as pd
 import pytest
 
 from helpers import fabricated as made
@@ -47,9 +48,9 @@ def test_curves_have_a_row_per_panel_and_step_that_has_a_value() -> None:
     assert list(data.itertuples(index=False, name=None)) == [
         ("prefix", "seed 0", TRAIN_LOSS, 10, 2.0, False),
         ("prefix", "seed 0", TRAIN_LOSS, 30, 1.0, False),
-        ("prefix", "seed 0", "evaluation loss (nats per token)", 20, 1.5, True),
-        ("prefix", "seed 0", "evaluation loss (nats per token)", 30, 1.25, False),
-        ("prefix", "seed 0", "accuracy (fraction)", 20, 0.8, True),
+        ("prefix", "seed 0", "validation loss (nats per token)", 20, 1.5, True),
+        ("prefix", "seed 0", "validation loss (nats per token)", 30, 1.25, False),
+        ("prefix", "seed 0", "validation accuracy (fraction)", 20, 0.8, True),
     ]
 
 
@@ -177,6 +178,23 @@ def test_labels_of_lines_that_are_close_stay_apart() -> None:
     heights = sorted((one["label_y"] - low) / (high - low) * chart["height"] for one in lines)
     assert len(heights) == 4
     assert min(b - a for a, b in pairwise(heights)) >= 13.9
+
+
+def test_no_line_of_a_narrow_frontier_goes_through_a_label() -> None:
+    for means in ([0.5, 0.655, 0.662], [0.6, 0.602, 0.604, 0.606], [0.3, 0.31, 0.5], [0.7]):
+        rows = [(f"free {i}", 0.0, mean, mean - 0.05, mean + 0.05) for i, mean in enumerate(means)]
+        rows.append(("tuned", 1e6, 0.75, 0.7, 0.8))
+        data = pd.DataFrame(rows, columns=["name", "price", "mean", "low", "high"])
+        data = data.assign(look="leads", score="")
+        chart = charts.draw_frontier(data, title="t", metric="eval_f1", price="stored_bytes", narrow=True)
+        lines = chart["layer"][0]["data"]["values"]
+        low, high = chart["layer"][-1]["encoding"]["y"]["scale"]["domain"]
+        unit = chart["height"] / (high - low)
+        labels = [one["label_y"] * unit for one in lines]
+        assert labels == sorted(labels)  # in the order of their lines
+        assert all(b - a >= 13.9 for a, b in pairwise(labels))
+        assert all(abs(label - one["mean"] * unit) >= 6.9 for label in labels for one in lines)
+        assert low * unit + 7 < labels[0] and labels[-1] < high * unit - 7
 
 
 def a_comparison(method: str, low: float, high: float, outcome: str) -> Comparison:

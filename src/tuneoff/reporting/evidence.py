@@ -131,11 +131,11 @@ def health_table(data: ReportData) -> Table:
     rows: dict[Level, list[tuple[Entry, ...]]] = {"error": [], "warning": []}
     for run_id, findings in data.judgement.findings.items():
         for one in findings:
-            rows[one.level].append((record_link(run_id), one.check, one.evidence, one.level))
+            rows[one.level].append((record_link(run_id), one.check, one.level, one.evidence))
     for one in data.judgement.study_findings:
-        rows[one.level].append(("all runs", one.check, one.evidence, one.level))
+        rows[one.level].append(("all runs", one.check, one.level, one.evidence))
     ordered = (*rows["error"], *rows["warning"])
-    return Table(("Run", "Check", "Evidence", "Level"), ordered, text_columns=4)
+    return Table(("Run", "Check", "Level", "Evidence"), ordered, text_columns=4)
 
 
 def _interval_row(data: ReportData, cell: Cell, one: Interval) -> tuple[str, ...]:

@@ -60,26 +60,28 @@ def summary_table(data: ReportData) -> Table:
     return Table(columns, tuple(rows), text_columns=len(texts), ends_in_text=True)
 
 
-def task_tables(data: ReportData) -> tuple[Table, ...]:
-    """Return the summary as a table per task, without the columns that are empty for it."""
-    summary = summary_table(data)
-    task_column = summary.columns.index("Task")
+def by_task(data: ReportData, table: Table) -> tuple[Table, ...]:
+    """Split a table by its tasks, each without the columns that say nothing of it, its main metric first."""
+    place = table.columns.index("Task")
+    constant = {"Task"} if data.several_sizes else {"Task", "Train size"}
     tables = []
-    for task in data.study.tasks:
-        rows = [row for row in summary.rows if row[task_column] == task]
+    for task, spec in data.study.tasks.items():
+        rows = [row for row in table.rows if row[place] == task]
         filled = {column for row in rows for column, entry in enumerate(row) if entry not in (ABSENT, NONE)}
-        used = sorted(filled - {task_column})
-        columns = tuple(summary.columns[column] for column in used)
+        texts = [column for column in sorted(filled) if column < table.text_columns]
+        numbers = [column for column in sorted(filled) if column >= table.text_columns]
+        numbers.sort(key=lambda column: table.columns[column] != metric_name(spec.main_metric))
+        used = [column for column in texts + numbers if table.columns[column] not in constant]
         tables.append(
             Table(
-                columns,
+                tuple(table.columns[column] for column in used),
                 tuple(tuple(row[column] for column in used) for row in rows),
-                text_columns=sum(name in ("Method", "Train size") for name in columns),
+                text_columns=sum(column < table.text_columns for column in used),
                 caption=task,
-                ends_in_text=columns[-1:] == (HEALTH_COLUMN,),
+                ends_in_text=table.ends_in_text and used[-1:] == [len(table.columns) - 1],
             )
         )
-    return tuple(tables)
+    return tuple(one for one in tables if one.rows)
 
 
 def runs_table(data: ReportData) -> Table:

@@ -90,8 +90,9 @@ def _frontiers(data: ReportData) -> Iterator[PageView]:
 
 def _differences(data: ReportData) -> Iterator[PageView]:
     for place, reference, chart, title in difference_charts(data):
-        choices = {"task": place.task, **_size(data, place.train_size), "against": reference}
-        yield PageView("differences", choices, title, _subtitle(chart), untitled(chart))
+        group, choices = task_group("differences", data, place.task), _size(data, place.train_size)
+        choices |= {"against": reference}
+        yield PageView(group, choices, title, _subtitle(chart), untitled(chart))
 
 
 def _curves(data: ReportData) -> Iterator[PageView]:

@@ -50,7 +50,7 @@ function showRun(id) {
 }
 
 function followHash() {
-  const id = location.hash.startsWith("#run=") ? decodeURIComponent(location.hash.slice(5)) : null;
+  const id = location.hash.startsWith("#run=") ? decoded(location.hash.slice(5)) : null;
   if (id) showRun(id);
 }
 
