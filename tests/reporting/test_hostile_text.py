@@ -75,7 +75,7 @@ def _document(text: str) -> Document:
 def _page(text: str) -> str:
     """A page with the text wherever one can be: answers, charts, methods, and what scripts read."""
     table = Table(("Method",), ((text,),))
-    answer = Answer("", "shown", text, text, (text, text, text))
+    answer = Answer("", "shown", text, text, (text, text, text), price=text, rows=(text, "#examples?"))
     chart = {"data": {"values": [{"name": text}]}, "mark": "point", "title": text}
     views = {Title.RESULTS: (PageView("g", {"task": text}, text, text, chart),)}
     whole = _document(text)
@@ -86,7 +86,7 @@ def _page(text: str) -> str:
         parts(whole, views, {Title.RESULTS: table}),
         answers=(TaskAnswers(text, text, (answer,), ("g",), table),),
         how=How((Description(text, text, (text,)),), text, text, text),
-        payload={"runs": {text: {"fields": [[text, text]]}}},
+        payload={"runs": {text: {"fields": [[text, text]]}}, "examples": [text]},
         library="",
     )
 

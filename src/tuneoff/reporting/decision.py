@@ -51,6 +51,15 @@ PRICES = {
 """What a reader may look at as the price of a score, with its name in words."""
 
 
+_PRICE_WORDS = {
+    "stored_bytes": "stored",
+    "training_seconds": "of training",
+    "training_peak_bytes": "of memory in training",
+    "seconds_per_answer": "per answer",
+}
+"""The prices that are said beside a recommendation, each with what follows its value."""
+
+
 def decision_statements(data: ReportData) -> tuple[Statement, ...]:
     """Return a sentence for each task and train size."""
     evidence = Link("evidence", f"#{anchor(Title.INTERVALS)}")
@@ -101,8 +110,10 @@ def verdict(data: ReportData, place: TaskSize, decision: Decision) -> Verdict | 
     if decision.state == "shown":
         if rivals == [one.name]:
             return Verdict(name, score, "it is shown to be the best", "")
-        chosen = f"of the candidates within {margin} of the best it {_CHEAPEST[decision.prefer]}"
-        return Verdict(name, score, chosen, "")
+        within = f"within {margin} of the best"
+        if len(decision.within_margin) == 1:
+            return Verdict(name, score, f"it is the only candidate shown to be {within}", "")
+        return Verdict(name, score, f"of the candidates {within} it {_CHEAPEST[decision.prefer]}", "")
     step = _next_step(data, place, decision)
     if one.costs_at_most is None:
         return Verdict(name, score, "a single seed says nothing about a method", step)
@@ -231,6 +242,20 @@ def price_in_words(price: str, value: float | None) -> str:
     if price == "seconds_per_answer":
         return f"{1000 * value:.3g} ms"
     return count(round(value)) if price == "trained_parameters" else duration(value)
+
+
+def price_sentence(data: ReportData, place: TaskSize, name: str) -> str:
+    """Return what a candidate costs, as far as it is known; empty where nothing is.
+
+    For instance `Price: 1.14 MB stored, 7.32 ms per answer.`
+    """
+    known = [
+        f"{price_in_words(price, value)} {words}"
+        for price, words in _PRICE_WORDS.items()
+        if (value := price_of(data, place, name, price))
+    ]
+    free = [] if is_trained(data, name) else ["nothing to train or store"]
+    return f"Price: {', '.join([*free, *known])}." if free or known else ""
 
 
 def candidate_prices(data: ReportData, place: TaskSize, name: str) -> Prices:

@@ -78,12 +78,12 @@ def failed_checks(data: ReportData, task: str, method: str, sizes: Iterable[Trai
 
 def comparisons_table(data: ReportData) -> Table:
     """Return a row per method and reference: the outcome, the difference and its tests."""
-    sides = ("Method", "Reference", "Task", "Train size", "Outcome")
+    sides = ("Method", "Reference", "Task", "Train size")
     margin = ("p not inferior (Holm)", "p equivalent (Holm)") if data.study.comparison.margin else ()
-    tests = ("Difference", "95% interval", "p (Holm)", *margin)
+    tests = ("Difference", "95% interval", "Outcome", "p (Holm)", *margin)
     rows = tuple(_comparison_row(data, one) for one in data.judgement.comparisons)
     columns = (*sides, *tests, "Effect size", "Sign-flip p", "Seeds", "Examples", FAILED_COLUMN)
-    return Table(columns, rows, text_columns=5, ends_in_text=True)
+    return Table(columns, rows, text_columns=4, ends_in_text=True)
 
 
 def crossovers_table(data: ReportData) -> Table:
@@ -170,9 +170,9 @@ def _comparison_row(data: ReportData, one: Comparison) -> tuple[str, ...]:
         one.reference,
         one.task,
         train_size(data, Cell(one.task, one.method, one.train_size)),
-        one.outcome,
         signed(gap.mean),
         f"{signed(gap.low)} to {signed(gap.high)}",
+        one.outcome,
         decimal(one.p_adjusted, places=4),
         *margin,
         decimal(one.effect_size, places=2),

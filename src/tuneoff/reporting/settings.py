@@ -73,7 +73,7 @@ def data_table(data: ReportData) -> Table:
         for _, reports in sorted(by_used.get((task, split), {}).items()):
             rows.append((task, split, *_ranges(reports), str(len(reports))))
     titles = (_COUNT_TITLES.get(name, in_words(name)) for name in _COUNTS)
-    return Table(("Task", "Split", *titles, "runs"), tuple(rows), text_columns=2)
+    return Table(("Task", "Split", *titles, "runs"), tuple(rows), text_columns=2, caption="Rows")
 
 
 def sources_table(data: ReportData) -> Table:
@@ -85,7 +85,9 @@ def sources_table(data: ReportData) -> Table:
         versions[task, as_text(report.revision), carved, *digests] += 1
     rows = tuple((*version, str(runs)) for version, runs in versions.items())
     digest_titles = (f"{split} SHA-256" for split in SPLITS)
-    return Table(("Task", "Commit", "Validation rows", *digest_titles, "runs"), rows, text_columns=6)
+    return Table(
+        ("Task", "Commit", "Validation rows", *digest_titles, "runs"), rows, text_columns=6, caption="Sources"
+    )
 
 
 def environment_table(data: ReportData) -> Table:

@@ -154,6 +154,7 @@ def rendered(
         answers=answers,
         how=how,
         absent_means=ABSENT_MEANS,
+        has_examples=bool(payload.get("examples")),
         policy=policy(scripts, styles),
         scripts=scripts,
         styles=styles,
