@@ -49,6 +49,12 @@ def test_a_phone_s_window_scrolls_in_one_direction(open_page: OpenPage) -> None:
     page = open_page(viewport={"width": 360, "height": 800})
     expect(page.locator(".plot svg")).not_to_have_count(0)
     assert page.evaluate("() => document.documentElement.scrollWidth") == 360
+    expect(page.locator("figure.view").last.locator("svg")).to_be_visible()
+    plots = page.locator("figure.view .plot").all()
+    names = [one.get_attribute("aria-label") or "" for one in plots]
+    assert names[0].startswith("Score and trained parameters of every candidate: mean and 95% interval")
+    too_wide = [one.evaluate("(one) => one.scrollWidth > one.clientWidth") for one in plots]
+    assert [name for name, is_cut in zip(names, too_wide, strict=True) if is_cut] == []
 
 
 def test_a_table_that_goes_on_has_a_shadow_at_its_edge_until_its_end(open_page: OpenPage) -> None:

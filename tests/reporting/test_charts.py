@@ -225,8 +225,11 @@ def test_a_forest_has_its_largest_difference_first_and_is_drawn() -> None:
     assert list(data["method"]) == ["prefix", "lora"]
     assert list(data["text"]) == ["+0.200 (+0.100 to +0.300)", "-0.150 (-0.200 to -0.100)"]
     for margin in (None, 0.05):
-        chart = charts.draw_forest(data, title="t", metric="eval_rougeL", reference="full", margin=margin)
-        assert_drawn(chart)
+        for narrow in (False, True):
+            chart = charts.draw_forest(
+                data, title="t", metric="eval_rougeL", reference="full", margin=margin, narrow=narrow
+            )
+            assert_drawn(chart)
 
 
 def test_train_sizes_are_drawn_at_the_number_of_rows_used() -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 from tuneoff.reporting.charts.style import (
     ACCENT,
     GRAY,
+    NARROW_WIDTH,
     View,
     category,
     filtered,
@@ -22,7 +23,7 @@ from tuneoff.stats import Decision
 
 ROW = 34
 """Height of a candidate, in pixels."""
-SCORES_WIDTH, PRICES_WIDTH, NARROW_WIDTH = 420, 190, 300
+SCORES_WIDTH, PRICES_WIDTH = 420, 190
 
 _COLUMNS = ["name", "mean", "low", "high", "look", "score", "price", "cost", "floor"]
 

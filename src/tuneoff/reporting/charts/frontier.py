@@ -10,6 +10,7 @@ from tuneoff.reporting.charts.labels import CHARACTER, LINE, Box, place_labels
 from tuneoff.reporting.charts.style import (
     ACCENT,
     GRAY,
+    NARROW_WIDTH,
     View,
     category,
     filtered,
@@ -23,7 +24,7 @@ from tuneoff.reporting.formatting import decimal, span
 from tuneoff.results import metric_title
 from tuneoff.stats import Decision
 
-WIDTH, NARROW_WIDTH, HEIGHT = 640, 290, 380
+WIDTH, HEIGHT = 640, 380
 
 
 class _Axis(NamedTuple):
@@ -85,7 +86,7 @@ def draw_frontier(data: pd.DataFrame, *, title: str, metric: str, price: str, na
     view = {
         "layer": [
             *_references(lines, y, narrow=narrow),
-            _points(named, quantity("price", **x), y, title=metric_title(metric), columns=2 if narrow else 4),
+            _points(named, quantity("price", **x), y, title=metric_title(metric), columns=1 if narrow else 4),
         ]
     }
     subtitle = "mean and 95% interval"

@@ -17,6 +17,8 @@ DASHES = ((1, 0), (7, 3), (2, 2), (9, 3, 2, 3), (14, 4), (4, 2))
 GRAY = "#666666"
 ACCENT = PALETTE[0]
 """What is recommended, or shown to be better."""
+NARROW_WIDTH = 290
+"""Of a plot on a phone, in pixels; the page fits it to the screen."""
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 STYLE: dict[str, Any] = {
     "background": "white",
