@@ -159,6 +159,15 @@ def test_what_cannot_be_distinguished_calls_for_more_seeds(folder: Path) -> None
     assert "Next: add seeds or test examples to distinguish lora from full on sst2." in _conclusions(folder)
 
 
+def test_pairs_that_the_decision_does_not_need_call_for_nothing(tmp_path: Path) -> None:
+    # full is shown to be the best, whatever lora is beside the base model
+    folder = _study_folder(tmp_path, ACCURACIES | {"full": 0.95, "lora": 0.83, "zero_shot": 0.83})
+    told = _conclusions(folder)
+    assert not any(text.startswith("Next: add seeds") for text in told)
+    (text,) = [text for text in told if text.endswith("the decision stands without them.")]
+    assert text.startswith("To distinguish ") and "from zero_shot on sst2" in text
+
+
 def test_one_seed_is_no_basis_for_a_claim(tmp_path: Path) -> None:
     told = _conclusions(_study_folder(tmp_path, seeds=[0]))
     (line,) = [one for one in told if one.startswith("sst2, against full")]

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tuneoff.reporting.decision import (
     decision_json,
     decision_statements,
     decision_table,
+    next_with,
     price_sentence,
     verdict,
 )
@@ -148,6 +150,26 @@ def test_a_price_is_said_as_far_as_it_is_known(clear: Path) -> None:
     untrained = price_sentence(data, place, "zero_shot")
     assert re.fullmatch(r"Price: nothing to train or store, [^,]+ ms per answer\.", untrained)
     assert price_sentence(data, place, "baseline majority") == "Price: nothing to train or store."
+
+
+def test_the_weights_of_what_is_recommended_are_named(clear: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(clear, tmp_path / "copy")
+    data = load_report_data(folder)
+    (place,) = data.judgement.decisions
+    scores = {0: 0.6, 1: 0.8, 2: 0.7}  # on validation, by seed
+    validated = [
+        one.model_copy(update={"validation": {"eval_accuracy": scores[one.spec.seed]}})
+        for one in data.records
+    ]
+    data = replace(data, records=tuple(validated))
+    assert next_with(data, place, "full") == next_with(data, place, "zero_shot") == ""  # none are kept
+    runs = {one.spec.seed: one.run_id for one in data.records if one.spec.method_name == "full"}
+    for run_id in runs.values():
+        StudyFolder(folder).run(run_id).adapter.mkdir()
+    assert next_with(data, place, "full") == (
+        "Next: the weights of its seed with the best validation score are in "
+        f"`{folder}/runs/{runs[1]}/adapter`."
+    )
 
 
 def test_what_needs_no_training_can_be_the_answer(tmp_path: Path) -> None:

@@ -244,6 +244,24 @@ def price_in_words(price: str, value: float | None) -> str:
     return count(round(value)) if price == "trained_parameters" else duration(value)
 
 
+def next_with(data: ReportData, place: TaskSize, name: str) -> str:
+    """Return where the weights of a candidate are, if it was tuned and any were kept: with a path in `ticks`.
+
+    They are those of the seed with the best validation score.
+    """
+    metric, folder = data.study.tasks[place.task].main_metric, StudyFolder(data.folder)
+    kept = {
+        folder.run(run.run_id).adapter: run.validation[metric]
+        for run in data.of_cell(Cell(place.task, name, place.train_size))
+        if run.state == "complete" and metric in run.validation and folder.run(run.run_id).adapter.is_dir()
+    }
+    if not kept:
+        return ""
+    best = max(kept, key=lambda weights: kept[weights])
+    which = "its weights" if len(kept) == 1 else "the weights of its seed with the best validation score"
+    return f"Next: {which} are in `{best.as_posix()}`."
+
+
 def price_sentence(data: ReportData, place: TaskSize, name: str) -> str:
     """Return what a candidate costs, as far as it is known; empty where nothing is.
 

@@ -4,7 +4,14 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from tuneoff.reporting.data import ReportData
-from tuneoff.reporting.decision import best_first, is_trained, price_sentence, task_decision_table, verdict
+from tuneoff.reporting.decision import (
+    best_first,
+    is_trained,
+    next_with,
+    price_sentence,
+    task_decision_table,
+    verdict,
+)
 from tuneoff.reporting.document import Table
 from tuneoff.reporting.formatting import sentence_case
 from tuneoff.reporting.page.views import task_group
@@ -23,7 +30,7 @@ class Answer(NamedTuple):
     headline: str
     reason: str
     step: tuple[str, ...]
-    """What would settle it; every second part is a command."""
+    """What would settle it, or what to do where it is settled; every second part is a command or a path."""
     race: str = ""
     """How the race went; empty if the seeds are fixed."""
     price: str = ""
@@ -68,12 +75,13 @@ def _answer(data: ReportData, place: TaskSize, decision: Decision, metric: str) 
     reason = sentence_case(f"{metric} {found.score}: {found.reason}.")
     course = data.judgement.courses.get(place)
     race = sentence_case(race_sentence(data.study, course)) if course else ""
+    step = found.step or next_with(data, place, decision.recommended)
     return Answer(
         size,
         decision.state,
         headline,
         reason,
-        tuple(found.step.split("`")),
+        tuple(step.split("`")),
         race,
         price=price_sentence(data, place, decision.recommended),
         rows=_telling_rows(data, place, decision),
