@@ -167,6 +167,18 @@ def test_a_frontier_is_drawn(prices: dict[str, float]) -> None:
         assert_drawn(charts.draw_frontier(data, title="t", metric="eval_rougeL", price=price, narrow=narrow))
 
 
+@pytest.mark.parametrize("prices", [(0.0568, 0.0628), (1e4, 8e7), (3.0,), (15.0, 90.0)])
+def test_a_price_axis_has_several_ticks(prices: tuple[float, ...]) -> None:
+    rows = [(f"m{price}", price, 0.5, 0.4, 0.6, "leads", "") for price in prices]
+    data = pd.DataFrame(rows, columns=["name", "price", "mean", "low", "high", "look", "score"])
+    chart = charts.draw_frontier(data, title="t", metric="eval_f1", price="seconds_per_answer")
+    x = chart["layer"][-1]["encoding"]["x"]
+    low, high = x["scale"]["domain"]
+    ticks = x["axis"]["values"]
+    assert 3 <= len(ticks) <= 12
+    assert ticks == sorted(ticks) and low <= ticks[0] and ticks[-1] <= high
+
+
 def test_labels_of_lines_that_are_close_stay_apart() -> None:
     decision = a_decision()
     free = {"full": 1.0} | dict.fromkeys(("lora", "prompt", "prefix", "baseline tfidf"), 0.0)
@@ -273,6 +285,8 @@ def test_a_search_is_drawn_with_every_scored_trial_and_the_chosen_one_marked() -
     assert data["chosen"].tolist() == [False, True, False]
     chart = charts.draw_search(data, field="learning_rate", log=True, title="s", metric="eval_accuracy")
     assert_drawn(chart)
+    # a browser warns of a scale that is logarithmic and says whether it has a zero
+    assert chart["vconcat"][0]["encoding"]["x"]["scale"] == {"type": "log", "nice": False, "padding": 18}
 
     halved = [
         one.model_copy(update={"rung_scores": (one.score / 2,), "state": "pruned", "score": None})

@@ -227,7 +227,11 @@ def _with_labels(
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """Return the ticks of a logarithmic axis: powers of ten, with twice and five times these where few."""
+    """Return the ticks of a logarithmic axis: powers of ten, and where these are few, multiples of them."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    steps = (1,) if math.log10(high / low) > 2.5 else (1, 2, 5)
-    return [step * 10**power for power in powers for step in steps if low <= step * 10**power <= high]
+    ticks: list[float] = []
+    for steps in ((1,), (1, 2, 5), range(1, 10), [half / 2 for half in range(2, 20)]):
+        ticks = [step * 10**power for power in powers for step in steps if low <= step * 10**power <= high]
+        if len(ticks) >= 3:
+            break
+    return ticks
