@@ -180,6 +180,7 @@ def test_the_terminal_shows_names_and_paths_as_they_are(hostile: tuple[Path, Out
     assert "init_text=[/b]" in outcome.out
     assert r"no [/red] \x1b[31m space" in outcome.out
     assert not HIDDEN.search(outcome.out)
+    assert "accuracy" in outcome.out and "eval_" not in outcome.out
 
 
 @pytest.mark.slow
