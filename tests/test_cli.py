@@ -101,6 +101,8 @@ def test_a_report_is_made_again_without_torch(folder: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "heavy:\n")
     assert f"report: {(folder / 'report' / 'report.html').as_posix()}" in done.stdout
     assert (folder / "report" / "summary.csv").is_file()
+    drawn = [path.read_bytes() for path in (folder / "report" / "plots").glob("*.png")]
+    assert drawn and all(picture.startswith(b"\x89PNG") for picture in drawn)
 
 
 @pytest.mark.subprocess
