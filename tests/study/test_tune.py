@@ -363,6 +363,7 @@ def test_a_trial_that_ends_its_worker_at_a_later_rung_is_replaced_by_the_next_be
 HALVING = (
     "search={trials: 4, max_steps: 9, seeds: [7, 8], pruner: halving, "
     "space: {learning_rate: [1e-4, 1e-1, log]}}",
+    "training.eval_steps=9",
     *SEARCH[1:],
 )
 
