@@ -38,11 +38,8 @@ REFUSED = ("fsmt", "prophetnet")
 
 
 class OnOthers(MethodContract):
+    halved = ()
     tokenizer = word_tokenizer()
-
-    @pytest.fixture
-    def dtype(self):
-        return torch.float32
 
     def adapt(self, model, seed=0):
         generator = torch.Generator().manual_seed(seed)

@@ -11,8 +11,10 @@ import pytest
 from helpers import fabricated as made
 from tuneoff.reporting import charts
 from tuneoff.reporting.charts.curves import MOST_POINTS, TRAIN_LOSS
+from tuneoff.reporting.charts.draw import picture_of
 from tuneoff.reporting.charts.labels import Box, place_labels
-from tuneoff.reporting.charts.style import View, padded
+from tuneoff.reporting.charts.pictures import readable
+from tuneoff.reporting.charts.style import STYLE, View, padded
 from tuneoff.reporting.decision import price_in_words
 from tuneoff.reporting.figures import Drawing, named_apart
 from tuneoff.results import CurvePoint, SearchResult, Trial
@@ -33,8 +35,9 @@ def a_run(method: str = "prefix", seed: int = 0) -> RunSpec:
 def assert_drawn(chart: View) -> None:
     """The chart follows Vega-Lite's schema, which drawing does not ask for, and can be drawn."""
     altair.Chart.from_dict(json.loads(json.dumps(chart)), validate=True)
-    (picture,) = charts.pictures([chart])
-    assert picture is not None and picture.png.startswith(b"\x89PNG")
+    # in this process, where the renderer starts once for all tests
+    _, png = picture_of(readable({**chart, "config": STYLE}))
+    assert png.startswith(b"\x89PNG")
 
 
 def test_curves_have_a_row_per_panel_and_step_that_has_a_value() -> None:

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from helpers import fabricated as made
 from helpers.command_line import Outcome, tuneoff
+from helpers.drawing import charts_drawn
 from tuneoff.cli import main
 from tuneoff.cli.progress import Progress
 from tuneoff.errors import visible
@@ -169,7 +170,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Ou
     runs = expand(study)
     broken = made.a_failure(runs[-1], message="no [/red] \x1b[31m space")
     made.write_folder(folder, study, records=[*map(made.a_record, runs[:-1]), broken])
-    yield folder, tuneoff("report", folder)
+    with charts_drawn():
+        yield folder, tuneoff("report", folder)
 
 
 @pytest.mark.slow
