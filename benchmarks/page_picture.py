@@ -17,7 +17,7 @@ def main(page_file: str, picture: str) -> None:
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
         )
-        page = browser.new_page(viewport={"width": 1000, "height": 1040}, device_scale_factor=1.5)
+        page = browser.new_page(viewport={"width": 1000, "height": 1200}, device_scale_factor=1.5)
         page.goto(Path(page_file).resolve().as_uri())
         page.wait_for_selector("svg")
         page.screenshot(path=picture)

@@ -1,5 +1,6 @@
-"""Compare tuneoff on a decoder-only model with Trainer and PEFT, and with scoring labels one by one.
+"""Compare tuneoff on a decoder-only model with Trainer and PEFT, and with lm-evaluation-harness.
 
+    pip install lm-eval
     python benchmarks/side_by_side_causal.py     # about 15 minutes on 2 cores
 
 The model has SmolLM2-135M's geometry and random weights, rows have the token lengths of SST-2. Contestants
@@ -17,6 +18,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from lm_eval.models.huggingface import HFLM
 from peft import LoraConfig, TaskType, get_peft_model
 from tokenizers import processors
 from transformers import (
@@ -57,8 +59,8 @@ LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_
 LABELS = ["w10", "w11 w12"]
 """Their likelihoods take one token and two, and the end."""
 BATCH, EVAL_BATCH = 16, 32
-STEPS = 5
-TEST_ROWS = 96
+STEPS = 3
+TEST_ROWS = 64
 STUDY = """
 name: causal
 model: {{id: {folder}/model}}
@@ -166,39 +168,31 @@ def train_ours(run: Prepared, seed: int) -> float:
     return sum(step.tokens for step in rest) / inputs / taken
 
 
-@torch.no_grad()
-def one_by_one(run: Prepared, model: Any, *, knows: bool) -> torch.Tensor:
-    """Return each label's log-likelihood as an evaluation harness computes it: [N, labels].
+def harness(run: Prepared, model: Any, *, knows: bool) -> HFLM:
+    """Return the model in lm-evaluation-harness; who knows asks for bfloat16 where the machine has it."""
+    dtype = resolve_dtype("auto", model.device) if knows else None
+    return HFLM(
+        pretrained=model,
+        tokenizer=run.backbone.tokenizer,
+        backend="causal",
+        device="cpu",
+        batch_size=EVAL_BATCH,
+        mixed_precision_dtype=None if dtype == "float32" else dtype,
+    )
 
-    Every label is appended to every input, and the whole is read again. Who knows sorts by length, computes
-    logits at the labels alone, and in bfloat16 where the machine has it.
-    """
+
+def scored(run: Prepared, model: HFLM) -> torch.Tensor:
+    """Return each label's log-likelihood with its end, as the harness computes it: [N, labels]."""
     words: PreTrainedTokenizerBase = run.backbone.tokenizer
-    rows = run.data.encoded["test"]
     labels = [[*words(text)["input_ids"], words.eos_token_id] for text in LABELS]
-    pairs = [(n, c) for n in range(len(rows)) for c in range(len(labels))]
-    if knows:
-        pairs.sort(key=lambda pair: -len(rows[pair[0]].input_ids))
-    found = torch.empty(len(rows), len(labels))
-    model.eval()
-    use = knows and resolve_dtype("auto", model.device) == "bfloat16"
-    longest = max(map(len, labels))
-    for start in range(0, len(pairs), EVAL_BATCH):
-        part = pairs[start : start + EVAL_BATCH]
-        texts = [[*rows[n].input_ids, *labels[c]] for n, c in part]
-        width = max(map(len, texts))
-        # padded on the left, so that labels are in the last places
-        ids = torch.tensor([[0] * (width - len(text)) + text for text in texts])
-        mask = torch.tensor([[0] * (width - len(text)) + [1] * len(text) for text in texts])
-        keep = {"logits_to_keep": longest + 1} if knows else {}
-        with torch.autocast("cpu", torch.bfloat16, enabled=use):
-            logits = model(input_ids=ids, attention_mask=mask, **keep).logits
-        scores = logits.float().log_softmax(-1)
-        for row, (n, c) in enumerate(part):
-            count = len(labels[c])
-            places = scores[row, -count - 1 : -1]
-            found[n, c] = places.gather(1, torch.tensor(labels[c])[:, None]).sum()
-    return found
+    # tokens and not texts, so that both score the same
+    requests = [
+        ((f"{number}", f"{label}"), [*row.input_ids], label)
+        for number, row in enumerate(run.data.encoded["test"])
+        for label in labels
+    ]
+    found = [value for value, _ in model._loglikelihood_tokens(requests, disable_tqdm=True)]
+    return torch.tensor(found).view(-1, len(labels))
 
 
 @torch.no_grad()
@@ -219,7 +213,7 @@ def check(run: Prepared, model: Any) -> None:
     theirs = model(**DataCollatorForSeq2Seq(words)(joined(run)[:8])).loss.item()
     if abs(ours - theirs) > 1e-4 * theirs:
         sys.exit(f"the contestants compute different things: the loss is {ours} here and {theirs} in PEFT")
-    likeliest = one_by_one(run, model, knows=False).argmax(1).tolist()
+    likeliest = scored(run, harness(run, model, knows=False)).argmax(1).tolist()
     answers = [answer.prediction for answer in run.answers("test")]
     same = statistics.mean(a == b for a, b in zip(answers, map(str, likeliest), strict=True))
     # in bfloat16 a few rows are so close that rounding decides
@@ -238,6 +232,9 @@ def main() -> None:
         folder = Path(name)
         write(folder)
         run, models = prepared(folder), [stock_model(folder) for _ in range(2)]
+        stock, knowing = (
+            harness(run, model, knows=knows) for model, knows in zip(models, (False, True), strict=True)
+        )
         check(run, models[0])
         training = Line("LoRA, sst2", "samples/s", [], [], [])
         scoring = Line("label scoring, sst2", "samples/s", [], [], [])
@@ -246,8 +243,8 @@ def main() -> None:
             training.stock.append(trained(run, models[0], folder, knows=False, seed=seed))
             training.knowing.append(trained(run, models[1], folder, knows=True, seed=seed))
             scoring.ours.append(TEST_ROWS / seconds(lambda: run.answers("test")))
-            scoring.stock.append(TEST_ROWS / seconds(lambda: one_by_one(run, models[0], knows=False)))
-            scoring.knowing.append(TEST_ROWS / seconds(lambda: one_by_one(run, models[1], knows=True)))
+            scoring.stock.append(TEST_ROWS / seconds(lambda: scored(run, stock)))
+            scoring.knowing.append(TEST_ROWS / seconds(lambda: scored(run, knowing)))
         print(f"{torch.get_num_threads()} threads, {resolve_dtype('auto', torch.device('cpu'))}\n\n{HEAD}")
         print(training, scoring, sep="\n", flush=True)
 

@@ -1,9 +1,7 @@
 import gc
-import json
 import os
 import signal
-from collections.abc import Iterator, Sequence
-from importlib import import_module
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -16,10 +14,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 from helpers import small
 from helpers.command_line import tuneoff
-from tuneoff.reporting.charts import Picture
-from tuneoff.reporting.charts.style import View
-
-pictures = import_module("tuneoff.reporting.charts.pictures")  # a function of the package has this name too
+from helpers.drawing import charts_drawn, charts_left_blank
 
 # a shell's background job ignores Ctrl-C, and so would the commands that tests interrupt
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -35,22 +30,17 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def charts_drawn_once() -> Iterator[dict[str, Picture | None]]:
-    """The pictures of equal charts, drawn once by each process: drawing is most of what a report costs."""
-    draw, known = pictures._drawn, dict[str, Picture | None]()
+def no_charts_drawn() -> Iterator[None]:
+    """Reports have a blank picture for each chart; tests of drawing take `drawing` or start a process."""
+    with charts_left_blank():
+        yield
 
-    def drawn(charts: Sequence[View]) -> list[Picture | None]:
-        keys = [json.dumps(pictures.readable(chart)) for chart in charts]
-        new = [chart for key, chart in zip(keys, charts, strict=True) if key not in known]
-        found = draw(new) if new else []
-        if len(found) < len(new):  # the process that draws has ended early
-            return draw(charts)
-        known.update(zip((key for key in keys if key not in known), found, strict=True))
-        return [known[key] for key in keys]
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pictures, "_drawn", drawn)
-        yield known
+@pytest.fixture
+def drawing() -> Iterator[None]:
+    """Reports have their charts."""
+    with charts_drawn():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,7 @@ def result(folder: Path) -> tuneoff.Result:
     return tuneoff.run(_mapping(folder), out=folder / "out")
 
 
+@pytest.mark.slow
 def test_a_study_from_a_mapping_is_run_and_its_tables_are_there(result: tuneoff.Result) -> None:
     assert result.is_complete
     assert result.report.is_file()
@@ -51,6 +52,7 @@ def test_a_study_from_a_mapping_is_run_and_its_tables_are_there(result: tuneoff.
     assert result.study.tasks["films"].labels == {"0": "negative", "1": "positive"}  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_predictions_and_curves_are_tables_whose_means_are_the_scores(result: tuneoff.Result) -> None:
     for record in result.records:
         predictions = result.predictions(record.run_id)
@@ -62,6 +64,7 @@ def test_predictions_and_curves_are_tables_whose_means_are_the_scores(result: tu
         result.predictions("absent")
 
 
+@pytest.mark.slow
 def test_the_report_is_made_again_from_the_folder(result: tuneoff.Result) -> None:
     again = tuneoff.report(str(result.folder))
     pd.testing.assert_frame_equal(again.summary, result.summary)
@@ -105,6 +108,7 @@ def test_what_happens_comes_as_events_in_order(folder: Path) -> None:
     assert steps[-1] == lora.steps
 
 
+@pytest.mark.slow
 def test_a_study_object_is_taken_as_well(folder: Path, result: tuneoff.Result) -> None:
     study = tuneoff.load_study(_mapping(folder))
     assert isinstance(study, tuneoff.Study)

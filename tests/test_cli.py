@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import psutil
@@ -17,7 +18,8 @@ import pytest
 import yaml
 
 from helpers import small
-from helpers.command_line import contents, tuneoff
+from helpers.command_line import Outcome, contents, tuneoff
+from helpers.forking import forked_command
 from tuneoff.results import read_records, read_study
 from tuneoff.spec import dump_study, expand, packaged_studies
 
@@ -101,6 +103,8 @@ def test_a_report_is_made_again_without_torch(folder: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "heavy:\n")
     assert f"report: {(folder / 'report' / 'report.html').as_posix()}" in done.stdout
     assert (folder / "report" / "summary.csv").is_file()
+    drawn = [path.read_bytes() for path in (folder / "report" / "plots").glob("*.png")]
+    assert drawn and all(picture.startswith(b"\x89PNG") for picture in drawn)
 
 
 @pytest.mark.subprocess
@@ -201,66 +205,83 @@ def _starting_server(folder: Path, process: psutil.Process) -> bool:
     return bool(process.children())
 
 
+def _long_run(folder: Path, *options: str) -> list[str]:
+    """The arguments of a run that takes longer than anyone waits."""
+    steps = ("training={max_steps: 1000000, eval_steps: 1000000}", "training.logging_steps=1")
+    overrides = [part for step in steps for part in ("--set", step)]
+    return ["run", str(small.study(folder)), "--out", str(folder / "out"), *overrides, *options]
+
+
+def _wait(folder: Path, process: psutil.Process, when: Callable[[Path, psutil.Process], bool]) -> None:
+    """Wait for a moment of a run, or its end."""
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE and not when(folder, process):
+        time.sleep(0.02)
+
+
+def _assert_interrupted(folder: Path, ended: Outcome, *, complete: set[str]) -> None:
+    assert (ended.code, ended.err) == (130, "")
+    assert "Interrupted. Run the same command again to resume." in ended.out
+    states = {record.spec.method_name: record.state for record in read_records(folder / "out")}
+    assert {name for name, state in states.items() if state == "complete"} == complete
+    assert set(states.values()) <= {"complete", "cancelled"}
+
+
 @contextmanager
-def _running(
+def _running_with_workers(
     folder: Path, *options: str, when: Callable[[Path, psutil.Process], bool]
-) -> Iterator["subprocess.Popen[str]"]:
-    """A long run in a group of its own, at a certain moment."""
-    long = [
-        "--set",
-        "training={max_steps: 1000000, eval_steps: 1000000}",
-        "--set",
-        "training.logging_steps=1",
-    ]
-    command = [sys.executable, "-m", "tuneoff", "run", str(small.study(folder)), "--out", str(folder / "out")]
-    with subprocess.Popen(
-        [*command, *long, *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        while process.poll() is None and not when(folder, psutil.Process(process.pid)):
-            time.sleep(0.02)
+) -> Iterator[BaseProcess]:
+    """A long run with worker processes, at a certain moment."""
+    arguments = [*_long_run(folder), "--executor", "process", *options]
+    process = forked_command(arguments, folder / "out.txt", folder / "err.txt")
+    try:
+        assert process.pid is not None
+        _wait(folder, psutil.Process(process.pid), when)
         yield process
+    finally:
+        process.kill()
+        process.join()
+
+
+@pytest.mark.slow
+@pytest.mark.subprocess
+@pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX")
+def test_ctrl_c_in_training_is_no_traceback_and_what_is_done_is_kept(tmp_path: Path) -> None:
+    pipe = subprocess.PIPE
+    run = [sys.executable, "-m", "tuneoff", *_long_run(tmp_path)]
+    with subprocess.Popen(run, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
+        _wait(tmp_path, psutil.Process(process.pid), _in_training)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    _assert_interrupted(tmp_path, Outcome(process.returncode, out, err), complete={"zero_shot"})
 
 
 @pytest.mark.slow
 @pytest.mark.subprocess
 @pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX")
 @pytest.mark.parametrize(
-    ("options", "when", "complete"),
-    [
-        ([], _in_training, {"zero_shot"}),
-        (["--executor", "process"], _starting_server, set()),
-        # how many runs the workers have begun by then depends on the machine
-        (["--executor", "process"], _starting_workers, set()),
-    ],
-    ids=["inline, in training", "processes, before they start", "processes, while they start"],
+    "when", [_starting_server, _starting_workers], ids=["before they start", "while they start"]
 )
-def test_ctrl_c_is_no_traceback_and_the_same_command_goes_on(
-    tmp_path: Path,
-    options: list[str],
-    when: Callable[[Path, psutil.Process], bool],
-    complete: set[str],
+def test_ctrl_c_with_workers_is_no_traceback(
+    tmp_path: Path, when: Callable[[Path, psutil.Process], bool]
 ) -> None:
-    with _running(tmp_path, *options, when=when) as process:
+    with _running_with_workers(tmp_path, when=when) as process:
+        assert process.pid is not None
         os.killpg(process.pid, signal.SIGINT)
-        out, err = process.communicate(timeout=120)
-    assert (process.returncode, err) == (130, "")
-    assert "Interrupted. Run the same command again to resume." in out
-    states = {record.spec.method_name: record.state for record in read_records(tmp_path / "out")}
-    assert {name for name, state in states.items() if state == "complete"} == complete
-    assert set(states.values()) <= {"complete", "cancelled"}
+        process.join(timeout=120)
+        assert process.exitcode is not None
+    told = [(tmp_path / name).read_text(encoding="utf-8") for name in ("out.txt", "err.txt")]
+    _assert_interrupted(tmp_path, Outcome(process.exitcode, *told), complete=set())
 
 
 @pytest.mark.slow
 @pytest.mark.subprocess
 def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
-    with _running(tmp_path, "--executor", "process", "--workers", "1", when=_in_training) as process:
+    with _running_with_workers(tmp_path, "--workers", "1", when=_in_training) as process:
+        assert process.pid is not None
         workers = psutil.Process(process.pid).children(recursive=True)
+        assert workers
         process.kill()
-        process.wait()
+        process.join()
         _, left = psutil.wait_procs(workers, timeout=20)
         for worker in left:
             worker.kill()

@@ -37,11 +37,13 @@ class NotInstalled:
 
 sys.meta_path.insert(0, NotInstalled)
 from helpers.command_line import tuneoff
+from helpers.drawing import charts_left_blank
 from tuneoff.spec import load_study
 
 _, study, folder = sys.argv
 commands = [["run", study], ["plan", study], ["status", folder], ["report", folder], ["studies"]]
-told = {command[0]: tuneoff(*command) for command in commands}
+with charts_left_blank():  # they are drawn in another process, which imports none of this
+    told = {command[0]: tuneoff(*command) for command in commands}
 print(json.dumps({**told, "study": load_study(study).name}))
 '''
 

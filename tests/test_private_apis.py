@@ -32,7 +32,10 @@ INNER_NAMES = {
         "families/causal_config.py",
         "families/t5_config.py",
     ],
-    "transformers.modeling_outputs.BaseModelOutput": ["families/encoder_context.py", "families/other.py"],
+    "transformers.modeling_outputs.BaseModelOutput": [
+        "families/encoder_context.py",
+        "families/whole_context.py",
+    ],
     "transformers.models.auto.tokenization_auto.tokenizer_class_from_name": ["training/tokenizer.py"],
     "transformers.optimization.Adafactor": ["training/optim.py"],
 }

@@ -11,6 +11,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from helpers import answered
 from tuneoff.reporting import write_report
+from tuneoff.reporting.conclusions import conclusions
+from tuneoff.reporting.data import load_report_data
+from tuneoff.reporting.page import page as page_text
 from tuneoff.results import StudyFolder
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -27,6 +30,11 @@ OpenPage = Callable[..., Page]
 def page_of(folder: Path) -> Path:
     """The page of an output folder."""
     return StudyFolder(folder).report.html
+
+
+def page_without_charts(folder: Path) -> Path:
+    """The page as it is where the library that draws charts could not be made; it opens in less time."""
+    return StudyFolder(folder).report.path / "without-charts.html"
 
 
 def _chromium() -> str | None:
@@ -56,6 +64,9 @@ def answered_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not page_of(folder).exists():
             answered.write_folder(folder, answered.a_study(), ROWS)
             write_report(folder)
+            data = load_report_data(folder)
+            text = page_text(data, conclusions(data), (), library="")
+            page_without_charts(folder).write_text(text, encoding="utf-8")
     return folder
 
 

@@ -29,7 +29,7 @@ def wait_for_charts(page: Page) -> None:
 
 def test_a_header_sorts_by_number_then_the_other_way_and_then_as_it_was(open_page: OpenPage) -> None:
     page = open_page()
-    table = page.locator("#comparisons-with-references table")
+    table = page.locator("#comparisons-with-references table").first
     place = headers(table).index("Difference")
     header = table.locator("th").nth(place)
     before = cells(table, place)
@@ -105,6 +105,37 @@ def test_a_run_is_shown_by_a_click_and_by_its_address(open_page: OpenPage, answe
     expect(unknown.locator("#run")).to_be_hidden()
 
 
+def test_an_address_that_no_browser_would_write_is_passed_over(open_page: OpenPage) -> None:
+    for anchor in ("#%E0%A4%A", "#run=%E0%A4%A"):
+        page = open_page(anchor=anchor)
+        wait_for_charts(page)
+        expect(page.locator("#run")).to_be_hidden()
+    page.evaluate("() => { location.hash = '#%'; }")
+    page.evaluate("() => { location.hash = '#seeds'; }")
+    expect(page.locator("#seeds table").first).to_be_visible()
+
+
+def test_a_column_of_words_among_numbers_sorts_by_the_alphabet(open_page: OpenPage) -> None:
+    page = open_page()
+    table = page.locator("#comparisons-with-references table").first
+    place = headers(table).index("Outcome")
+    table.locator("th").nth(place).locator("button").click()
+    outcomes = cells(table, place)
+    assert len(set(outcomes)) > 1
+    assert outcomes == sorted(outcomes)
+
+
+def test_the_decision_leads_to_rows_on_which_methods_differ(open_page: OpenPage) -> None:
+    page = open_page()
+    link = page.locator("#answer-1 .step a")
+    right, wrong = re.fullmatch(
+        r"test rows where (\S+) is right and (\S+) is wrong", link.inner_text()
+    ).groups()
+    link.click()
+    expect(page.locator(".example-count")).to_contain_text(f"{right} is right and {wrong} is wrong")
+    expect(page.locator(".example-count")).to_be_in_viewport()
+
+
 def test_a_choice_changes_its_chart(open_page: OpenPage) -> None:
     page = open_page()
     wait_for_charts(page)
@@ -155,6 +186,13 @@ def test_print_has_everything_open_in_light_colors_without_controls(open_page: O
     page.evaluate("() => window.dispatchEvent(new Event('beforeprint'))")
     assert page.locator("details:not([open])").count() == 0
     expect(page.locator("#conclusions li").first).to_be_visible()
+    # paper is narrower than the window in which charts were drawn
+    page.evaluate("() => { document.querySelector('main').style.width = '600px'; }")
+    right = page.locator("main").evaluate("(one) => one.getBoundingClientRect().right")
+    charts = page.locator(".plot svg").evaluate_all(
+        "(all) => all.map((one) => one.getBoundingClientRect().right)"
+    )
+    assert charts and max(charts) <= right
     page.evaluate("() => window.dispatchEvent(new Event('afterprint'))")
     assert page.locator("details[open]").count() == 0
 

@@ -3,18 +3,25 @@
 import json
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from browser.conftest import ROWS, OpenPage, page_of
+from browser.conftest import ROWS, OpenPage, page_without_charts
 from helpers import answered
 from tuneoff.reporting.page.build import json_for_html
 from tuneoff.results import read_folder
 
 pytestmark = pytest.mark.subprocess
+
+
+@pytest.fixture
+def open_page(open_page: OpenPage, answered_study: Path) -> OpenPage:
+    """Opens the page without its charts."""
+    return partial(open_page, file=page_without_charts(answered_study))
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +185,9 @@ def test_a_long_input_is_cut_until_its_button_is_pressed(open_page: OpenPage) ->
 
 
 def test_what_the_page_lacks_is_said(open_page: OpenPage, answered_study: Path, tmp_path: Path) -> None:
-    before, head, rest = page_of(answered_study).read_text(encoding="utf-8").partition('id="page-data">')
+    before, head, rest = (
+        page_without_charts(answered_study).read_text(encoding="utf-8").partition('id="page-data">')
+    )
     payload, end, after = rest.partition("</script>")
     data = json.loads(payload)
     task = data["examples"][0]

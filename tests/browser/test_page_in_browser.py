@@ -49,6 +49,25 @@ def test_a_phone_s_window_scrolls_in_one_direction(open_page: OpenPage) -> None:
     page = open_page(viewport={"width": 360, "height": 800})
     expect(page.locator(".plot svg")).not_to_have_count(0)
     assert page.evaluate("() => document.documentElement.scrollWidth") == 360
+    expect(page.locator("figure.view").last.locator("svg")).to_be_visible()
+    plots = page.locator("figure.view .plot").all()
+    names = [one.get_attribute("aria-label") or "" for one in plots]
+    assert names[0].startswith("Score and trained parameters of every candidate: mean and 95% interval")
+    too_wide = [one.evaluate("(one) => one.scrollWidth > one.clientWidth") for one in plots]
+    assert [name for name, is_cut in zip(names, too_wide, strict=True) if is_cut] == []
+
+
+def test_a_table_that_goes_on_has_a_shadow_at_its_edge_until_its_end(open_page: OpenPage) -> None:
+    page = open_page(viewport={"width": 390, "height": 800})
+    region = page.get_by_role("region", name="Results: sst2")
+    assert region.evaluate("(one) => one.scrollWidth > one.clientWidth")
+    layers = region.evaluate("(one) => getComputedStyle(one).backgroundAttachment")
+    assert layers == "local, scroll"  # a cover that scrolls with the table, and the shadow, which does not
+    score = region.locator("td").nth(1).bounding_box()
+    assert score and score["x"] + score["width"] <= 390
+    region.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("(one) => one.scrollLeft > 0", arg=region.element_handle())
 
 
 def test_no_entry_of_the_list_of_sections_is_cut(open_page: OpenPage) -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from helpers.encoder_decoders import KINDS
+from helpers.method_contract import QUICK
 from helpers.models import DECODER_ONLY, PAD, VOCABULARY, batch, tiny, tiny_t5
 from tuneoff.families import Context, Family, family_of
 from tuneoff.methods import attach
@@ -15,7 +16,12 @@ METHODS = {
 }
 
 
-@pytest.fixture(params=["flan", "t5", *DECODER_ONLY, *KINDS])
+@pytest.fixture(
+    params=[
+        kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow)
+        for kind in ("flan", "t5", *DECODER_ONLY, *KINDS)
+    ]
+)
 def kind(request) -> str:
     return request.param
 

@@ -33,11 +33,8 @@ class OnBart(MethodContract):
     """The whole contract on one of BART's kin, whose targets begin with a given token."""
 
     kinds = ("bart",)
+    halved = ()
     tokenizer = word_tokenizer()
-
-    @pytest.fixture
-    def dtype(self):
-        return torch.float32
 
     def adapt(self, model, seed=0):
         generator = torch.Generator().manual_seed(seed)

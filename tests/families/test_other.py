@@ -14,7 +14,8 @@ from helpers.models import batch, tiny, word_tokenizer
 from helpers.other_models import tiny_other
 from tuneoff.errors import ModelError, UnfitError
 from tuneoff.families import family_of
-from tuneoff.families.other import MODELS, probe
+from tuneoff.families.other import MODELS
+from tuneoff.families.probe import found_attentions
 from tuneoff.methods import AdaptedModel, attach
 from tuneoff.results import read_records
 from tuneoff.spec import LoraSpec, Method, ModelSpec, PrefixSpec, PromptSpec, StackSpec, load_study
@@ -37,11 +38,8 @@ REFUSED = ("fsmt", "prophetnet")
 
 
 class OnOthers(MethodContract):
+    halved = ()
     tokenizer = word_tokenizer()
-
-    @pytest.fixture
-    def dtype(self):
-        return torch.float32
 
     def adapt(self, model, seed=0):
         generator = torch.Generator().manual_seed(seed)
@@ -71,7 +69,7 @@ def adapt(model_type: str, method: Method) -> AdaptedModel:
 def test_the_probe_finds_where_attention_can_carry_a_prefix(model_type):
     model = tiny_other(model_type)
     before = model.config._attn_implementation
-    assert probe(model).keys() == PREFIX_SITES.get(model_type, set())
+    assert found_attentions(model).keys() == PREFIX_SITES.get(model_type, set())
     assert model.config._attn_implementation == before
     assert not any("probed" in vars(module) for module in model.modules())
 
@@ -79,7 +77,7 @@ def test_the_probe_finds_where_attention_can_carry_a_prefix(model_type):
 @pytest.mark.parametrize("kind", ["t5", "umt5", "bart", "m2m"])
 def test_the_probe_finds_the_attentions_of_models_that_have_a_family(kind):
     model = tiny(kind)
-    found = {site: [call.module for call in calls] for site, calls in probe(model).items()}
+    found = {site: [call.module for call in calls] for site, calls in found_attentions(model).items()}
     assert found == {site: family_of(model).attentions(site) for site in EVERYWHERE}
 
 

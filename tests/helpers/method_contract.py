@@ -15,6 +15,10 @@ QUICK = ("flan", "llama", "bart")
 """A model of each way to read and continue rows; others repeat the tests."""
 
 
+def _marks(kind: str) -> tuple[pytest.MarkDecorator, ...]:
+    return () if kind in QUICK else (pytest.mark.slow,)
+
+
 class Generated(NamedTuple):
     """What transformers has generated for padded rows."""
 
@@ -33,17 +37,23 @@ class MethodContract:
     tokenizer = None
     kinds = ("flan", "t5", "llama", "gemma3_text", "gpt2")
 
-    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        if "kind" in metafunc.fixturenames:
-            kinds = [k if k in QUICK else pytest.param(k, marks=pytest.mark.slow) for k in self.kinds]
-            metafunc.parametrize("kind", kinds)
+    halved = ("flan", "llama")
+    """The kinds whose tests are repeated in bfloat16, where a test is for any precision."""
 
-    @pytest.fixture(
-        params=[torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.slow)],
-        ids=["float32", "bfloat16"],
-    )
-    def dtype(self, request):
-        return request.param
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        names = [name for name in ("kind", "dtype") if name in metafunc.fixturenames]
+        cases = [
+            pytest.param(*(kind, torch.float32)[: len(names)], id=kind, marks=_marks(kind))
+            for kind in self.kinds
+        ]
+        if "dtype" in names:
+            cases += [
+                pytest.param(kind, torch.bfloat16, id=f"{kind}-bfloat16", marks=pytest.mark.slow)
+                for kind in self.halved
+                if kind in self.kinds
+            ]
+        if names:
+            metafunc.parametrize(names, cases)
 
     def adapt(self, model: PreTrainedModel, seed: int = 0) -> AdaptedModel:
         return attach(
@@ -64,7 +74,7 @@ class MethodContract:
         labels = data["labels"][data["labels"] >= 0]
         return torch.nn.functional.cross_entropy(self.logits_of(adapted.model, data), labels)
 
-    def trained(self, model: PreTrainedModel, steps: int = 3) -> AdaptedModel:
+    def trained(self, model: PreTrainedModel, steps: int = 2) -> AdaptedModel:
         """Return the method after a few steps, far enough to change outputs."""
         adapted = self.adapt(model)
         optimizer = torch.optim.SGD(adapted.parameters(), lr=0.5)

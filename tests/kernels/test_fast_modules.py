@@ -1,5 +1,4 @@
 import copy
-import os
 import platform
 
 import pytest
@@ -7,8 +6,9 @@ import torch
 from torch import nn
 from transformers.activations import NewGELUActivation
 
+from helpers.faults import faults
+from helpers.forking import result_of
 from helpers.models import batch, tiny_t5
-from helpers.warm_process import WarmProcess
 from tuneoff.families import family_of
 from tuneoff.kernels import Dropout, attention
 
@@ -74,7 +74,6 @@ def test_dropout_reaches_training_as_before():
 @pytest.mark.slow
 @pytest.mark.subprocess
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no mallopt")
-def test_freed_memory_is_not_asked_for_again(tmp_path):
-    with WarmProcess(("helpers.faults",), dict(os.environ)) as process:
-        plain, kept = (process.call("helpers.faults:faults", keep, folder=tmp_path) for keep in (False, True))
+def test_freed_memory_is_not_asked_for_again():
+    plain, kept = (result_of(faults, keep) for keep in (False, True))
     assert kept < plain / 3

@@ -12,6 +12,7 @@ PROMPT = PromptSpec(kind="prompt", length=4)
 
 class TestLoraWithPrefix(MethodContract):
     method = StackSpec(kind="stack", parts=(PREFIX, LORA))
+    kinds = ("flan", "llama")
 
 
 class TestAllThree(MethodContract):

@@ -1,16 +1,21 @@
 import json
 import math
+from functools import partial
 from itertools import pairwise
 
 import altair
 import numpy as np
+import pandas as pd
 import pytest
 
 from helpers import fabricated as made
 from tuneoff.reporting import charts
 from tuneoff.reporting.charts.curves import MOST_POINTS, TRAIN_LOSS
+from tuneoff.reporting.charts.draw import picture_of
 from tuneoff.reporting.charts.labels import Box, place_labels
-from tuneoff.reporting.charts.style import View, padded
+from tuneoff.reporting.charts.pictures import readable
+from tuneoff.reporting.charts.style import STYLE, View, padded
+from tuneoff.reporting.decision import price_in_words
 from tuneoff.reporting.figures import Drawing, named_apart
 from tuneoff.results import CurvePoint, SearchResult, Trial
 from tuneoff.spec import RunSpec, expand
@@ -30,8 +35,9 @@ def a_run(method: str = "prefix", seed: int = 0) -> RunSpec:
 def assert_drawn(chart: View) -> None:
     """The chart follows Vega-Lite's schema, which drawing does not ask for, and can be drawn."""
     altair.Chart.from_dict(json.loads(json.dumps(chart)), validate=True)
-    (picture,) = charts.pictures([chart])
-    assert picture is not None and picture.png.startswith(b"\x89PNG")
+    # in this process, where the renderer starts once for all tests
+    _, png = picture_of(readable({**chart, "config": STYLE}))
+    assert png.startswith(b"\x89PNG")
 
 
 def test_curves_have_a_row_per_panel_and_step_that_has_a_value() -> None:
@@ -45,9 +51,9 @@ def test_curves_have_a_row_per_panel_and_step_that_has_a_value() -> None:
     assert list(data.itertuples(index=False, name=None)) == [
         ("prefix", "seed 0", TRAIN_LOSS, 10, 2.0, False),
         ("prefix", "seed 0", TRAIN_LOSS, 30, 1.0, False),
-        ("prefix", "seed 0", "evaluation loss (nats per token)", 20, 1.5, True),
-        ("prefix", "seed 0", "evaluation loss (nats per token)", 30, 1.25, False),
-        ("prefix", "seed 0", "accuracy (fraction)", 20, 0.8, True),
+        ("prefix", "seed 0", "validation loss (nats per token)", 20, 1.5, True),
+        ("prefix", "seed 0", "validation loss (nats per token)", 30, 1.25, False),
+        ("prefix", "seed 0", "validation accuracy (fraction)", 20, 0.8, True),
     ]
 
 
@@ -104,7 +110,10 @@ def test_candidates_are_drawn_in_the_order_of_their_means_with_interval_price_an
     decision = a_decision()
     prices = {"full": 4e6, "lora": 2e4, "prompt": None, "prefix": 1e4, "baseline tfidf": 0.0}
     data = charts.candidates_data(
-        decision, trained=["full", "lora", "prompt", "prefix"], prices=prices, price_text="{:.0f} B".format
+        decision,
+        trained=["full", "lora", "prompt", "prefix"],
+        prices=prices,
+        price_text=partial(price_in_words, "stored_bytes"),
     )
     rows = {row.name: row for row in data.itertuples(index=False)}
     assert list(data["mean"]) == sorted(data["mean"], reverse=True)
@@ -118,7 +127,7 @@ def test_candidates_are_drawn_in_the_order_of_their_means_with_interval_price_an
     other = "lora" if recommended == "full" else "full"
     assert looks == expected | {recommended: "recommended", other: "trained"}
     costs = {name: row.cost for name, row in rows.items()}
-    assert (costs["full"], costs["prompt"], costs["baseline tfidf"]) == ("4000000 B", "not measured", "none")
+    assert (costs["full"], costs["prompt"], costs["baseline tfidf"]) == ("4 MB", "\N{EN DASH}", "0")
     assert math.isnan(rows["prompt"].price) and math.isnan(rows["baseline tfidf"].price)
 
 
@@ -161,6 +170,18 @@ def test_a_frontier_is_drawn(prices: dict[str, float]) -> None:
         assert_drawn(charts.draw_frontier(data, title="t", metric="eval_rougeL", price=price, narrow=narrow))
 
 
+@pytest.mark.parametrize("prices", [(0.0568, 0.0628), (1e4, 8e7), (3.0,), (15.0, 90.0)])
+def test_a_price_axis_has_several_ticks(prices: tuple[float, ...]) -> None:
+    rows = [(f"m{price}", price, 0.5, 0.4, 0.6, "leads", "") for price in prices]
+    data = pd.DataFrame(rows, columns=["name", "price", "mean", "low", "high", "look", "score"])
+    chart = charts.draw_frontier(data, title="t", metric="eval_f1", price="seconds_per_answer")
+    x = chart["layer"][-1]["encoding"]["x"]
+    low, high = x["scale"]["domain"]
+    ticks = x["axis"]["values"]
+    assert 3 <= len(ticks) <= 12
+    assert ticks == sorted(ticks) and low <= ticks[0] and ticks[-1] <= high
+
+
 def test_labels_of_lines_that_are_close_stay_apart() -> None:
     decision = a_decision()
     free = {"full": 1.0} | dict.fromkeys(("lora", "prompt", "prefix", "baseline tfidf"), 0.0)
@@ -172,6 +193,23 @@ def test_labels_of_lines_that_are_close_stay_apart() -> None:
     heights = sorted((one["label_y"] - low) / (high - low) * chart["height"] for one in lines)
     assert len(heights) == 4
     assert min(b - a for a, b in pairwise(heights)) >= 13.9
+
+
+def test_no_line_of_a_narrow_frontier_goes_through_a_label() -> None:
+    for means in ([0.5, 0.655, 0.662], [0.6, 0.602, 0.604, 0.606], [0.3, 0.31, 0.5], [0.7]):
+        rows = [(f"free {i}", 0.0, mean, mean - 0.05, mean + 0.05) for i, mean in enumerate(means)]
+        rows.append(("tuned", 1e6, 0.75, 0.7, 0.8))
+        data = pd.DataFrame(rows, columns=["name", "price", "mean", "low", "high"])
+        data = data.assign(look="leads", score="")
+        chart = charts.draw_frontier(data, title="t", metric="eval_f1", price="stored_bytes", narrow=True)
+        lines = chart["layer"][0]["data"]["values"]
+        low, high = chart["layer"][-1]["encoding"]["y"]["scale"]["domain"]
+        unit = chart["height"] / (high - low)
+        labels = [one["label_y"] * unit for one in lines]
+        assert labels == sorted(labels)  # in the order of their lines
+        assert all(b - a >= 13.9 for a, b in pairwise(labels))
+        assert all(abs(label - one["mean"] * unit) >= 6.9 for label in labels for one in lines)
+        assert low * unit + 7 < labels[0] and labels[-1] < high * unit - 7
 
 
 def a_comparison(method: str, low: float, high: float, outcome: str) -> Comparison:
@@ -202,8 +240,11 @@ def test_a_forest_has_its_largest_difference_first_and_is_drawn() -> None:
     assert list(data["method"]) == ["prefix", "lora"]
     assert list(data["text"]) == ["+0.200 (+0.100 to +0.300)", "-0.150 (-0.200 to -0.100)"]
     for margin in (None, 0.05):
-        chart = charts.draw_forest(data, title="t", metric="eval_rougeL", reference="full", margin=margin)
-        assert_drawn(chart)
+        for narrow in (False, True):
+            chart = charts.draw_forest(
+                data, title="t", metric="eval_rougeL", reference="full", margin=margin, narrow=narrow
+            )
+            assert_drawn(chart)
 
 
 def test_train_sizes_are_drawn_at_the_number_of_rows_used() -> None:
@@ -247,6 +288,8 @@ def test_a_search_is_drawn_with_every_scored_trial_and_the_chosen_one_marked() -
     assert data["chosen"].tolist() == [False, True, False]
     chart = charts.draw_search(data, field="learning_rate", log=True, title="s", metric="eval_accuracy")
     assert_drawn(chart)
+    # a browser warns of a scale that is logarithmic and says whether it has a zero
+    assert chart["vconcat"][0]["encoding"]["x"]["scale"] == {"type": "log", "nice": False, "padding": 18}
 
     halved = [
         one.model_copy(update={"rung_scores": (one.score / 2,), "state": "pruned", "score": None})

@@ -50,7 +50,7 @@ def data(folder: Path) -> ReportData:
 def test_the_method_with_the_highest_mean_is_named_with_its_interval(data: ReportData) -> None:
     first, alone = conclusions(data)[0], data.judgement.intervals["sst2", "full", "full"]
     assert alone.mean == pytest.approx(max(one.mean for one in data.judgement.intervals.values()))
-    assert first.text.startswith("sst2: full has the highest eval_accuracy of the trained methods")
+    assert first.text.startswith("sst2: full has the highest accuracy of the trained methods")
     assert f"methods, {alone.mean:.3f} (95% interval" in first.text
     said = re.search(r"the choice among 4 methods: ([.\d]+) to ([.\d]+); 3 seeds", first.text)
     assert said is not None
@@ -157,6 +157,15 @@ def test_a_run_whose_predictions_have_no_rows_is_named_and_left_out(tmp_path: Pa
 
 def test_what_cannot_be_distinguished_calls_for_more_seeds(folder: Path) -> None:
     assert "Next: add seeds or test examples to distinguish lora from full on sst2." in _conclusions(folder)
+
+
+def test_pairs_that_the_decision_does_not_need_call_for_nothing(tmp_path: Path) -> None:
+    # full is shown to be the best, whatever lora is beside the base model
+    folder = _study_folder(tmp_path, ACCURACIES | {"full": 0.95, "lora": 0.83, "zero_shot": 0.83})
+    told = _conclusions(folder)
+    assert not any(text.startswith("Next: add seeds") for text in told)
+    (text,) = [text for text in told if text.endswith("the decision stands without them.")]
+    assert text.startswith("To distinguish ") and "from zero_shot on sst2" in text
 
 
 def test_one_seed_is_no_basis_for_a_claim(tmp_path: Path) -> None:
@@ -312,7 +321,7 @@ def test_methods_of_the_same_mean_are_not_ranked(tmp_path: Path) -> None:
         if record.spec.method_name in ("full", "lora"):
             write_answers(folder, record, 0.85, seed=record.spec.seed)
     first = _conclusions(folder)[0]
-    assert first.startswith("sst2: full and lora have the same eval_accuracy, the highest of the trained ")
+    assert first.startswith("sst2: full and lora have the same accuracy, the highest of the trained ")
 
 
 @pytest.mark.slow
@@ -336,6 +345,7 @@ from tuneoff.reporting.charts import Picture
 
 # drawing takes longest, and is the same program
 write.pictures = lambda charts: [Picture(b"<svg/>", b"a picture")] * len(charts)
+write.chart_library = lambda: ""
 write_report(Path(sys.argv[1]))
 """
 

@@ -1,7 +1,10 @@
 """The decision of a report: its sentence, its table and its JSON, for each way that it can turn out."""
 
 import json
+import re
 import shlex
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,15 @@ from helpers import fabricated as made
 from helpers.answers import write_all, write_baseline
 from tuneoff.reporting import write_report
 from tuneoff.reporting.data import load_report_data
-from tuneoff.reporting.decision import decision_json, decision_statements, decision_table
+from tuneoff.reporting.decision import (
+    candidate_prices,
+    decision_json,
+    decision_statements,
+    decision_table,
+    next_with,
+    price_sentence,
+    verdict,
+)
 from tuneoff.results import StudyFolder, read_records
 from tuneoff.spec import load_study
 from tuneoff.stats import TaskSize
@@ -40,7 +51,7 @@ def clear(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_a_method_that_is_shown_to_be_the_best_is_recommended(clear: Path) -> None:
-    assert _sentence(clear).startswith("sst2: use full (eval_accuracy 0.")
+    assert _sentence(clear).startswith("sst2: use full (accuracy 0.")
     assert _sentence(clear).endswith("): it is shown to be the best.")
 
 
@@ -111,9 +122,59 @@ def test_a_single_seed_asks_for_more_with_the_command_that_adds_them(tmp_path: P
     assert load_study(arguments[2], overrides=[arguments[-1]]).all_seeds == (4, 0, 1)
 
 
+def test_the_only_candidate_within_the_margin_is_not_called_the_cheapest(clear: Path) -> None:
+    data = load_report_data(clear)
+    (place,), (decision,) = data.judgement.decisions, data.judgement.decisions.values()
+
+    def reason(**of_lora: Any) -> str:
+        candidates = (replace(one, **of_lora) if one.name == "lora" else one for one in decision.candidates)
+        found = verdict(data, place, replace(decision, candidates=tuple(candidates)))
+        assert found is not None
+        return found.reason
+
+    only = "it is the only candidate shown to be within 0.01 of the best"
+    assert reason(may_be_best=True, costs_at_most=0.05) == only
+    assert (
+        reason(may_be_best=True, costs_at_most=0.001, findings=("collapsed",)) == "it is shown to be the best"
+    )
+    assert "the only" not in reason(may_be_best=True, costs_at_most=0.001)
+
+
+def test_a_price_is_said_as_far_as_it_is_known(clear: Path) -> None:
+    data = load_report_data(clear)
+    (place,) = data.judgement.decisions
+    prices = candidate_prices(data, place, "lora")
+    assert prices["stored_bytes"] is None and prices["training_seconds"]
+    trained = price_sentence(data, place, "lora")
+    assert re.fullmatch(r"Price: [^,]+ of training, [^,]+ ms per answer\.", trained)
+    untrained = price_sentence(data, place, "zero_shot")
+    assert re.fullmatch(r"Price: nothing to train or store, [^,]+ ms per answer\.", untrained)
+    assert price_sentence(data, place, "baseline majority") == "Price: nothing to train or store."
+
+
+def test_the_weights_of_what_is_recommended_are_named(clear: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(clear, tmp_path / "copy")
+    data = load_report_data(folder)
+    (place,) = data.judgement.decisions
+    scores = {0: 0.6, 1: 0.8, 2: 0.7}  # on validation, by seed
+    validated = [
+        one.model_copy(update={"validation": {"eval_accuracy": scores[one.spec.seed]}})
+        for one in data.records
+    ]
+    data = replace(data, records=tuple(validated))
+    assert next_with(data, place, "full") == next_with(data, place, "zero_shot") == ""  # none are kept
+    runs = {one.spec.seed: one.run_id for one in data.records if one.spec.method_name == "full"}
+    for run_id in runs.values():
+        StudyFolder(folder).run(run_id).adapter.mkdir()
+    assert next_with(data, place, "full") == (
+        "Next: the weights of its seed with the best validation score are in "
+        f"`{folder}/runs/{runs[1]}/adapter`."
+    )
+
+
 def test_what_needs_no_training_can_be_the_answer(tmp_path: Path) -> None:
     folder = _folder(tmp_path, {"zero_shot": 0.95, "full": 0.7, "lora": 0.7})
-    assert _sentence(folder).startswith("sst2: use zero_shot, without fine-tuning (eval_accuracy 0.9")
+    assert _sentence(folder).startswith("sst2: use zero_shot, without fine-tuning (accuracy 0.9")
 
 
 def test_a_candidate_that_failed_a_check_is_never_recommended(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from tuneoff.reporting.formatting import decimal, duration, mean_and_spread, percent
+from tuneoff.reporting.formatting import ABSENT, decimal, duration, mean_and_spread, percent
 
 
 @pytest.mark.parametrize(
@@ -21,13 +21,13 @@ def test_small_numbers_are_not_shown_as_zero() -> None:
     assert decimal(0.0002) == "0.0002"
     assert decimal(0.0) == decimal(-0.0) == "0.000"
     assert percent(-0.0) == "0"
-    assert decimal(math.nan) == decimal(None) == "-"
+    assert decimal(math.nan) == decimal(None) == ABSENT
 
 
 def test_a_mean_without_spread_stands_alone() -> None:
     assert mean_and_spread(0.8421, 0.0061) == "0.842 ± 0.006"
     assert mean_and_spread(0.8421, math.nan) == "0.842"
-    assert mean_and_spread(math.nan, math.nan) == "-"
+    assert mean_and_spread(math.nan, math.nan) == ABSENT
 
 
 @pytest.mark.parametrize(

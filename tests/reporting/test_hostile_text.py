@@ -14,6 +14,7 @@ from rich.console import Console
 
 from helpers import fabricated as made
 from helpers.command_line import Outcome, tuneoff
+from helpers.drawing import charts_drawn
 from tuneoff.cli import main
 from tuneoff.cli.progress import Progress
 from tuneoff.errors import visible
@@ -75,7 +76,7 @@ def _document(text: str) -> Document:
 def _page(text: str) -> str:
     """A page with the text wherever one can be: answers, charts, methods, and what scripts read."""
     table = Table(("Method",), ((text,),))
-    answer = Answer("", "shown", text, text, (text, text, text))
+    answer = Answer("", "shown", text, text, (text, text, text), price=text, rows=(text, "#examples?"))
     chart = {"data": {"values": [{"name": text}]}, "mark": "point", "title": text}
     views = {Title.RESULTS: (PageView("g", {"task": text}, text, text, chart),)}
     whole = _document(text)
@@ -86,7 +87,7 @@ def _page(text: str) -> str:
         parts(whole, views, {Title.RESULTS: table}),
         answers=(TaskAnswers(text, text, (answer,), ("g",), table),),
         how=How((Description(text, text, (text,)),), text, text, text),
-        payload={"runs": {text: {"fields": [[text, text]]}}},
+        payload={"runs": {text: {"fields": [[text, text]]}}, "examples": [text]},
         library="",
     )
 
@@ -169,7 +170,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Ou
     runs = expand(study)
     broken = made.a_failure(runs[-1], message="no [/red] \x1b[31m space")
     made.write_folder(folder, study, records=[*map(made.a_record, runs[:-1]), broken])
-    yield folder, tuneoff("report", folder)
+    with charts_drawn():
+        yield folder, tuneoff("report", folder)
 
 
 @pytest.mark.slow
@@ -180,6 +182,7 @@ def test_the_terminal_shows_names_and_paths_as_they_are(hostile: tuple[Path, Out
     assert "init_text=[/b]" in outcome.out
     assert r"no [/red] \x1b[31m space" in outcome.out
     assert not HIDDEN.search(outcome.out)
+    assert "accuracy" in outcome.out and "eval_" not in outcome.out
 
 
 @pytest.mark.slow
@@ -224,4 +227,4 @@ def test_the_progress_of_a_run_shows_texts_as_they_are() -> None:
         run = expand(made.a_study())[1]
         progress.show(RunStarted(run))
         progress.show(RunFinished(made.a_record(run, run_id="a[v2][/b]\x1b[31m")))
-    assert out.getvalue().startswith(r"a[v2][/b]\x1b[31m  complete  eval_accuracy")
+    assert out.getvalue().startswith(r"a[v2][/b]\x1b[31m  complete  accuracy")

@@ -17,11 +17,12 @@ from helpers.answers import write_all, write_baseline
 from tuneoff.reporting import write_report
 from tuneoff.reporting.data import ReportData, load_report_data
 from tuneoff.reporting.decision import PRICES, decision_json, decision_statements
-from tuneoff.reporting.evidence import checks_table, health_table
+from tuneoff.reporting.evidence import checks_table, comparisons_table, health_table
 from tuneoff.reporting.methods import described_methods
 from tuneoff.reporting.page import page as page_text
 from tuneoff.reporting.page.build import json_for_html
-from tuneoff.results import read_curve, read_records
+from tuneoff.reporting.tables import by_task, summary_table
+from tuneoff.results import metric_name, read_curve, read_records
 from tuneoff.results.layout import StudyFolder
 from tuneoff.spec import expand, load_study
 
@@ -133,7 +134,7 @@ def test_the_page_leads_to_files_of_the_study_and_loads_nothing(folder: Path, pa
     assert not tags & {"link", "iframe", "object", "img", "base", "form"}
     assert page.values("src") == []
     links = page.values("href")
-    inside = [link[1:] for link in links if link.startswith("#")]
+    inside = [link[1:].partition("?")[0] for link in links if link.startswith("#")]
     assert set(inside) <= set(page.ids)
     outside = [link for link in links if not link.startswith("#")]
     assert outside and all(link.startswith("../runs/") for link in outside)
@@ -144,6 +145,24 @@ def test_the_page_leads_to_files_of_the_study_and_loads_nothing(folder: Path, pa
 
 def test_no_element_has_the_name_of_another(page: _Page) -> None:
     assert len(set(page.ids)) == len(page.ids)
+    regions = [attrs for tag, attrs in page.elements if attrs.get("role") == "region"]
+    names = [attrs["aria-label"] for attrs in regions]
+    assert {"Comparisons with references: sst2", "Results: samsum"} <= set(names)
+    assert len(set(names)) == len(names)
+    assert all(attrs["tabindex"] == "0" for attrs in regions)  # the keyboard scrolls them
+
+
+def test_a_table_of_a_task_begins_with_the_method_and_its_score(data: ReportData) -> None:
+    results = {one.caption: one.columns for one in by_task(data, summary_table(data))}
+    assert {task: columns[:2] for task, columns in results.items()} == {
+        "sst2": ("Method", "accuracy"),
+        "samsum": ("Method", "ROUGE-L"),
+    }
+    (compared,) = by_task(data, comparisons_table(data))
+    assert compared.columns[:4] == ("Method", "Reference", "Difference", "95% interval")
+    assert [compared.holds_text(place) for place in range(3)] == [True, True, False]
+    outcomes = [row[compared.columns.index("Outcome")] for row in compared.rows]
+    assert outcomes == [one.outcome for one in data.judgement.comparisons]
 
 
 def test_the_page_is_small(folder: Path, page: _Page) -> None:
@@ -196,7 +215,7 @@ def test_scripts_read_every_run_with_its_curve_its_findings_and_its_files(
         fields = dict(run["fields"])
         assert (fields["task"], fields["seed"]) == (record.spec.task_name, str(record.spec.seed))
         for name, value in record.scores.items():
-            assert float(fields[f"test {name.removeprefix('eval_')}"]) == pytest.approx(value, abs=6e-5)
+            assert float(fields[f"test {metric_name(name)}"]) == pytest.approx(value, abs=6e-5)
         findings = data.judgement.findings[record.run_id]
         assert [one[:2] for one in run["findings"]] == [[one.level, one.check] for one in findings]
         assert all((folder / "report" / unquote(href)).is_file() for _, href in run["files"])

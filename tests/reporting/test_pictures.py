@@ -18,6 +18,7 @@ def _chart(text: str = "a") -> View:
     return {"data": {"values": [{"name": text}]}, "mark": "point", "encoding": encoding, "title": text}
 
 
+@pytest.mark.usefixtures("drawing")
 def test_a_chart_that_cannot_be_drawn_costs_no_other() -> None:
     first, bad, last = pictures([_chart(), {"mark": "no such mark"}, _chart("[b] \x1b \ud800")])
     assert bad is None

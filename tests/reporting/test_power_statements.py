@@ -18,7 +18,7 @@ def test_the_lead_is_that_of_the_decision_among_methods_and_baselines() -> None:
     # four trained methods; zero_shot and two baselines are not
     said = re.search(
         r"^sst2: with 3 seeds, 200 test examples and 7 candidates a method that leads all others by ([.\d]+) "
-        r"eval_accuracy or more is shown to be within 0.01 of the best in 80% of such studies$",
+        r"accuracy or more is shown to be within 0.01 of the best in 80% of such studies$",
         _lines()[0],
     )
     assert said is not None

@@ -66,7 +66,7 @@ def test_the_configuration_shows_what_a_search_chose(tmp_path: Path) -> None:
     assert table.columns == ("Method", "Kind", "Settings")
     shown = {row[0]: str(row[-1]) for row in table.rows}
     assert shown["lora"].startswith("learning_rate=0.077, ")
-    assert shown["zero_shot"] == "-"
+    assert shown["zero_shot"] == "none"
 
 
 def test_trials_without_a_score_are_counted_by_state(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_searches_that_chose_different_values_have_a_row_each(tmp_path: Path) ->
     assert table.columns == ("Method", "Kind", "Runs", "Settings")
     shown = {(row[0], row[2]): str(row[3]).partition(",")[0] for row in table.rows}
     assert shown == {
-        ("zero_shot", "all"): "-",
+        ("zero_shot", "all"): "none",
         ("lora", "sst2, train size 100"): "learning_rate=0.05",
         ("lora", "sst2, train size full"): "learning_rate=0.077",
     }
@@ -120,7 +120,7 @@ def test_a_record_from_before_rows_were_counted_so_is_read_and_its_counts_are_ab
     assert SplitReport.model_validate(old).near_overlap is None
     study = made.a_study(methods={"full": {"kind": "full"}})
     for name, counts, shown in (
-        ("old", (None,) * 3, "-"),
+        ("old", (None,) * 3, "\N{EN DASH}"),
         ("new", (2, 7, 4), "2 to 7"),
         ("both", (None, 3, 3), "3"),
     ):

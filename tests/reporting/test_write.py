@@ -9,11 +9,13 @@ import pytest
 
 from helpers import fabricated as made
 from tuneoff.errors import StoreError
-from tuneoff.reporting import write, write_report
+from tuneoff.reporting import latex, write, write_report
 from tuneoff.reporting.charts import MOST_RUNS
 from tuneoff.reporting.data import load_report_data
 from tuneoff.reporting.figures import curve_figures, curve_groups
+from tuneoff.results import read_records
 from tuneoff.spec import expand
+from tuneoff.stats import SPEEDS
 
 pytestmark = pytest.mark.slow
 
@@ -88,8 +90,31 @@ def test_the_csv_has_the_columns_of_the_first_table_with_spread_counts_and_origi
 
 def test_the_table_of_results_has_the_columns_in_their_order(folder: Path) -> None:
     header = results_table(folder)[0]
-    ends = ["eval_f1_macro", "n", "Trainable parameters", "Health"]
-    assert header == ["Method", "Task", *SEED_COLUMNS, *ends]
+    scores = ["accuracy", "F1", "loss", "ROUGE-1", "ROUGE-2", "ROUGE-L", "ROUGE-Lsum"]
+    speeds = ["test seconds", "answers per second", "batches per second"]
+    ends = ["macro F1", "n", "Trainable parameters", "Health"]
+    assert header == ["Method", "Task", "Trainable %", *scores, *speeds, *ends]
+
+
+def test_readers_see_names_of_metrics_and_programs_the_fields_of_records(folder: Path) -> None:
+    told = [text(folder), text(folder, "report.html"), latex(load_report_data(folder))]
+    fields = {field for record in read_records(folder) for field in record.scores} | {*SPEEDS}
+    assert {"eval_accuracy", "eval_rougeL", "eval_loss"} <= fields
+    assert [field for field in fields for one in told if field in one] == []
+    assert fields <= set(text(folder, "summary.csv").splitlines()[0].split(","))
+
+
+def test_what_is_zero_is_not_what_was_not_measured(folder: Path) -> None:
+    header, _, *rows = results_table(folder)
+    first = dict(zip(header, rows[0], strict=True))
+    assert first["Method"] == "zero_shot"
+    assert (first["Trainable %"], first["Trainable parameters"], first["ROUGE-L"]) == (
+        "0",
+        "0",
+        "\N{EN DASH}",
+    )
+    section = text(folder).split("\n## Results\n")[1].split("</details>")[0]
+    assert "|\n\n\N{EN DASH}: not measured, or not applicable\n" in section
 
 
 def test_a_row_stands_for_each_method_and_variant_of_each_task_in_study_order(folder: Path) -> None:
@@ -121,7 +146,7 @@ def test_numbers_of_the_csv_can_be_recomputed_from_the_records_of_their_runs(fol
 
 def test_score_cells_show_mean_and_spread_and_single_runs_only_the_score(folder: Path) -> None:
     header, _, *rows = results_table(folder)
-    accuracy, n = header.index("eval_accuracy"), header.index("n")
+    accuracy, n = header.index("accuracy"), header.index("n")
     by_name = {tuple(row[:2]): row for row in rows}
     runs = [row for row in csv_rows(folder) if row["Method"] == "prefix" and row["Task"] == "sst2"]
     mean, std = float(runs[0]["eval_accuracy"]), float(runs[0]["eval_accuracy_std"])
@@ -192,10 +217,10 @@ def test_of_many_seeds_the_curves_of_the_first_are_drawn_and_the_picture_says_so
     assert drawing.chart["title"]["subtitle"].endswith(f"; the first {MOST_RUNS} seeds of each")
 
 
-def test_each_task_has_its_ablation_as_png(folder: Path) -> None:
+def test_each_task_has_a_picture_of_its_ablation(folder: Path) -> None:
     plots = folder / "report" / "plots"
     for task in ("sst2", "samsum"):
-        assert (plots / f"ablation-prefix_projection-{task}.png").read_bytes().startswith(b"\x89PNG")
+        assert (plots / f"ablation-prefix_projection-{task}.png").is_file()
     assert not list(plots.glob("sizes-*"))
 
 
@@ -283,12 +308,12 @@ def test_a_second_report_replaces_the_first(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"study.yaml", "runs", "report"}
 
 
-def test_equal_records_give_equal_bytes(tmp_path: Path, charts_drawn_once: dict[str, bytes | None]) -> None:
+@pytest.mark.usefixtures("drawing")
+def test_equal_records_give_equal_bytes(tmp_path: Path) -> None:
     study = made.a_study(methods={"prompt": made.METHODS["prompt"]}, seeds=[0, 1])
     made.write_folder(tmp_path, study)
     contents = []
     for _ in range(2):
-        charts_drawn_once.clear()
         write_report(tmp_path)
         files = sorted(path for path in (tmp_path / "report").rglob("*") if path.is_file())
         contents.append([(path.name, path.read_bytes()) for path in files])

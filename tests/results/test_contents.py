@@ -263,7 +263,7 @@ def test_a_study_edited_to_another_model_has_no_results(folder: Path) -> None:
     assert "study.yaml was edited after the run" in found.other_inputs[0].reason
 
 
-@pytest.mark.parametrize("change", ["model", "data"])
+@pytest.mark.parametrize("change", [pytest.param("model", marks=pytest.mark.slow), "data"])
 def test_run_refuses_a_folder_with_results_of_another_model_or_data(
     folder: Path, finished: Path, tmp_path: Path, change: str
 ) -> None:

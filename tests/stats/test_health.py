@@ -202,7 +202,7 @@ class TestScoresDisagree:
         scores = {"eval_accuracy": right + 0.05, "eval_f1": 0.9, "eval_loss": 9.0}
         found = judged(a_record(scores=scores), (), GOOD)
         assert checks(found) == ["score mismatch"]
-        assert "eval_accuracy 0.9250, the 1,000 rows of predictions have 0.8750" in evidence_of(
+        assert "accuracy 0.9250, the 1,000 rows of predictions have 0.8750" in evidence_of(
             "score mismatch", found
         )
 

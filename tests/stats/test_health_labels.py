@@ -87,8 +87,8 @@ class TestAgainst:
         inverted = [1 - value for value in GOOD["prediction"].astype(int)]
         found = judged(a_record(validation={"eval_accuracy": 0.13}), (), labelled(REFERENCES, inverted))
         told = evidence_of("below chance", found)
-        assert "eval_accuracy is 0.125 over 1,000 test rows" in told
-        assert told.endswith("on validation eval_accuracy is 0.130")
+        assert "accuracy is 0.125 over 1,000 test rows" in told
+        assert told.endswith("on validation accuracy is 0.130")
         assert "chance level" not in checks(found)
 
     def test_a_third_of_eighty_right(self) -> None:

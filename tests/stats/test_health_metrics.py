@@ -39,7 +39,7 @@ class TestMetrics:
         assert [row["eval_f1"] for row in rows[:2]] == pytest.approx([0.739191, 0.651752], abs=1e-6)
         (finding,) = diagnose_study(a_study(rows), {})
         assert (finding.check, finding.level) == ("broken metric", "error")
-        assert finding.evidence.startswith("mine: eval_f1 is 2a / (1 + a) of eval_accuracy")
+        assert finding.evidence.startswith("mine: F1 is 2a / (1 + a) of accuracy")
         assert finding.evidence.endswith("in all of 3 runs")
 
     def test_six_digits_of_a_report_are_enough_to_tell(self) -> None:
@@ -65,8 +65,8 @@ class TestMetrics:
     @pytest.mark.parametrize(
         ("other", "told"),
         [
-            (lambda a: a, "eval_f1_macro equals eval_accuracy"),
-            (lambda a: 1 - a, "eval_f1_macro is 1 minus eval_accuracy"),
+            (lambda a: a, "macro F1 equals accuracy"),
+            (lambda a: 1 - a, "macro F1 is 1 minus accuracy"),
         ],
     )
     def test_equals_and_complements_are_told(self, other: Any, told: str) -> None:
@@ -82,7 +82,7 @@ class TestMetrics:
         assert diagnose_study(records, {}) == ()
         assert diagnose_study(records, {records[0].run_id: answered(single)}) == ()
         (finding,) = diagnose_study(records, {records[0].run_id: answered(several)})
-        assert "eval_rougeLsum equals eval_rougeL" in finding.evidence
+        assert "ROUGE-Lsum equals ROUGE-L" in finding.evidence
 
     def test_a_score_that_never_changes_although_the_answers_do(self) -> None:
         records = a_study([{"eval_accuracy": a, "eval_f1": 0.5} for a in (0.6, 0.7, 0.8)])
@@ -93,10 +93,7 @@ class TestMetrics:
             for index, record in enumerate(records)
         }
         (finding,) = diagnose_study(records, different)
-        assert (
-            finding.evidence
-            == "mine: eval_f1 is 0.500 in all of 3 runs, 3 of which have different predictions"
-        )
+        assert finding.evidence == "mine: F1 is 0.500 in all of 3 runs, 3 of which have different predictions"
         (finding,) = diagnose_study(records, dict.fromkeys(different, answered(GOOD)))
         assert finding.check == "identical models"
         assert diagnose_study(records, {}) == ()

@@ -93,7 +93,9 @@ def test_where_examples_are_equally_hard_it_is_students_interval_over_the_seeds(
 
 
 @pytest.mark.parametrize(("seeds", "examples"), [(2, 2), (2, 500), (3, 200), (5, 1821), (10, 30)])
-@pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
+@pytest.mark.parametrize(
+    "share", [pytest.param(0.05, marks=pytest.mark.slow), 0.5, pytest.param(0.95, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("distance", [0.3, 2.0, 7.0])
 def test_the_error_is_distributed_as_the_sum_of_two_scaled_t_variables(
     seeds: int, examples: int, share: float, distance: float

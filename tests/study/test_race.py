@@ -81,7 +81,7 @@ def test_a_race_that_has_ended_plans_nothing(raced: tuple[Path, _Rounds], tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2, 4])
+@pytest.mark.parametrize("seed", [1, 4], ids=["first look", "last look"])
 def test_an_interrupted_race_goes_on_as_it_would_have(
     raced: tuple[Path, _Rounds], tmp_path: Path, seed: int
 ) -> None:

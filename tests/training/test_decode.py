@@ -67,7 +67,7 @@ def brute_force(model, prompt_ids, source_ids, target_ids):
 
 
 @pytest.mark.parametrize("method", [NoneSpec(kind="none"), STACK], ids=["none", "stack"])
-@pytest.mark.parametrize("batch_size", [1, 3, 8])
+@pytest.mark.parametrize("batch_size", [pytest.param(1, marks=pytest.mark.slow), 3, 8])
 def test_label_likelihoods_equal_a_brute_force_over_tokens(method, batch_size):
     rows = encoded(examples())
     read = replace(decoder(classification(), method, batch_size=batch_size), tokenizer=TOKENIZER)

@@ -33,7 +33,7 @@ def first_places(texts, token):
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
-@pytest.mark.parametrize("part", [7, VOCABULARY])
+@pytest.mark.parametrize("part", [7, pytest.param(VOCABULARY, marks=pytest.mark.slow)])
 @torch.no_grad()
 def test_texts_equal_those_of_transformers(method, part, monkeypatch):
     monkeypatch.setattr(argmax, "PART", part)

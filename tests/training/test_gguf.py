@@ -2,10 +2,7 @@
 
 import hashlib
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import gguf
@@ -14,6 +11,7 @@ import torch
 from huggingface_hub import constants
 
 from helpers.command_line import tuneoff
+from helpers.forking import forked
 from helpers.gguf_files import tiny_llama, write_gguf
 from helpers.small import study
 from tuneoff.errors import ModelError
@@ -108,21 +106,20 @@ def test_what_is_damaged_or_half_made_in_the_cache_is_made_again(file: Path, cac
         assert not part.exists()
 
 
+def _dequantize(file: Path, home: Path, note: Path) -> None:
+    """Read a file, and leave a note if this made its folder in the cache."""
+    constants.HF_HOME = str(home)
+    dequantized(file, lambda file, folder: note.touch())
+
+
 @pytest.mark.slow
 @pytest.mark.subprocess
 def test_two_processes_at_once_make_one_folder(file: Path, tmp_path: Path, cache: Path) -> None:
-    script = (
-        "import sys; from pathlib import Path; from tuneoff.training.gguf import dequantized; "
-        "dequantized(Path(sys.argv[1]), lambda file, folder: print('made', flush=True))"
-    )
-    environment = os.environ | {"HF_HOME": str(tmp_path / "cache"), "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", script, str(file)]
-    processes = [
-        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)
-    ]
-    told = [process.communicate()[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
-    assert sorted(told) == ["", "made\n"]
+    processes = [forked(_dequantize, file, tmp_path / "cache", tmp_path / f"made.{n}") for n in range(2)]
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert len(list(tmp_path.glob("made.*"))) == 1
     assert [path for path in cache.iterdir() if path.is_dir()] == [dequantized(file).folder]
 
 

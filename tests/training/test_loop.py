@@ -105,22 +105,27 @@ def trainer_losses(method, training, tmp_path, *, optim):
     return [(row["loss"], row["grad_norm"]) for row in trainer.state.log_history if "loss" in row]
 
 
+LORA = LoraSpec(kind="lora", learning_rate=1e-2), "adamw_torch"
+PROMPT = PromptSpec(kind="prompt", length=3, init="random", learning_rate=0.3, optim="adafactor"), "adafactor"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("method", "optim"),
+    ("method", "optim", "scheduler"),
     [
-        (FullSpec(kind="full", learning_rate=1e-2), "adamw_torch"),
-        (FullSpec(kind="full", learning_rate=1e-2, optim="adafactor", scale_parameter=True), "adafactor"),
-        (LoraSpec(kind="lora", learning_rate=1e-2), "adamw_torch"),
-        (PrefixSpec(kind="prefix", length=3, projection=4, learning_rate=1e-2), "adamw_torch"),
+        (FullSpec(kind="full", learning_rate=1e-2), "adamw_torch", "linear"),
         (
-            PromptSpec(kind="prompt", length=3, init="random", learning_rate=0.3, optim="adafactor"),
+            FullSpec(kind="full", learning_rate=1e-2, optim="adafactor", scale_parameter=True),
             "adafactor",
+            "cosine",
         ),
+        (PrefixSpec(kind="prefix", length=3, projection=4, learning_rate=1e-2), "adamw_torch", "linear"),
+        # a schedule is the same for every method: each one once for either optimizer
+        *((*method, scheduler) for method in (LORA, PROMPT) for scheduler in ("linear", "cosine")),
+        *((*method, "constant_with_warmup") for method in (LORA, PROMPT)),
     ],
-    ids=lambda value: getattr(value, "kind", ""),
+    ids=lambda value: getattr(value, "kind", str(value)),
 )
-@pytest.mark.parametrize("scheduler", ["linear", "cosine", "constant_with_warmup"])
 def test_losses_and_gradient_norms_equal_those_of_the_trainer_of_transformers(
     method, optim, scheduler, tmp_path
 ):

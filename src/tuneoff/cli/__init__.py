@@ -351,11 +351,13 @@ def _print_outcome(console: Console, result: "Result") -> None:
 
 def _scores(data: "ReportData", task: str, plus_minus: str) -> Table:
     """Return a table of a task's main metric by method; `plus_minus` stands before the standard deviation."""
+    from tuneoff.results import metric_name
+
     metric = data.study.tasks[task].main_metric
     order = [variant.name for variant in data.variants]
     rows = data.summary[data.summary["task"] == task].to_dict("records")
     table = Table("method", "train size", title=task, title_justify="left", box=None, pad_edge=False)
-    for name in ("trainable %", metric, "runs"):
+    for name in ("trainable %", metric_name(metric), "runs"):
         table.add_column(name, justify="right")
     for row in sorted(rows, key=lambda row: order.index(row["method"])):
         deviation = row[f"{metric}_std"]

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import TaskID
 
 from tuneoff.errors import visible
-from tuneoff.results import RunRecord, SearchResult
+from tuneoff.results import RunRecord, SearchResult, metric_name
 from tuneoff.spec import RunSpec, TrainSize
 from tuneoff.study import (
     DamagedMoved,
@@ -83,7 +83,7 @@ class Progress:
                 if point.loss is not None:
                     notes["loss"] = point.loss
                 if point.scores is not None:
-                    notes[run.task.main_metric] = point.scores[run.task.main_metric]
+                    notes[metric_name(run.task.main_metric)] = point.scores[run.task.main_metric]
                 note = "  ".join(f"{name} {value:.3f}" for name, value in notes.items())
                 if run.run_id in self._of_runs:
                     self._bars.update(self._of_runs[run.run_id], completed=point.step, note=note)
@@ -103,7 +103,7 @@ class Progress:
         if bar := self._of_runs.pop(record.run_id, None):
             self._bars.remove_task(bar)
         metric = record.spec.task.main_metric
-        result = f"{metric} {record.scores[metric]:.3f}" if record.scores else ""
+        result = f"{metric_name(metric)} {record.scores[metric]:.3f}" if record.scores else ""
         seconds = f"{record.timings.total:.0f} s" if record.timings else ""
         parts = [record.run_id, record.state.replace("_", " "), result, seconds]
         self._line("  ".join(part for part in parts if part))
@@ -125,7 +125,7 @@ def _search_line(result: SearchResult) -> str:
     chosen = "no trial has a score"
     if best := result.best:
         values = ", ".join(f"{name} {value:.3g}" for name, value in best.values.items())
-        chosen = f"{values}  {result.metric} {best.score:.3f} on validation"
+        chosen = f"{values}  {metric_name(result.metric)} {best.score:.3f} on validation"
     name = result.search_id.rpartition("-")[0]
     failed = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in result.lost.items())
     note = f"  (of {len(result.trials)} trials: {failed})" if failed else ""

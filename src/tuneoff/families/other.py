@@ -6,9 +6,8 @@ differ: each token that follows is computed with all before it. Where attention 
 
 import re
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -27,15 +26,12 @@ from transformers import (
     ProphetNetForConditionalGeneration,
     T5GemmaForConditionalGeneration,
 )
-from transformers.modeling_outputs import BaseModelOutput
 
-from tuneoff import kernels
 from tuneoff.errors import ModelError, UnfitError
-from tuneoff.families.beams import beam_settings
-from tuneoff.families.encoder_context import decoder_ids, start_ids
 from tuneoff.families.family import Architecture, BiasBeforeText, Targets
-from tuneoff.families.listening import without_dropout
 from tuneoff.families.other_config import OtherKeys
+from tuneoff.families.probe import TOKENS, Call, attention_calls, found_attentions
+from tuneoff.families.whole_context import WholeContext
 from tuneoff.spec import DropoutSpec, Site
 
 MODELS: dict[str, type[PreTrainedModel]] = {
@@ -52,91 +48,11 @@ MODELS: dict[str, type[PreTrainedModel]] = {
     "t5gemma": T5GemmaForConditionalGeneration,
 }
 """By model_type."""
-_PROBED = ([5, 6, 7, 8, 9, 10], [5, 6, 7])
-"""Tokens of the probe's input and target, of different lengths to distinguish the attentions of a decoder."""
 _QUERIES_AND_VALUES = ("q", "v", "q_proj", "v_proj", "query", "value", "query_proj", "value_proj")
 _RATES = ("dropout", "activation_dropout", "attention_dropout", "dropout_rate", "attn_dropout", "layerdrop")
 """Names of attributes that hold a dropout rate."""
-_ATTENTION = "tuneoff_probe"
 _TOLERANCE = 0.01
 """Of logits, in their standard deviations."""
-
-
-@final
-class WholeContext:
-    """Rows that an encoder has read, and the tokens since; a `Context` whose states are logits."""
-
-    def __init__(
-        self, model: Any, encoder_outputs: Tensor, mask: Tensor, written: Tensor | None = None
-    ) -> None:
-        """`encoder_outputs`: [N, S, H], `mask`: [N, S], `written`: [N, T]."""
-        self._model, self._encoder_outputs, self._mask = model, encoder_outputs, mask
-        self._written = mask[:, :0] if written is None else written
-
-    @property
-    def rows(self) -> int:  # noqa: D102
-        return len(self._mask)
-
-    @property
-    def kept_bytes(self) -> int:  # noqa: D102
-        return self._encoder_outputs.nbytes
-
-    def _starts(self) -> Tensor:
-        return self._mask.new_tensor(start_ids(self._model.config)).expand(self.rows, -1)
-
-    def first(self) -> Tensor:  # noqa: D102
-        return self.follow(self._starts())[:, -1]
-
-    def follow(self, tokens: Tensor) -> Tensor:  # noqa: D102
-        self._written = torch.cat([self._written, tokens], dim=1)
-        logits: Tensor = self._model(
-            encoder_outputs=BaseModelOutput(last_hidden_state=self._encoder_outputs),
-            attention_mask=self._mask,
-            decoder_input_ids=self._written,
-            use_cache=False,
-        ).logits
-        return logits[:, -tokens.shape[1] :]
-
-    def predict(self, labels: Tensor) -> Tensor:  # noqa: D102
-        return self.follow(decoder_ids(self._model.config, labels))[:, -labels.shape[1] :]
-
-    def beam_search(  # noqa: D102
-        self, *, max_new_tokens: int, beams: int, eos_token_id: int, pad_token_id: int
-    ) -> Tensor:
-        starts = self._starts()
-        generated: Tensor = self._model.generate(
-            encoder_outputs=BaseModelOutput(last_hidden_state=self._encoder_outputs),
-            attention_mask=self._mask,
-            decoder_input_ids=starts,
-            generation_config=beam_settings(
-                max_new_tokens=max_new_tokens,
-                beams=beams,
-                eos_token_id=eos_token_id,
-                pad_token_id=pad_token_id,
-                decoder_start_token_id=self._model.config.decoder_start_token_id,
-                use_cache=False,
-            ),
-        )
-        return generated[:, starts.shape[1] :]
-
-    def repeat(self, times: int) -> "WholeContext":  # noqa: D102
-        tensors = (self._encoder_outputs, self._mask, self._written)
-        return WholeContext(self._model, *(tensor.repeat_interleave(times, dim=0) for tensor in tensors))
-
-    def keep(self, rows: Tensor) -> None:  # noqa: D102
-        self._encoder_outputs, self._mask = self._encoder_outputs[rows], self._mask[rows]
-        self._written = self._written[rows]
-
-    def rewind(self) -> None:  # noqa: D102
-        self._written = self._mask[:, :0]
-
-
-class Call(NamedTuple):
-    """A call of the attention function, as the probe saw it."""
-
-    module: nn.Module
-    key: Tensor
-    value: Tensor
 
 
 @final
@@ -168,7 +84,7 @@ class Other:
 
         Some classes of transformers rely on a cache that is filled step by step, and cannot be scored.
         """
-        source, target = (torch.tensor([ids], device=self.model.device) for ids in _PROBED)
+        source, target = (torch.tensor([ids], device=self.model.device) for ids in TOKENS)
         alone = self.read(source, torch.ones_like(source)).predict(target)
         padded, longer = (torch.cat([ids, ids], dim=1) for ids in (source, target))
         mask = (torch.arange(padded.shape[1], device=source.device) < source.shape[1]).long()[None]
@@ -236,7 +152,7 @@ class Other:
     def _calls(self) -> dict[Site, list[Call]]:
         # kept with the model, as it is probed before a prefix is on it
         if "probed_calls" not in self.model.__dict__:
-            self.model.__dict__["probed_calls"] = probe(self.model)
+            self.model.__dict__["probed_calls"] = found_attentions(self.model)
         found: dict[Site, list[Call]] = self.model.__dict__["probed_calls"]
         return found
 
@@ -272,7 +188,7 @@ class Other:
         """Return None: a position bias is not known."""
 
     def key_values(self, ids: Tensor, sites: tuple[Site, ...]) -> dict[Site, Tensor]:  # noqa: D102
-        seen = {call.module: call for call in _seen(self.model, ids, ids)}
+        seen = {call.module: call for call in attention_calls(self.model, ids, ids)}
         return {
             site: torch.stack([_pair(seen[module]) for module in self.attentions(site)]) for site in sites
         }
@@ -291,78 +207,6 @@ def _dropout_rates(stack: nn.Module) -> Iterator[tuple[nn.Module, str]]:
         for name in _RATES:
             if isinstance(getattr(module, name, None), int | float):
                 yield module, name
-
-
-@torch.no_grad()
-def probe(model: Any) -> dict[Site, list[Call]]:
-    """Find the attentions that can carry a prefix, by a forward pass over a few tokens.
-
-    A site is found if every layer of its stack calls the model's attention function with what a hook passed
-    to the attention module, and if the model computes with this function what it computes with its own.
-    """
-    source, target = (torch.tensor([ids], device=model.device) for ids in _PROBED)
-    try:
-        seen = _seen(model, source, target)
-    except (TypeError, ValueError, RuntimeError):  # the attention needs something that the function lacks
-        return {}
-    stacks = {"encoder": model.get_encoder(), "decoder": model.get_decoder()}
-    found: dict[Site, list[Call]] = {"encoder": [], "decoder": [], "cross": []}
-    inside = set(stacks["encoder"].modules())
-    for call in seen:
-        if call.module in inside:
-            found["encoder"].append(call)
-        else:
-            found["cross" if call.key.shape[2] == source.shape[1] else "decoder"].append(call)
-    layers = {site: _depth(stacks["encoder" if site == "encoder" else "decoder"]) for site in found}
-    return {site: calls for site, calls in found.items() if len(calls) == layers[site]}
-
-
-def _depth(stack: nn.Module) -> int:
-    """Return the number of layers of a stack."""
-    return next(len(child) for child in stack.children() if isinstance(child, nn.ModuleList))
-
-
-def _seen(model: Any, source: Tensor, target: Tensor) -> list[Call]:
-    """Return the calls of the attention function in a pass over one text, `source` [1, S], `target` [1, T].
-
-    There are none if the outputs differ from those of the model's own attention.
-    """
-    inputs = {"input_ids": source, "decoder_input_ids": target, "use_cache": False}
-    with without_dropout(model):
-        expected = model(**inputs).logits
-        before = kernels.use_attention(model, _record, name=_ATTENTION)
-        calls: list[Call] = []
-        try:
-            model(**inputs)
-            modules = [module for module in model.modules() if "probed" in module.__dict__]
-            handles = [
-                module.register_forward_pre_hook(partial(_mark, calls), with_kwargs=True)
-                for module in modules
-            ]
-            try:
-                logits = model(**inputs).logits
-            finally:
-                for handle in handles:
-                    handle.remove()
-        finally:
-            model.set_attn_implementation(before)
-            for module in model.modules():
-                module.__dict__.pop("probed", None)
-    is_same = torch.allclose(logits, expected, rtol=1e-3, atol=1e-3)
-    return calls if is_same else []
-
-
-def _record(module: nn.Module, *args: Any, prefix: list[Call] | None = None, **kwargs: Any) -> Any:
-    """Compute attention as `kernels.attend` does; mark the module as probed, and note the call for a hook."""
-    module.__dict__["probed"] = True
-    if prefix is not None:
-        _, key, value = args[:3]
-        prefix.append(Call(module, key, value))
-    return kernels.attend(module, *args, **kwargs)
-
-
-def _mark(calls: list[Call], module: nn.Module, inputs: Any, kwargs: dict[str, Any]) -> tuple[Any, Any]:
-    return inputs, kwargs | {"prefix": calls}
 
 
 def _complete(config: PreTrainedConfig) -> None:

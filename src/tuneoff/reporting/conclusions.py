@@ -20,7 +20,7 @@ from tuneoff.reporting.formatting import (
     span,
 )
 from tuneoff.reporting.titles import Title, anchor
-from tuneoff.results import FINISHED
+from tuneoff.results import FINISHED, metric_name
 from tuneoff.spec import TrainSize
 from tuneoff.stats import Cell, Comparison, Interval, TaskSize
 
@@ -58,7 +58,7 @@ def _best(data: ReportData, task: str, size: TrainSize) -> Iterator[Statement]:
     best = data.judgement.best.get(TaskSize(task, size))
     if best is None:
         return
-    one, metric = best.interval, data.study.tasks[task].main_metric
+    one, metric = best.interval, metric_name(data.study.tasks[task].main_metric)
     chosen = f" adjusted for the choice among {best.of} methods" if best.of > 1 else ""
     equal = _methods_with_mean(data, task, size, one.mean)
     if len(equal) > 1:
@@ -204,7 +204,8 @@ def _health(data: ReportData) -> Iterator[Statement]:
 
 def _next_steps(data: ReportData) -> Iterator[Statement]:
     """Suggest what would settle open questions."""
-    unclear: dict[str, dict[str, None]] = {}  # methods by reference and place
+    # methods by reference and place, where the decision is open, and where it is shown
+    unclear: dict[str, dict[str, dict[str, None]]] = {"open": {}, "shown": {}}
     failing: dict[str, dict[str, None]] = {}  # methods by failed checks and place
     for one in data.judgement.comparisons:
         if one.outcome not in ("not distinguishable", "single seed"):
@@ -216,10 +217,19 @@ def _next_steps(data: ReportData) -> Iterator[Statement]:
             failures = _failures(data, one.task, name, [one.train_size]).removeprefix(", ")
             failing.setdefault(f"({failures}) on {place}", {})[name] = None
         if not failed:
-            unclear.setdefault(f"from {one.reference} on {place}", {})[one.method] = None
-    if unclear and not data.study.race:  # a race adds seeds where the decision needs them, not elsewhere
-        pairs = "; ".join(f"{listed(methods)} {reference}" for reference, methods in unclear.items())
+            decision = data.judgement.decisions.get(TaskSize(one.task, one.train_size))
+            own = unclear[decision.state if decision else "open"]
+            own.setdefault(f"from {one.reference} on {place}", {})[one.method] = None
+    # a race adds seeds where the decision needs them, not elsewhere
+    if unclear["open"] and not data.study.race:
+        pairs = _pairs(unclear["open"])
         yield _statement(f"Next: add seeds or test examples to distinguish {pairs}.", Title.COMPARISONS)
+    if unclear["shown"] and not data.study.race:
+        pairs = _pairs(unclear["shown"])
+        yield _statement(
+            f"To distinguish {pairs} takes more seeds or test examples; the decision stands without them.",
+            Title.COMPARISONS,
+        )
     if failing:
         runs = "; ".join(f"{listed(methods)} {failures}" for failures, methods in failing.items())
         yield _statement(f"Next: fix the runs of {runs}. More seeds alone would not mend them.", Title.HEALTH)
@@ -245,6 +255,10 @@ def _next_steps(data: ReportData) -> Iterator[Statement]:
             f"{', '.join(undertrained)}.",
             Title.HEALTH,
         )
+
+
+def _pairs(methods_by_reference: Mapping[str, Iterable[str]]) -> str:
+    return "; ".join(f"{listed(methods)} {reference}" for reference, methods in methods_by_reference.items())
 
 
 def _edges(edges: Mapping[str, str]) -> str:

@@ -5,10 +5,20 @@ from typing import Any, NamedTuple
 
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Link, Statement, Table
-from tuneoff.reporting.formatting import ABSENT, byte_size, count, decimal, duration, listed, plural, span
+from tuneoff.reporting.formatting import (
+    ABSENT,
+    NONE,
+    byte_size,
+    count,
+    decimal,
+    duration,
+    listed,
+    plural,
+    span,
+)
 from tuneoff.reporting.races import race_lines
 from tuneoff.reporting.titles import Title, anchor
-from tuneoff.results import StudyFolder
+from tuneoff.results import StudyFolder, metric_name
 from tuneoff.stats import (
     FREE_UNTRAINED,
     UNTRAINED_SIZE,
@@ -39,6 +49,15 @@ PRICES = {
     "seconds_per_answer": "time per answer",
 }
 """What a reader may look at as the price of a score, with its name in words."""
+
+
+_PRICE_WORDS = {
+    "stored_bytes": "stored",
+    "training_seconds": "of training",
+    "training_peak_bytes": "of memory in training",
+    "seconds_per_answer": "per answer",
+}
+"""The prices that are said beside a recommendation, each with what follows its value."""
 
 
 def decision_statements(data: ReportData) -> tuple[Statement, ...]:
@@ -74,7 +93,7 @@ def decision_sentence(data: ReportData, place: TaskSize, decision: Decision) -> 
     found = verdict(data, place, decision)
     if found is None:
         return "no recommendation, since every candidate failed a health check."
-    score = f"{data.study.tasks[place.task].main_metric} {found.score}"
+    score = f"{metric_name(data.study.tasks[place.task].main_metric)} {found.score}"
     if decision.state == "shown":
         return f"use {found.name} ({score}): {found.reason}."
     return f"open. {found.name} leads ({score}): {found.reason}. {found.step}"
@@ -91,8 +110,10 @@ def verdict(data: ReportData, place: TaskSize, decision: Decision) -> Verdict | 
     if decision.state == "shown":
         if rivals == [one.name]:
             return Verdict(name, score, "it is shown to be the best", "")
-        chosen = f"of the candidates within {margin} of the best it {_CHEAPEST[decision.prefer]}"
-        return Verdict(name, score, chosen, "")
+        within = f"within {margin} of the best"
+        if len(decision.within_margin) == 1:
+            return Verdict(name, score, f"it is the only candidate shown to be {within}", "")
+        return Verdict(name, score, f"of the candidates {within} it {_CHEAPEST[decision.prefer]}", "")
     step = _next_step(data, place, decision)
     if one.costs_at_most is None:
         return Verdict(name, score, "a single seed says nothing about a method", step)
@@ -196,11 +217,9 @@ def _mark(decision: Decision, name: str) -> str:
 
 
 def _row(data: ReportData, place: TaskSize, one: Candidate, *, mark: str) -> tuple[str, ...]:
-    prices = candidate_prices(data, place, one.name)
     shown = ("stored_bytes", "training_seconds", "training_peak_bytes", "seconds_per_answer")
-    # what is not trained still needed memory to be validated, which is no price of training
-    free = () if is_trained(data, one.name) else FREE_UNTRAINED
-    in_words = ["none" if name in free else price_in_words(name, prices[name]) for name in shown]
+    in_words = [price_in_words(price, price_of(data, place, one.name, price)) for price in shown]
+    checks = NONE if one.name in data.study.methods else ABSENT  # baselines are not checked
     return (
         place.task,
         str(place.train_size),
@@ -210,19 +229,51 @@ def _row(data: ReportData, place: TaskSize, one: Candidate, *, mark: str) -> tup
         decimal(one.costs_at_most),
         "yes" if one.may_be_best and not one.findings else "no",
         *in_words,
-        " and ".join(one.findings) or ABSENT,
+        " and ".join(one.findings) or checks,
     )
 
 
 def price_in_words(price: str, value: float | None) -> str:
-    """Format one of PRICES with its unit."""
-    if value is None:
-        return ABSENT
+    """Format one of PRICES with its unit; `0` where it is zero."""
+    if not value:
+        return ABSENT if value is None else "0"
     if price.endswith("_bytes"):
         return byte_size(value)
     if price == "seconds_per_answer":
         return f"{1000 * value:.3g} ms"
     return count(round(value)) if price == "trained_parameters" else duration(value)
+
+
+def next_with(data: ReportData, place: TaskSize, name: str) -> str:
+    """Return where the weights of a candidate are, if it was tuned and any were kept: with a path in `ticks`.
+
+    They are those of the seed with the best validation score.
+    """
+    metric, folder = data.study.tasks[place.task].main_metric, StudyFolder(data.folder)
+    kept = {
+        folder.run(run.run_id).adapter: run.validation[metric]
+        for run in data.of_cell(Cell(place.task, name, place.train_size))
+        if run.state == "complete" and metric in run.validation and folder.run(run.run_id).adapter.is_dir()
+    }
+    if not kept:
+        return ""
+    best = max(kept, key=lambda weights: kept[weights])
+    which = "its weights" if len(kept) == 1 else "the weights of its seed with the best validation score"
+    return f"Next: {which} are in `{best.as_posix()}`."
+
+
+def price_sentence(data: ReportData, place: TaskSize, name: str) -> str:
+    """Return what a candidate costs, as far as it is known; empty where nothing is.
+
+    For instance `Price: 1.14 MB stored, 7.32 ms per answer.`
+    """
+    known = [
+        f"{price_in_words(price, value)} {words}"
+        for price, words in _PRICE_WORDS.items()
+        if (value := price_of(data, place, name, price))
+    ]
+    free = [] if is_trained(data, name) else ["nothing to train or store"]
+    return f"Price: {', '.join([*free, *known])}." if free or known else ""
 
 
 def candidate_prices(data: ReportData, place: TaskSize, name: str) -> Prices:
@@ -231,15 +282,18 @@ def candidate_prices(data: ReportData, place: TaskSize, name: str) -> Prices:
     return data.prices.get(Cell(place.task, name, size), mean_prices(()))
 
 
+def price_of(data: ReportData, place: TaskSize, name: str, price: str) -> float | None:
+    """Return one of a candidate's PRICES; what is not trained costs nothing but to use."""
+    # it still needed memory to be validated, which is no price of training
+    if price in FREE_UNTRAINED and not is_trained(data, name):
+        return 0.0
+    return candidate_prices(data, place, name)[price]
+
+
 def frontier_prices(data: ReportData, place: TaskSize) -> dict[str, dict[str, float | None]]:
-    """Return each candidate's price, by the names of PRICES; what is not trained costs nothing but to use."""
-    found: dict[str, dict[str, float | None]] = {price: {} for price in PRICES}
-    for one in data.judgement.decisions[place].candidates:
-        prices = candidate_prices(data, place, one.name)
-        for price in PRICES:
-            free = price in FREE_UNTRAINED and not is_trained(data, one.name)
-            found[price][one.name] = 0.0 if free else prices[price]
-    return found
+    """Return each candidate's price, by the names of PRICES."""
+    names = [one.name for one in data.judgement.decisions[place].candidates]
+    return {price: {name: price_of(data, place, name, price) for name in names} for price in PRICES}
 
 
 def decision_json(data: ReportData) -> dict[str, dict[str, Any]]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from tuneoff.reporting.formatting import ABSENT
 from tuneoff.reporting.titles import Title
 from tuneoff.results import ReportFolder
 
@@ -37,6 +38,11 @@ class Table:
     caption: str = ""
     ends_in_text: bool = False
     """Whether the last column holds text as well."""
+
+    @property
+    def lacks_entries(self) -> bool:
+        """Whether an entry is absent, so that its sign needs an explanation."""
+        return any(entry == ABSENT for row in self.rows for entry in row)
 
     def holds_text(self, column: int) -> bool:
         """Return whether a column, counted from 0, holds text."""

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Entry, Table
-from tuneoff.reporting.formatting import ABSENT, count, decimal, signed, span
+from tuneoff.reporting.formatting import NONE, count, decimal, signed, span
 from tuneoff.reporting.tables import record_link, train_size
+from tuneoff.results import metric_name
 from tuneoff.spec import TrainSize
 from tuneoff.stats import Cell, Comparison, Crossover, Interval, Level, rate_bound
 
@@ -77,12 +78,12 @@ def failed_checks(data: ReportData, task: str, method: str, sizes: Iterable[Trai
 
 def comparisons_table(data: ReportData) -> Table:
     """Return a row per method and reference: the outcome, the difference and its tests."""
-    sides = ("Method", "Reference", "Task", "Train size", "Outcome")
+    sides = ("Method", "Reference", "Task", "Train size")
     margin = ("p not inferior (Holm)", "p equivalent (Holm)") if data.study.comparison.margin else ()
-    tests = ("Difference", "95% interval", "p (Holm)", *margin)
+    tests = ("Difference", "95% interval", "Outcome", "p (Holm)", *margin)
     rows = tuple(_comparison_row(data, one) for one in data.judgement.comparisons)
     columns = (*sides, *tests, "Effect size", "Sign-flip p", "Seeds", "Examples", FAILED_COLUMN)
-    return Table(columns, rows, text_columns=5, ends_in_text=True)
+    return Table(columns, rows, text_columns=4, ends_in_text=True)
 
 
 def crossovers_table(data: ReportData) -> Table:
@@ -130,11 +131,11 @@ def health_table(data: ReportData) -> Table:
     rows: dict[Level, list[tuple[Entry, ...]]] = {"error": [], "warning": []}
     for run_id, findings in data.judgement.findings.items():
         for one in findings:
-            rows[one.level].append((record_link(run_id), one.check, one.evidence, one.level))
+            rows[one.level].append((record_link(run_id), one.check, one.level, one.evidence))
     for one in data.judgement.study_findings:
-        rows[one.level].append(("all runs", one.check, one.evidence, one.level))
+        rows[one.level].append(("all runs", one.check, one.level, one.evidence))
     ordered = (*rows["error"], *rows["warning"])
-    return Table(("Run", "Check", "Evidence", "Level"), ordered, text_columns=4)
+    return Table(("Run", "Check", "Level", "Evidence"), ordered, text_columns=4)
 
 
 def _interval_row(data: ReportData, cell: Cell, one: Interval) -> tuple[str, ...]:
@@ -142,21 +143,21 @@ def _interval_row(data: ReportData, cell: Cell, one: Interval) -> tuple[str, ...
         cell.method,
         cell.task,
         train_size(data, cell),
-        data.study.tasks[cell.task].main_metric,
+        metric_name(data.study.tasks[cell.task].main_metric),
         decimal(one.mean),
         span(one.low, one.high),
         decimal(one.seed_error, places=4),
         decimal(one.test_error, places=4),
         str(one.seeds),
         count(one.examples),
-        " and ".join(failed_checks(data, cell.task, cell.method, [cell.train_size])) or ABSENT,
+        " and ".join(failed_checks(data, cell.task, cell.method, [cell.train_size])) or NONE,
     )
 
 
 def _health(data: ReportData, task: str, methods: list[str], sizes: Iterable[TrainSize]) -> str:
     """List the health checks that runs of methods failed."""
     failed = {name: " and ".join(failed_checks(data, task, name, sizes)) for name in methods}
-    return "; ".join(f"{name}: {checks}" for name, checks in failed.items() if checks) or ABSENT
+    return "; ".join(f"{name}: {checks}" for name, checks in failed.items() if checks) or NONE
 
 
 def _comparison_row(data: ReportData, one: Comparison) -> tuple[str, ...]:
@@ -169,9 +170,9 @@ def _comparison_row(data: ReportData, one: Comparison) -> tuple[str, ...]:
         one.reference,
         one.task,
         train_size(data, Cell(one.task, one.method, one.train_size)),
-        one.outcome,
         signed(gap.mean),
         f"{signed(gap.low)} to {signed(gap.high)}",
+        one.outcome,
         decimal(one.p_adjusted, places=4),
         *margin,
         decimal(one.effect_size, places=2),

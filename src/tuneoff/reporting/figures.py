@@ -89,7 +89,7 @@ def difference_figures(data: ReportData) -> Iterator[Drawing]:
         yield Drawing(f"differences-{place.task}-{reference}{_suffix(data, place.train_size)}", title, chart)
 
 
-def difference_charts(data: ReportData) -> Iterator[tuple[TaskSize, str, View, str]]:
+def difference_charts(data: ReportData, *, narrow: bool = False) -> Iterator[tuple[TaskSize, str, View, str]]:
     """Yield the task and train size, the reference, the chart and the title of each forest plot."""
     for task, size in product(data.study.tasks, data.study.train_sizes):
         metric = data.study.tasks[task].main_metric
@@ -107,21 +107,22 @@ def difference_charts(data: ReportData) -> Iterator[tuple[TaskSize, str, View, s
                     metric=metric,
                     reference=reference,
                     margin=data.study.comparison.margin,
+                    narrow=narrow,
                 )
                 yield TaskSize(task, size), reference, chart, title
 
 
-def comparison_figures(data: ReportData) -> Iterator[Drawing]:
+def comparison_figures(data: ReportData, *, narrow: bool = False) -> Iterator[Drawing]:
     """Yield score against train size, and the ablations, of each task."""
     for task in data.study.tasks:
         if data.several_sizes:
-            yield from _sizes(data, task)
+            yield from _sizes(data, task, narrow=narrow)
         for name, ablation in data.study.ablations.items():
             if ablation.task in (None, task):
-                yield from _ablation(data, name, task)
+                yield from _ablation(data, name, task, narrow=narrow)
 
 
-def search_figures(data: ReportData) -> Iterator[Drawing]:
+def search_figures(data: ReportData, *, narrow: bool = False) -> Iterator[Drawing]:
     """Yield the validation score against each searched setting, of each task and train size."""
     for task, size in product(data.study.tasks, data.study.train_sizes):
         searches = [one for one in data.searches if (one.task_name, one.train_size) == (task, size)]
@@ -139,6 +140,7 @@ def search_figures(data: ReportData) -> Iterator[Drawing]:
                 title=title,
                 metric=metric,
                 at_first_rung=any(one.rungs for one in searches),
+                narrow=narrow,
             )
             yield Drawing(f"search-{task}-{field}{_suffix(data, size)}", title, chart)
 
@@ -200,7 +202,7 @@ def named_apart(drawings: Iterable[Drawing]) -> tuple[Drawing, ...]:
     return tuple(named)
 
 
-def _sizes(data: ReportData, task: str) -> Iterator[Drawing]:
+def _sizes(data: ReportData, task: str, *, narrow: bool) -> Iterator[Drawing]:
     metric = data.study.tasks[task].main_metric
     points = charts.sizes_data(
         data.runs,
@@ -212,16 +214,17 @@ def _sizes(data: ReportData, task: str) -> Iterator[Drawing]:
     )
     if points["trained"].any():
         title = f"{task}: score against train size"
-        yield Drawing(f"sizes-{task}", title, charts.draw_sizes(points, title=title, metric=metric))
+        chart = charts.draw_sizes(points, title=title, metric=metric, narrow=narrow)
+        yield Drawing(f"sizes-{task}", title, chart)
 
 
-def _ablation(data: ReportData, name: str, task: str) -> Iterator[Drawing]:
+def _ablation(data: ReportData, name: str, task: str, *, narrow: bool) -> Iterator[Drawing]:
     metric = data.study.tasks[task].main_metric
     labels = _ablation_labels(data, name)
     points = charts.ablation_data(data.runs, task=task, metric=metric, labels=labels)
     if not points.empty:
         title = f"{task}: ablation {name}"
-        chart = charts.draw_ablation(points, title=title, metric=metric)
+        chart = charts.draw_ablation(points, title=title, metric=metric, narrow=narrow)
         yield Drawing(f"ablation-{name}-{task}", title, chart)
 
 

@@ -3,7 +3,11 @@
 import math
 from collections.abc import Iterable
 
-ABSENT = "-"
+ABSENT = "\N{EN DASH}"
+"""What is not measured or does not apply; a value that is zero is `0`."""
+ABSENT_MEANS = f"{ABSENT}: not measured, or not applicable"
+NONE = "none"
+"""An empty list, such as that of failed checks."""
 
 
 def decimal(value: float | None, *, places: int = 3) -> str:

@@ -6,9 +6,10 @@ from tabulate import tabulate
 
 from tuneoff.errors import visible
 from tuneoff.reporting.data import ReportData
-from tuneoff.reporting.decision import best_first, candidate_prices, price_in_words
+from tuneoff.reporting.decision import best_first, price_in_words, price_of
 from tuneoff.reporting.formatting import decimal, span
 from tuneoff.reporting.methods import described_methods
+from tuneoff.results import metric_name
 from tuneoff.stats import Candidate, Decision, TaskSize
 
 COLUMNS = ("Method", "Trained", "Stored", "Mean", "95% interval", "Costs at most")
@@ -42,7 +43,7 @@ def _table(data: ReportData, place: TaskSize, decision: Decision) -> str:
         disable_numparse=True,
         colalign=("left", *["right"] * (len(COLUMNS) - 1)),
     )
-    metric = data.study.tasks[place.task].main_metric
+    metric = metric_name(data.study.tasks[place.task].main_metric)
     chosen = "No candidate is recommended, since all failed a health check."
     if decision.recommended is not None:
         basis = "shown" if decision.state == "shown" else "still open"
@@ -58,8 +59,8 @@ def _table(data: ReportData, place: TaskSize, decision: Decision) -> str:
 
 
 def _row(data: ReportData, place: TaskSize, one: Candidate) -> tuple[str, ...]:
-    prices = candidate_prices(data, place, one.name)
-    in_words = [price_in_words(name, prices[name]) for name in ("trained_parameters", "stored_bytes")]
+    shown = ("trained_parameters", "stored_bytes")
+    in_words = [price_in_words(price, price_of(data, place, one.name, price)) for price in shown]
     interval = span(one.interval.low, one.interval.high)
     name = f"{one.name} (failed a check)" if one.findings else one.name
     return visible(name), *in_words, decimal(one.mean), interval, decimal(one.costs_at_most)

@@ -6,6 +6,7 @@ from tabulate import tabulate
 
 from tuneoff.errors import visible
 from tuneoff.reporting.document import Document, Entry, Link, Table
+from tuneoff.reporting.formatting import ABSENT_MEANS
 from tuneoff.reporting.rendering import environment
 from tuneoff.reporting.titles import Title
 
@@ -25,6 +26,7 @@ def markdown(document: Document) -> str:
         open=[sections[title] for title in OPEN if title in sections],
         folded=[section for section in document.sections if section.title not in OPEN],
         tables_shown=TABLES_SHOWN,
+        absent_means=ABSENT_MEANS,
     )
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from tuneoff.reporting.formatting import count, plural
+from tuneoff.results import metric_name
 from tuneoff.spec import ClassificationSpec, NoneSpec, StudySpec, Task
 from tuneoff.stats.power import CLASSIFICATION, POWER, SUMMARIZATION, Components, Plan, lead_shown, needed
 
@@ -51,8 +52,8 @@ def _statements(study: StudySpec, task: str, one: PlannedTask) -> list[str]:
         first = f"{size} the decision is shown (within {margin:g} of the best) {shown}, whatever the lead"
     else:
         first = (
-            f"{size} a method that leads all others by {lead:.3f} {spec.main_metric} or more is shown to be "
-            f"within {margin:g} of the best {shown}"
+            f"{size} a method that leads all others by {lead:.3f} {metric_name(spec.main_metric)} or more is "
+            f"shown to be within {margin:g} of the best {shown}"
         )
     smaller = [one for one in LEADS if lead is None or one < lead]
     return [first, *(_needs(one, plan, typical, margin) for one in smaller)]

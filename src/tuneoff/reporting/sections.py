@@ -18,8 +18,8 @@ DECISION_NOTE = (
 )
 RESULTS_NOTE = (
     "Scores are fractions between 0 and 1 on the test split. ± is the sample standard deviation over seeds, "
-    "omitted where there is one run. Only complete runs count; n is their number. eval_loss is in nats per "
-    "token, eval_runtime in seconds. Trainable % is relative to the parameters of the base model. Health: "
+    "omitted where there is one run. Only complete runs count; n is their number. loss is in nats per "
+    "token. Trainable % is relative to the parameters of the base model. Health: "
     f"checks that gave an error or a warning, explained under {Title.HEALTH}; 'not shown to beat' names "
     "the strongest simple baseline where the method is not above it by more than chance."
 )

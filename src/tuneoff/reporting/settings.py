@@ -7,7 +7,7 @@ from itertools import chain, product
 
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Table
-from tuneoff.reporting.formatting import ABSENT, count, duration, in_words, plural
+from tuneoff.reporting.formatting import ABSENT, NONE, count, duration, in_words, plural
 from tuneoff.results import DataReport, Environment, RunRecord, SplitReport
 from tuneoff.spec import Method, Spec, StackSpec
 
@@ -73,7 +73,7 @@ def data_table(data: ReportData) -> Table:
         for _, reports in sorted(by_used.get((task, split), {}).items()):
             rows.append((task, split, *_ranges(reports), str(len(reports))))
     titles = (_COUNT_TITLES.get(name, in_words(name)) for name in _COUNTS)
-    return Table(("Task", "Split", *titles, "runs"), tuple(rows), text_columns=2)
+    return Table(("Task", "Split", *titles, "runs"), tuple(rows), text_columns=2, caption="Rows")
 
 
 def sources_table(data: ReportData) -> Table:
@@ -85,7 +85,9 @@ def sources_table(data: ReportData) -> Table:
         versions[task, as_text(report.revision), carved, *digests] += 1
     rows = tuple((*version, str(runs)) for version, runs in versions.items())
     digest_titles = (f"{split} SHA-256" for split in SPLITS)
-    return Table(("Task", "Commit", "Validation rows", *digest_titles, "runs"), rows, text_columns=6)
+    return Table(
+        ("Task", "Commit", "Validation rows", *digest_titles, "runs"), rows, text_columns=6, caption="Sources"
+    )
 
 
 def environment_table(data: ReportData) -> Table:
@@ -151,7 +153,7 @@ def _settings(method: Spec) -> str:
     if isinstance(method, StackSpec):
         return "; ".join(f"{part.kind} ({_settings(part)})" for part in method.parts)
     settings = method.model_dump(exclude={"kind"})
-    return ", ".join(f"{name}={as_text(value)}" for name, value in settings.items()) or ABSENT
+    return ", ".join(f"{name}={as_text(value)}" for name, value in settings.items()) or NONE
 
 
 def _data_reports(data: ReportData) -> list[tuple[str, DataReport]]:

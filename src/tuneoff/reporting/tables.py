@@ -9,8 +9,17 @@ import pandas as pd
 
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Entry, Link, Table
-from tuneoff.reporting.formatting import ABSENT, count, decimal, in_words, mean_and_spread, percent, plural
-from tuneoff.results import BaselineRecord, RunRecord, SearchResult, StudyFolder
+from tuneoff.reporting.formatting import (
+    ABSENT,
+    NONE,
+    count,
+    decimal,
+    in_words,
+    mean_and_spread,
+    percent,
+    plural,
+)
+from tuneoff.results import BaselineRecord, RunRecord, SearchResult, StudyFolder, metric_name
 from tuneoff.spec import RunSpec
 from tuneoff.stats import SCORES, SPEEDS, Cell, measures
 
@@ -47,30 +56,32 @@ def summary_table(data: ReportData) -> Table:
     rows += [_baseline_row(data, one, names) for one in data.baselines]
     sizes = ["Train size"] if data.several_sizes else []
     texts = ("Method", "Task", *sizes)
-    columns = (*texts, "Trainable %", *names, "n", "Trainable parameters", HEALTH_COLUMN)
+    columns = (*texts, "Trainable %", *map(metric_name, names), "n", "Trainable parameters", HEALTH_COLUMN)
     return Table(columns, tuple(rows), text_columns=len(texts), ends_in_text=True)
 
 
-def task_tables(data: ReportData) -> tuple[Table, ...]:
-    """Return the summary as a table per task, without the columns that are empty for it."""
-    summary = summary_table(data)
-    task_column = summary.columns.index("Task")
+def by_task(data: ReportData, table: Table) -> tuple[Table, ...]:
+    """Split a table by its tasks, each without the columns that say nothing of it, its main metric first."""
+    place = table.columns.index("Task")
+    constant = {"Task"} if data.several_sizes else {"Task", "Train size"}
     tables = []
-    for task in data.study.tasks:
-        rows = [row for row in summary.rows if row[task_column] == task]
-        filled = {column for row in rows for column, entry in enumerate(row) if entry != ABSENT}
-        used = sorted(filled - {task_column})
-        columns = tuple(summary.columns[column] for column in used)
+    for task, spec in data.study.tasks.items():
+        rows = [row for row in table.rows if row[place] == task]
+        filled = {column for row in rows for column, entry in enumerate(row) if entry not in (ABSENT, NONE)}
+        texts = [column for column in sorted(filled) if column < table.text_columns]
+        numbers = [column for column in sorted(filled) if column >= table.text_columns]
+        numbers.sort(key=lambda column: table.columns[column] != metric_name(spec.main_metric))
+        used = [column for column in texts + numbers if table.columns[column] not in constant]
         tables.append(
             Table(
-                columns,
+                tuple(table.columns[column] for column in used),
                 tuple(tuple(row[column] for column in used) for row in rows),
-                text_columns=sum(name in ("Method", "Train size") for name in columns),
+                text_columns=sum(column < table.text_columns for column in used),
                 caption=task,
-                ends_in_text=columns[-1:] == (HEALTH_COLUMN,),
+                ends_in_text=table.ends_in_text and used[-1:] == [len(table.columns) - 1],
             )
         )
-    return tuple(tables)
+    return tuple(one for one in tables if one.rows)
 
 
 def runs_table(data: ReportData) -> Table:
@@ -81,7 +92,7 @@ def runs_table(data: ReportData) -> Table:
     records = {record.spec.settings_key: record for record in data.records}
     plan = sorted(data.plan, key=lambda run: data.cells.index(Cell.of(run)))
     rows = tuple(_run_row(run, records.get(run.settings_key), names) for run in plan)
-    return Table(("Run", "State", *names, "Kept step", "Steps done"), rows, text_columns=2)
+    return Table(("Run", "State", *map(metric_name, names), "Kept step", "Steps done"), rows, text_columns=2)
 
 
 def search_table(data: ReportData) -> Table:
@@ -175,11 +186,11 @@ def _summary_row(data: ReportData, row: dict[str, Any], names: list[str]) -> tup
 
 
 def _baseline_row(data: ReportData, one: BaselineRecord, names: list[str]) -> tuple[Entry, ...]:
-    """Return a baseline in the columns of the methods: computed once, without parameters."""
+    """Return a baseline in the columns of the methods: which trains no parameter of the model."""
     sizes = [str(one.train_size)] if data.several_sizes else []
     scores = (decimal(one.scores.get(name)) for name in names)
     note = "chosen with the references in sight: the best extract" if one.upper_bound else ABSENT
-    return (f"baseline {one.name}", one.task_name, *sizes, ABSENT, *scores, "1", ABSENT, note)
+    return (f"baseline {one.name}", one.task_name, *sizes, "0", *scores, "1", "0", note)
 
 
 def _health(data: ReportData, cell: Cell) -> str:
@@ -194,7 +205,7 @@ def _health(data: ReportData, cell: Cell) -> str:
     against = data.judgement.against_baseline.get(cell)
     if against and not against.beaten:
         parts.append(f"not shown to beat {against.baseline}")
-    return "; ".join(parts) or ABSENT
+    return "; ".join(parts) or (NONE if runs else ABSENT)
 
 
 def _run_row(run: RunSpec, record: RunRecord | None, names: list[str]) -> tuple[Entry, ...]:

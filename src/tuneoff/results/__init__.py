@@ -7,6 +7,7 @@ from tuneoff.results.examples import TaskExamples
 from tuneoff.results.format import FileChecksum
 from tuneoff.results.identity import Inputs, ModelIdentity
 from tuneoff.results.layout import BaselineFiles, ReportFolder, RunFolder, SearchFolder, StudyFolder
+from tuneoff.results.metrics import metric_name, metric_title
 from tuneoff.results.reader import read_baselines, read_inputs, read_records, read_searches, read_study
 from tuneoff.results.record import (
     FINISHED,
@@ -50,6 +51,8 @@ __all__ = [
     "Trial",
     "append_point",
     "chosen_values",
+    "metric_name",
+    "metric_title",
     "read_baselines",
     "read_curve",
     "read_folder",

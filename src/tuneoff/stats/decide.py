@@ -114,6 +114,11 @@ class Decision:
         """Return a candidate by its name."""
         return next(one for one in self.candidates if one.name == name)
 
+    @property
+    def within_margin(self) -> tuple[Candidate, ...]:
+        """The candidates without findings that cost at most the margin."""
+        return tuple(one for one in self.candidates if not one.findings and _costs_at_most(one, self.margin))
+
     def frontier(self, prices: Mapping[str, float | None]) -> tuple[str, ...]:
         """Return the candidates that are worth their price: none at most as expensive is shown to be better.
 
@@ -128,6 +133,10 @@ class Decision:
             and not one.findings
             and not any(known.get(rival, math.inf) <= known[one.name] for rival in one.beaten_by)
         )
+
+
+def _costs_at_most(one: Candidate, margin: float) -> bool:
+    return one.costs_at_most is not None and one.costs_at_most <= margin
 
 
 class _Pair(NamedTuple):
@@ -268,7 +277,7 @@ def decide(
     }
 
     best_first = sorted((candidates[name] for name in clean), key=lambda one: (-one.mean, one.name))
-    affordable = [one for one in best_first if one.costs_at_most is not None and one.costs_at_most <= margin]
+    affordable = [one for one in best_first if _costs_at_most(one, margin)]
     if prefer != "score":
         affordable.sort(key=lambda one: math.inf if one.price is None else one.price)
     level_later = (later.alpha if later else alpha) / others_tested

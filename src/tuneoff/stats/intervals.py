@@ -19,7 +19,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import elementwise
 from scipy.special import chdtri, expit, log_expit, softmax, stdtr, stdtrit
 
 from tuneoff.stats import bounded
@@ -33,6 +32,8 @@ Without the limit, three models that happen to have equally many right answers w
 seeds, and any difference would look certain."""
 NODES = 129
 """Points of the integral over the Behrens-Fisher distribution: six right digits with two seeds, else ten."""
+_PRECISION, _MOST_SECANTS = 1e-12, 30
+"""Relative precision of a critical value, and the steps in which it is looked for."""
 
 
 class Spread(NamedTuple):
@@ -192,14 +193,25 @@ def critical(share: ArrayLike, *, seeds: int, examples: int, alpha: float = ALPH
     share = np.asarray(share, dtype=float)
     if not share.any():  # no seeds' part: Student's, without a search
         return np.full(share.shape, stdtrit(max(examples - 1, 1), 1 - alpha / 2))
-    # a sum of two t variables can be wider than either, but never by as much as twice
-    widest = 2 * stdtrit(max(min(seeds, examples) - 1, 1), 1 - alpha / 2)
+    of_seeds, of_examples = (stdtrit(max(count - 1, 1), 1 - alpha / 2) for count in (seeds, examples))
+    parts = Spread(share, 1 - share, np.zeros_like(share))
 
-    def excess(errors: Floats, share: Floats) -> Floats:
-        parts = Spread(share, 1 - share, np.zeros_like(share))
-        return tail(errors, parts, seeds=seeds, examples=examples) - alpha / 2
+    def excess(log_errors: Floats) -> Floats:
+        found = tail(np.exp(log_errors), parts, seeds=seeds, examples=examples)
+        return np.log(found) - math.log(alpha / 2)
 
-    return elementwise.find_root(excess, (np.zeros_like(share), widest + 0 * share), args=(share,)).x
+    # the tail falls by nearly a straight line if both it and the errors are logarithms: the secant method
+    before = np.log(share * of_seeds**2 + (1 - share) * of_examples**2) / 2
+    now = before + 0.01
+    excess_before = excess(before)
+    for _ in range(_MOST_SECANTS):
+        excess_now = excess(now)
+        change = excess_now - excess_before
+        step = np.divide(excess_now * (before - now), change, out=np.zeros_like(now), where=change != 0)
+        before, excess_before, now = now, excess_now, now + step
+        if np.abs(step).max() < _PRECISION:
+            break
+    return np.exp(now)
 
 
 def _variance_of_mean(values: Floats) -> Floats:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from tuneoff.reporting.charts.points import in_method_order, run_scores, with_spread
 from tuneoff.reporting.charts.style import (
+    NARROW_WIDTH,
     PALETTE,
     SHAPES,
     View,
@@ -13,12 +14,13 @@ from tuneoff.reporting.charts.style import (
     cycled,
     layer,
     layered,
-    metric_title,
     quantity,
     score_scale,
     titled,
 )
+from tuneoff.results import metric_title
 
+WIDTH = 520
 ROW = 48
 """Height of a variant, in pixels."""
 
@@ -34,13 +36,16 @@ def ablation_data(runs: pd.DataFrame, *, task: str, metric: str, labels: Mapping
     )
 
 
-def draw_ablation(data: pd.DataFrame, *, title: str, metric: str) -> View:
-    """Draw a panel per train size: seeds as shapes, the mean as a bar, the standard deviation as a line."""
+def draw_ablation(data: pd.DataFrame, *, title: str, metric: str, narrow: bool = False) -> View:
+    """Draw a panel per train size: seeds as shapes, the mean as a bar, the standard deviation as a line.
+
+    The numbers are to the right of the plot, or, if it is narrow, above the shapes.
+    """
     scale = score_scale([*data["score"], *data["low"], *data["high"]])
     sizes = list(dict.fromkeys(data["train_size"]))
     panels = []
     for size in sizes:
-        panel = _panel(data[data["train_size"] == size], data, scale, metric_title(metric))
+        panel = _panel(data[data["train_size"] == size], data, scale, metric_title(metric), narrow=narrow)
         text = f"train size {size}" if len(sizes) > 1 else ""
         panels.append({"title": {"text": text, "fontSize": 12, "fontWeight": "normal"}, **panel})
     subtitle = "a shape per seed; black: mean and one sample standard deviation each way"
@@ -51,15 +56,19 @@ def _summary(mean: float, std: float, n: int) -> str:
     return f"{mean:.3f} (n=1)" if n == 1 else f"{mean:.3f} ± {std:.3f} (n={n})"
 
 
-def _panel(part: pd.DataFrame, data: pd.DataFrame, scale: View, title: str) -> View:
+def _panel(part: pd.DataFrame, data: pd.DataFrame, scale: View, title: str, *, narrow: bool) -> View:
     seeds = list(dict.fromkeys(data["seed"]))
     rows = list(dict.fromkeys(part["variant"]))
+    row, gap = (1.5 * ROW, 0.5) if narrow else (ROW, 0.25)
+    words: View = {"align": "left", "dx": 8, "fontSize": 11}
+    if narrow:
+        words = {"align": "right", "dx": -3, "dy": -0.4 * row, "fontSize": 10.5}
     y = category(
         "variant",
         sort=rows,
         title=None,
         axis={"grid": True, "tickBand": "extent", "labelPadding": 8},
-        scale={"paddingInner": 0.25, "paddingOuter": 0.125},
+        scale={"paddingInner": gap, "paddingOuter": gap / 2},
     )
     legend = {"title": None, "orient": "bottom", "symbolSize": 70, "columns": 8}
     means = layered(
@@ -78,7 +87,7 @@ def _panel(part: pd.DataFrame, data: pd.DataFrame, scale: View, title: str) -> V
         ),
         layer(
             "text",
-            {"align": "left", "dx": 8, "fontSize": 11},
+            words,
             x={"value": "width"},
             text=category("summary"),
         ),
@@ -95,4 +104,4 @@ def _panel(part: pd.DataFrame, data: pd.DataFrame, scale: View, title: str) -> V
             color=category("seed", scale=cycled(PALETTE, seeds), legend=legend),
         ),
     )
-    return {"layer": [means, points], "width": 520, "height": ROW * len(rows)}
+    return {"layer": [means, points], "width": NARROW_WIDTH if narrow else WIDTH, "height": row * len(rows)}

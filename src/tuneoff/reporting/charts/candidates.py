@@ -7,22 +7,23 @@ import pandas as pd
 from tuneoff.reporting.charts.style import (
     ACCENT,
     GRAY,
+    NARROW_WIDTH,
     View,
     category,
     filtered,
     layer,
     layered,
-    metric_title,
     padded,
     quantity,
     titled,
 )
-from tuneoff.reporting.formatting import decimal, span
+from tuneoff.reporting.formatting import ABSENT, decimal, span
+from tuneoff.results import metric_title
 from tuneoff.stats import Decision
 
 ROW = 34
 """Height of a candidate, in pixels."""
-SCORES_WIDTH, PRICES_WIDTH, NARROW_WIDTH = 420, 190, 300
+SCORES_WIDTH, PRICES_WIDTH = 420, 190
 
 _COLUMNS = ["name", "mean", "low", "high", "look", "score", "price", "cost", "floor"]
 
@@ -32,7 +33,7 @@ def candidates_data(
     *,
     trained: Collection[str],
     prices: Mapping[str, float | None],
-    price_text: Callable[[float], str],
+    price_text: Callable[[float | None], str],
 ) -> pd.DataFrame:
     """Return a row per candidate, the highest mean first.
 
@@ -43,11 +44,18 @@ def candidates_data(
     rows = []
     for one in sorted(decision.candidates, key=lambda one: (-one.mean, one.name)):
         price = prices.get(one.name)
-        cost = "not measured" if price is None else price_text(price) if price else "none"
         score = f"{decimal(one.mean)} ({span(one.interval.low, one.interval.high)})"
         ends = (one.interval.low, one.interval.high)
         rows.append(
-            (one.name, one.mean, *ends, _look(decision, one.name, trained), score, price or None, cost)
+            (
+                one.name,
+                one.mean,
+                *ends,
+                _look(decision, one.name, trained),
+                score,
+                price or None,
+                price_text(price),
+            )
         )
     table = pd.DataFrame(rows, columns=_COLUMNS[:-1])
     table["price"] = table["price"].astype(float)
@@ -77,6 +85,7 @@ def draw_candidates(
     subtitle = f"mean and 95% interval; shaded: within {margin:g} of the highest mean"
     for look, sign in (("untrained", "diamonds: not trained"), ("failed", "crosses: failed a health check")):
         subtitle += f"; {sign}" if look in set(data["look"]) else ""
+    subtitle += f"; {ABSENT}: not measured" if ABSENT in set(data["cost"]) else ""
     return titled(panels, title, subtitle, offset=12)
 
 

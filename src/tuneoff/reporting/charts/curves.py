@@ -1,4 +1,4 @@
-"""Learning curves of all methods of a task: train loss, evaluation loss and the main metric against steps."""
+"""Learning curves of all methods of a task: losses and the main metric against steps."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,12 +15,11 @@ from tuneoff.reporting.charts.style import (
     filtered,
     layer,
     layered,
-    metric_title,
     quantity,
     titled,
 )
 from tuneoff.reporting.formatting import in_words
-from tuneoff.results import CurvePoint, RunRecord
+from tuneoff.results import CurvePoint, RunRecord, metric_title
 
 MOST_POINTS = 40
 MOST_RUNS = 12
@@ -33,14 +32,14 @@ class Curve(NamedTuple):
     """What a run logged: for each panel, its steps and the values there."""
 
     panels: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]
-    """Train loss, evaluation loss, main metric."""
+    """Train loss, validation loss, the main metric on validation."""
     kept: int | None
     """The step whose weights were kept."""
 
 
 def panel_titles(metric: str) -> tuple[str, str, str]:
     """Return the titles of a curve's panels."""
-    return TRAIN_LOSS, metric_title("eval_loss"), metric_title(metric)
+    return TRAIN_LOSS, f"validation {metric_title('eval_loss')}", f"validation {metric_title(metric)}"
 
 
 def run_curve(record: RunRecord, points: Iterable[CurvePoint]) -> Curve:

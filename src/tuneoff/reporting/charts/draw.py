@@ -9,7 +9,7 @@ memory. Each file comes after its length in eight bytes; lengths of 0 stand for 
 import json
 import os
 import sys
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 VEGA_LITE = "6.4"
 LIBRARY = "library"
@@ -29,12 +29,23 @@ def main() -> None:
             return
         for chart in charts:
             try:
-                drawing = vl_convert.vegalite_to_svg(chart, vl_version=VEGA_LITE)
-                picture = (drawing.encode(), vl_convert.svg_to_png(drawing, scale=2))
+                picture = picture_of(chart)
             except Exception:
                 picture = (b"", b"")
             for file in picture:
                 _write(out, file)
+
+
+def picture_of(chart: Any) -> tuple[bytes, bytes]:
+    """Return a chart as SVG and as PNG.
+
+    Raises:
+        ValueError: the renderer refuses it.
+    """
+    import vl_convert
+
+    drawing = vl_convert.vegalite_to_svg(chart, vl_version=VEGA_LITE)
+    return drawing.encode(), vl_convert.svg_to_png(drawing, scale=2)
 
 
 def _write(out: BinaryIO, file: bytes) -> None:

@@ -7,16 +7,17 @@ import pandas as pd
 from tuneoff.reporting.charts.style import (
     ACCENT,
     GRAY,
+    NARROW_WIDTH,
     View,
     category,
     layer,
     layered,
-    metric_name,
     padded,
     quantity,
     titled,
 )
 from tuneoff.reporting.formatting import signed
+from tuneoff.results import metric_name
 from tuneoff.stats import Comparison
 
 ROW = 30
@@ -52,8 +53,19 @@ def forest_data(comparisons: Iterable[Comparison]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["method", "mean", "low", "high", "outcome", "look", "text"])
 
 
-def draw_forest(data: pd.DataFrame, *, title: str, metric: str, reference: str, margin: float | None) -> View:
-    """Draw a row per method around the line of no difference; the margin, if there is one, as a band."""
+def draw_forest(
+    data: pd.DataFrame,
+    *,
+    title: str,
+    metric: str,
+    reference: str,
+    margin: float | None,
+    narrow: bool = False,
+) -> View:
+    """Draw a row per method around the line of no difference; the margin, if there is one, as a band.
+
+    Outcomes are to the right of the plot, or, if it is narrow, above each interval.
+    """
     name = metric_name(metric)
     low, high = padded([*data["low"], *data["high"], 0.0, *((-margin, margin) if margin else ())], share=0.06)
     scale = {"domain": [low, high], "nice": False}
@@ -65,9 +77,9 @@ def draw_forest(data: pd.DataFrame, *, title: str, metric: str, reference: str, 
     )
     x = quantity(
         "mean",
-        title=f"difference in {name} from {reference}",
+        title=f"difference in {name}" + ("" if narrow else f" from {reference}"),
         scale=scale,
-        axis={"format": "+.2~f", "tickCount": 6, "domain": False, "ticks": False},
+        axis={"format": "+.2~f", "tickCount": 3 if narrow else 6, "domain": False, "ticks": False},
     )
     looks = {"domain": list(_LOOKS), "range": list(_LOOKS.values())}
     tooltip = [
@@ -84,17 +96,22 @@ def draw_forest(data: pd.DataFrame, *, title: str, metric: str, reference: str, 
     zero = {"data": {"values": [{"zero": 0}]}}
     lines.append(zero | layer("rule", {"color": "black", "strokeWidth": 1}, x=quantity("zero")))
     rule = {"strokeWidth": 2.5, "opacity": 0.6, "strokeCap": "round"}
-    words = {"align": "left", "dx": 10, "fontSize": 11}
+    words: View = {"align": "left", "dx": 10, "fontSize": 11}
+    place: View = {"value": "width"}
+    if narrow:  # off the line of no difference
+        is_right = -low < high
+        words = {"align": "right" if is_right else "left", "dy": -10, "fontSize": 10.5}
+        place = {"value": "width" if is_right else 0}
     differences = layered(
         data,
         {"y": rows, "color": category("look", scale=looks, legend=None), "tooltip": tooltip},
         layer("rule", rule, x=quantity("low"), x2={"field": "high"}),
         layer("point", {"size": 85, "filled": True, "opacity": 1}, x=x),
-        layer("text", words, x={"value": "width"}, text=category("outcome")),
+        layer("text", words, x=place, text=category("outcome")),
     )
     view = {
         "layer": [*lines, differences],
-        "width": WIDTH,
+        "width": NARROW_WIDTH if narrow else WIDTH,
         "height": ROW * len(data),
         "view": {"stroke": None},
     }

@@ -1,29 +1,30 @@
 """Score against a price: a point per candidate, and which of them are worth their price."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
 
-from tuneoff.reporting.charts.labels import LINE, Box, place_labels
+from tuneoff.reporting.charts.labels import CHARACTER, LINE, Box, place_labels
 from tuneoff.reporting.charts.style import (
     ACCENT,
     GRAY,
+    NARROW_WIDTH,
     View,
     category,
     filtered,
     layer,
     layered,
-    metric_title,
     padded,
     quantity,
     titled,
 )
 from tuneoff.reporting.formatting import decimal, span
+from tuneoff.results import metric_title
 from tuneoff.stats import Decision
 
-WIDTH, NARROW_WIDTH, HEIGHT = 640, 290, 380
+WIDTH, HEIGHT = 640, 380
 
 
 class _Axis(NamedTuple):
@@ -65,7 +66,7 @@ def frontier_data(decision: Decision, prices: Mapping[str, float | None]) -> pd.
 def draw_frontier(data: pd.DataFrame, *, title: str, metric: str, price: str, narrow: bool = False) -> View:
     """Draw a named point per candidate on a logarithmic axis; those that cost nothing as dashed lines.
 
-    `price` is the name of a price, as decisions have it. `narrow` puts the lines' names above them.
+    `price` is the name of a price, as decisions have it. `narrow` puts the lines' names inside the plot.
     """
     width = NARROW_WIDTH if narrow else WIDTH
     axis = _AXES[price]
@@ -74,8 +75,8 @@ def draw_frontier(data: pd.DataFrame, *, title: str, metric: str, price: str, na
     low, high = padded(map(math.log10, priced["price"]), share=0.16)
     low, high = (low, high) if high - low > 0.3 else (low - 0.15, high + 0.15)
     x_domain, y_domain = (10**low, 10**high), padded([*data["low"], *data["high"]])
-    lines = _free_lines(free, y_domain)
-    named = _with_labels(priced, lines, x_domain=x_domain, y_domain=y_domain, width=width)
+    lines = _free_lines(free, y_domain, narrow=narrow)
+    named = _with_labels(priced, lines, x_domain=x_domain, y_domain=y_domain, narrow=narrow)
     x = {
         "title": f"{axis.title} (log scale)",
         "scale": {"type": "log", "domain": list(x_domain), "nice": False},
@@ -85,7 +86,7 @@ def draw_frontier(data: pd.DataFrame, *, title: str, metric: str, price: str, na
     view = {
         "layer": [
             *_references(lines, y, narrow=narrow),
-            _points(named, quantity("price", **x), y, title=metric_title(metric), columns=2 if narrow else 4),
+            _points(named, quantity("price", **x), y, title=metric_title(metric), columns=1 if narrow else 4),
         ]
     }
     subtitle = "mean and 95% interval"
@@ -94,23 +95,52 @@ def draw_frontier(data: pd.DataFrame, *, title: str, metric: str, price: str, na
 
 
 def _references(lines: pd.DataFrame, y: View, *, narrow: bool) -> list[View]:
-    """Return dashed lines across the plot, with their labels to the right of it, or above them."""
+    """Return dashed lines across the plot, with their labels to the right of it, or at its right edge."""
     words: View = {"align": "left", "baseline": "middle", "dx": 7, "fontSize": 11}
     if narrow:
-        words = {"align": "right", "baseline": "bottom", "dx": -3, "dy": -1, "fontSize": 10.5}
+        words = {"align": "right", "baseline": "middle", "dx": -3, "fontSize": 10.5}
     line = layer("rule", {"strokeDash": [6, 4], "strokeWidth": 1.2, "color": GRAY}, y=y)
     label = layer("text", words, x={"value": "width"}, y=quantity("label_y"), text=category("label"))
     return [layered(lines, {}, line, label)] if len(lines) else []
 
 
-def _free_lines(free: pd.DataFrame, y_domain: tuple[float, float]) -> pd.DataFrame:
-    """Return a row per score of candidates that cost nothing: mean, their names, and the label's place."""
-    rows: list[tuple[float, str, float]] = []
-    line = LINE / HEIGHT * (y_domain[1] - y_domain[0])  # the height of a line of text
+def _free_lines(free: pd.DataFrame, y_domain: tuple[float, float], *, narrow: bool) -> pd.DataFrame:
+    """Return a row per score of candidates that cost nothing: mean, their names, and the label's middle."""
+    means, names = [], []
     for mean, part in sorted(free.groupby("mean"), key=lambda group: group[0]):
-        lowest = rows[-1][2] + line if rows else y_domain[0]
-        rows.append((mean, ", ".join(part["name"]), max(mean, lowest)))
-    return pd.DataFrame(rows, columns=["mean", "label", "label_y"])
+        means.append(mean)
+        names.append(", ".join(part["name"]))
+    line = LINE / HEIGHT * (y_domain[1] - y_domain[0])  # the height of a line of text
+    places = _between_lines(means, line) if narrow else _apart(means, line, lowest=y_domain[0])
+    return pd.DataFrame({"mean": means, "label": names, "label_y": places})
+
+
+def _apart(means: Sequence[float], line: float, *, lowest: float) -> list[float]:
+    """Return a place for the label of each mean, at it or as little above it as keeps labels apart."""
+    places: list[float] = []
+    for mean in means:
+        places.append(max(mean, places[-1] + line if places else lowest))
+    return places
+
+
+def _between_lines(means: Sequence[float], line: float) -> list[float]:
+    """Return a place for the label of each mean where no line at any mean goes through it.
+
+    Of lines that leave no room for labels between them, the upper ones have their labels above the highest,
+    the others below the lowest, in the order of the lines. `means` rise.
+    """
+    groups: list[list[float]] = []
+    for mean in means:
+        if groups and mean - groups[-1][-1] < 2 * line:
+            groups[-1].append(mean)
+        else:
+            groups.append([mean])
+    places = []
+    for group in groups:
+        below = len(group) // 2
+        places += [group[0] - line * (below - i - 0.5) for i in range(below)]
+        places += [group[-1] + line * (i + 0.5) for i in range(len(group) - below)]
+    return places
 
 
 _LOOKS = {
@@ -163,12 +193,13 @@ def _with_labels(
     *,
     x_domain: tuple[float, float],
     y_domain: tuple[float, float],
-    width: int,
+    narrow: bool,
 ) -> pd.DataFrame:
     """Add to the points the places of their labels, in the units of the axes.
 
     Places are found in pixels from the upper left corner and then turned back into values.
     """
+    width = NARROW_WIDTH if narrow else WIDTH
     left, right = map(math.log10, x_domain)
     across, up = width / (right - left), HEIGHT / (y_domain[1] - y_domain[0])  # pixels per unit
 
@@ -181,6 +212,9 @@ def _with_labels(
     # labels keep off the vertical and the dashed lines
     obstacles = [Box(x - 3, pixels(high), x + 3, pixels(low)) for x, low, high in spreads]
     obstacles += [Box(0, y - 2, width, y + 2) for y in map(pixels, lines["mean"])]
+    if narrow:
+        for name, y in zip(lines["label"], map(pixels, lines["label_y"]), strict=True):
+            obstacles.append(Box(width - CHARACTER * len(name), y - LINE / 2, width, y + LINE / 2))
     frame = Box(3, 3, width - 3, HEIGHT - 3)
     labels = place_labels(points, list(data["name"]), obstacles=obstacles, frame=frame)
     return data.assign(
@@ -193,7 +227,11 @@ def _with_labels(
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """Return the ticks of a logarithmic axis: powers of ten, with twice and five times these where few."""
+    """Return the ticks of a logarithmic axis: powers of ten, and where these are few, multiples of them."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    steps = (1,) if math.log10(high / low) > 2.5 else (1, 2, 5)
-    return [step * 10**power for power in powers for step in steps if low <= step * 10**power <= high]
+    ticks: list[float] = []
+    for steps in ((1,), (1, 2, 5), range(1, 10), [half / 2 for half in range(2, 20)]):
+        ticks = [step * 10**power for power in powers for step in steps if low <= step * 10**power <= high]
+        if len(ticks) >= 3:
+            break
+    return ticks

@@ -5,19 +5,19 @@ from collections.abc import Iterable
 import pandas as pd
 
 from tuneoff.reporting.charts.style import (
+    NARROW_WIDTH,
     PALETTE,
     View,
     categorical_encoding,
     highlight,
     layered,
     line_and_points,
-    metric_title,
     quantity,
     score_scale,
     titled,
     with_line_key,
 )
-from tuneoff.results import SearchResult
+from tuneoff.results import SearchResult, metric_title
 
 WIDTH = 640
 _COLUMNS = ["method", "value", "score", "chosen"]
@@ -39,9 +39,17 @@ def search_data(results: Iterable[SearchResult], *, field: str) -> pd.DataFrame:
 
 
 def draw_search(
-    data: pd.DataFrame, *, field: str, log: bool, title: str, metric: str, at_first_rung: bool = False
+    data: pd.DataFrame,
+    *,
+    field: str,
+    log: bool,
+    title: str,
+    metric: str,
+    at_first_rung: bool = False,
+    narrow: bool = False,
 ) -> View:
     """Draw a line per method through its trials; a ring marks the chosen one."""
+    width = NARROW_WIDTH if narrow else WIDTH
     methods = list(dict.fromkeys(data["method"]))
     panel = layered(
         data,
@@ -54,15 +62,15 @@ def draw_search(
         },
         *line_and_points("method", methods, width=1.6, size=50),
         highlight("chosen", size=280),
-        width=WIDTH,
+        width=width,
         height=340,
     )
     compared = " at the first rung" if at_first_rung else ""
     subtitle = f"a point per trial{compared}, mean over the search's seeds; a ring marks the chosen value"
-    return titled(with_line_key(panel, methods, width=WIDTH), title, subtitle, offset=10)
+    return titled(with_line_key(panel, methods, width=width), title, subtitle, offset=10)
 
 
 def _value_axis(field: str, log: bool) -> View:
-    scale = {"type": "log" if log else "linear", "nice": False, "padding": 18, "zero": False}
+    scale = {"nice": False, "padding": 18} | ({"type": "log"} if log else {"type": "linear", "zero": False})
     axis = {"format": "~e", "tickCount": 8} if log else {}
     return quantity("value", title=f"{field}{' (log scale)' if log else ''}", scale=scale, axis=axis)

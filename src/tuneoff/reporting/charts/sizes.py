@@ -6,6 +6,7 @@ import pandas as pd
 
 from tuneoff.reporting.charts.points import in_method_order, run_scores
 from tuneoff.reporting.charts.style import (
+    NARROW_WIDTH,
     PALETTE,
     SHAPES,
     View,
@@ -14,13 +15,13 @@ from tuneoff.reporting.charts.style import (
     layer,
     layered,
     line_and_points,
-    metric_title,
     quantity,
     score_scale,
     titled,
     untrained_lines,
     with_line_key,
 )
+from tuneoff.results import metric_title
 from tuneoff.stats import Cell, Interval
 
 WIDTH = 640
@@ -51,8 +52,9 @@ def sizes_data(
     return in_method_order(drawn, methods).reset_index(drop=True)
 
 
-def draw_sizes(data: pd.DataFrame, *, title: str, metric: str) -> View:
+def draw_sizes(data: pd.DataFrame, *, title: str, metric: str, narrow: bool = False) -> View:
     """Draw a line through each method's means, single runs as small open shapes, untrained ones dashed."""
+    width = NARROW_WIDTH if narrow else WIDTH
     trained, untrained = data[data["trained"]], data[~data["trained"]]
     methods = list(dict.fromkeys(trained["method"]))
     scale = score_scale([*data["score"], *trained["bottom"], *trained["top"]])
@@ -60,11 +62,11 @@ def draw_sizes(data: pd.DataFrame, *, title: str, metric: str) -> View:
     lines = untrained_lines(untrained.drop_duplicates("method"))
     panel = {
         "layer": [dashed_lines(lines, y, label_x={"value": 0}), _lines(trained, methods, y)],
-        "width": WIDTH,
+        "width": width,
         "height": 360,
     }
     subtitle = "lines join means over seeds, with their 95% intervals as bands; open shapes are single runs"
-    return titled(with_line_key(panel, methods, width=WIDTH), title, subtitle, offset=10)
+    return titled(with_line_key(panel, methods, width=width), title, subtitle, offset=10)
 
 
 def _rows_axis(rows: list[float]) -> View:

@@ -17,6 +17,8 @@ DASHES = ((1, 0), (7, 3), (2, 2), (9, 3, 2, 3), (14, 4), (4, 2))
 GRAY = "#666666"
 ACCENT = PALETTE[0]
 """What is recommended, or shown to be better."""
+NARROW_WIDTH = 290
+"""Of a plot on a phone, in pixels; the page fits it to the screen."""
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 STYLE: dict[str, Any] = {
     "background": "white",
@@ -51,22 +53,6 @@ STYLE: dict[str, Any] = {
     "header": {"labelFontSize": 12, "titleFontSize": 12, "labelLimit": 0},
 }
 """Vega-Lite's config of every chart: white, one font, light grid lines and no text cut short."""
-
-_METRICS = {
-    "eval_accuracy": "accuracy (fraction)",
-    "eval_rougeL": "ROUGE-L (fraction)",
-    "eval_loss": "evaluation loss (nats per token)",
-}
-
-
-def metric_title(metric: str) -> str:
-    """Return the axis title of a score, with its unit."""
-    return _METRICS.get(metric, f"{metric.removeprefix('eval_')} (fraction)")
-
-
-def metric_name(metric: str) -> str:
-    """Return a score's name without its unit."""
-    return metric_title(metric).partition(" (")[0]
 
 
 def quantity(field: str, **more: Any) -> View:

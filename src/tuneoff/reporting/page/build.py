@@ -13,6 +13,7 @@ from tuneoff.reporting.charts.pictures import readable
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Document, Link, Section, Statement, Table
 from tuneoff.reporting.evidence import checks_table, health_table
+from tuneoff.reporting.formatting import ABSENT_MEANS
 from tuneoff.reporting.page.answers import TaskAnswers, answers
 from tuneoff.reporting.page.examples import page_examples
 from tuneoff.reporting.page.how import How, how
@@ -20,7 +21,7 @@ from tuneoff.reporting.page.runs import page_runs
 from tuneoff.reporting.page.views import PageView, views
 from tuneoff.reporting.rendering import environment
 from tuneoff.reporting.sections import document
-from tuneoff.reporting.tables import task_tables
+from tuneoff.reporting.tables import by_task
 from tuneoff.reporting.titles import Title, anchor
 
 SCRIPTS = ("elements.js", "tables.js", "views.js", "runs.js", "examples.js", "theme.js", "main.js")
@@ -34,6 +35,8 @@ ORDER = (
 """The page's sections."""
 FOLDED = frozenset({Title.CONFIGURATION, Title.DATA, Title.ENVIRONMENT, Title.SEEDS, Title.TIME})
 """Sections of which the page shows the title alone until they are opened."""
+BY_TASK = frozenset({Title.RESULTS, Title.INTERVALS, Title.COMPARISONS})
+"""Sections whose table is one for each task, with what matters of it in the first columns."""
 HEADLINES = {
     Title.CONCLUSIONS: "Everything the comparisons allow to say, in sentences made by rule.",
     Title.COMPARISONS: "How far each method is from a reference, and what may be claimed of that.",
@@ -88,7 +91,11 @@ def page(
 
     `library` is the script that draws its charts; without it, "", the page has its tables and texts alone.
     """
-    whole = document(data, found, figures={}, warnings=warnings).with_tables(Title.RESULTS, task_tables(data))
+    whole = document(data, found, figures={}, warnings=warnings)
+    for section in whole.sections:
+        if section.title in BY_TASK:
+            tables = tuple(one for table in section.tables for one in by_task(data, table))
+            whole = whole.with_tables(section.title, tables)
     deeper = {}
     checks, findings = checks_table(data), health_table(data)
     if len(findings.rows) > MOST_FINDINGS:
@@ -146,6 +153,8 @@ def rendered(
         parts=sections,
         answers=answers,
         how=how,
+        absent_means=ABSENT_MEANS,
+        has_examples=bool(payload.get("examples")),
         policy=policy(scripts, styles),
         scripts=scripts,
         styles=styles,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tuneoff.errors import visible
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.evidence import failed_checks
-from tuneoff.results import StudyFolder, TaskExamples
+from tuneoff.results import StudyFolder, TaskExamples, metric_name
 from tuneoff.spec import ClassificationSpec, Task
 from tuneoff.stats.answers import Answers, Texts, answers_of, read_answers
 from tuneoff.stats.intervals import Floats
@@ -110,7 +110,7 @@ def _columns(data: ReportData, task_name: str, contenders: Sequence[Contender], 
     scale = 1 if are_labels else 1000
     return {
         "task": task_name,
-        "metric": task.main_metric.removeprefix("eval_"),
+        "metric": metric_name(task.main_metric),
         "prompt": visible(task.prompt),
         "areLabels": are_labels,
         "scale": scale,

@@ -9,9 +9,10 @@ from tuneoff.reporting import charts
 from tuneoff.reporting.charts.pictures import readable
 from tuneoff.reporting.charts.style import View
 from tuneoff.reporting.data import ReportData
+from tuneoff.reporting.decision import price_in_words
 from tuneoff.reporting.formatting import byte_size, count, decimal, duration, in_words, percent
 from tuneoff.reporting.settings import as_text, circumstances
-from tuneoff.results import RunFolder, RunRecord, StudyFolder
+from tuneoff.results import RunFolder, RunRecord, StudyFolder, metric_name
 
 
 def page_runs(data: ReportData) -> dict[str, Any]:
@@ -56,21 +57,26 @@ def _fields(record: RunRecord) -> list[tuple[str, str]]:
         ("state", in_words(record.state)),
     ]
     fields += [
-        (f"test {name.removeprefix('eval_')}", decimal(value, places=4))
-        for name, value in record.scores.items()
+        (f"test {metric_name(name)}", decimal(value, places=4)) for name, value in record.scores.items()
     ]
     fields += [
-        (f"validation {name.removeprefix('eval_')}", decimal(value, places=4))
+        (f"validation {metric_name(name)}", decimal(value, places=4))
         for name, value in record.validation.items()
     ]
     fields += [("kept step", count(record.best_step)), ("steps done", count(record.steps))]
     fields.append(("tokens trained on", count(record.tokens)))
     if counts:
         share = f"{count(counts.trainable)} ({percent(counts.trainable_percent)}%)"
-        fields += [("trained parameters", share), ("stored", byte_size(counts.stored_bytes))]
+        fields += [
+            ("trained parameters", share),
+            ("stored", price_in_words("stored_bytes", counts.stored_bytes)),
+        ]
         fields.append(("deployed parameters", count(counts.deployed)))
     if times:
-        fields += [("training", duration(times.train)), ("whole run", duration(times.total))]
+        fields += [
+            ("training", price_in_words("training_seconds", times.train)),
+            ("whole run", duration(times.total)),
+        ]
         fields.append(("answers per second", decimal(times.eval_samples_per_second, places=1)))
         fields.append(("memory in training", byte_size(times.training_peak_bytes)))
     settings = spec.method.model_dump(exclude={"kind"})

@@ -1,6 +1,6 @@
 """The charts that the page draws itself: for each section, groups of them among which the reader chooses."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from typing import NamedTuple
 
@@ -52,8 +52,8 @@ def views(data: ReportData) -> dict[Title, tuple[PageView, ...]]:
         Title.DECISION: (*_candidates(data), *_frontiers(data)),
         Title.COMPARISONS: tuple(_differences(data)),
         Title.CURVES: tuple(_curves(data)),
-        Title.CHARTS: tuple(_drawn("charts", comparison_figures(data))),
-        Title.SEARCH: tuple(_drawn("search", search_figures(data))),
+        Title.CHARTS: tuple(_drawn("charts", data, comparison_figures)),
+        Title.SEARCH: tuple(_drawn("search", data, search_figures)),
     }
     return {title: own for title, own in found.items() if own}
 
@@ -89,9 +89,11 @@ def _frontiers(data: ReportData) -> Iterator[PageView]:
 
 
 def _differences(data: ReportData) -> Iterator[PageView]:
-    for place, reference, chart, title in difference_charts(data):
-        choices = {"task": place.task, **_size(data, place.train_size), "against": reference}
-        yield PageView("differences", choices, title, _subtitle(chart), untitled(chart))
+    drawings = zip(difference_charts(data), difference_charts(data, narrow=True), strict=True)
+    for (place, reference, chart, title), (_, _, narrow, _) in drawings:
+        group, choices = task_group("differences", data, place.task), _size(data, place.train_size)
+        choices |= {"against": reference}
+        yield PageView(group, choices, title, _subtitle(chart), untitled(chart), untitled(narrow))
 
 
 def _curves(data: ReportData) -> Iterator[PageView]:
@@ -110,10 +112,11 @@ def _curves(data: ReportData) -> Iterator[PageView]:
             yield PageView("curves", choices, group.title, f"a line per seed{rings}", chart, curves=runs)
 
 
-def _drawn(group: str, drawings: Iterator[Drawing]) -> Iterator[PageView]:
-    for one in drawings:
-        choices = {"chart": one.caption}
-        yield PageView(group, choices, one.caption, _subtitle(one.chart), untitled(one.chart))
+def _drawn(group: str, data: ReportData, figures: Callable[..., Iterator[Drawing]]) -> Iterator[PageView]:
+    """Yield the figures, each also for a narrow screen."""
+    for one, narrow in zip(figures(data), figures(data, narrow=True), strict=True):
+        choices, chart = {"chart": one.caption}, untitled(one.chart)
+        yield PageView(group, choices, one.caption, _subtitle(one.chart), chart, untitled(narrow.chart))
 
 
 def untitled(chart: View) -> View:

@@ -2,6 +2,7 @@
 
 import math
 
+from tuneoff.results import metric_name
 from tuneoff.results.predictions import score_column
 from tuneoff.stats.answers import Answers
 from tuneoff.stats.health.curves import unmoved
@@ -45,7 +46,7 @@ def _worse(run: RunEvidence, check: Check, other: str, difference: Difference | 
         return None
     return Finding(
         check,
-        f"{run.metric} minus that of {other} is {_with_interval(difference.mean)} over "
+        f"{run.metric_name} minus that of {other} is {_with_interval(difference.mean)} over "
         f"{difference.mean.examples:,} paired test examples",
     )
 
@@ -66,8 +67,8 @@ def score_mismatch(run: RunEvidence) -> Finding | None:
         if not math.isclose(score, mean, rel_tol=0, abs_tol=ROUNDING):
             return Finding(
                 "score mismatch",
-                f"the record has {metric} {score:.4f}, the {len(run.answers):,} rows of predictions have "
-                f"{mean:.4f}",
+                f"the record has {metric_name(metric)} {score:.4f}, the {len(run.answers):,} rows of "
+                f"predictions have {mean:.4f}",
             )
     return None
 
@@ -97,7 +98,7 @@ def _predicts_as_zero_shot(run: RunEvidence) -> Finding | None:
     return Finding(
         "no effect",
         f"{len(ours) - changed:,} of {len(ours):,} test predictions are those of the base model, and "
-        f"{run.metric} differs by {_with_interval(difference.mean)}",
+        f"{run.metric_name} differs by {_with_interval(difference.mean)}",
     )
 
 

@@ -86,7 +86,7 @@ def contradictory(run: RunEvidence) -> Finding | None:
     return Finding(
         "contradictory",
         f"from step {first.step:,} to {last.step:,} the validation loss falls from {first.loss:.3f} to "
-        f"{last.loss:.3f} and {run.metric} with it, from {first.metric:.3f} to {last.metric:.3f} (rank "
+        f"{last.loss:.3f} and {run.metric_name} with it, from {first.metric:.3f} to {last.metric:.3f} (rank "
         f"correlation {correlation:+.2f} over {len(evaluations)} evaluations); likely cause: "
         f"{likely_cause(run)}",
     )
@@ -109,7 +109,7 @@ def undertrained(run: RunEvidence) -> Finding | None:
         return None
     return Finding(
         "undertrained",
-        f"{run.metric} on validation is {last.metric:.3f} at the last step, {last.step:,}, after "
+        f"{run.metric_name} on validation is {last.metric:.3f} at the last step, {last.step:,}, after "
         f"{before:.3f} at best until step {earlier[-1].step:,}: a rise beyond the noise of {_rows(run):,} "
         f"rows ({NOISE * noise:.3f})",
     )
@@ -150,7 +150,7 @@ def unmoved(run: RunEvidence) -> Finding | None:
     return Finding(
         "no effect",
         f"over {len(evaluations)} evaluations the validation loss stays within {loss / start.loss:.2%} of "
-        f"{start.loss:.3f} at step {start.step:,}, and {run.metric} within {metric:.3f} of "
+        f"{start.loss:.3f} at step {start.step:,}, and {run.metric_name} within {metric:.3f} of "
         f"{start.metric:.3f} (learning rate: {rates})",
     )
 
@@ -171,9 +171,9 @@ def worsened(run: RunEvidence) -> Finding | None:
         return None
     return Finding(
         "worsened",
-        f"{run.metric} on validation falls from {best.metric:.3f} at step {best.step:,} to {last.metric:.3f} "
-        f"at step {last.step:,}, beyond the noise of {_rows(run):,} rows ({FALLEN_METRIC * noise:.3f}); the "
-        f"weights kept are those of step {run.record.best_step}",
+        f"{run.metric_name} on validation falls from {best.metric:.3f} at step {best.step:,} to "
+        f"{last.metric:.3f} at step {last.step:,}, beyond the noise of {_rows(run):,} rows "
+        f"({FALLEN_METRIC * noise:.3f}); the weights kept are those of step {run.record.best_step}",
     )
 
 
@@ -194,9 +194,9 @@ def validation_gap(run: RunEvidence) -> Finding | None:
         return None
     return Finding(
         "validation gap",
-        f"{run.metric} is {validation:.3f} on {_rows(run):,} validation rows and {test:.3f} on {rows:,} test "
-        f"rows, {abs(validation - test) / error:.1f} standard errors apart: what is best on validation may "
-        "not be best on test",
+        f"{run.metric_name} is {validation:.3f} on {_rows(run):,} validation rows and {test:.3f} on {rows:,} "
+        f"test rows, {abs(validation - test) / error:.1f} standard errors apart: what is best on validation "
+        "may not be best on test",
     )
 
 

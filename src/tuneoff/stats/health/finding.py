@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-from tuneoff.results import CurvePoint, RunRecord
+from tuneoff.results import CurvePoint, RunRecord, metric_name
 from tuneoff.spec import NoneSpec
 from tuneoff.stats.answers import Answers
 from tuneoff.stats.health.pairs import Difference, paired_difference
@@ -118,6 +118,11 @@ class RunEvidence:
     def metric(self) -> str:
         """The task's main metric, as records and curves name it."""
         return self.record.spec.task.main_metric
+
+    @property
+    def metric_name(self) -> str:
+        """The same, as evidence has it."""
+        return metric_name(self.metric)
 
     @cached_property
     def against_zero_shot(self) -> Difference | None:

@@ -48,7 +48,7 @@ def below_chance(run: RunEvidence) -> Finding | None:
     if found is None or found.p_as_few > BELOW_CHANCE:
         return None
     validation = run.record.validation.get(run.metric)
-    compared = "" if validation is None else f"; on validation {run.metric} is {validation:.3f}"
+    compared = "" if validation is None else f"; on validation {run.metric_name} is {validation:.3f}"
     return Finding(
         "below chance", f"{_accuracy_and_chance(found)}: labels of the test rows may be inverted{compared}"
     )
@@ -77,8 +77,8 @@ def single_label(run: RunEvidence) -> Finding | None:
     label = task.labels.get(references[0], references[0])
     return Finding(
         "single label",
-        f"all {len(references):,} test rows have the label '{label}', so {run.metric} does not distinguish a "
-        "model that reads them from one that always predicts this label",
+        f"all {len(references):,} test rows have the label '{label}', so {run.metric_name} does not "
+        "distinguish a model that reads them from one that always predicts this label",
     )
 
 
@@ -109,7 +109,7 @@ class _Agreement(NamedTuple):
 
 def _accuracy_and_chance(found: _Agreement) -> str:
     return (
-        f"eval_accuracy is {found.right / found.rows:.3f} over {found.rows:,} test rows, where the same "
+        f"accuracy is {found.right / found.rows:.3f} over {found.rows:,} test rows, where the same "
         f"predictions in random order have {found.expected / found.rows:.3f}"
     )
 

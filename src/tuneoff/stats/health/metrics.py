@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from tuneoff.results import RunRecord
+from tuneoff.results import RunRecord, metric_name
 from tuneoff.stats.answers import Answers
 from tuneoff.stats.health.alike import alike
 from tuneoff.stats.health.finding import Finding
@@ -73,7 +73,8 @@ def _dependent(runs: list[RunRecord], answers: Mapping[str, Answers]) -> Iterato
             if both[one].round(6).nunique() < FEWEST_RUNS or _rightly_equal(one, other, runs, answers):
                 continue
             if bool(((relation.function(both[one]) - both[other]).abs() <= EXACT).all()):
-                yield f"{other} {relation.text.format(a=one)}, in all of {len(both)} runs"
+                told = relation.text.format(a=metric_name(one))
+                yield f"{metric_name(other)} {told}, in all of {len(both)} runs"
 
 
 def _rightly_equal(one: str, other: str, runs: list[RunRecord], answers: Mapping[str, Answers]) -> bool:
@@ -95,8 +96,8 @@ def _constant(runs: list[RunRecord], answers: Mapping[str, Answers]) -> Iterator
         values = scores[name].dropna()
         if len(values) == len(scores) and values.max() - values.min() <= EXACT:
             yield (
-                f"{name} is {values.iloc[0]:.3f} in all of {len(values)} runs, {different} of which have "
-                "different predictions"
+                f"{metric_name(name)} is {values.iloc[0]:.3f} in all of {len(values)} runs, {different} of "
+                "which have different predictions"
             )
 
 

@@ -107,7 +107,7 @@ def too_good(run: RunEvidence) -> Finding | None:
     return Finding(
         "too good",
         f"{share:.1%} of {int(long.sum()):,} test predictions are the reference almost word for word "
-        f"({run.metric} of {TOO_GOOD} or more); it may be part of the prompt, or the rows part of train",
+        f"({run.metric_name} of {TOO_GOOD} or more); it may be part of the prompt, or the rows part of train",
     )
 
 

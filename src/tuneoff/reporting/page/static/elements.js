@@ -10,6 +10,15 @@ function element(tag, attributes, ...children) {
   return made;
 }
 
+/** Return a part of an address as text, as it is where its percent signs are no encoding. */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 /** Call a function once no call has come for some milliseconds. */
 function afterPause(milliseconds, call) {
   let timer;

@@ -2,7 +2,7 @@
 
 /** Open what is folded around the element that the address names. */
 function openTarget() {
-  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const target = document.getElementById(decoded(location.hash.slice(1)));
   for (const fold of target?.querySelectorAll(":scope > .fold") ?? []) fold.open = true;
 }
 

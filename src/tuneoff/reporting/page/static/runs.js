@@ -29,7 +29,7 @@ async function drawRun(plot, id, task) {
   const isNarrow = window.innerWidth < NARROW;
   const panels = isNarrow ? chart.narrow.vconcat : chart.spec.hconcat;
   const filled = panels.map((panel, i) => ({ ...panel, data: { values: curveRows([id], i) } }));
-  await draw(plot, { [isNarrow ? "vconcat" : "hconcat"]: filled, spacing: 24 });
+  await draw(plot, { [isNarrow ? "vconcat" : "hconcat"]: filled, spacing: 24 }, `learning curve of ${id}`);
 }
 
 function showRun(id) {
@@ -37,7 +37,7 @@ function showRun(id) {
   const part = document.getElementById("run");
   if (!run || !part) return;
   const title = element("h3", { tabindex: "-1" }, id);
-  const plot = element("div", { class: "plot", role: "img", "aria-label": `learning curve of ${id}` });
+  const plot = element("div", { class: "plot", role: "img" });
   part.replaceChildren(title, plot, facts(run.fields));
   if (run.failure) part.append(element("p", { class: "error" }, run.failure));
   part.append(element("h4", {}, "Findings"), findingsOf(run));
@@ -50,7 +50,7 @@ function showRun(id) {
 }
 
 function followHash() {
-  const id = location.hash.startsWith("#run=") ? decodeURIComponent(location.hash.slice(5)) : null;
+  const id = location.hash.startsWith("#run=") ? decoded(location.hash.slice(5)) : null;
   if (id) showRun(id);
 }
 

@@ -13,12 +13,13 @@ function numberIn(text) {
   return number * UNITS[unit[1]] + (unit[2] ? Number(unit[2]) * UNITS[unit[3]] : 0);
 }
 
-/** Compare two cells: as numbers in a column of numbers, where cells without one come last. */
+/** Compare two cells: as numbers in a column of numbers, where cells without one come last, as texts. */
 function compareCells(one, other, isText, sign) {
   const texts = [one.textContent, other.textContent];
   if (isText) return sign * inOrder(...texts);
   const [a, b] = texts.map(numberIn);
-  if (Number.isNaN(a) || Number.isNaN(b)) return Number(Number.isNaN(a)) - Number(Number.isNaN(b));
+  if (Number.isNaN(a) && Number.isNaN(b)) return sign * inOrder(...texts);
+  if (Number.isNaN(a) || Number.isNaN(b)) return Number.isNaN(a) ? 1 : -1;
   return sign * (a - b);
 }
 

@@ -50,6 +50,7 @@ const OPTIONS = { ast: true, actions: false, renderer: "svg", defaultStyle: fals
 const NARROW = 560;
 const NARROWEST_PLOT = 150;
 const WIDEST_PLOT = 850;
+const SPARE = 3; // pixels by which an axis may grow when the plot's width changes
 
 /** Return a part of a chart in the page's colors; its data stay as they are. */
 function themed(part) {
@@ -93,10 +94,10 @@ function panelsWidth(spec) {
 
 const drawn = new WeakMap(); // the view in each element
 
-/** Draw a chart into an element, as wide as there is room, in place of an earlier one. */
-async function draw(place, spec) {
-  const room = place.clientWidth;
-  if (!room || !window.vegaEmbed) return;
+/** Draw a chart into an element, as wide as there is room, in place of an earlier one; `name` says what it shows. */
+async function draw(place, spec, name) {
+  const room = place.clientWidth - SPARE;
+  if (room <= 0 || !window.vegaEmbed) return;
   drawn.get(place)?.finalize();
   const colored = themed(spec);
   // what axes and legends take shows only once they are drawn
@@ -109,6 +110,7 @@ async function draw(place, spec) {
   drawn.set(place, await vegaEmbed(place, fitted, { ...OPTIONS, tooltip: showTooltip }));
   // the place has a name, and tables have the numbers; the marks alone would be read out without either
   place.querySelector("svg").setAttribute("aria-hidden", "true");
+  place.setAttribute("aria-label", name); // in place of the one that Vega gives
 }
 
 /** Show what is known of a mark beside the pointer. */
@@ -160,13 +162,12 @@ class Figure {
   async show(view) {
     this.view = view;
     for (const [name, select] of this.selects) select.value = view.choices[name];
-    this.plot.setAttribute("aria-label", `${view.title}: ${view.caption}`);
     this.title.textContent = view.title;
     this.caption.textContent = view.caption;
     const spec = (window.innerWidth < NARROW && view.narrow) || view.spec;
     const { runs, panel } = view.curves ?? {};
     const whole = runs ? { ...spec, data: { values: curveRows(runs, panel) } } : spec;
-    this.drawn = this.drawn.then(() => draw(this.plot, whole));
+    this.drawn = this.drawn.then(() => draw(this.plot, whole, `${view.title}: ${view.caption}`));
     await this.drawn;
   }
 }

@@ -1,0 +1,74 @@
+"""Processes that begin with their imports done: forks of the server that a study's workers are forked from.
+
+What a fork does is what a fresh process would do, without the seconds that importing torch takes.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from tuneoff.cli import main
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+
+
+def forked(function: Callable[..., object], *arguments: object) -> BaseProcess:
+    """A process that calls a function that it can import."""
+    _CONTEXT.set_forkserver_preload(
+        ["tuneoff.study.runner"]
+    )  # as `ProcessExecutor` does: there is one server
+    process = _CONTEXT.Process(target=function, args=arguments)
+    process.start()
+    return process
+
+
+def result_of(function: Callable[..., object], *arguments: object) -> Any:
+    """What a function returns in a process of its own.
+
+    Raises:
+        EOFError: the process ended before; its traceback is on standard error.
+    """
+    here, there = _CONTEXT.Pipe()
+    with here, there:
+        process = forked(_send_result, there, function, arguments)
+        there.close()
+        try:
+            return here.recv()
+        finally:
+            process.join()
+
+
+def _send_result(there: Connection, function: Callable[..., object], arguments: Sequence[object]) -> None:
+    there.send(function(*arguments))
+
+
+def forked_command(arguments: Sequence[str], out: Path, err: Path) -> BaseProcess:
+    """The command line in a process and a group of its own, which writes into two files."""
+    return forked(_run_command, arguments, out, err)
+
+
+def _run_command(arguments: Sequence[str], out: Path, err: Path) -> None:
+    os.setsid()
+    for path, number in ((out, 1), (err, 2)):
+        with open(path, "wb") as file:
+            os.dup2(file.fileno(), number)
+    # the server ignores Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    code: object = 1
+    try:
+        main(arguments)
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    raise SystemExit(code)
