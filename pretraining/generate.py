@@ -13,9 +13,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import torch
+
 from filters import Known, letters
 from ratings import vader
+from sampling import Sampler
+from tuneoff.kernels import keep_freed_memory
+from tuneoff.spec import ModelSpec
 from tuneoff.tasks.builtin import builtin_tables
+from tuneoff.training import load_backbone
+from tuneoff.training.precision import resolve_dtype
 from writing import Judge, Row, Writer, write_chats, write_reviews
 
 KINDS = (write_chats, write_chats, write_reviews)
@@ -91,14 +98,6 @@ def _append(path: Path, rows: Iterable[Row]) -> None:
 
 def smollm2(threads: int) -> Writer:
     """Return SmolLM2, in bfloat16 where the processor multiplies it."""
-    import torch
-
-    from sampling import Sampler
-    from tuneoff.kernels import keep_freed_memory
-    from tuneoff.spec import ModelSpec
-    from tuneoff.training import load_backbone
-    from tuneoff.training.precision import resolve_dtype
-
     torch.set_num_threads(threads)
     keep_freed_memory()
     base = load_backbone(ModelSpec(id="builtin:smollm2"))
