@@ -16,7 +16,8 @@ from tuneoff.reporting.data import load_report_data
 from tuneoff.reporting.page import page as page_text
 from tuneoff.results import StudyFolder
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# the first one, Chromium without a window, takes half of the others' processor time
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
@@ -47,7 +48,7 @@ def _chromium() -> str | None:
 def browser() -> Iterator[Browser]:
     path = _chromium()
     if path is None:
-        pytest.skip("no browser: install Debian's package chromium, or name one in TUNEOFF_CHROMIUM")
+        pytest.skip("no browser: install Debian's package chromium-headless-shell, or name one in TUNEOFF_CHROMIUM")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
         yield browser
