@@ -48,7 +48,7 @@ def _chromium() -> str | None:
 def browser() -> Iterator[Browser]:
     path = _chromium()
     if path is None:
-        pytest.skip("no browser: install Debian's package chromium-headless-shell, or name one in TUNEOFF_CHROMIUM")
+        pytest.skip("no browser: install chromium-headless-shell (Debian), or name one in TUNEOFF_CHROMIUM")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
         yield browser
