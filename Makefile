@@ -9,12 +9,13 @@ PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 setup: .venv/ready
 
-# requirements.lock holds the packages of tuneoff, of its extras and of the group `dev`. They are compiled by all
-# cores; what fails to compile is meant for other versions of Python.
+# what is imported is compiled once, and not by every process anew, whatever the caller has set
+export PYTHONDONTWRITEBYTECODE :=
+
+# requirements.lock holds the packages of tuneoff, of its extras and of the group `dev`
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --no-compile $(PIP_FLAGS) -r requirements.lock
-	$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' .venv/lib || true
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch .venv/ready
 
