@@ -21,9 +21,8 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 
 def forked(function: Callable[..., object], *arguments: object) -> BaseProcess:
     """A process that calls a function that it can import."""
-    _CONTEXT.set_forkserver_preload(
-        ["tuneoff.study.runner"]
-    )  # as `ProcessExecutor` does: there is one server
+    # as `ProcessExecutor` does: there is one server
+    _CONTEXT.set_forkserver_preload(["tuneoff.study.runner"])
     process = _CONTEXT.Process(target=function, args=arguments)
     process.start()
     return process

@@ -23,6 +23,7 @@ from transformers import (
 
 from tuneoff.families.bart_config import BartKeys, M2M100Keys, MarianKeys, MBartKeys, PegasusKeys
 from tuneoff.families.encoder_context import EncoderContext, decoder_ids, start_ids
+from tuneoff.families.encoder_decoder import EncoderDecoder
 from tuneoff.families.family import Architecture, BiasBeforeText, ConfigKeys, Targets
 from tuneoff.families.listening import key_values_of_text
 from tuneoff.spec import DropoutSpec, Site
@@ -31,28 +32,20 @@ _POSITIONS = ("model.encoder.embed_positions", "model.decoder.embed_positions")
 
 
 @final
-class Bart:
+class Bart(EncoderDecoder):
     """A loaded BART or one of its kin; a `Family`."""
 
-    sites: tuple[Site, ...] = ("encoder", "decoder", "cross")
     lora_targets: Targets = ("q_proj", "v_proj")
 
     def __init__(self, model: Any) -> None:
-        self.model = model
-        self._encoder, self._decoder = model.get_encoder(), model.get_decoder()
+        super().__init__(model)
         for name in _POSITIONS:
             _as_buffer_if_fixed(model.get_submodule(name))
 
     @property
-    def reader(self) -> PreTrainedModel:
-        """The encoder."""
-        encoder: PreTrainedModel = self._encoder
-        return encoder
-
-    @property
     def most_tokens(self) -> int | None:
         """Tokens of an input or of a target that the model has positions for; M2M100 computes more."""
-        is_fixed = hasattr(self._encoder.embed_positions, "make_weights")
+        is_fixed = hasattr(self.reader.embed_positions, "make_weights")
         return None if is_fixed else int(self.model.config.max_position_embeddings)
 
     def check(self, folder: Path) -> None:
@@ -62,34 +55,17 @@ class Bart:
         """Do nothing: dropout and activations are no modules, and transformers' attention is the fastest."""
 
     def set_dropout(self, spec: DropoutSpec) -> None:  # noqa: D102
-        for stack, rate in ((self._encoder, spec.encoder), (self._decoder, spec.decoder)):
+        for stack, rate in ((self.reader, spec.encoder), (self.stack("decoder"), spec.decoder)):
             if rate is not None:
                 stack.dropout = rate
                 for layer in stack.layers:
                     layer.dropout = layer.activation_dropout = rate
-        for site in self.sites:
-            rate = spec.encoder if site == "encoder" else spec.decoder
-            attention_rate = rate if spec.attention is None else spec.attention
-            for attention in self.attentions(site):
-                if attention_rate is not None:
-                    attention.dropout = attention_rate
+        self.set_attention_dropout(spec)
 
     def reads_with_dropout(self) -> bool:  # noqa: D102
-        layers = self._encoder.layers
+        layers = self.reader.layers
         rates = [rate for layer in layers for rate in (layer.dropout, layer.activation_dropout)]
-        return any([self._encoder.dropout, *rates, *(layer.self_attn.dropout for layer in layers)])
-
-    @property
-    def encoder(self) -> "Bart":
-        """The model itself."""
-        return self
-
-    def read(self, input_ids: Tensor, attention_mask: Tensor) -> EncoderContext:  # noqa: D102
-        return self.context(self.encode(input_ids, attention_mask), attention_mask)
-
-    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:  # noqa: D102
-        outputs: Tensor = self._encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        return outputs
+        return any([self.reader.dropout, *rates, *(layer.self_attn.dropout for layer in layers)])
 
     def context(self, encoder_outputs: Tensor, attention_mask: Tensor) -> EncoderContext:  # noqa: D102
         never = (self.model.config.pad_token_id,)
@@ -104,7 +80,7 @@ class Bart:
     ) -> Tensor:
         if encoder_outputs is None:
             encoder_outputs = self.encode(input_ids, attention_mask)
-        hidden: Tensor = self._decoder(
+        hidden: Tensor = self.stack("decoder")(
             input_ids=decoder_ids(self.model.config, labels),
             encoder_hidden_states=encoder_outputs,
             encoder_attention_mask=attention_mask,
@@ -133,10 +109,6 @@ class Bart:
     @property
     def head_dim(self) -> int:  # noqa: D102
         return int(self.model.config.d_model // self.kv_heads)
-
-    def stack(self, site: Site) -> PreTrainedModel:  # noqa: D102
-        stack: PreTrainedModel = self._encoder if site == "encoder" else self._decoder
-        return stack
 
     def attentions(self, site: Site) -> list[Any]:  # noqa: D102
         name = "encoder_attn" if site == "cross" else "self_attn"

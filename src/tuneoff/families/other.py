@@ -7,7 +7,7 @@ differ: each token that follows is computed with all before it. Where attention 
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ from transformers import (
 )
 
 from tuneoff.errors import ModelError, UnfitError
+from tuneoff.families.encoder_decoder import EncoderDecoder
 from tuneoff.families.family import Architecture, BiasBeforeText, Targets
 from tuneoff.families.other_config import OtherKeys
 from tuneoff.families.probe import TOKENS, Call, attention_calls, found_attentions
@@ -56,20 +57,10 @@ _TOLERANCE = 0.01
 
 
 @final
-class Other:
+class Other(EncoderDecoder):
     """A loaded encoder-decoder of no family of its own; a `Family`."""
 
-    sites: tuple[Site, ...] = ("encoder", "decoder", "cross")
     most_tokens = None
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-
-    @property
-    def reader(self) -> PreTrainedModel:
-        """The encoder."""
-        encoder: PreTrainedModel = self.model.get_encoder()
-        return encoder
 
     @property
     def lora_targets(self) -> Targets:
@@ -100,10 +91,7 @@ class Other:
         """Do nothing: which modules can be replaced is not known."""
 
     def set_dropout(self, spec: DropoutSpec) -> None:  # noqa: D102
-        for stack, rate in (
-            (self.model.get_encoder(), spec.encoder),
-            (self.model.get_decoder(), spec.decoder),
-        ):
+        for stack, rate in ((self.reader, spec.encoder), (self.stack("decoder"), spec.decoder)):
             for module, name in _dropout_rates(stack):
                 is_attention = "attention" in type(module).__name__.lower() or "att" in name
                 chosen = spec.attention if is_attention and spec.attention is not None else rate
@@ -112,18 +100,6 @@ class Other:
 
     def reads_with_dropout(self) -> bool:  # noqa: D102
         return any(getattr(module, name) > 0 for module, name in _dropout_rates(self.reader))
-
-    @property
-    def encoder(self) -> "Other":
-        """The model itself."""
-        return self
-
-    def read(self, input_ids: Tensor, attention_mask: Tensor) -> WholeContext:  # noqa: D102
-        return self.context(self.encode(input_ids, attention_mask), attention_mask)
-
-    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:  # noqa: D102
-        outputs: Tensor = self.reader(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        return outputs
 
     def context(self, encoder_outputs: Tensor, attention_mask: Tensor) -> WholeContext:  # noqa: D102
         return WholeContext(self.model, encoder_outputs, attention_mask)
@@ -165,10 +141,6 @@ class Other:
     def head_dim(self) -> int:
         """Width of one head where a prefix can be; 0 if it can be nowhere."""
         return next((calls[0].key.shape[3] for calls in self._calls.values()), 0)
-
-    def stack(self, site: Site) -> PreTrainedModel:  # noqa: D102
-        stack: PreTrainedModel = self.model.get_encoder() if site == "encoder" else self.model.get_decoder()
-        return stack
 
     def attentions(self, site: Site) -> list[nn.Module]:
         """Return the attention modules of a site, first layer first.

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from transformers import (
     MT5ForConditionalGeneration,
-    PreTrainedModel,
     T5Config,
     T5ForConditionalGeneration,
     UMT5ForConditionalGeneration,
@@ -23,6 +22,7 @@ from transformers import (
 from tuneoff import kernels
 from tuneoff.errors import ModelError
 from tuneoff.families.encoder_context import EncoderContext, decoder_ids, start_ids
+from tuneoff.families.encoder_decoder import EncoderDecoder
 from tuneoff.families.family import Architecture, BiasBeforeText, Targets
 from tuneoff.families.listening import key_values_of_text
 from tuneoff.families.t5_config import MT5Keys, T5Keys, UMT5Keys
@@ -30,23 +30,16 @@ from tuneoff.spec import DropoutSpec, Site
 
 
 @final
-class T5:
+class T5(EncoderDecoder):
     """A loaded T5; a `Family`."""
 
-    sites: tuple[Site, ...] = ("encoder", "decoder", "cross")
     lora_targets: Targets = ("q", "v")
     most_tokens = None
 
     def __init__(self, model: Any, *, scales_output: bool) -> None:
         """`scales_output`: whether the decoder's output is multiplied by H^-0.5 before the head."""
-        self.model = model
+        super().__init__(model)
         self._scales_output = scales_output
-
-    @property
-    def reader(self) -> PreTrainedModel:
-        """The encoder."""
-        encoder: PreTrainedModel = self.model.encoder
-        return encoder
 
     def check(self, folder: Path) -> None:  # noqa: D102
         tied = self.model.lm_head.weight.data_ptr() == self.model.shared.weight.data_ptr()
@@ -60,34 +53,16 @@ class T5:
         kernels.use_fast_modules(self.model, stacks=(self.model.encoder, self.model.decoder))
 
     def set_dropout(self, spec: DropoutSpec) -> None:  # noqa: D102
-        for site in self.sites:
-            rate = spec.encoder if site == "encoder" else spec.decoder
-            for module in self.stack(site).modules():
+        for stack, rate in ((self.model.encoder, spec.encoder), (self.model.decoder, spec.decoder)):
+            for module in stack.modules():
                 if isinstance(module, nn.Dropout) and rate is not None:
                     module.p = rate
-            attention_rate = rate if spec.attention is None else spec.attention
-            for attention in self.attentions(site):
-                if attention_rate is not None:
-                    attention.dropout = attention_rate
+        self.set_attention_dropout(spec)
 
     def reads_with_dropout(self) -> bool:  # noqa: D102
         return any(attention.dropout > 0 for attention in self.attentions("encoder")) or any(
             isinstance(module, nn.Dropout) and module.p > 0 for module in self.model.encoder.modules()
         )
-
-    @property
-    def encoder(self) -> "T5":
-        """The model itself."""
-        return self
-
-    def read(self, input_ids: Tensor, attention_mask: Tensor) -> EncoderContext:  # noqa: D102
-        return self.context(self.encode(input_ids, attention_mask), attention_mask)
-
-    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:  # noqa: D102
-        outputs: Tensor = self.model.encoder(
-            input_ids=input_ids, attention_mask=attention_mask
-        ).last_hidden_state
-        return outputs
 
     def context(self, encoder_outputs: Tensor, attention_mask: Tensor) -> EncoderContext:  # noqa: D102
         return EncoderContext(self.model, encoder_outputs, attention_mask)
@@ -148,10 +123,6 @@ class T5:
     def head_dim(self) -> int:
         """Width of one head; times the number of heads it need not be `d_model`."""
         return int(self.model.config.d_kv)
-
-    def stack(self, site: Site) -> PreTrainedModel:  # noqa: D102
-        stack: PreTrainedModel = self.model.encoder if site == "encoder" else self.model.decoder
-        return stack
 
     def attentions(self, site: Site) -> list[Any]:  # noqa: D102
         if site == "cross":

@@ -57,7 +57,7 @@ _PRICE_WORDS = {
     "training_peak_bytes": "of memory in training",
     "seconds_per_answer": "per answer",
 }
-"""The prices that are said beside a recommendation, each with what follows its value."""
+"""The prices beside a recommendation and in the table of candidates, each with what follows its value."""
 
 
 def decision_statements(data: ReportData) -> tuple[Statement, ...]:
@@ -217,8 +217,7 @@ def _mark(decision: Decision, name: str) -> str:
 
 
 def _row(data: ReportData, place: TaskSize, one: Candidate, *, mark: str) -> tuple[str, ...]:
-    shown = ("stored_bytes", "training_seconds", "training_peak_bytes", "seconds_per_answer")
-    in_words = [price_in_words(price, price_of(data, place, one.name, price)) for price in shown]
+    in_words = [price_in_words(price, price_of(data, place, one.name, price)) for price in _PRICE_WORDS]
     checks = NONE if one.name in data.study.methods else ABSENT  # baselines are not checked
     return (
         place.task,

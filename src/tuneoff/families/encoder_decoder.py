@@ -1,0 +1,58 @@
+"""What the families with an encoder of their own have in common."""
+
+from abc import ABC, abstractmethod
+from typing import Any, Self
+
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from tuneoff.families.family import Context
+from tuneoff.spec import DropoutSpec, Site
+
+
+class EncoderDecoder(ABC):
+    """A loaded model whose encoder reads; the shared part of a `Family`, and its `Encoder`."""
+
+    sites: tuple[Site, ...] = ("encoder", "decoder", "cross")
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    @property
+    def reader(self) -> PreTrainedModel:
+        """The encoder."""
+        return self.stack("encoder")
+
+    def stack(self, site: Site) -> PreTrainedModel:
+        """Return the encoder, or the decoder, which holds its cross-attention too."""
+        stack: PreTrainedModel = self.model.get_encoder() if site == "encoder" else self.model.get_decoder()
+        return stack
+
+    @property
+    def encoder(self) -> Self:
+        """The model itself."""
+        return self
+
+    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:  # noqa: D102
+        outputs: Tensor = self.reader(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return outputs
+
+    @abstractmethod
+    def context(self, encoder_outputs: Tensor, attention_mask: Tensor) -> Context:  # noqa: D102
+        ...
+
+    def read(self, input_ids: Tensor, attention_mask: Tensor) -> Context:  # noqa: D102
+        return self.context(self.encode(input_ids, attention_mask), attention_mask)
+
+    @abstractmethod
+    def attentions(self, site: Site) -> list[Any]:  # noqa: D102
+        ...
+
+    def set_attention_dropout(self, spec: DropoutSpec) -> None:
+        """Set the rates of attentions that keep theirs as `dropout`."""
+        for site in self.sites:
+            rate = spec.encoder if site == "encoder" else spec.decoder
+            rate = rate if spec.attention is None else spec.attention
+            if rate is not None:
+                for attention in self.attentions(site):
+                    attention.dropout = rate
