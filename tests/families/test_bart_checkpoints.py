@@ -1,6 +1,5 @@
 """Checkpoints of BART and its kin, and of T5's that are classes of their own."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,10 +9,9 @@ from tokenizers import processors
 from transformers import AutoModelForSeq2SeqLM, PreTrainedTokenizerFast
 
 from helpers.encoder_decoders import KINDS, tiny_encoder_decoder
+from helpers.model_files import change, load
 from helpers.models import END, PAD, word_tokenizer
 from tuneoff.errors import ModelError
-from tuneoff.spec import ModelSpec
-from tuneoff.training import Backbone, load_backbone
 from tuneoff.training.tokenizer import first_target_id, input_ids, target_ids
 
 FIRST = 3
@@ -39,15 +37,6 @@ def saved(kind: str, folder: Path) -> Path:
     model.save_pretrained(folder)
     word_tokenizer(ends_input=True).save_pretrained(folder)
     return folder
-
-
-def load(folder: Path) -> Backbone:
-    return load_backbone(ModelSpec(id=str(folder)))
-
-
-def change(folder: Path, **values: object) -> None:
-    path = folder / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | values), encoding="utf-8")
 
 
 @torch.no_grad()
@@ -118,7 +107,7 @@ def test_a_umt5_with_a_head_of_its_own_does_not_scale_for_one_that_is_tied(tmp_p
 )
 def test_an_impossible_config_is_refused(values, message, tmp_path):
     folder = saved("bart", tmp_path)
-    change(folder, **values)
+    change(folder / "config.json", **values)
     with pytest.raises(ModelError, match=message):
         load(folder)
 
@@ -137,5 +126,5 @@ def test_the_first_token_of_every_target_is_given_and_no_part_of_it():
 def test_a_decoder_is_given_the_token_of_its_config_or_else_that_of_its_tokenizer(forced, expected, tmp_path):
     folder = saved("bart", tmp_path)
     tokenizer_with_a_first_token().save_pretrained(folder)
-    change(folder, forced_bos_token_id=forced)
+    change(folder / "config.json", forced_bos_token_id=forced)
     assert load(folder).model.config.first_target_token_id == expected

@@ -1,6 +1,5 @@
 """Decoder-only models: what they read, how they are scored, and which checkpoints are taken."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from helpers import small
+from helpers.model_files import change, load
 from helpers.models import DECODER_ONLY, PAD, batch, tiny, word_tokenizer
 from tuneoff.errors import ModelError, StoreError, StudyError
 from tuneoff.families import family_of
@@ -21,14 +21,13 @@ from tuneoff.spec import (
     DropoutSpec,
     FullSpec,
     LoraSpec,
-    ModelSpec,
     NoneSpec,
     PrefixSpec,
     PromptSpec,
     expand,
 )
 from tuneoff.tasks import Example
-from tuneoff.training import Backbone, Decoder, encode, likelihood, load_backbone, train_run
+from tuneoff.training import Decoder, encode, likelihood, train_run
 from tuneoff.training.batches import collate
 from tuneoff.training.generation import greedy
 from tuneoff.training.random_tokenizer import random_tokenizer
@@ -159,15 +158,6 @@ def folder(tmp_path: Path) -> Path:
     LlamaForCausalLM(config).save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
     return tmp_path / "model"
-
-
-def load(folder: Path) -> Backbone:
-    return load_backbone(ModelSpec(id=str(folder)))
-
-
-def change(path: Path, **values: object) -> None:
-    settings = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps(settings | values), encoding="utf-8")
 
 
 @torch.no_grad()

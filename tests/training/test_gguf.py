@@ -13,10 +13,11 @@ from huggingface_hub import constants
 from helpers.command_line import tuneoff
 from helpers.forking import forked
 from helpers.gguf_files import tiny_llama, write_gguf
+from helpers.model_files import load, refusal
 from helpers.small import study
 from tuneoff.errors import ModelError
 from tuneoff.spec import ModelSpec, load_study
-from tuneoff.training import Backbone, load_backbone
+from tuneoff.training import load_backbone
 from tuneoff.training.gguf import cache_folder, dequantized
 from tuneoff.training.model_folder import folder_digest
 
@@ -32,20 +33,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return write_gguf(tmp_path / "model.gguf")
-
-
-def load(file: Path) -> Backbone:
-    return load_backbone(ModelSpec(id=str(file)))
-
-
-def refusal(file: Path) -> str:
-    """Return the one-line error of a file."""
-    with pytest.raises(ModelError) as caught:
-        load(file)
-    message = str(caught.value)
-    assert "\n" not in message
-    assert str(file) in message
-    return message
 
 
 @torch.no_grad()

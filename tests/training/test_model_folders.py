@@ -15,10 +15,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import ByT5Tokenizer, T5Config, T5ForConditionalGeneration, T5Tokenizer
 
+from helpers.model_files import change, load, refusal
 from helpers.models import tiny_t5
-from tuneoff.errors import ModelError
-from tuneoff.spec import ModelSpec
-from tuneoff.training import Backbone, load_backbone
 
 Damage = Callable[[Path], None]
 
@@ -26,26 +24,6 @@ Damage = Callable[[Path], None]
 @pytest.fixture
 def folder(model_folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(model_folder, tmp_path / "model"))
-
-
-def load(folder: Path) -> Backbone:
-    return load_backbone(ModelSpec(id=str(folder)))
-
-
-def refusal(folder: Path) -> str:
-    """Return the one-line error of a folder."""
-    with pytest.raises(ModelError) as caught:
-        load(folder)
-    message = str(caught.value)
-    assert "\n" not in message
-    assert str(folder) in message
-    return message
-
-
-def change(path: Path, **values: Any) -> None:
-    """Set keys of a JSON file."""
-    content = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps(content | values), encoding="utf-8")
 
 
 def drop(path: Path, key: str) -> None:
