@@ -158,7 +158,7 @@ def test_lora_gives_the_logits_of_peft(kind):
     peft = get_peft_model(
         tiny_encoder_decoder(kind), LoraConfig(r=3, lora_alpha=16, target_modules=targets)
     ).eval()
-    state = ours.parts[0].adapter.stored()
+    state = ours.parts[0].stored()
     for name, parameter in peft.named_parameters():
         if "lora_" in name:
             key = name.removeprefix("base_model.model.").removesuffix(".default.weight")

@@ -29,7 +29,7 @@ class TestFull(MethodContract):
         model, generator = tiny_t5(), torch.Generator()
         adapted = attach(model, self.method, generator=generator, tokenizer=None)
         assert adapted.base is None
-        assert not any(isinstance(value, dict | list) for value in vars(adapted.parts[0][1]).values())
+        assert not any(isinstance(value, dict | list) for value in vars(adapted.parts[0]).values())
         with torch.no_grad():
             model.shared.weight.add_(1)
         adapted.detach()

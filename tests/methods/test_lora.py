@@ -33,7 +33,7 @@ def test_logits_equal_those_of_peft_with_the_same_weights():
     ours = adapt(tiny_t5(), spec)
     fill(ours.parameters())
     peft = get_peft_model(tiny_t5(), LoraConfig(r=4, lora_alpha=8, target_modules=["q", "v", "wo"]))
-    state = ours.parts[0][1].stored()
+    state = ours.parts[0].stored()
     with torch.no_grad():
         for name, parameter in peft.named_parameters():
             if "lora_" in name:
@@ -48,7 +48,7 @@ def test_logits_equal_those_of_weights_with_the_product_added_by_hand():
     ours = adapt(tiny_t5(), spec)
     fill(ours.parameters())
     by_hand = tiny_t5()
-    matrices = ours.parts[0][1].stored()
+    matrices = ours.parts[0].stored()
     with torch.no_grad():
         for name, module in by_hand.named_modules():
             if name.endswith(".k"):
@@ -74,7 +74,7 @@ def test_a_target_that_is_not_there_is_refused_with_those_that_are():
 
 def test_a_target_can_name_one_stack():
     ours = adapt(tiny_t5(), LoraSpec(kind="lora", targets=("decoder.q", "wo")))
-    names = {name.removesuffix(".lora_A").removesuffix(".lora_B") for name in ours.parts[0][1].stored()}
+    names = {name.removesuffix(".lora_A").removesuffix(".lora_B") for name in ours.parts[0].stored()}
     queries = {name for name in names if name.endswith(".q")}
     # the decoder has 2 layers of 2 attentions; wo stands in all 3 + 2 layers
     assert len(queries) == 4

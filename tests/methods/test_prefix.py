@@ -191,7 +191,7 @@ def test_a_failed_forward_pass_leaves_no_prefix_and_no_hook():
     with pytest.raises(RuntimeError, match="no memory"):
         model(**batch())
     handle.remove()
-    assert all(hooks._key_values is None for hooks in ours.parts[0].adapter._hooks)
+    assert all(hooks._key_values is None for hooks in ours.parts[0]._hooks)
 
 
 def test_two_models_with_prefixes_do_not_disturb_each_other():

@@ -277,7 +277,7 @@ def test_lora_on_every_linear_layer_gives_the_logits_of_peft(kind):
         for name, parameter in peft.named_parameters()
         if "lora_" in name
     }
-    stored = ours.parts[0].adapter.stored()
+    stored = ours.parts[0].stored()
     assert names.keys() == stored.keys()
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():

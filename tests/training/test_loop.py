@@ -259,7 +259,7 @@ def test_each_part_of_a_stack_learns_at_its_own_rate():
     adapted = adapt(tiny_t5(), StackSpec(kind="stack", parts=parts))
     optimizer = make_optimizer(adapted, TrainingSpec(max_steps=1))
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
-    expected = {id(p): spec.learning_rate for spec, adapter in adapted.parts for p in adapter.parameters()}
+    expected = {id(p): part.spec.learning_rate for part in adapted.parts for p in part.parameters()}
     assert rates == expected
 
 

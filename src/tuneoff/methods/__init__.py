@@ -1,8 +1,8 @@
 """Ways of tuning a model, each of which can be attached to a model and detached again."""
 
 from tuneoff.methods.adapter import AdaptedModel, Adapter
-from tuneoff.methods.attach import ATTACH, attach
+from tuneoff.methods.attach import attach
 from tuneoff.methods.checkpoint import load, save
 from tuneoff.methods.footprint import footprint
 
-__all__ = ["ATTACH", "AdaptedModel", "Adapter", "attach", "footprint", "load", "save"]
+__all__ = ["AdaptedModel", "Adapter", "attach", "footprint", "load", "save"]

@@ -3,14 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from tuneoff.families import Family
-from tuneoff.spec import Method, Tuned
+from tuneoff.spec import Method, TunedSpec
 
 
 class Adapter(ABC):
@@ -18,6 +17,10 @@ class Adapter(ABC):
 
     prompt_ids: tuple[int, ...] = ()
     """Token ids that every batch prepends to its inputs."""
+
+    def __init__(self, spec: TunedSpec) -> None:
+        """Take the settings, with what they leave to the model's family filled in."""
+        self.spec = spec
 
     @abstractmethod
     def parameters(self) -> list[nn.Parameter]:
@@ -46,12 +49,12 @@ class Adapter(ABC):
         Outputs are then bit-identical to those of the base, unless the method trained weights of the base.
         """
 
+    def penalty(self) -> Tensor | None:
+        """Return what is added to the loss of a batch, a scalar; None for nothing."""
+        return None
 
-class AttachedPart(NamedTuple):
-    """A part of a method and its adapter."""
-
-    spec: Tuned
-    adapter: Adapter
+    def after_step(self, step: int, steps: int) -> None:  # noqa: B027
+        """Change the adapter after optimizer step `step` of `steps`, while its gradients are still there."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class AdaptedModel:
 
     family: Family
     method: Method
-    parts: tuple[AttachedPart, ...]
+    parts: tuple[Adapter, ...]
     base_parameters: int
     base: Mapping[str, Tensor] | None = None
     """A copy of the base's weights from before training, where `detach` is to restore them."""
@@ -73,36 +76,46 @@ class AdaptedModel:
     @property
     def prompt_ids(self) -> tuple[int, ...]:
         """Token ids that every batch prepends to its inputs."""
-        return tuple(token for _, adapter in self.parts for token in adapter.prompt_ids)
+        return tuple(token for part in self.parts for token in part.prompt_ids)
 
     def parameters(self) -> list[nn.Parameter]:
         """Return all parameters that the optimizer may change."""
-        return [parameter for _, adapter in self.parts for parameter in adapter.parameters()]
+        return [parameter for part in self.parts for parameter in part.parameters()]
+
+    def penalty(self) -> Tensor | None:
+        """Return what the parts add to the loss of a batch, a scalar; None for nothing."""
+        penalties = [penalty for part in self.parts if (penalty := part.penalty()) is not None]
+        return torch.stack(penalties).sum() if penalties else None
+
+    def after_step(self, step: int, steps: int) -> None:
+        """Let the parts change after optimizer step `step` of `steps`, while their gradients are there."""
+        for part in self.parts:
+            part.after_step(step, steps)
 
     def stored(self) -> dict[str, Tensor]:
         """Return what is saved, by name."""
         return {
-            f"{spec.kind}.{name}": tensor
-            for spec, adapter in self.parts
-            for name, tensor in adapter.stored().items()
+            f"{part.spec.kind}.{name}": tensor
+            for part in self.parts
+            for name, tensor in part.stored().items()
         }
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Load the tensors returned by `stored`."""
-        for spec, adapter in self.parts:
-            prefix = f"{spec.kind}."
+        for part in self.parts:
+            prefix = f"{part.spec.kind}."
             own = {name: value for name, value in tensors.items() if name.startswith(prefix)}
-            adapter.restore({name.removeprefix(prefix): value for name, value in own.items()})
+            part.restore({name.removeprefix(prefix): value for name, value in own.items()})
 
     def fold(self) -> None:
         """Drop what only training needs; outputs stay the same."""
-        for _, adapter in self.parts:
-            adapter.fold()
+        for part in self.parts:
+            part.fold()
 
     def detach(self) -> None:
         """Remove all parts, the last one first; restore the base's weights where a copy was made."""
-        for _, adapter in reversed(self.parts):
-            adapter.detach()
+        for part in reversed(self.parts):
+            part.detach()
         with torch.no_grad():
             for name, value in (self.base or {}).items():
                 self.model.get_parameter(name).copy_(value)

@@ -15,7 +15,7 @@ from tuneoff.methods.adapter import AdaptedModel
 from tuneoff.methods.attach import attach
 from tuneoff.results import FileChecksum
 from tuneoff.results.format import damaged_if_unreadable, dump_json, file_checksum, read_json
-from tuneoff.spec import Method, PrefixSpec, PromptSpec, Spec, StackSpec
+from tuneoff.spec import Method, NoneSpec, Spec
 
 _METHOD = TypeAdapter[Method](Method)
 _SPEC_FILE, _TENSOR_FILE = "adapter.json", "adapter.safetensors"
@@ -75,7 +75,9 @@ def load(model: PreTrainedModel, folder: Path) -> AdaptedModel:
             "give the adapter/ folder of a run"
         )
     method = _read_method(folder, _geometry(model))
-    adapted = attach(model, _folded(method), generator=torch.Generator(), tokenizer=None)
+    if not isinstance(method, NoneSpec):
+        method = method.for_inference()
+    adapted = attach(model, method, generator=torch.Generator(), tokenizer=None)
     adapted.restore(load_file(folder / _TENSOR_FILE))
     return adapted
 
@@ -112,16 +114,3 @@ def _words(geometry: Geometry) -> str:
     """Return the model type and the sizes: llama (layers 3, width 32, heads 4, kv_heads 2)."""
     sizes = geometry.model_dump(exclude={"model_type"})
     return f"{geometry.model_type} ({', '.join(f'{name} {size}' for name, size in sizes.items())})"
-
-
-def _folded(method: Method) -> Method:
-    """Return the method without what only training needs."""
-    match method:
-        case PrefixSpec():
-            return method.model_copy(update={"projection": None, "init": "random"})
-        case PromptSpec():
-            return method.model_copy(update={"init": "random", "init_text": None})
-        case StackSpec():
-            return method.model_copy(update={"parts": tuple(_folded(part) for part in method.parts)})
-        case _:
-            return method

@@ -29,5 +29,5 @@ def footprint(adapted: AdaptedModel, batch: Mapping[str, Tensor]) -> Footprint:
         receiving_gradient=sum(p.numel() for p in reached),
         stored=sum(tensor.numel() for tensor in stored),
         stored_bytes=sum(tensor.numel() * tensor.element_size() for tensor in stored),
-        deployed=sum(adapter.deployed() for _, adapter in adapted.parts),
+        deployed=sum(part.deployed() for part in adapted.parts),
     )

@@ -15,7 +15,8 @@ from tuneoff.spec import FullSpec
 class FullAdapter(Adapter):
     """All weights of the model."""
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, spec: FullSpec, model: PreTrainedModel) -> None:
+        super().__init__(spec)
         self._model = model
 
     def parameters(self) -> list[nn.Parameter]:  # noqa: D102
@@ -47,4 +48,4 @@ def attach(
 ) -> FullAdapter:
     """Make the model's own weights trainable."""
     family.model.requires_grad_(True)
-    return FullAdapter(family.model)
+    return FullAdapter(spec, family.model)

@@ -20,7 +20,8 @@ _Layers = dict[str, nn.Linear | Conv1D]
 class LoraAdapter(Adapter):
     """Pairs of low-rank matrices beside linear layers: A: [r, in], B: [out, r]."""
 
-    def __init__(self, model: PreTrainedModel, layers: dict[str, LowRankLinear]) -> None:
+    def __init__(self, spec: LoraSpec, model: PreTrainedModel, layers: dict[str, LowRankLinear]) -> None:
+        super().__init__(spec)
         self._model = model
         self._layers = layers
 
@@ -67,6 +68,7 @@ def attach(
         StudyError: a target names no linear layer of the model, or the rank is above that of any target.
     """
     model = family.model
+    spec = spec.model_copy(update={"targets": spec.targets or family.lora_targets})
     linear = {
         name: module for name, module in model.named_modules() if isinstance(module, nn.Linear | Conv1D)
     }
@@ -82,7 +84,7 @@ def attach(
             layer.lora_A.copy_(initial)
         model.set_submodule(name, layer)
         layers[name] = layer
-    return LoraAdapter(model, layers)
+    return LoraAdapter(spec, model, layers)
 
 
 def _layers(model: PreTrainedModel, linear: _Layers, targets: Targets) -> _Layers:

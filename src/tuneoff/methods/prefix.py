@@ -207,11 +207,14 @@ class PrefixAdapter(Adapter):
     The prefix modules are in `model.prefixes`; hooks give each attention its layer's share.
     """
 
-    def __init__(self, family: Family, prefixes: dict[Site, nn.Module], *, relative_positions: bool) -> None:
+    def __init__(self, spec: PrefixSpec, family: Family, prefixes: dict[Site, nn.Module]) -> None:
+        super().__init__(spec)
         self._model = family.model
         self._model.prefixes = nn.ModuleDict({str(site): prefix for site, prefix in prefixes.items()})
         self._attention_before = kernels.use_attention(self._model, attend, name=_ATTENTION)
-        self._hooks = [_SiteHooks(family, site, relative_positions=relative_positions) for site in prefixes]
+        self._hooks = [
+            _SiteHooks(family, site, relative_positions=spec.relative_positions) for site in prefixes
+        ]
 
     def parameters(self) -> list[nn.Parameter]:  # noqa: D102
         return list(self._model.prefixes.parameters())
@@ -263,7 +266,7 @@ def attach(
         else:
             prefix = DirectPrefix(words[site] if words else torch.randn(shape, generator=generator))
         prefixes[site] = prefix.to(device=family.model.device, dtype=torch.float32)
-    return PrefixAdapter(family, prefixes, relative_positions=spec.relative_positions)
+    return PrefixAdapter(spec.model_copy(update={"sites": sites}), family, prefixes)
 
 
 def _check(family: Family, spec: PrefixSpec, sites: tuple[Site, ...]) -> None:

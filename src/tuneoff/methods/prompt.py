@@ -38,7 +38,8 @@ class PromptEmbedding(nn.Module):
 class PromptAdapter(Adapter):
     """A soft prompt in front of the input of a model."""
 
-    def __init__(self, reader: PreTrainedModel, embedding: PromptEmbedding) -> None:
+    def __init__(self, spec: PromptSpec, reader: PreTrainedModel, embedding: PromptEmbedding) -> None:
+        super().__init__(spec)
         self._reader = reader
         self._embedding = embedding
         first = embedding.base.num_embeddings
@@ -76,7 +77,7 @@ def attach(
     prompt = _initial(base, spec, generator, tokenizer)
     embedding = PromptEmbedding(base, prompt.to(device=base.weight.device, dtype=torch.float32))
     family.reader.set_input_embeddings(embedding)
-    return PromptAdapter(family.reader, embedding)
+    return PromptAdapter(spec, family.reader, embedding)
 
 
 def _initial(

@@ -5,20 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 from typing import Any
 
+from tuneoff.phrases import listed, plural
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Link, Statement
 from tuneoff.reporting.evidence import crossover_interval, failed_checks
-from tuneoff.reporting.formatting import (
-    count,
-    decimal,
-    duration,
-    in_words,
-    listed,
-    percent,
-    plural,
-    signed,
-    span,
-)
+from tuneoff.reporting.formatting import count, decimal, duration, in_words, percent, signed, span
 from tuneoff.reporting.titles import Title, anchor
 from tuneoff.results import FINISHED, metric_name
 from tuneoff.spec import TrainSize

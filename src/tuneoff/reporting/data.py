@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tuneoff.reporting.formatting import plural
+from tuneoff.phrases import plural
 from tuneoff.results import Contents, CurvePoint, RunRecord, read_folder
 from tuneoff.spec import NoneSpec, TrainSize, Variant, variants
 from tuneoff.stats import (

@@ -3,19 +3,10 @@
 import shlex
 from typing import Any, NamedTuple
 
+from tuneoff.phrases import listed, plural
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Link, Statement, Table
-from tuneoff.reporting.formatting import (
-    ABSENT,
-    NONE,
-    byte_size,
-    count,
-    decimal,
-    duration,
-    listed,
-    plural,
-    span,
-)
+from tuneoff.reporting.formatting import ABSENT, NONE, byte_size, count, decimal, duration, span
 from tuneoff.reporting.races import race_lines
 from tuneoff.reporting.titles import Title, anchor
 from tuneoff.results import StudyFolder, metric_name

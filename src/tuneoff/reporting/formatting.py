@@ -1,7 +1,6 @@
 """Format numbers and names as text: short, and never rounded to a misleading 0."""
 
 import math
-from collections.abc import Iterable
 
 ABSENT = "\N{EN DASH}"
 """What is not measured or does not apply; a value that is zero is `0`."""
@@ -63,17 +62,6 @@ def byte_size(value: float | None) -> str:
             return f"{value:.3g} {unit}"
         value /= 1000
     raise AssertionError
-
-
-def plural(number: int, noun: str) -> str:
-    """Format a number of things: `1 run`, `2 runs`."""
-    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
-
-
-def listed(names: Iterable[str]) -> str:
-    """Join names: `a`, `a and b`, `a, b and c`."""
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def in_words(name: str) -> str:

@@ -2,29 +2,18 @@
 
 from typing import NamedTuple
 
+from tuneoff.phrases import listed, plural
 from tuneoff.reporting.data import ReportData
-from tuneoff.reporting.formatting import count, listed, percent, plural
-from tuneoff.spec import FullSpec, LoraSpec, NoneSpec, PrefixSpec, PromptSpec, StackSpec, Tuned
+from tuneoff.reporting.formatting import count, percent
+from tuneoff.spec import NoneSpec, StackSpec, TunedSpec
 
-SOURCES = {
-    "full": "Raffel et al. 2020, Exploring the limits of transfer learning with a unified text-to-text "
-    "transformer, JMLR 21(140)",
-    "lora": "Hu et al. 2021, LoRA: low-rank adaptation of large language models, arXiv:2106.09685",
-    "prefix": "Li & Liang 2021, Prefix-tuning: optimizing continuous prompts for generation, "
-    "arXiv:2101.00190",
-    "prompt": "Lester et al. 2021, The power of scale for parameter-efficient prompt tuning, "
-    "arXiv:2104.08691",
+_OPTIMIZERS = {"adamw_torch": "AdamW", "adafactor": "Adafactor"}
+_SOURCES = {
     "adamw_torch": "Loshchilov & Hutter 2019, Decoupled weight decay regularization, arXiv:1711.05101",
     "adafactor": "Shazeer & Stern 2018, Adafactor: adaptive learning rates with sublinear memory cost, "
     "arXiv:1804.04235",
 }
-"""From a kind of method, or an optimizer, to where it was published."""
-_OPTIMIZERS = {"adamw_torch": "AdamW", "adafactor": "Adafactor"}
-_SITES = {
-    "encoder": "in the encoder",
-    "decoder": "in the decoder",
-    "cross": "from the decoder to the encoder",
-}
+"""From an optimizer to where it was published."""
 
 
 class Description(NamedTuple):
@@ -45,7 +34,7 @@ def _description(data: ReportData, name: str) -> Description:
     if isinstance(method, NoneSpec):
         return Description(name, f"{name} is {data.study.model.id} as it is, without training.", ())
     parts = method.parts if isinstance(method, StackSpec) else (method,)
-    text = f"{name} {'; it also '.join(_part(part) for part in parts)}"
+    text = f"{name} {'; it also '.join(part.in_words() for part in parts)}"
     found = [one for one in data.records if one.spec.method_name == name and one.footprint]
     if found and (counts := found[0].footprint):
         share = f"{percent(counts.trainable_percent)}% of the model"
@@ -55,43 +44,11 @@ def _description(data: ReportData, name: str) -> Description:
     fields = list(search.spaces.get(name, search.space)) if search else []
     if fields:
         text += f" {listed(fields)} {'is' if len(fields) == 1 else 'are'} chosen by the search on validation."
-    sources = dict.fromkeys([*(SOURCES[part.kind] for part in parts), SOURCES[parts[0].optim]])
+    sources = dict.fromkeys([*(part.source for part in parts), _SOURCES[parts[0].optim]])
     return Description(name, text, tuple(sources))
 
 
-def _part(part: Tuned) -> str:
-    match part:
-        case FullSpec():
-            return "updates every weight of the model"
-        case LoraSpec():
-            where = _layers(part.targets)
-            dropout = f" and dropout {part.dropout:g}" if part.dropout else ""
-            return f"adds low-rank updates of rank {part.rank} (alpha {part.alpha:g}{dropout}) to {where}"
-        case PrefixSpec():
-            sites = listed(_SITES[site] for site in part.sites) if part.sites else "wherever it has any"
-            made = f"made by an MLP of width {part.projection}" if part.projection else "trained directly"
-            return (
-                f"prepends {plural(part.length, 'trained vector')} to the keys and values of attention "
-                f"{sites}, {made} and started from {_start(part.init)}"
-            )
-        case PromptSpec():
-            return (
-                f"prepends {plural(part.length, 'trained vector')} to the input, started from "
-                f"{_start(part.init)}"
-            )
-
-
-def _layers(targets: tuple[str, ...] | str | None) -> str:
-    if isinstance(targets, tuple):
-        return f"the layers {listed(targets)}"
-    return "every linear layer" if targets else "the layers that its family has for it"
-
-
-def _start(init: str) -> str:
-    return {"random": "random numbers", "vocabulary": "words of the vocabulary", "text": "a text"}[init]
-
-
-def _optimizer(parts: tuple[Tuned, ...]) -> str:
+def _optimizer(parts: tuple[TunedSpec, ...]) -> str:
     rates = listed(dict.fromkeys(f"{part.learning_rate:g}" for part in parts))
     scaled = ", relative to each matrix" if parts[0].scale_parameter else ""
     return f"{_OPTIMIZERS[parts[0].optim]} at a learning rate of {rates}{scaled}"

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from tuneoff.reporting.formatting import count, plural
+from tuneoff.phrases import plural
+from tuneoff.reporting.formatting import count
 from tuneoff.results import metric_name
 from tuneoff.spec import ClassificationSpec, NoneSpec, StudySpec, Task
 from tuneoff.stats.power import CLASSIFICATION, POWER, SUMMARIZATION, Components, Plan, lead_shown, needed

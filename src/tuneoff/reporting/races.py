@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from tuneoff.reporting.formatting import duration, listed, plural
+from tuneoff.phrases import listed, plural
+from tuneoff.reporting.formatting import duration
 from tuneoff.reporting.power import typical_components
 from tuneoff.spec import NoneSpec, RunSpec, SeedRange, StudySpec
 from tuneoff.stats import Course, Look, Reason, TaskSize, shared_looks

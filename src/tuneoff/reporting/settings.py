@@ -5,9 +5,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import chain, product
 
+from tuneoff.phrases import plural
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Table
-from tuneoff.reporting.formatting import ABSENT, NONE, count, duration, in_words, plural
+from tuneoff.reporting.formatting import ABSENT, NONE, count, duration, in_words
 from tuneoff.results import DataReport, Environment, RunRecord, SplitReport
 from tuneoff.spec import Method, Spec, StackSpec
 

@@ -7,18 +7,10 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from tuneoff.phrases import plural
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Entry, Link, Table
-from tuneoff.reporting.formatting import (
-    ABSENT,
-    NONE,
-    count,
-    decimal,
-    in_words,
-    mean_and_spread,
-    percent,
-    plural,
-)
+from tuneoff.reporting.formatting import ABSENT, NONE, count, decimal, in_words, mean_and_spread, percent
 from tuneoff.results import BaselineRecord, RunRecord, SearchResult, StudyFolder, metric_name
 from tuneoff.spec import RunSpec
 from tuneoff.stats import SCORES, SPEEDS, Cell, measures

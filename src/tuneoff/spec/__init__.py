@@ -11,7 +11,8 @@ from tuneoff.spec.methods import (
     PromptSpec,
     Site,
     StackSpec,
-    Tuned,
+    TunedSpec,
+    attach_order,
     tuned_parts,
 )
 from tuneoff.spec.model import BUILTIN, ModelSpec
@@ -67,9 +68,10 @@ __all__ = [
     "TaskSpec",
     "TrainSize",
     "TrainingSpec",
-    "Tuned",
+    "TunedSpec",
     "Variant",
     "ablation_variants",
+    "attach_order",
     "dump_study",
     "expand",
     "load_study",

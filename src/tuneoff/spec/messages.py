@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 
 from tuneoff.errors import LONGEST_VALUE, shown, unknown_name
 from tuneoff.spec.base import Spec
-from tuneoff.spec.methods import FullSpec, LoraSpec, NoneSpec, PrefixSpec, PromptSpec, StackSpec
+from tuneoff.spec.methods import KINDS
 from tuneoff.spec.model import ModelSpec
 from tuneoff.spec.search import SearchSpec
 from tuneoff.spec.seeds import BudgetSpec, SeedRange
@@ -18,29 +18,24 @@ from tuneoff.spec.tasks import BuiltinSource, ClassificationSpec, FilesSource, H
 from tuneoff.spec.training import DropoutSpec, TrainingSpec
 
 _MOST_LINES = 20
+_PARTS: dict[type[Spec], str] = {
+    StudySpec: "the study's top level",
+    ModelSpec: "`model`",
+    TrainingSpec: "`training`",
+    DropoutSpec: "`training.dropout`",
+    SearchSpec: "`search`",
+    AblationSpec: "`ablations`",
+    ComparisonSpec: "`comparison`",
+    SeedRange: "`seeds`",
+    BudgetSpec: "`budget`",
+    ClassificationSpec: "`kind: classification`",
+    SummarizationSpec: "`kind: summarization`",
+    HubSource: "`source`",
+    FilesSource: "`source`",
+    BuiltinSource: "`source`",
+}
 _OWNERS: Mapping[type[Spec], str] = MappingProxyType(
-    {
-        StudySpec: "the study's top level",
-        ModelSpec: "`model`",
-        TrainingSpec: "`training`",
-        DropoutSpec: "`training.dropout`",
-        SearchSpec: "`search`",
-        AblationSpec: "`ablations`",
-        ComparisonSpec: "`comparison`",
-        SeedRange: "`seeds`",
-        BudgetSpec: "`budget`",
-        ClassificationSpec: "`kind: classification`",
-        SummarizationSpec: "`kind: summarization`",
-        HubSource: "`source`",
-        FilesSource: "`source`",
-        BuiltinSource: "`source`",
-        NoneSpec: "`kind: none`",
-        FullSpec: "`kind: full`",
-        LoraSpec: "`kind: lora`",
-        PrefixSpec: "`kind: prefix`",
-        PromptSpec: "`kind: prompt`",
-        StackSpec: "`kind: stack`",
-    }
+    _PARTS | {spec: f"`kind: {kind}`" for kind, spec in KINDS.items()}
 )
 """All specs that a study file is made of, and where a message says that their keys belong."""
 

@@ -161,6 +161,7 @@ class OptimizerSteps:
         self, adapted: AdaptedModel, training: TrainingSpec, *, dtype: Dtype, steps: int, pad_token_id: int
     ) -> None:
         self._accelerator = Accelerator()
+        self._adapted, self._steps = adapted, steps
         self._parameters = adapted.parameters()
         optimizer = make_optimizer(adapted, training)
         self._group_parts = [group["part"] for group in optimizer.param_groups]
@@ -188,6 +189,7 @@ class OptimizerSteps:
         learning_rates = {part: float(rate) for part, rate in group_rates}
         self._optimizer.step()
         self._schedule.step()
+        self._adapted.after_step(step, self._steps)
         self._optimizer.zero_grad()
         self.seconds += time.perf_counter() - started
         return StepOutcome(loss, learning_rates, norm)
@@ -203,6 +205,8 @@ class OptimizerSteps:
             )
             with autocast(device, self._dtype):
                 mean = self._objective(**inputs)
+                if (penalty := self._adapted.penalty()) is not None:
+                    mean = mean + penalty
             # weighted by target tokens, so that accumulation gives the gradient of one large batch
             loss = mean * (sum(len(row.labels) for row in batch) / targets)
             self._accelerator.backward(loss)

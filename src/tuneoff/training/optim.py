@@ -21,11 +21,12 @@ def make_optimizer(adapted: AdaptedModel, training: TrainingSpec) -> torch.optim
     """
     names = {id(parameter): name for name, parameter in adapted.model.named_parameters()}
     groups: list[dict[str, Any]] = []
-    for spec, adapter in adapted.parts:
+    for part in adapted.parts:
+        spec = part.spec
         weight_decay = training.weight_decay if spec.weight_decay is None else spec.weight_decay
         decayed: list[nn.Parameter] = []
         not_decayed: list[nn.Parameter] = []
-        for parameter in adapter.parameters():
+        for parameter in part.parameters():
             (decayed if has_weight_decay(names[id(parameter)]) else not_decayed).append(parameter)
         for parameters, decay in ((decayed, weight_decay), (not_decayed, 0.0)):
             groups.append(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from typing import NamedTuple
 
+from tuneoff.phrases import listed
 from tuneoff.reporting import charts
 from tuneoff.reporting.charts.style import View
 from tuneoff.reporting.data import ReportData
@@ -18,7 +19,6 @@ from tuneoff.reporting.figures import (
     preferred_price,
     search_figures,
 )
-from tuneoff.reporting.formatting import listed
 from tuneoff.reporting.titles import Title
 from tuneoff.spec import TrainSize
 

@@ -1,0 +1,46 @@
+"""LoRA."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, PositiveFloat
+
+from tuneoff.phrases import listed
+from tuneoff.spec.base import LISTS, Fraction, Size
+from tuneoff.spec.methods.base import TunedSpec
+
+Targets = Annotated[tuple[str, ...], Field(min_length=1), LISTS] | Literal["all-linear"]
+"""Ends of module names (of T5: q, k, v, o, wi, wi_0, wi_1, wo), in one stack alone if its name is prepended
+(decoder.q); or every linear layer but the head."""
+
+
+class LoraSpec(TunedSpec):
+    """Low-rank updates of chosen linear layers (Hu et al. 2021)."""
+
+    implementation: ClassVar[str] = "tuneoff.methods.lora"
+    source: ClassVar[str] = (
+        "Hu et al. 2021, LoRA: low-rank adaptation of large language models, arXiv:2106.09685"
+    )
+
+    kind: Literal["lora"]
+    learning_rate: PositiveFloat = 1e-3
+    rank: Size = 8
+    alpha: PositiveFloat = 16
+    dropout: Fraction = 0.0
+    targets: Targets | None = None
+    """Ends of module names (of T5: q, k, v, o, wi, wi_0, wi_1, wo), in one stack alone if its name is
+    prepended (decoder.q), or every linear layer but the head; null for those of the model's family: [q, v] of
+    T5, all-linear of a decoder-only model (as QLoRA has it, arXiv:2305.14314)."""
+
+    def in_words(self) -> str:  # noqa: D102
+        dropout = f" and dropout {self.dropout:g}" if self.dropout else ""
+        return (
+            f"adds low-rank updates of rank {self.rank} (alpha {self.alpha:g}{dropout}) to "
+            f"{layers_in_words(self.targets)}"
+        )
+
+
+def layers_in_words(targets: tuple[str, ...] | str | None) -> str:
+    """Return which layers a method changes: `the layers q and v`."""
+    if isinstance(targets, tuple):
+        return f"the layers {listed(targets)}"
+    return "every linear layer" if targets else "the layers that its family has for it"
