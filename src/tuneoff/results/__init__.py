@@ -8,7 +8,14 @@ from tuneoff.results.format import FileChecksum
 from tuneoff.results.identity import Inputs, ModelIdentity
 from tuneoff.results.layout import BaselineFiles, ReportFolder, RunFolder, SearchFolder, StudyFolder
 from tuneoff.results.metrics import metric_name, metric_title
-from tuneoff.results.reader import read_baselines, read_inputs, read_records, read_searches, read_study
+from tuneoff.results.reader import (
+    find_run,
+    read_baselines,
+    read_inputs,
+    read_records,
+    read_searches,
+    read_study,
+)
 from tuneoff.results.record import (
     FINISHED,
     DataReport,
@@ -51,6 +58,7 @@ __all__ = [
     "Trial",
     "append_point",
     "chosen_values",
+    "find_run",
     "metric_name",
     "metric_title",
     "read_baselines",
