@@ -3,6 +3,7 @@
 from tuneoff.results.baseline import BaselineRecord
 from tuneoff.results.contents import Contents, Excluded, read_folder
 from tuneoff.results.curve import CurvePoint, append_point, read_curve
+from tuneoff.results.cuts import CutScore
 from tuneoff.results.examples import TaskExamples
 from tuneoff.results.format import FileChecksum
 from tuneoff.results.identity import Inputs, ModelIdentity
@@ -36,6 +37,7 @@ __all__ = [
     "BaselineRecord",
     "Contents",
     "CurvePoint",
+    "CutScore",
     "DataReport",
     "Environment",
     "Excluded",
