@@ -10,13 +10,14 @@ from tuneoff.stats import Cell, Cut
 
 def note(data: ReportData) -> str:
     """Return how to read the table and the charts."""
+    margin = f"{data.study.decision_margin:g}"
     return (
         "After training, the singular values of LoRA's updates of all layers are cut at one threshold "
         "(PARA, arXiv:2604.27796), so that at most the share under Kept is left of its parameters; what is "
-        "left is tested. Nothing is chosen by these scores. Difference: from the whole, on the same seeds and "
-        f"test examples. Within {data.study.decision_margin:g}: this cut, and every one that keeps more, is "
-        "shown to cost less than that. Cuts are tested in this order, so that all claims about a method "
-        "together are wrong at most 2.5% of the time. `tuneoff prune` saves a run's method cut to a share."
+        "left is tested. Nothing is chosen by these scores. Difference: from the whole, on the same seeds "
+        f"and test examples. Within {margin}: this cut, and every one that keeps more, is shown to cost less "
+        "than that. Cuts are tested in this order, so that all claims about a method together are wrong at "
+        "most 2.5% of the time. `tuneoff prune` saves a run's method cut to a share."
     )
 
 
