@@ -180,7 +180,7 @@ def _cuts(data: ReportData) -> Iterator[Statement]:
             continue
         metric = metric_name(data.study.tasks[cell.task].main_metric)
         method = _marked(data, cell.task, cell.method, [cell.train_size])
-        left = f"{percent(100 * cut.keep)}% of its parameters"
+        left = f"{100 * cut.keep:.3g}% of its parameters"
         stored = f"{byte_size(whole.stored_bytes)} to {byte_size(cut.stored_bytes)}"
         claim = f"can be cut to {left} ({stored}) without losing {margin:g} of {metric} or more"
         if not shown:

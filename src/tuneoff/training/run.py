@@ -146,13 +146,14 @@ def _train_and_test(spec: RunSpec, folder: RunFolder, *, session: Session, on_po
         training_peak_device_bytes=training_peak.device,
         inference_peak_device_bytes=inference_peak.device,
     )
+    cuts = _test_cuts(run, folder)
     return _complete_record(
         run,
         result,
         scores=run.scores("test", answers),
         footprint=counts,
         timings=timings,
-        cuts=_test_cuts(run, folder),
+        cuts=cuts,
         files=file_checksums(folder.path),
     )
 
