@@ -22,7 +22,7 @@ from tuneoff.spec import ClassificationSpec, SummarizationSpec, Task, TrainSize,
 from tuneoff.tasks.examples import Example, TaskData
 from tuneoff.tasks.metrics import score, score_rows, tokenizer_versions
 from tuneoff.tasks.subsequences import common_length, places_in
-from tuneoff.tasks.summarization import f_measure
+from tuneoff.tasks.rouge import f_measure
 from tuneoff.words import sentences, spaced, stems, words
 
 Predictions = list[str | None]

@@ -7,7 +7,7 @@ from statistics import fmean
 from tuneoff.spec import ClassificationSpec, Task
 from tuneoff.tasks.classification import classification_rows, classification_scores
 from tuneoff.tasks.examples import Example
-from tuneoff.tasks.summarization import rouge_rows
+from tuneoff.tasks.rouge import rouge_rows
 from tuneoff.words import TOKENIZER
 
 
