@@ -12,6 +12,7 @@ TRAIN = (
     "optuna",
     "peft",
     "rouge_score",
+    "sacrebleu",
     "safetensors",
     "sentencepiece",
     "sklearn",

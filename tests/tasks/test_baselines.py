@@ -336,7 +336,7 @@ def test_equal_data_gives_equal_results_but_for_the_time(kind: str, request: pyt
 
 
 def test_baselines_that_are_not_fitted_do_not_read_the_training_rows(chats: TaskData) -> None:
-    assert set(BASELINES["classification"]) == FITTED
+    assert set(BASELINES["classification"]) <= FITTED
     for answer in BASELINES["summarization"].values():
         assert answer([], chats.test, chats.spec) == answer(chats.train, chats.test, chats.spec)
 

@@ -23,19 +23,25 @@ from tuneoff.spec.search import Range, SearchSpec
 from tuneoff.spec.seeds import BudgetSpec, SeedRange
 from tuneoff.spec.study import AblationSpec, ComparisonSpec, Preference, StudySpec
 from tuneoff.spec.tasks import (
+    LETTERS,
     BuiltinSource,
     ClassificationSpec,
     FilesSource,
+    GenerationSpec,
     HubSource,
+    MultipleChoiceSpec,
     Source,
     SummarizationSpec,
     Task,
     TaskSpec,
+    TextSpec,
+    TextTask,
 )
 from tuneoff.spec.training import DropoutSpec, TrainingSpec
 
 __all__ = [
     "BUILTIN",
+    "LETTERS",
     "AblationSpec",
     "BudgetSpec",
     "BuiltinSource",
@@ -44,10 +50,12 @@ __all__ = [
     "DropoutSpec",
     "FilesSource",
     "FullSpec",
+    "GenerationSpec",
     "HubSource",
     "LoraSpec",
     "Method",
     "ModelSpec",
+    "MultipleChoiceSpec",
     "NoneSpec",
     "Preference",
     "PrefixSpec",
@@ -66,6 +74,8 @@ __all__ = [
     "SummarizationSpec",
     "Task",
     "TaskSpec",
+    "TextSpec",
+    "TextTask",
     "TrainSize",
     "TrainingSpec",
     "TunedSpec",

@@ -14,7 +14,15 @@ from tuneoff.spec.model import ModelSpec
 from tuneoff.spec.search import SearchSpec
 from tuneoff.spec.seeds import BudgetSpec, SeedRange
 from tuneoff.spec.study import AblationSpec, ComparisonSpec, StudySpec
-from tuneoff.spec.tasks import BuiltinSource, ClassificationSpec, FilesSource, HubSource, SummarizationSpec
+from tuneoff.spec.tasks import (
+    BuiltinSource,
+    ClassificationSpec,
+    FilesSource,
+    GenerationSpec,
+    HubSource,
+    MultipleChoiceSpec,
+    SummarizationSpec,
+)
 from tuneoff.spec.training import DropoutSpec, TrainingSpec
 
 _MOST_LINES = 20
@@ -29,7 +37,9 @@ _PARTS: dict[type[Spec], str] = {
     SeedRange: "`seeds`",
     BudgetSpec: "`budget`",
     ClassificationSpec: "`kind: classification`",
+    MultipleChoiceSpec: "`kind: multiple_choice`",
     SummarizationSpec: "`kind: summarization`",
+    GenerationSpec: "`kind: generation`",
     HubSource: "`source`",
     FilesSource: "`source`",
     BuiltinSource: "`source`",

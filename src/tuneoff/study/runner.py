@@ -122,7 +122,7 @@ def _store_examples(study: StudySpec, store: RunStore, session: Session) -> None
             name,
             TaskExamples(
                 rows=tuple(example.row for example in data.test),
-                inputs=tuple(example.text for example in data.test),
+                inputs=tuple(example.shown for example in data.test),
                 references=tuple(example.reference for example in data.test),
                 digests=data.digests,
             ),

@@ -8,7 +8,7 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -44,8 +44,10 @@ _PART = 1 << 20
 _PACKED_ENDINGS = (".bz2", ".xz", ".zip", ".zst", ".7z", ".tar", ".tgz")
 
 
-def read_file(path: Path, columns: Sequence[str], *, most_unpacked: int = MOST_UNPACKED) -> Table:
-    """Read the rows of a file, with those of the given columns that it has.
+def read_file(
+    path: Path, columns: Sequence[str], *, lists: Collection[str] = (), most_unpacked: int = MOST_UNPACKED
+) -> Table:
+    """Read the rows of a file, with those of the given columns that it has; `lists` may hold lists.
 
     Raises:
         DataError: the file is missing, unreadable, empty, or not of the type that its ending names; it
@@ -58,7 +60,7 @@ def read_file(path: Path, columns: Sequence[str], *, most_unpacked: int = MOST_U
     with _opened(path) as file, unchanged(path, file):
         content = io.BytesIO(_unpacked(path, file, most_unpacked)) if packed else file
         if ending == ".parquet":
-            return _read_parquet(path, content, columns, most_unpacked)
+            return _read_parquet(path, content, columns, lists, most_unpacked)
         text = _text(path, content.read())
     if not text.strip():
         raise DataError(f"'{path}' is empty; give a file with rows")
@@ -222,7 +224,9 @@ def _kind(value: object) -> str:
     return "null" if value is None else f"a {type(value).__name__}"
 
 
-def _read_parquet(path: Path, file: BinaryIO, columns: Sequence[str], most_unpacked: int) -> Table:
+def _read_parquet(
+    path: Path, file: BinaryIO, columns: Sequence[str], lists: Collection[str], most_unpacked: int
+) -> Table:
     import pyarrow
     import pyarrow.parquet
 
@@ -232,7 +236,7 @@ def _read_parquet(path: Path, file: BinaryIO, columns: Sequence[str], most_unpac
         present = [column for column in columns if names.count(column) == 1]
         schema = pyarrow.schema([parquet.schema_arrow.field(column) for column in present])
         batches = parquet.iter_batches(columns=present)
-        records = arrow_records(f"'{path}'", schema, batches, most_bytes=most_unpacked)
+        records = arrow_records(f"'{path}'", schema, batches, lists=lists, most_bytes=most_unpacked)
     except (pyarrow.ArrowException, OSError) as error:
         cause = str(error).partition("\n")[0]
         raise DataError(f"cannot read '{path}' as Parquet ({cause}); write it again") from error

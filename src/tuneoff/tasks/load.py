@@ -5,13 +5,24 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from tuneoff.errors import DataError
-from tuneoff.spec import ClassificationSpec, SplitName, Task, prompt_columns, prompt_pieces
+from tuneoff.spec import (
+    LETTERS,
+    ClassificationSpec,
+    MultipleChoiceSpec,
+    SplitName,
+    Task,
+    TextSpec,
+    prompt_columns,
+    prompt_pieces,
+)
+from tuneoff.tasks.choices import check_options, letter_of, options_of
 from tuneoff.tasks.classification import check_label_values, label_of
-from tuneoff.tasks.examples import Example, RowCounts, TaskData
+from tuneoff.tasks.examples import Example, RowCounts, TaskData, lettered_options
 from tuneoff.tasks.leaks import check_columns, check_prompt
 from tuneoff.tasks.similar import similar_inputs
 from tuneoff.tasks.sources import check_answers, read_source
@@ -39,11 +50,13 @@ def load_task(spec: Task) -> TaskData:
     check_prompt(spec)
     if isinstance(spec, ClassificationSpec):
         check_label_values(spec)
-    columns = tuple(dict.fromkeys((*prompt_columns(spec.prompt), spec.target)))
-    read = read_source(spec.source, columns)
+    read = read_source(spec.source, spec.columns, lists=_lists(spec))
     check_answers(spec, read)
-    check_columns(spec, [row for rows in read.splits.values() for row in rows if not _empty(row)])
-    fill = prompt_filler(spec.prompt)
+    filled = [row for rows in read.splits.values() for row in rows if not _empty(row)]
+    if isinstance(spec, MultipleChoiceSpec):
+        check_options(spec, filled)
+    check_columns(spec, filled)
+    fill = prompt_filler(spec.prompt, listed=_listed(spec))
     splits = dict(read.splits)
     names = dict(read.names)
     carved = "validation" not in splits
@@ -72,14 +85,36 @@ def load_task(spec: Task) -> TaskData:
     )
 
 
-def prompt_filler(prompt: str) -> Callable[[Mapping[str, str]], str]:
-    """Return a function from a row's cells to the prompt filled with them."""
+def _lists(spec: Task) -> tuple[str, ...]:
+    """Return the columns whose cells may be lists: that of all options, or of references."""
+    if isinstance(spec, TextSpec):
+        return (spec.target,)
+    listed = _listed(spec)
+    return () if listed is None else (listed,)
+
+
+def _listed(spec: Task) -> str | None:
+    return spec.listed if isinstance(spec, MultipleChoiceSpec) else None
+
+
+def prompt_filler(prompt: str, *, listed: str | None = None) -> Callable[[Mapping[str, str]], str]:
+    """Return a function from a row's cells to the prompt filled with them.
+
+    The column `listed` holds options as JSON, which the prompt has on lines that begin with their letters.
+    """
     pieces = prompt_pieces(prompt)
 
     def fill(cells: Mapping[str, str]) -> str:
-        return "".join(cells[piece.text] if piece.is_column else piece.text for piece in pieces)
+        return "".join(
+            _readable(cells[piece.text], is_list=piece.text == listed) if piece.is_column else piece.text
+            for piece in pieces
+        )
 
     return fill
+
+
+def _readable(cell: str, *, is_list: bool) -> str:
+    return lettered_options(json.loads(cell)) if is_list else cell
 
 
 def carve(
@@ -134,12 +169,27 @@ def _checked(
 
 
 def _example(spec: Task, row: Row, fill: Callable[[Mapping[str, str]], str]) -> Example:
-    target, label = row.cells[spec.target], None
-    if isinstance(spec, ClassificationSpec):
-        label = label_of(spec, row)
-        target = spec.labels[label]
-    text = "\n".join(row.cells[column] for column in dict.fromkeys(prompt_columns(spec.prompt)))
-    return Example(row=row.number, source=fill(row.cells), text=text, target=target, label=label)
+    parts = (
+        _readable(row.cells[column], is_list=column == _listed(spec))
+        for column in dict.fromkeys(prompt_columns(spec.prompt))
+    )
+    return Example(row=row.number, source=fill(row.cells), text="\n".join(parts), **_answer(spec, row))
+
+
+def _answer(spec: Task, row: Row) -> dict[str, Any]:
+    """Return the fields of a row's example that say what is right."""
+    match spec:
+        case ClassificationSpec():
+            label = label_of(spec, row)
+            return {"target": spec.labels[label], "label": label}
+        case MultipleChoiceSpec():
+            options = options_of(spec, row)
+            letter = letter_of(spec, row, options)
+            return {"target": options[LETTERS.index(letter)], "label": letter, "options": options}
+        case _:
+            references = dict.fromkeys(text for text in row.texts(spec.target) if text.strip())
+            target, *alternatives = references
+            return {"target": target, "label": None, "alternatives": tuple(alternatives)}
 
 
 def _empty(row: Row) -> bool:

@@ -253,7 +253,7 @@ def _check_lengths(
     def tokens(row: Encoded) -> int:
         """Return the tokens that the row has in one stack."""
         source = len(adapted.prompt_ids) + len(row.input_ids)
-        target = max(len(row.labels), generated)
+        target = max(generated, *map(len, (row.labels, *row.options)))
         # a decoder of its own is given a token or two to start with, but not the last of the target
         return source + target if is_one_stack else max(source, target + 1)
 

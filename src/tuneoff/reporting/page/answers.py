@@ -17,7 +17,6 @@ from tuneoff.reporting.formatting import sentence_case
 from tuneoff.reporting.page.views import task_group
 from tuneoff.reporting.races import race_sentence
 from tuneoff.results import metric_name
-from tuneoff.spec import ClassificationSpec
 from tuneoff.stats import Decision, TaskSize
 
 
@@ -100,6 +99,6 @@ def _telling_rows(data: ReportData, place: TaskSize, decision: Decision) -> tupl
     better, worse, *_ = tuned
     size = {"trainSize": str(place.train_size)} if data.several_sizes else {}
     address = urlencode({"task": place.task, **size, "better": better, "worse": worse})
-    labels = isinstance(data.study.tasks[place.task], ClassificationSpec)
-    verb = "is right and {} is wrong" if labels else "scores well above {}"
+    chosen = data.study.tasks[place.task].answer != "text"
+    verb = "is right and {} is wrong" if chosen else "scores well above {}"
     return f"test rows where {better} {verb.format(worse)}", f"#examples?{address}"

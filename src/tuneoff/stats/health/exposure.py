@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tuneoff.results import RunRecord, SplitReport
-from tuneoff.spec import BuiltinSource, ClassificationSpec, HubSource, SplitName
+from tuneoff.spec import BuiltinSource, HubSource, SplitName
 from tuneoff.stats.health.finding import Finding, RunEvidence
 
 TRUNCATED_SHARE = 0.05
@@ -59,7 +59,7 @@ def truncated_share(run: RunEvidence) -> float | None:
     if not known.any():
         return None
     without_end = cut == 1
-    if isinstance(run.record.spec.task, ClassificationSpec):
+    if run.record.spec.task.answer == "label":
         without_end &= run.answers.predictions == ""
     return float(without_end[known].mean())
 
