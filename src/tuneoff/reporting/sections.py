@@ -9,6 +9,8 @@ from tuneoff.reporting.document import Document, Figure, Section, Statement
 from tuneoff.reporting.formatting import in_words
 from tuneoff.reporting.races import race_note
 from tuneoff.reporting.titles import Title
+from tuneoff.results import metric_name
+from tuneoff.results.metrics import LOWER_IS_BETTER
 
 DECISION_NOTE = (
     "Candidates are the methods, the base model and the simple baselines. Costs at most: an upper bound of "
@@ -17,9 +19,10 @@ DECISION_NOTE = (
     "decision are projected from the variances seen so far, for a chance of 80%."
 )
 RESULTS_NOTE = (
-    "Scores are fractions between 0 and 1 on the test split. ± is the sample standard deviation over seeds, "
-    "omitted where there is one run. Only complete runs count; n is their number. loss is in nats per "
-    "token. Trainable % is relative to the parameters of the base model. Health: "
+    "Scores are fractions between 0 and 1 on the test split (the Matthews correlation: from -1). Higher is "
+    f"better, except for {' and '.join(map(metric_name, LOWER_IS_BETTER))}. "
+    "± is the sample standard deviation over seeds, omitted where there is one run. Only complete runs "
+    "count; n is their number. loss is in nats per token. Trainable % is relative to the parameters of the base model. Health: "
     f"checks that gave an error or a warning, explained under {Title.HEALTH}; 'not shown to beat' names "
     "the strongest simple baseline where the method is not above it by more than chance."
 )

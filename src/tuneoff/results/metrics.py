@@ -21,8 +21,9 @@ _NAMES = {
     "eval_steps_per_second": "batches per second",
     "eval_token_f1": "token F1",
 }
-_UNITS = {"eval_loss": "nats per token"}
-_LOWER_IS_BETTER = frozenset({"eval_loss", "eval_invalid", "eval_runtime"})
+_UNITS = {"eval_loss": "nats per token", "eval_mcc": "-1 to 1"}
+LOWER_IS_BETTER = ("eval_loss", "eval_invalid")
+"""Scores of which less is better; of all others more is."""
 RIGHT_OR_WRONG = frozenset({"eval_accuracy", "eval_exact_match"})
 """Metrics that are shares of right answers: each row has 0 or 1."""
 

@@ -46,7 +46,7 @@ _PACKAGES = ("tuneoff", "scikit-learn", "rouge-score")
 def majority(
     train: Sequence[Example], test: Sequence[Example], task: ClassificationSpec | MultipleChoiceSpec
 ) -> Predictions:
-    """Predict the most frequent training label, or letter of an option; of equally frequent ones the first."""
+    """Predict the most frequent training label, or letter of an option; of equal ones the first."""
     counts = Counter(example.label for example in train)
     values = task.labels if isinstance(task, ClassificationSpec) else LETTERS
     most_common = max(values, key=lambda value: counts[value])

@@ -21,8 +21,8 @@ DIFFERENT_SHARE = 0.1
 """Least share of different predictions between two runs for their equal scores to be no coincidence."""
 SEVERAL_SENTENCES = 0.05
 """Share of references of several sentences at or above which rougeLsum has to differ from rougeL."""
-SHORT = 5
-"""Words up to which a text is so short that metrics of texts may agree."""
+SHORT = 10
+"""Words up to which a text is so short that metrics of texts may agree: order hardly counts."""
 _RIGHTLY_CONSTANT = frozenset({"eval_invalid"})
 
 
