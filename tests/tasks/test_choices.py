@@ -54,6 +54,7 @@ def test_a_prompt_may_list_the_options(tmp_path: Path) -> None:
         ("index", ["1.0", "0", "2"]),
         ("number", [2, 1, 3]),
         ("letter", ["B", "a", "C"]),
+        ("letter", ["B", "1", "3"]),
         ("text", ["dog", " bird", "fish"]),
     ],
 )

@@ -22,7 +22,8 @@ RESULTS_NOTE = (
     "Scores are fractions between 0 and 1 on the test split (the Matthews correlation: from -1). Higher is "
     f"better, except for {' and '.join(map(metric_name, LOWER_IS_BETTER))}. "
     "± is the sample standard deviation over seeds, omitted where there is one run. Only complete runs "
-    "count; n is their number. loss is in nats per token. Trainable % is relative to the parameters of the base model. Health: "
+    "count; n is their number. loss is in nats per token. Trainable % is relative to the parameters of the "
+    "base model. Health: "
     f"checks that gave an error or a warning, explained under {Title.HEALTH}; 'not shown to beat' names "
     "the strongest simple baseline where the method is not above it by more than chance."
 )

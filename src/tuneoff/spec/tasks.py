@@ -185,7 +185,8 @@ class MultipleChoiceSpec(TaskSpec):
     options: Annotated[tuple[str, ...], Field(min_length=1), LISTS]
     """The columns of a row's options, in order; or the one column that holds a list of them."""
     target_is: Literal["index", "number", "letter", "text"] = "index"
-    """How the target names the right option: its place from 0, its place from 1, its letter, or its text."""
+    """How the target names the right option: its place from 0, its place from 1, its letter (or, as in a few
+    rows of ARC, its place from 1), or its text."""
     length_normalized: bool = False
     """Divide an option's log-likelihood by its number of characters, so that long ones are not at a
     disadvantage (`acc_norm` of lm-evaluation-harness)."""

@@ -73,14 +73,16 @@ def letter_of(spec: MultipleChoiceSpec, row: Row, options: Sequence[str]) -> str
     match spec.target_is:
         case "index":
             names = [str(place) for place in range(len(options))]
-        case "number":
-            names = [str(place + 1) for place in range(len(options))]
-        case "letter":
+        case "letter" if not cell.isdecimal():
             names = [letter.casefold() for letter in letters]
             cell = cell.casefold()
+        case "number" | "letter":  # some rows of ARC have numbers in place of letters
+            names = [str(place + 1) for place in range(len(options))]
         case "text":
             names = [option.strip() for option in options]
-    found = [letter for name, letter in zip(names, letters, strict=True) if spelling(name) == spelling(cell)]
+    pairs = list(zip(names, letters, strict=True))
+    found = [letter for name, letter in pairs if name == cell]
+    found = found or [letter for name, letter in pairs if spelling(name) == spelling(cell)]
     if len(found) != 1:
         known = shown(list(options)) if spec.target_is == "text" else f"{names[0]} to {names[-1]}"
         raise DataError(
