@@ -33,6 +33,7 @@ from tuneoff.spec.tasks import (
     TaskSpec,
 )
 from tuneoff.spec.training import DropoutSpec, TrainingSpec
+from tuneoff.spec.yaml import flow_yaml
 
 __all__ = [
     "BUILTIN",
@@ -74,6 +75,7 @@ __all__ = [
     "attach_order",
     "dump_study",
     "expand",
+    "flow_yaml",
     "load_study",
     "packaged_studies",
     "prompt_columns",

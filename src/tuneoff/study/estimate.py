@@ -62,49 +62,66 @@ class Estimate(NamedTuple):
     """Why the model cannot carry the method."""
 
 
-def estimate(runs: Sequence[RunSpec], session: Session) -> list[Estimate]:
-    """Return an estimate for each run, of no time if the model cannot carry its method.
+class MethodCosts(NamedTuple):
+    """The costs of methods on tasks, each measured once."""
 
-    Each method is timed once on each task, on its real data. Times are those of one run at a time with all
-    threads, without early stopping.
+    costs: dict[tuple[str, str], Cost]
+    """By task and method."""
+    unfit: dict[str, str]
+    """By method, why the model cannot carry it."""
+    test_rows: dict[str, int]
+    """By task."""
+
+
+def measure_costs(runs: Sequence[RunSpec], session: Session) -> MethodCosts:
+    """Time each method of the runs once on each task, on its real data.
+
+    Times are those of one run at a time with all threads, without early stopping.
 
     Raises:
         InputError: the model, the data or a method cannot be used, or does not fit into memory.
     """
-    costs: dict[tuple[str, str], Cost] = {}
-    unfit: dict[str, str] = {}
-    test_rows: dict[str, int] = {}
-    estimates = []
+    found = MethodCosts({}, {}, {})
     for run in runs:
         key = (run.task_name, run.method_name)
-        if key not in costs and run.method_name not in unfit:
-            try:
-                costs[key], test_rows[run.task_name] = _measure(run, session)
-            except UnfitError as error:
-                unfit[run.method_name] = str(error)
-            except (ArithmeticError, MemoryError, RuntimeError, TypeError, ValueError) as error:
-                reason = "it does not fit into memory" if is_out_of_memory(error) else shown(str(error))
-                raise StudyError(
-                    f"method '{run.method_name}' cannot be run on task '{run.task_name}': {reason}; "
-                    "lower its size, the batch sizes, the beams or the lengths in tokens"
-                ) from error
-        if run.method_name in unfit:
-            rows = len(session.run_rows(run).test)
-            reason = unfit[run.method_name]
-            estimates.append(Estimate(run, None, seconds=0, trial_seconds=0, test_rows=rows, unfit=reason))
+        if key in found.costs or run.method_name in found.unfit:
             continue
-        cost = costs[key]
-        examples = 0 if isinstance(run.method, NoneSpec) else session.train_count(run)
-        estimates.append(
-            Estimate(
-                run,
-                cost.footprint,
-                seconds=cost.seconds(run, examples),
-                trial_seconds=cost.trial_seconds(run, examples),
-                test_rows=test_rows[run.task_name],
-            )
-        )
-    return estimates
+        try:
+            found.costs[key], found.test_rows[run.task_name] = _measure(run, session)
+        except UnfitError as error:
+            found.unfit[run.method_name] = str(error)
+        except (ArithmeticError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+            reason = "it does not fit into memory" if is_out_of_memory(error) else shown(str(error))
+            raise StudyError(
+                f"method '{run.method_name}' cannot be run on task '{run.task_name}': {reason}; "
+                "lower its size, the batch sizes, the beams or the lengths in tokens"
+            ) from error
+    return found
+
+
+def estimate(runs: Sequence[RunSpec], session: Session) -> list[Estimate]:
+    """Return an estimate for each run, of no time if the model cannot carry its method.
+
+    Raises:
+        InputError: the model, the data or a method cannot be used, or does not fit into memory.
+    """
+    measured = measure_costs(runs, session)
+    return [_estimate(run, measured, session) for run in runs]
+
+
+def _estimate(run: RunSpec, measured: MethodCosts, session: Session) -> Estimate:
+    if run.method_name in measured.unfit:
+        rows, reason = len(session.run_rows(run).test), measured.unfit[run.method_name]
+        return Estimate(run, None, seconds=0, trial_seconds=0, test_rows=rows, unfit=reason)
+    cost = measured.costs[run.task_name, run.method_name]
+    examples = 0 if isinstance(run.method, NoneSpec) else session.train_count(run)
+    return Estimate(
+        run,
+        cost.footprint,
+        seconds=cost.seconds(run, examples),
+        trial_seconds=cost.trial_seconds(run, examples),
+        test_rows=measured.test_rows[run.task_name],
+    )
 
 
 def _measure(run: RunSpec, session: Session) -> tuple[Cost, int]:
