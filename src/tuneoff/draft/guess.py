@@ -1,4 +1,4 @@
-"""From the columns of a data set to a task: which column is the answer, what the model reads, which labels."""
+"""From the columns of a data set to a task: the column with the answer, what is read, the labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

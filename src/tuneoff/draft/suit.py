@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from tuneoff.draft.guess import Guess
 from tuneoff.training import Backbone, input_ids, target_ids
 
+_MOST_NAMED = 8
+"""Labels that a question names."""
 _SAMPLE = 2000
 """Rows whose tokens are counted."""
 _LARGEST_FULL = 1_000_000_000
@@ -34,19 +36,19 @@ class Tokens(NamedTuple):
 
 def suggested_prompt(guess: Guess, *, instructed: bool, labels: Mapping[str, str]) -> str:
     """Return a prompt: a question for a model that follows instructions, else a text to be continued."""
-    texts = "\n".join(
-        f"{{{_escaped(column.name)}}}"
-        if len(guess.inputs) == 1
-        else f"{_titled(column.name)}: {{{_escaped(column.name)}}}"
-        for column in guess.inputs
-    )
+    names = [column.name for column in guess.inputs]
+    texts = "\n".join(f"{_titled(name)}: {{{name}}}" for name in names)
+    if len(names) == 1:
+        texts = f"{{{names[0]}}}"
     if guess.kind == "classification":
         if instructed:
-            choices = " or ".join(filter(None, [", ".join([*labels.values()][:-1]), [*labels.values()][-1]]))
-            question = f"{choices}? " if len(labels) <= 8 else f"What is the {guess.target.name}? "
-            return _braced(question[0].upper() + question[1:]) + texts
-        if len(guess.inputs) == 1:
-            texts = f"{_titled(guess.inputs[0].name)}: {texts}"
+            *others, last = labels.values()
+            question = f"{', '.join(others)} or {last}? "
+            if len(labels) > _MOST_NAMED:
+                question = f"What is the {guess.target.name}? "
+            return _braced(question[:1].upper() + question[1:]) + texts
+        if len(names) == 1:
+            texts = f"{_titled(names[0])}: {texts}"
         return f"{texts}\n{_titled(guess.target.name)}:"
     verb = "Summarize" if guess.kind == "summarization" else f"Write the {_braced(guess.target.name)}"
     return f"{verb}: {texts}" if instructed else f"{texts}\n\n{_titled(guess.target.name)}:"
@@ -60,10 +62,6 @@ def _titled(name: str) -> str:
 def _braced(text: str) -> str:
     """Return the text as it stands in a prompt, where braces are doubled."""
     return text.replace("{", "{{").replace("}", "}}")
-
-
-def _escaped(name: str) -> str:
-    return name
 
 
 def count_tokens(backbone: Backbone, sources: Sequence[str], targets: Sequence[str]) -> Tokens:
