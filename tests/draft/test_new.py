@@ -73,7 +73,7 @@ def test_letters_that_the_model_does_not_know_are_said(
     )
     outcome = tuneoff("new", "words.csv", "--model", "builtin:random", "--yes", "--minutes", "1")
     assert outcome.code == 0, outcome.err
-    assert "of the tokens are unknown to this model (most letters are Cjk)" in outcome.out
+    assert "of the tokens are unknown to this model (most letters are CJK)" in outcome.out
 
 
 @pytest.mark.parametrize(

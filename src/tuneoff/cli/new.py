@@ -166,7 +166,7 @@ def _tell(console: Console, draft: Draft, out: Path) -> None:
     if tokens.unknown > _UNKNOWN:
         console.print(
             f"{tokens.unknown:.1%} of the tokens are unknown to this model (most letters are "
-            f"{tokens.letters.title()}); take one that knows them, such as --model google/mt5-small",
+            f"{tokens.letters}); take one that knows them, such as --model google/mt5-small",
             soft_wrap=True,
         )
     for name in draft.methods:

@@ -16,8 +16,10 @@ from tuneoff.training.loop import OptimizerSteps, Window
 from tuneoff.training.run import is_out_of_memory
 
 T = TypeVar("T")
-_PROBES = 3
-"""Training batches that are timed."""
+_PROBES = 4
+"""Optimizer steps that are timed; the first one is slower than others."""
+_STEPS = 200
+"""Steps whose tokens are counted."""
 _SAMPLE = 16
 """Rows whose evaluation is timed."""
 
@@ -142,17 +144,34 @@ def _measure(run: RunSpec, session: Session) -> tuple[Cost, int]:
 
 
 def _step_seconds(run: Prepared) -> float:
-    """Return the median time of a few optimizer steps over real batches; they change the model."""
-    training = run.spec.training
-    pad_token_id = run.backbone.tokenizer.pad_token_id
+    """Return the time of a mean optimizer step, from a few over real batches; they change the model.
+
+    It is the lowest time of a token among them, which other work on the machine disturbs least, times the
+    tokens of a mean step.
+    """
+    training, rows = run.spec.training, run.train_rows()
     optimizer_steps = OptimizerSteps(
-        run.adapted, training, dtype=run.dtype, steps=_PROBES, pad_token_id=pad_token_id
+        run.adapted,
+        training,
+        dtype=run.dtype,
+        steps=_PROBES,
+        pad_token_id=run.backbone.tokenizer.pad_token_id,
     )
     order = generator(run.spec.seed, "order")
-    steps = windows(run.train_rows(), training, order=order, steps=_PROBES)
+    steps = list(windows(rows, training, order=order, steps=min(total_steps(training, len(rows)), _STEPS)))
+    sizes = [_tokens(window, len(run.adapted.prompt_ids)) for window in steps]
+    times = [_timed(partial(_step, optimizer_steps, window, 0))[0] for window in steps[:_PROBES]]
+    lowest = min(seconds / size for seconds, size in zip(times, sizes, strict=False))
+    return lowest * sum(sizes) / len(sizes)
 
-    times = [_timed(partial(_step, optimizer_steps, window, step))[0] for step, window in enumerate(steps)]
-    return sorted(times)[len(times) // 2]
+
+def _tokens(window: Window, prompt: int) -> int:
+    """Return the tokens of a window's batches, with padding and a soft prompt of this length."""
+    return sum(
+        len(batch)
+        * (prompt + max(len(row.input_ids) for row in batch) + max(len(row.labels) for row in batch))
+        for batch in window
+    )
 
 
 def _step(optimizer_steps: OptimizerSteps, window: Window, step: int) -> None:
@@ -165,7 +184,7 @@ def _evaluation_seconds(run: Prepared, rows: list[Encoded]) -> float:
     size = min(run.decoder.batch_size, _SAMPLE)
     by_length = sorted(rows, key=lambda row: len(row.input_ids))
     sample = by_length[:: max(1, len(rows) // size)][:size]
-    seconds, _ = _timed(lambda: run.decoder.answers(sample))
+    seconds = min(_timed(lambda: run.decoder.answers(sample))[0] for _ in range(2))
     return seconds * len(rows) / len(sample)
 
 
