@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -172,6 +172,10 @@ def _tokens(window: Window, prompt: int) -> int:
         * (prompt + max(len(row.input_ids) for row in batch) + max(len(row.labels) for row in batch))
         for batch in window
     )
+
+
+def _longest(texts: Iterable[Sequence[int]]) -> int:
+    return max(map(len, texts))
 
 
 def _step(optimizer_steps: OptimizerSteps, window: Window, step: int) -> None:
