@@ -34,6 +34,10 @@ _UNKNOWN = 0.01
 """Share of unknown tokens from which on another model is advised."""
 
 
+_IN_BYTES = 1.2
+"""Tokens of a character from which on another model is advised."""
+
+
 class Wishes(NamedTuple):
     """What the command line says; None and nothing are guessed or asked."""
 
@@ -163,10 +167,12 @@ def _found(guess: Guess) -> str:
 
 def _tell(console: Console, draft: Draft, out: Path) -> None:
     tokens = draft.tokens
-    if tokens.unknown > _UNKNOWN:
+    if tokens.unknown > _UNKNOWN or tokens.per_character > _IN_BYTES:
         console.print(
-            f"{tokens.unknown:.1%} of the tokens are unknown to this model (most letters are "
-            f"{tokens.letters}); take one that knows them, such as --model google/mt5-small",
+            f"this model's vocabulary does not fit the texts, whose letters are mostly {tokens.letters}: "
+            f"{tokens.unknown:.1%} of the tokens are unknown, and a character takes "
+            f"{tokens.per_character:.1f} tokens; better take a model that was trained on such texts, such as "
+            "--model google/mt5-small",
             soft_wrap=True,
         )
     for name in draft.methods:

@@ -57,7 +57,7 @@ def draft_study(
         guess=guess,
         labels=labels,
         prompt=prompt,
-        tokens=Tokens(1024, 256, 0, 0, 0.0, ""),  # until the rows have been read with the prompt
+        tokens=Tokens(1024, 256, 0, 0, 0.0, 0.0, ""),  # until the rows have been read with the prompt
         methods=suited_methods(backbone),
         training=_training(_FEWEST_STEPS, batch=8 if generates else 16),
         max_eval_samples=16 if generates else 100,

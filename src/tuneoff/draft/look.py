@@ -67,7 +67,8 @@ def source_of(data: str) -> Source:
     """
     path = Path(data)
     if path.is_dir():
-        return FilesSource(files=_split_files(path))
+        files = _split_files(path)
+        return FilesSource(files=files, test_share=None if "test" in files else TEST_SHARE)
     if path.is_file() or path.suffix.lower() in _ENDINGS:
         return FilesSource(files={"train": str(path.absolute())}, test_share=TEST_SHARE)
     if data.count("/") > 1 or data.startswith((".", "/", "~")):
@@ -112,8 +113,6 @@ def look_at(source: Source) -> Look:
     train = tables["train"]
     if not train.records:
         raise DataError(f"{train.name} has no rows; give another file or split")
-    if isinstance(source, FilesSource) and "test" not in source.files and source.test_share is None:
-        source = source.model_copy(update={"test_share": TEST_SHARE})
     return Look(
         source=source,
         splits={split: len(table.records) for split, table in tables.items()},

@@ -30,6 +30,8 @@ class Tokens(NamedTuple):
     longest_target: int
     unknown: float
     """Share of the inputs' tokens that stand for characters which the tokenizer does not know."""
+    per_character: float
+    """Tokens that a character of the inputs takes; above 1 they are split into bytes."""
     letters: str
     """The script of most letters, such as LATIN or HAN."""
 
@@ -85,6 +87,7 @@ def count_tokens(backbone: Backbone, sources: Sequence[str], targets: Sequence[s
         longest_source=source_lengths[-1],
         longest_target=target_lengths[-1],
         unknown=tokens[unknown] / tokens.total() if unknown is not None else 0.0,
+        per_character=tokens.total() / max(1, sum(map(len, sources[:_SAMPLE]))),
         letters=scripts.most_common(1)[0][0] if scripts else "",
     )
 
