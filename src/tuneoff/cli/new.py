@@ -32,8 +32,6 @@ _MODEL = "google/flan-t5-small"
 """What a study is drafted for where no model is named."""
 _UNKNOWN = 0.01
 """Share of unknown tokens from which on another model is advised."""
-
-
 _IN_BYTES = 1.2
 """Tokens of a character from which on another model is advised."""
 

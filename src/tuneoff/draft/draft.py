@@ -66,8 +66,7 @@ def draft_study(
         remarks={"total": ""},
     )
     rows = session.task_data(_study(draft).tasks[name]).train
-    tokens = count_tokens(backbone, [row.source for row in rows], [row.target for row in rows])
-    return _timed(replace(draft, tokens=tokens), minutes, session)
+    return _timed(replace(draft, tokens=count_tokens(backbone, rows)), minutes, session)
 
 
 def _study(draft: Draft) -> StudySpec:

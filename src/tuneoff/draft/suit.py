@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tuneoff.draft.guess import Guess
+from tuneoff.tasks import Example
 from tuneoff.training import Backbone, input_ids, target_ids
 
 _MOST_NAMED = 8
@@ -66,28 +67,23 @@ def _braced(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-def count_tokens(backbone: Backbone, sources: Sequence[str], targets: Sequence[str]) -> Tokens:
-    """Count the tokens of filled prompts and of targets, the first 2,000 of either."""
-    tokenizer = backbone.tokenizer
-    read = input_ids(tokenizer, list(sources[:_SAMPLE]))
-    written = target_ids(tokenizer, list(targets[:_SAMPLE]))
-    source_lengths, target_lengths = sorted(map(len, read)), sorted(map(len, written))
+def count_tokens(backbone: Backbone, examples: Sequence[Example]) -> Tokens:
+    """Count the tokens of filled prompts and of targets, and of the texts alone; the first 2,000 rows count."""
+    rows, tokenizer = examples[:_SAMPLE], backbone.tokenizer
+    read = sorted(map(len, input_ids(tokenizer, [row.source for row in rows])))
+    answered = sorted(map(len, target_ids(tokenizer, [row.target for row in rows])))
     most = min(_LONGEST, backbone.family.most_tokens or _LONGEST)
-    unknown = tokenizer.unk_token_id
-    tokens = Counter(token for ids in read for token in ids)
-    scripts = Counter(
-        unicodedata.name(letter, "UNKNOWN").split()[0]
-        for text in sources[:_SAMPLE]
-        for letter in text
-        if letter.isalpha()
-    )
+    texts = [row.text for row in rows]
+    tokens = Counter(token for ids in input_ids(tokenizer, texts) for token in ids)
+    letters = (letter for text in texts for letter in text if letter.isalpha())
+    scripts = Counter(unicodedata.name(letter, "UNKNOWN").split()[0] for letter in letters)
     return Tokens(
-        source=min(most, _rounded(_percentile(source_lengths, 0.99))),
-        target=min(most, _rounded(_percentile(target_lengths, 0.99))),
-        longest_source=source_lengths[-1],
-        longest_target=target_lengths[-1],
-        unknown=tokens[unknown] / tokens.total() if unknown is not None else 0.0,
-        per_character=tokens.total() / max(1, sum(map(len, sources[:_SAMPLE]))),
+        source=min(most, _rounded(_percentile(read, 0.99))),
+        target=min(most, _rounded(_percentile(answered, 0.99))),
+        longest_source=read[-1],
+        longest_target=answered[-1],
+        unknown=0.0 if tokenizer.unk_token_id is None else tokens[tokenizer.unk_token_id] / tokens.total(),
+        per_character=tokens.total() / max(1, sum(map(len, texts))),
         letters=scripts.most_common(1)[0][0] if scripts else "",
     )
 
