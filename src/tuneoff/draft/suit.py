@@ -68,7 +68,7 @@ def _braced(text: str) -> str:
 
 
 def count_tokens(backbone: Backbone, examples: Sequence[Example]) -> Tokens:
-    """Count the tokens of filled prompts and of targets, and of the texts alone; the first 2,000 rows count."""
+    """Count the tokens of filled prompts, of targets, and of the texts alone, in the first 2,000 rows."""
     rows, tokenizer = examples[:_SAMPLE], backbone.tokenizer
     read = sorted(map(len, input_ids(tokenizer, [row.source for row in rows])))
     answered = sorted(map(len, target_ids(tokenizer, [row.target for row in rows])))
