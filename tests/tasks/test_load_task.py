@@ -154,7 +154,9 @@ def test_a_missing_validation_split_is_a_tenth_of_train(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("rows", "wanted"), [(2, 1), (19, 1), (20, 2), (12_000, 1000)])
 def test_the_carved_split_has_one_to_a_thousand_rows(rows: int, wanted: int) -> None:
-    train, validation = carve(_rows([str(row) for row in range(rows)]), FILL, name="train")
+    train, validation = carve(
+        _rows([str(row) for row in range(rows)]), FILL, "validation", name="train", share=0.1, most=1000
+    )
     assert (len(train), len(validation)) == (rows - wanted, wanted)
 
 
@@ -162,9 +164,9 @@ def test_the_carved_split_has_one_to_a_thousand_rows(rows: int, wanted: int) -> 
 def test_the_carved_split_shares_no_input_with_train(texts: list[str]) -> None:
     if len(set(texts) - {""}) < 2:
         with pytest.raises(DataError, match="different inputs, too few to split off validation rows"):
-            carve(_rows(texts), FILL, name="train")
+            carve(_rows(texts), FILL, "validation", name="train", share=0.1, most=1000)
         return
-    train, validation = carve(_rows(texts), FILL, name="train")
+    train, validation = carve(_rows(texts), FILL, "validation", name="train", share=0.1, most=1000)
     assert sorted((*train, *validation)) == _rows(texts)
     assert validation and all(row.cells["text"] for row in validation)
     assert {row.cells["text"] for row in train} - {""}

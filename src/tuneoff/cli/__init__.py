@@ -251,6 +251,59 @@ def plan(study: StudyName, overrides: Overrides = None) -> None:
         console.print(line, soft_wrap=True)
 
 
+class TaskKind(StrEnum):
+    """What a drafted study may be about."""
+
+    classification = "classification"
+    summarization = "summarization"
+    generation = "generation"
+
+
+@app.command()
+def new(
+    data: Annotated[
+        str | None,
+        typer.Argument(metavar="DATA", help="A data file, a folder with train and test files, or a hub id."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The model, as a study names it (a hub id, a folder, builtin:...).")
+    ] = None,
+    task: Annotated[TaskKind | None, typer.Option(help="The kind of task.")] = None,
+    target: Annotated[str | None, typer.Option(help="The column with the answer.")] = None,
+    inputs: Annotated[
+        list[str] | None, typer.Option("--input", help="A column that the model reads; can be repeated.")
+    ] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option("--label", metavar="VALUE=TEXT", help="The text of a label; can be repeated."),
+    ] = None,
+    prompt: Annotated[str | None, typer.Option(help="The input, with columns in braces.")] = None,
+    minutes: Annotated[float, typer.Option(min=1, help="About how long the study may take.")] = 30,
+    out: Annotated[
+        Path | None, typer.Option(help="The study file [default: the data's name].", callback=_usable_path)
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: take every guess.")] = False,
+) -> None:
+    """Draft a study for your data: a commented file that `tuneoff run` runs."""
+    require_train("tuneoff new")
+    with _lasting_imports():
+        from tuneoff.cli.new import Wishes, new_study
+
+    wishes = Wishes(
+        data=data,
+        model=model,
+        kind=task.value if task else None,
+        target=target,
+        inputs=inputs or (),
+        labels=labels or (),
+        prompt=prompt,
+        minutes=minutes,
+        out=out,
+        yes=yes,
+    )
+    new_study(wishes, _Terminal())
+
+
 @app.command()
 def studies() -> None:
     """List the packaged studies."""

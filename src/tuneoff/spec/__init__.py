@@ -38,6 +38,7 @@ from tuneoff.spec.tasks import (
     TextTask,
 )
 from tuneoff.spec.training import DropoutSpec, TrainingSpec
+from tuneoff.spec.yaml import flow_yaml
 
 __all__ = [
     "BUILTIN",
@@ -84,6 +85,7 @@ __all__ = [
     "attach_order",
     "dump_study",
     "expand",
+    "flow_yaml",
     "load_study",
     "packaged_studies",
     "prompt_columns",

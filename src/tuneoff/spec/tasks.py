@@ -34,15 +34,22 @@ class FilesSource(Spec):
     """Local files, one for each split; the ending names the format (csv, tsv, json, jsonl, parquet; .gz)."""
 
     files: dict[SplitName, str]
+    test_share: Annotated[float, Field(gt=0, le=0.5)] | None = None
+    """Without a test file: the share of the rows of train that is the test split, always the same rows."""
 
     @model_validator(mode="after")
     def _needs_train_and_test(self) -> Self:
         missing = [split for split in ("train", "test") if split not in self.files]
+        if missing == ["test"] and self.test_share is not None:
+            return self
         if missing:
             raise ValueError(
                 f"files must name a train and a test file, but {' and '.join(missing)} is missing "
-                "(validation is optional: without it, rows are split off train)"
+                "(validation is optional: without it, rows are split off train; test_share: 0.2 does so for "
+                "the test)"
             )
+        if self.test_share is not None:
+            raise ValueError("files must name a test file or have a test_share, but got both; remove one")
         return self
 
 

@@ -5,6 +5,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from tuneoff.errors import DataError
 from tuneoff.spec import (
     LETTERS,
     ClassificationSpec,
+    FilesSource,
     MultipleChoiceSpec,
     SplitName,
     Task,
@@ -28,11 +30,11 @@ from tuneoff.tasks.similar import similar_inputs
 from tuneoff.tasks.sources import check_answers, read_source
 from tuneoff.tasks.table import Row
 
-CARVED_SHARE = 10
-"""A missing validation split gets one in this many rows of train."""
+CARVED_SHARE = 0.1
+"""The share of the rows of train that a missing validation split gets."""
 CARVED_MOST = 1000
 """The most rows that it gets."""
-_CARVING_SEED = 20_260_101
+_CARVING_SEEDS: Mapping[SplitName, int] = MappingProxyType({"validation": 20_260_101, "test": 20_261_129})
 
 
 def load_task(spec: Task) -> TaskData:
@@ -40,8 +42,8 @@ def load_task(spec: Task) -> TaskData:
 
     Rows with an empty prompt column or target are dropped, exact duplicates stay, and rows of validation and
     test whose input also occurs in train are dropped with `drop_overlap`; all are counted. Without a
-    validation split, a tenth of the rows of train (1 to 1000) is used for it, chosen by a fixed permutation;
-    rows of equal input stay together.
+    validation split, a tenth of the rows of train (1 to 1000) is used for it, and without a test file the
+    source's `test_share`, chosen by fixed permutations; rows of equal input stay together.
 
     Raises:
         DataError: the source or a row in it cannot be used, a split has no rows left, or the prompt contains
@@ -59,9 +61,16 @@ def load_task(spec: Task) -> TaskData:
     fill = prompt_filler(spec.prompt, listed=_listed(spec))
     splits = dict(read.splits)
     names = dict(read.names)
+    if isinstance(spec.source, FilesSource) and spec.source.test_share is not None:
+        splits["train"], splits["test"] = carve(
+            splits["train"], fill, "test", name=names["train"], share=spec.source.test_share
+        )
+        names["test"] = f"the test part of {names['train']}"
     carved = "validation" not in splits
     if carved:
-        splits["train"], splits["validation"] = carve(splits["train"], fill, name=names["train"])
+        splits["train"], splits["validation"] = carve(
+            splits["train"], fill, "validation", name=names["train"], share=CARVED_SHARE, most=CARVED_MOST
+        )
         names["validation"] = f"the validation part of {names['train']}"
     seen = {fill(row.cells) for row in splits["train"] if not _empty(row)}
     examples: dict[SplitName, tuple[Example, ...]] = {}
@@ -118,9 +127,15 @@ def _readable(cell: str, *, is_list: bool) -> str:
 
 
 def carve(
-    rows: Sequence[Row], fill: Callable[[Mapping[str, str]], str], *, name: str
+    rows: Sequence[Row],
+    fill: Callable[[Mapping[str, str]], str],
+    split: SplitName,
+    *,
+    name: str,
+    share: float,
+    most: int | None = None,
 ) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
-    """Split rows into train and validation, in file order: no input in both, no empty row in validation.
+    """Split a share of the rows off train, in file order: no input in both, no empty row in the new split.
 
     Raises:
         DataError: there are fewer than two different inputs.
@@ -131,21 +146,21 @@ def carve(
             groups[fill(row.cells)].append(row)
     if len(groups) < 2:
         raise DataError(
-            f"{name} has {len(groups)} different inputs, too few to split off validation rows; give a "
-            "validation split"
+            f"{name} has {len(groups)} different inputs, too few to split off {split} rows; give a "
+            f"{split} split"
         )
-    chosen = _chosen(list(groups.values()))
+    wanted = max(1, int(share * sum(map(len, groups.values()))))
+    chosen = _chosen(list(groups.values()), min(wanted, most or wanted), _CARVING_SEEDS[split])
     return (
         tuple(row for row in rows if row.number not in chosen),
         tuple(row for row in rows if row.number in chosen),
     )
 
 
-def _chosen(groups: Sequence[Sequence[Row]]) -> set[int]:
-    """Return the numbers of the validation rows: whole groups in random order, as long as they fit."""
-    limit = min(CARVED_MOST, max(1, sum(map(len, groups)) // CARVED_SHARE))
+def _chosen(groups: Sequence[Sequence[Row]], limit: int, seed: int) -> set[int]:
+    """Return the numbers of the rows to split off: whole groups in random order, as long as they fit."""
     chosen = set[int]()
-    for position in np.random.default_rng(_CARVING_SEED).permutation(len(groups)):
+    for position in np.random.default_rng(seed).permutation(len(groups)):
         if len(chosen) + len(groups[position]) <= limit:
             chosen.update(row.number for row in groups[position])
     # where every group is too large, the smallest one

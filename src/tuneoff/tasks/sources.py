@@ -28,7 +28,7 @@ def read_source(source: Source, columns: Sequence[str], *, lists: Collection[str
     Raises:
         DataError: the source cannot be read, or lacks a split, a column or rows.
     """
-    tables, revision = _tables(source, columns, lists)
+    tables, revision = read_tables(source, columns, lists=lists)
     _check_columns(source, tables, columns)
     splits = {split: text_rows(table, columns, lists=lists) for split, table in tables.items()}
     for split, rows in splits.items():
@@ -80,9 +80,14 @@ def _other_split(source: Source, split: SplitName) -> str:
     )
 
 
-def _tables(
-    source: Source, columns: Sequence[str], lists: Collection[str]
+def read_tables(
+    source: Source, columns: Sequence[str], *, lists: Collection[str] = ()
 ) -> tuple[Mapping[SplitName, Table], str | None]:
+    """Read the given columns of each split, as they are, and the revision of a hub's data set.
+
+    Raises:
+        DataError: the source cannot be read.
+    """
     match source:
         case FilesSource(files=files):
             return {split: read_file(Path(name), columns, lists=lists) for split, name in files.items()}, None

@@ -7,6 +7,7 @@ from tuneoff.training.loop import FitResult, fit, total_steps, windows
 from tuneoff.training.run import Prepared, prepare, run_trial, train_run
 from tuneoff.training.seeding import generator, stream_seed, stream_seeds
 from tuneoff.training.session import Session
+from tuneoff.training.tokenizer import input_ids, target_ids
 
 __all__ = [
     "Answer",
@@ -20,11 +21,13 @@ __all__ = [
     "encode",
     "fit",
     "generator",
+    "input_ids",
     "load_backbone",
     "prepare",
     "run_trial",
     "stream_seed",
     "stream_seeds",
+    "target_ids",
     "total_steps",
     "train_run",
     "windows",
