@@ -305,6 +305,56 @@ def new(
 
 
 @app.command()
+def prune(
+    run_path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN",
+            help="A run's folder, or the output folder of its study followed by the run's id.",
+            callback=_usable_path,
+        ),
+    ],
+    keep: Annotated[float, typer.Option(help="The share of LoRA's stored parameters to keep, up to 1.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="A new folder for the result [default: pruned/ in the study's output folder].",
+            callback=_usable_path,
+        ),
+    ] = None,
+) -> None:
+    """Cut the LoRA of a finished run to fewer ranks, each layer to its own; trains nothing.
+
+    The singular values of all layers are cut at one threshold (PARA, arXiv:2604.27796). Which share loses how
+    much is measured by `cuts` of a LoRA in a study.
+    """
+    if not 0 < keep <= 1:
+        raise InputError(f"--keep must be a share above 0 and up to 1, but got {keep:g}; try --keep 0.25")
+    require_train("tuneoff prune")
+    with _lasting_imports():
+        import tuneoff.methods
+        from tuneoff.reporting.formatting import byte_size, percent
+
+    found = tuneoff.methods.prune(run_path, keep=keep, out=out)
+    table = Table("layer", box=None, pad_edge=False)
+    for name in ("rank", "kept"):
+        table.add_column(name, justify="right")
+    for layer, (before, after) in found.ranks.items():
+        table.add_row(layer, str(before), str(after))
+    console = _Terminal()
+    console.print(table)
+    left_out = sum(not after for _, after in found.ranks.values())
+    ranks, kept = (sum(column) for column in zip(*found.ranks.values(), strict=True))
+    console.print(f"kept {kept:,} of {ranks:,} ranks; of {len(found.ranks)} layers, {left_out} are left out")
+    share = percent(100 * found.after.parameters / found.before.parameters)
+    console.print(
+        f"stored: {found.before.parameters:,} parameters ({byte_size(found.before.bytes)}) before, "
+        f"{found.after.parameters:,} ({byte_size(found.after.bytes)}) after, {share}%"
+    )
+    console.print(f"saved: {found.folder.as_posix()}", soft_wrap=True)
+
+
+@app.command()
 def studies() -> None:
     """List the packaged studies."""
     from tuneoff.spec import expand, load_study, packaged_studies

@@ -18,7 +18,10 @@ _Layers = dict[str, nn.Linear | Conv1D]
 
 @final
 class LoraAdapter(Adapter):
-    """Pairs of low-rank matrices beside linear layers: A: [r, in], B: [out, r]."""
+    """Pairs of low-rank matrices beside linear layers: A: [r, in], B: [out, r].
+
+    Once trained, each layer may be cut to a rank of its own (`methods/lora_rank.py`), even to none.
+    """
 
     def __init__(self, spec: LoraSpec, model: PreTrainedModel, layers: dict[str, LowRankLinear]) -> None:
         super().__init__(spec)
@@ -29,8 +32,9 @@ class LoraAdapter(Adapter):
         """Return all matrices by the names that PEFT gives them in its files."""
         found: dict[str, nn.Parameter] = {}
         for name, layer in self._layers.items():
-            found[f"{name}.lora_A"] = layer.lora_A
-            found[f"{name}.lora_B"] = layer.lora_B
+            if len(layer.lora_A):
+                found[f"{name}.lora_A"] = layer.lora_A
+                found[f"{name}.lora_B"] = layer.lora_B
         return found
 
     def parameters(self) -> list[nn.Parameter]:  # noqa: D102
@@ -40,9 +44,14 @@ class LoraAdapter(Adapter):
         return {name: value.detach() for name, value in self._matrices().items()}
 
     @torch.no_grad()
-    def restore(self, tensors: dict[str, Tensor]) -> None:  # noqa: D102
-        for name, parameter in self._matrices().items():
-            parameter.copy_(tensors[name])
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Load the matrices; their shapes say the rank of each layer, which is 0 where there are none."""
+        for name, layer in self._layers.items():
+            device = layer.lora_A.device
+            a, b = tensors.get(f"{name}.lora_A"), tensors.get(f"{name}.lora_B")
+            layer.lora_A = nn.Parameter(layer.lora_A[:0].clone() if a is None else a.to(device))
+            layer.lora_B = nn.Parameter(layer.lora_B[:, :0].clone() if b is None else b.to(device))
+            self._model.set_submodule(name, layer if len(layer.lora_A) else layer.base_layer)
 
     def fold(self) -> None:  # noqa: D102
         pass

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 
-from tuneoff.reporting import decision, evidence, settings, tables
+from tuneoff.reporting import cuts, decision, evidence, settings, tables
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Document, Figure, Section, Statement
 from tuneoff.reporting.formatting import in_words
@@ -113,6 +113,12 @@ def document(
             figures=figures.get(Title.COMPARISONS, ()),
         ),
         Section(Title.CROSSOVERS, (CROSSOVERS_NOTE,), tables=(evidence.crossovers_table(data),)),
+        Section(
+            Title.CUTS,
+            (cuts.note(data),),
+            tables=(cuts.cuts_table(data),),
+            figures=figures.get(Title.CUTS, ()),
+        ),
         Section(Title.HEALTH, (HEALTH_NOTE,), tables=(evidence.health_table(data),)),
         Section(Title.FAILURES, tables=(tables.failures_table(data),)),
         Section(

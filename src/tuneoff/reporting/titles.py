@@ -13,6 +13,7 @@ class Title(StrEnum):
     INTERVALS = "Intervals"
     COMPARISONS = "Comparisons with references"
     CROSSOVERS = "Crossovers"
+    CUTS = "How far LoRA can be cut"
     HEALTH = "Run health"
     FAILURES = "Incomplete runs"
     SEARCH = "Search"

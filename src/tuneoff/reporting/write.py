@@ -18,6 +18,7 @@ from tuneoff.reporting.figures import (
     Drawing,
     comparison_figures,
     curve_figures,
+    cut_figures,
     decision_figures,
     difference_figures,
     frontier_figures,
@@ -75,6 +76,7 @@ def rendered(
             Title.DECISION: tuple(decision_figures(data)),
             Title.COMPARISONS: tuple(difference_figures(data)),
             Title.CHARTS: (*frontier_figures(data), *comparison_figures(data)),
+            Title.CUTS: tuple(cut_figures(data)),
             Title.SEARCH: tuple(search_figures(data)),
             Title.CURVES: tuple(curve_figures(data)),
         }

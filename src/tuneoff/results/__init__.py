@@ -3,12 +3,20 @@
 from tuneoff.results.baseline import BaselineRecord
 from tuneoff.results.contents import Contents, Excluded, read_folder
 from tuneoff.results.curve import CurvePoint, append_point, read_curve
+from tuneoff.results.cuts import CutScore
 from tuneoff.results.examples import TaskExamples
 from tuneoff.results.format import FileChecksum
 from tuneoff.results.identity import Inputs, ModelIdentity
 from tuneoff.results.layout import BaselineFiles, ReportFolder, RunFolder, SearchFolder, StudyFolder
 from tuneoff.results.metrics import metric_name, metric_title
-from tuneoff.results.reader import read_baselines, read_inputs, read_records, read_searches, read_study
+from tuneoff.results.reader import (
+    find_run,
+    read_baselines,
+    read_inputs,
+    read_records,
+    read_searches,
+    read_study,
+)
 from tuneoff.results.record import (
     FINISHED,
     DataReport,
@@ -29,6 +37,7 @@ __all__ = [
     "BaselineRecord",
     "Contents",
     "CurvePoint",
+    "CutScore",
     "DataReport",
     "Environment",
     "Excluded",
@@ -51,6 +60,7 @@ __all__ = [
     "Trial",
     "append_point",
     "chosen_values",
+    "find_run",
     "metric_name",
     "metric_title",
     "read_baselines",

@@ -82,9 +82,16 @@ class Contents:
     """Remarks on results that count: unknown fields that were ignored, missing checksums."""
 
     def pending(self, runs: Iterable[RunSpec]) -> tuple[RunSpec, ...]:
-        """Return the runs that have no finished record."""
-        finished = {record.spec.settings_key for record in self.records if record.state in FINISHED}
-        return tuple(run for run in runs if run.settings_key not in finished)
+        """Return the runs that have no finished record, or one without a cut of LoRA that they ask for."""
+        finished = {one.spec.settings_key: one for one in self.records if one.state in FINISHED}
+
+        def is_done(run: RunSpec) -> bool:
+            record = finished.get(run.settings_key)
+            if record is None or record.state != "complete":
+                return record is not None
+            return {*run.cuts} <= {cut.keep for cut in record.cuts}
+
+        return tuple(run for run in runs if not is_done(run))
 
     @property
     def excluded(self) -> tuple[Excluded, ...]:

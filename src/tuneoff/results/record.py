@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from tuneoff.results.cuts import CutScore
 from tuneoff.results.format import FileChecksum
 from tuneoff.results.identity import ModelIdentity
 from tuneoff.spec import RunSpec, Spec
@@ -151,5 +152,7 @@ class RunRecord(Spec):
     failure: RunFailure | None = None
     model: ModelIdentity | None = None
     """The base model; None if the run failed before it was loaded, and in records of older versions."""
+    cuts: tuple[CutScore, ...] = ()
+    """What is left of its LoRA at each share that `cuts` of the method asks for."""
     files: dict[str, FileChecksum] = Field(default_factory=dict)
     """The other files in the run's folder, by relative path."""

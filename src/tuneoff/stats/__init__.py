@@ -3,6 +3,7 @@
 from tuneoff.stats.cells import UNTRAINED_SIZE, Cell, TaskSize
 from tuneoff.stats.compare import Comparison, Contrast, compare, comparisons
 from tuneoff.stats.crossover import Crossover
+from tuneoff.stats.cuts import Cut
 from tuneoff.stats.decide import Candidate, Decision, Look, Settling, decide
 from tuneoff.stats.examples import Scores
 from tuneoff.stats.frame import COUNTS, SCORES, SPEEDS, frame, measures, summary
@@ -38,6 +39,7 @@ __all__ = [
     "Contrast",
     "Course",
     "Crossover",
+    "Cut",
     "Decision",
     "Dropped",
     "End",

@@ -14,6 +14,7 @@ from tuneoff.stats.answers import Answers, answers_of, read_answers
 from tuneoff.stats.cells import UNTRAINED_SIZE, Cell, TaskSize
 from tuneoff.stats.compare import Comparison, Contrast, compare, comparisons
 from tuneoff.stats.crossover import Crossover, crossovers
+from tuneoff.stats.cuts import Cut, cut_curves, read_cuts
 from tuneoff.stats.decide import Decision
 from tuneoff.stats.examples import RunScores, Scores, common, joint_scores
 from tuneoff.stats.health import Finding, RunEvidence, diagnose, diagnose_study
@@ -67,6 +68,8 @@ class Judgement:
     """What to use on each task and train size, among methods, the base model and baselines."""
     courses: Mapping[TaskSize, Course] = field(default_factory=dict)
     """Of the races on each task and train size; empty if the seeds are fixed."""
+    cuts: Mapping[Cell, tuple[Cut, ...]] = field(default_factory=dict)
+    """Of each cell whose LoRA was cut: the whole, then its cuts, the one that keeps most first."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,8 @@ class Evidence:
     findings: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
     scores: dict[str, RunScores] = field(default_factory=dict)
     """Of each run with predictions, the main metric by test row."""
+    cuts: dict[str, dict[float, RunScores]] = field(default_factory=dict)
+    """Of each run, the same of what is left of its LoRA at each share that it was cut to."""
     compared: dict[str, Answers] = field(default_factory=dict)
     """The predictions of the first runs of each task."""
 
@@ -157,6 +162,13 @@ def judge(
         ),
         decisions=_decisions(_entrants(study, records, evidence), courses),
         courses=courses,
+        cuts=cut_curves(
+            records,
+            evidence.scores,
+            evidence.cuts,
+            margin=study.decision_margin,
+            shares=_error_shares(study, courses),
+        ),
     )
 
 
@@ -313,6 +325,7 @@ def read_evidence(
         if answers is None:
             continue
         evidence.scores[record.run_id] = RunScores(answers.rows, answers.scores(run.metric))
+        evidence.cuts[record.run_id] = read_cuts(folder, record)
         if compared[task] < COMPARED_RUNS:
             compared[task] += 1
             evidence.compared[record.run_id] = answers

@@ -39,15 +39,15 @@ class Cost(NamedTuple):
 
     def trial_seconds(self, run: RunSpec, examples: int) -> float:
         """Estimate the time of a search trial over that many training examples: a run without the test."""
-        return self.seconds(run, examples) - self.test
-
-    def seconds(self, run: RunSpec, examples: int) -> float:
-        """Estimate the time of a run over that many training examples."""
         if not self.footprint.trainable:
-            return self.setup + self.validation + self.test
+            return self.setup + self.validation
         steps = total_steps(run.training, examples)
         evaluations = 1 + math.ceil(steps / run.training.eval_steps)  # one before the first step
-        return self.setup + steps * self.step + evaluations * self.validation + self.test
+        return self.setup + steps * self.step + evaluations * self.validation
+
+    def seconds(self, run: RunSpec, examples: int) -> float:
+        """Estimate the time of a run over that many training examples; each cut of LoRA is tested, too."""
+        return self.trial_seconds(run, examples) + self.test * (1 + len(run.cuts))
 
 
 class Estimate(NamedTuple):

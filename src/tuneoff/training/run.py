@@ -19,8 +19,10 @@ from transformers import PreTrainedTokenizerBase
 
 from tuneoff.errors import DivergedError, InputError, StoppedError, StudyError, first_line, writing
 from tuneoff.methods import AdaptedModel, attach, footprint, save
-from tuneoff.results import CurvePoint, Environment, RunFailure, RunRecord, RunState, Timings
+from tuneoff.methods.lora_rank import cut, ranks
+from tuneoff.results import CurvePoint, CutScore, Environment, RunFailure, RunRecord, RunState, Timings
 from tuneoff.results.curve import append_point
+from tuneoff.results.cuts import write_cuts
 from tuneoff.results.format import file_checksums
 from tuneoff.results.layout import RunFolder
 from tuneoff.results.predictions import Prediction, write_predictions
@@ -144,12 +146,14 @@ def _train_and_test(spec: RunSpec, folder: RunFolder, *, session: Session, on_po
         training_peak_device_bytes=training_peak.device,
         inference_peak_device_bytes=inference_peak.device,
     )
+    cuts = _test_cuts(run, folder)
     return _complete_record(
         run,
         result,
         scores=run.scores("test", answers),
         footprint=counts,
         timings=timings,
+        cuts=cuts,
         files=file_checksums(folder.path),
     )
 
@@ -295,6 +299,32 @@ def _fit(run: Prepared, folder: RunFolder, on_point: OnPoint, *, stop_after: int
         on_point=report,
         stop_after=stop_after,
     )
+
+
+def _test_cuts(run: Prepared, folder: RunFolder) -> tuple[CutScore, ...]:
+    """Cut the run's LoRA to each share that it asks for and test what is left; it stays cut to the last one.
+
+    No share is chosen by these scores, so each of them is a test score like any other.
+    """
+    whole = run.adapted.stored()
+    cuts, predictions = [], {}
+    for keep in run.spec.cuts:
+        left = cut(whole, keep=keep)
+        run.adapted.restore(left)
+        answers = run.answers("test")
+        predictions[keep] = run.predictions("test", answers)
+        cuts.append(
+            CutScore(
+                keep=keep,
+                stored=sum(tensor.numel() for tensor in left.values()),
+                stored_bytes=sum(tensor.nbytes for tensor in left.values()),
+                ranks=ranks(left),
+                scores=run.scores("test", answers),
+            )
+        )
+    if cuts:
+        write_cuts(folder.cuts, run.spec.task.main_metric, predictions)
+    return tuple(cuts)
 
 
 def _complete_record(run: Prepared, result: FitResult, **tested: Any) -> RunRecord:

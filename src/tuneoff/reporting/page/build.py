@@ -29,8 +29,17 @@ SCRIPTS = ("elements.js", "tables.js", "views.js", "runs.js", "examples.js", "th
 STYLES = ("style.css", "examples.css")
 ORDER = (
     *(Title.DECISION, Title.CONCLUSIONS, Title.COMPARISONS, Title.CURVES, Title.EXAMPLES, Title.RESULTS),
-    *(Title.CHARTS, Title.INTERVALS, Title.CROSSOVERS, Title.HEALTH, Title.FAILURES, Title.SEARCH),
-    *(Title.RUNS, Title.HOW, Title.CONFIGURATION, Title.DATA, Title.ENVIRONMENT, Title.SEEDS, Title.TIME),
+    *(Title.CHARTS, Title.INTERVALS, Title.CROSSOVERS, Title.CUTS, Title.HEALTH, Title.FAILURES),
+    *(
+        Title.SEARCH,
+        Title.RUNS,
+        Title.HOW,
+        Title.CONFIGURATION,
+        Title.DATA,
+        Title.ENVIRONMENT,
+        Title.SEEDS,
+        Title.TIME,
+    ),
 )
 """The page's sections."""
 FOLDED = frozenset({Title.CONFIGURATION, Title.DATA, Title.ENVIRONMENT, Title.SEEDS, Title.TIME})
@@ -46,6 +55,7 @@ HEADLINES = {
     Title.CHARTS: "What more training rows or other settings change.",
     Title.INTERVALS: "How far each mean may be off, for other seeds and other test examples.",
     Title.CROSSOVERS: "Where one method overtakes another as training rows grow.",
+    Title.CUTS: "What is left of the score if LoRA stores less, cut after training without any more of it.",
     Title.HEALTH: "Findings that say whether a number can be used.",
     Title.FAILURES: "Runs that have no result.",
     Title.SEARCH: "How the settings were chosen, on validation alone.",
