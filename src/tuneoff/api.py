@@ -6,18 +6,21 @@
 The modules that train are imported when they are needed, so that a report needs no torch.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tuneoff.errors import InputError, unknown_name
 from tuneoff.extras import require_train
-from tuneoff.reporting import Result, write_report
+from tuneoff.reporting import Result, load_report_data, recommended_run, write_report
+from tuneoff.results import StudyFolder
 from tuneoff.spec import StudySpec, load_study
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from tuneoff.study import Executor, OnEvent
-    from tuneoff.training import Session
+    from tuneoff.training import OnProgress, Session, TunedModel
 
 WORKERS = 2
 """Worker processes by default."""
@@ -58,6 +61,63 @@ def run(
         executor = _executor(executor, workers or WORKERS)
     run_study(spec, folder, executor=executor, session=session, on_event=on_event or ignore)
     return write_report(folder)
+
+
+def load_method(run: str | Path, *, model: str | None = None, task: str | None = None) -> "TunedModel":
+    """Load the model that a run has tuned; of a study's output folder, the run that its decision recommends.
+
+    `run` is the folder of a run, an output folder, or that followed by a run's id. `model` says where the
+    base model is now, if it has moved; `task` names one of several tasks of a study.
+
+    Raises:
+        InputError: there is no such run, its weights were not saved, or the base model cannot be loaded.
+    """
+    require_train("tuneoff.load_method")
+    from tuneoff.training import load_tuned
+
+    return load_tuned(_run_folder(Path(run), task), model=model)
+
+
+def predict(
+    run: "str | Path | TunedModel",
+    rows: "str | Path | Sequence[Mapping[str, object]]",
+    *,
+    task: str | None = None,
+    batch_size: int | None = None,
+    on_progress: "OnProgress | None" = None,
+) -> "pd.DataFrame":
+    """Return the predictions of a tuned model for new rows, a row each, with the columns that it has read.
+
+    `run` is what `load_method` takes, or what it returns. `rows` are mappings from column to cell, or the
+    path of a data file. Besides the columns there are `prediction` (a label's value as in the data, an
+    option's letter, or the text), `answer` (what that stands for, in words), `p(<label>)` for labels and
+    options (their likelihoods as shares), and for generated text `cut` (it reached its limit unfinished).
+
+    Raises:
+        InputError: the run or the rows cannot be used.
+    """
+    import pandas as pd
+
+    from tuneoff.training import TunedModel
+
+    tuned = run if isinstance(run, TunedModel) else load_method(run, task=task)
+    given = Path(rows) if isinstance(rows, str | Path) else rows
+    found = tuned.predict(given, batch_size=batch_size, on_progress=on_progress or (lambda count: None))
+    table = pd.DataFrame([dict(one.cells) for one in found])
+    table["prediction"] = [one.prediction for one in found]
+    table["answer"] = [one.text for one in found]
+    for name in found[0].probabilities:
+        table[f"p({name})"] = [one.probabilities.get(name) for one in found]
+    if tuned.run.task.generates:
+        table["cut"] = [one.cut for one in found]
+    return table
+
+
+def _run_folder(path: Path, task: str | None) -> Path:
+    """Return the folder of a run: the path itself, or the run that a study's decision recommends."""
+    if not StudyFolder(path).study.is_file():
+        return path
+    return recommended_run(load_report_data(path), task)
 
 
 def report(folder: str | Path) -> Result:

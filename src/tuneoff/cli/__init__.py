@@ -355,6 +355,45 @@ def prune(
 
 
 @app.command()
+def predict(
+    run_path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN",
+            help="A run's folder; the output folder of its study followed by the run's id; or the output "
+            "folder alone, for the run that the decision recommends.",
+            callback=_usable_path,
+        ),
+    ],
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--input", help="A data file with the columns that the prompt names.", callback=_usable_path
+        ),
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="One text, for a prompt with one column.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where predictions go: csv, tsv, jsonl or parquet [default: standard output, as csv].",
+            callback=_usable_path,
+        ),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Where the base model is now, if it has moved.")] = None,
+    task: Annotated[str | None, typer.Option(help="The task whose decision counts, of several.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Rows at a time.")] = None,
+) -> None:
+    """Apply a tuned model to new rows: labels with probabilities, options, or texts."""
+    require_train("tuneoff predict")
+    with _lasting_imports():
+        from tuneoff.cli.predict import predict_rows
+
+    predict_rows(
+        run_path, source=source, text=text, output=output, model=model, task=task, batch_size=batch_size
+    )
+
+
+@app.command()
 def studies() -> None:
     """List the packaged studies."""
     from tuneoff.spec import expand, load_study, packaged_studies

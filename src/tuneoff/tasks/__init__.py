@@ -9,7 +9,7 @@ from tuneoff.tasks.baselines import (
 )
 from tuneoff.tasks.classification import match_label
 from tuneoff.tasks.examples import Example, RowCounts, TaskData, train_subset
-from tuneoff.tasks.load import load_task
+from tuneoff.tasks.load import load_task, read_columns, unanswered, unanswered_rows
 from tuneoff.tasks.metrics import score, score_rows, scoring
 from tuneoff.tasks.similar import copied
 
@@ -24,9 +24,12 @@ __all__ = [
     "copied",
     "load_task",
     "match_label",
+    "read_columns",
     "run_baseline",
     "score",
     "score_rows",
     "scoring",
     "train_subset",
+    "unanswered",
+    "unanswered_rows",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tuneoff.errors import DataError
+from tuneoff.errors import DataError, shown
 from tuneoff.spec import (
     LETTERS,
     ClassificationSpec,
@@ -28,7 +28,7 @@ from tuneoff.tasks.examples import Example, RowCounts, TaskData, lettered_option
 from tuneoff.tasks.leaks import check_columns, check_prompt
 from tuneoff.tasks.similar import similar_inputs
 from tuneoff.tasks.sources import check_answers, read_source
-from tuneoff.tasks.table import Row
+from tuneoff.tasks.table import Row, Table, text_rows
 
 CARVED_SHARE = 0.1
 """The share of the rows of train that a missing validation split gets."""
@@ -181,6 +181,49 @@ def _checked(
         dropped_overlap=len(examples) - len(remaining),
     )
     return tuple(remaining), counts
+
+
+def read_columns(spec: Task) -> tuple[str, ...]:
+    """Return the columns that a model reads of a row whose answer is not known: prompt and options."""
+    options = spec.options if isinstance(spec, MultipleChoiceSpec) else ()
+    return tuple(dict.fromkeys((*prompt_columns(spec.prompt), *options)))
+
+
+def unanswered_rows(spec: Task, table: Table) -> tuple[Row, ...]:
+    """Return the rows of a table whose answers are not known, with the columns that a model reads.
+
+    Raises:
+        DataError: a column is missing or a cell of it empty, or there are no rows.
+    """
+    listed = _listed(spec)
+    rows = text_rows(table, read_columns(spec), lists=() if listed is None else (listed,))
+    if not rows:
+        raise DataError(f"{table.name} has no rows; give another file")
+    for row in rows:
+        if _empty(row):
+            column = next(name for name, cell in row.cells.items() if not cell.strip())
+            raise DataError(f"{row.place}: column {shown(column)} is empty; fill it, or remove the row")
+    return rows
+
+
+def unanswered(spec: Task, rows: Sequence[Row]) -> list[Example]:
+    """Return the examples of rows whose answers are not known; their targets are empty.
+
+    Raises:
+        DataError: the options of a row cannot be read.
+    """
+    fill = prompt_filler(spec.prompt, listed=_listed(spec))
+    return [
+        Example(
+            row=row.number,
+            source=fill(row.cells),
+            text="\n".join(row.cells[column] for column in dict.fromkeys(prompt_columns(spec.prompt))),
+            target="",
+            label=None,
+            options=options_of(spec, row) if isinstance(spec, MultipleChoiceSpec) else (),
+        )
+        for row in rows
+    ]
 
 
 def _example(spec: Task, row: Row, fill: Callable[[Mapping[str, str]], str]) -> Example:

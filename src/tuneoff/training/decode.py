@@ -1,5 +1,6 @@
 """A model's answers to a split: likelihoods of labels or options, or generated text, and the loss."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -31,7 +32,7 @@ class Answer(NamedTuple):
     text: str | None
     """The generated text; None where nothing was generated."""
     loss: float
-    """Sum over the target's tokens of their negative log-likelihood, in nats."""
+    """Sum over the target's tokens of their negative log-likelihood, in nats; NaN without a target."""
     log_likelihoods: dict[str, float]
     """Of each label's whole text with its end, or of each option's text, by letter; empty where text was
     generated."""
@@ -97,7 +98,7 @@ class Decoder:
         answers = []
         for encoded, row in zip(batch, (-losses).tolist(), strict=True):
             scores = dict(zip(task.labels, row, strict=True))
-            loss = -scores[str(encoded.label)]
+            loss = math.nan if encoded.label is None else -scores[encoded.label]
             best = max(scores, key=scores.__getitem__)
             answers.append(Answer(best, text=None, loss=loss, log_likelihoods=scores, cut=None))
         return answers
@@ -116,7 +117,7 @@ class Decoder:
                 lengths = dict(zip(letters, encoded.option_lengths, strict=True))
                 compared = {letter: score / lengths[letter] for letter, score in scores.items()}
             best = max(compared, key=compared.__getitem__)
-            loss = whole[letters.index(str(encoded.label))]
+            loss = math.nan if encoded.label is None else whole[letters.index(encoded.label)]
             answers.append(Answer(best, text=None, loss=loss, log_likelihoods=scores, cut=None))
         return answers
 
