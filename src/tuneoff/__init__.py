@@ -12,7 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tuneoff.api import load_method, predict, report, run
+    from tuneoff.api import export, load_method, predict, report, run
     from tuneoff.reporting import Result
     from tuneoff.spec import StudySpec as Study
     from tuneoff.spec import load_study
@@ -26,6 +26,7 @@ __all__ = [
     "Study",
     "TunedModel",
     "__version__",
+    "export",
     "load_method",
     "load_study",
     "predict",
@@ -38,6 +39,7 @@ _PLACES = {
     "Session": ("tuneoff.training", "Session"),
     "Study": ("tuneoff.spec", "StudySpec"),
     "TunedModel": ("tuneoff.training", "TunedModel"),
+    "export": ("tuneoff.api", "export"),
     "load_method": ("tuneoff.api", "load_method"),
     "load_study": ("tuneoff.spec", "load_study"),
     "predict": ("tuneoff.api", "predict"),

@@ -19,6 +19,7 @@ from tuneoff.spec import StudySpec, load_study
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tuneoff.exporting import Format
     from tuneoff.study import Executor, OnEvent
     from tuneoff.training import OnProgress, Session, TunedModel
 
@@ -111,6 +112,29 @@ def predict(
     if tuned.run.task.generates:
         table["cut"] = [one.cut for one in found]
     return table
+
+
+def export(
+    run: str | Path,
+    to: str | Path,
+    *,
+    format: "Format" = "peft",
+    model: str | None = None,
+    task: str | None = None,
+) -> Path:
+    """Write a tuned model for other tools into the new folder `to`; return the folder.
+
+    `run`, `model` and `task` are as in `load_method`. Formats: `peft` (for `PeftModel.from_pretrained`),
+    `merged` (plain weights, for transformers) and `tuneoff` (for `tuneoff.methods.load`, any method).
+
+    Raises:
+        InputError: the run cannot be loaded, the format cannot hold its method, or the folder exists.
+    """
+    require_train("tuneoff.export")
+    from tuneoff.exporting import export_run
+
+    export_run(_run_folder(Path(run), task), Path(to), to=format, model=model)
+    return Path(to)
 
 
 def _run_folder(path: Path, task: str | None) -> Path:

@@ -393,6 +393,46 @@ def predict(
     )
 
 
+class ExportFormat(StrEnum):
+    """What a tuned model is exported as."""
+
+    peft = "peft"
+    merged = "merged"
+    tuneoff = "tuneoff"
+
+
+@app.command()
+def export(
+    run_path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN",
+            help="A run's folder; the output folder of its study followed by the run's id; or the output "
+            "folder alone, for the run that the decision recommends.",
+            callback=_usable_path,
+        ),
+    ],
+    to: Annotated[Path, typer.Option(help="A new folder.", callback=_usable_path)],
+    output_format: Annotated[
+        ExportFormat,
+        typer.Option(
+            "--format",
+            help="peft: for PeftModel.from_pretrained; merged: plain weights for transformers; tuneoff: for "
+            "tuneoff.methods.load, any method.",
+        ),
+    ] = ExportFormat.peft,
+    model: Annotated[str | None, typer.Option(help="Where the base model is now, if it has moved.")] = None,
+    task: Annotated[str | None, typer.Option(help="The task whose decision counts, of several.")] = None,
+) -> None:
+    """Write a tuned model for other tools, with its tokenizer and a model card."""
+    require_train("tuneoff export")
+    with _lasting_imports():
+        import tuneoff.api
+
+    folder = tuneoff.api.export(run_path, to, format=output_format.value, model=model, task=task)
+    typer.echo(f"wrote {folder.as_posix()}; README.md in it says how to load it")
+
+
 @app.command()
 def studies() -> None:
     """List the packaged studies."""
