@@ -12,7 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tuneoff.api import export, load_method, predict, report, run
+    from tuneoff.api import export, load_method, new_study, predict, report, run
     from tuneoff.reporting import Result
     from tuneoff.spec import StudySpec as Study
     from tuneoff.spec import load_study
@@ -29,6 +29,7 @@ __all__ = [
     "export",
     "load_method",
     "load_study",
+    "new_study",
     "predict",
     "report",
     "run",
@@ -42,6 +43,7 @@ _PLACES = {
     "export": ("tuneoff.api", "export"),
     "load_method": ("tuneoff.api", "load_method"),
     "load_study": ("tuneoff.spec", "load_study"),
+    "new_study": ("tuneoff.api", "new_study"),
     "predict": ("tuneoff.api", "predict"),
     "report": ("tuneoff.api", "report"),
     "run": ("tuneoff.api", "run"),

@@ -19,6 +19,7 @@ from tuneoff.spec import StudySpec, load_study
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tuneoff.draft.guess import Kind
     from tuneoff.exporting import Format
     from tuneoff.study import Executor, OnEvent
     from tuneoff.training import OnProgress, Session, TunedModel
@@ -62,6 +63,46 @@ def run(
         executor = _executor(executor, workers or WORKERS)
     run_study(spec, folder, executor=executor, session=session, on_event=on_event or ignore)
     return write_report(folder)
+
+
+def new_study(
+    data: str | Path,
+    *,
+    model: str,
+    target: str | None = None,
+    inputs: Sequence[str] = (),
+    kind: "Kind | None" = None,
+    labels: Mapping[str, str] | None = None,
+    prompt: str | None = None,
+    minutes: float = 30,
+) -> StudySpec:
+    """Draft a study for a data file, a folder of splits or a hub id, as `tuneoff new` does; write nothing.
+
+    What is not given is guessed from the data. The study takes about so many minutes on this machine.
+
+    Raises:
+        InputError: the data or the model cannot be used.
+    """
+    require_train("tuneoff.new_study")
+    from tuneoff.draft import as_study, draft_study, guess_task, look_at, source_of, study_name
+    from tuneoff.spec import ModelSpec
+    from tuneoff.training import load_backbone
+
+    look = look_at(source_of(str(data)))
+    guess = guess_task(look.columns, target=target, inputs=inputs, kind=kind)
+    model = str(Path(model).absolute()) if Path(model).exists() else model
+    backbone = load_backbone(ModelSpec(id=model))
+    draft = draft_study(
+        look,
+        guess,
+        backbone,
+        name=study_name(str(data)),
+        model=model,
+        minutes=minutes,
+        prompt=prompt,
+        labels=labels,
+    )
+    return as_study(draft)
 
 
 def load_method(run: str | Path, *, model: str | None = None, task: str | None = None) -> "TunedModel":

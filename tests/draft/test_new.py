@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import tuneoff as python
 from helpers.command_line import tuneoff
 from tuneoff.spec import ClassificationSpec, SummarizationSpec, load_study
 
@@ -113,3 +114,14 @@ def test_questions_are_asked_at_a_terminal(reviews: str, monkeypatch: pytest.Mon
     (task,) = load_study("asked.yaml").tasks.values()
     assert isinstance(task, ClassificationSpec)
     assert task.labels == {"0": "bad", "1": "positive"}
+
+
+@pytest.mark.slow
+def test_python_drafts_the_same_study(reviews: str) -> None:
+    drafted = python.new_study(
+        reviews, model="builtin:random-llama", minutes=1, labels={"0": "bad", "1": "good"}
+    )
+    (task,) = drafted.tasks.values()
+    assert isinstance(task, ClassificationSpec)
+    assert task.labels == labels
+    assert set(drafted.methods) == {"zero_shot", "full", "lora", "prefix", "prompt"}

@@ -1,6 +1,5 @@
 """`tuneoff new`: the questions, and what it says to the answers."""
 
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from tuneoff.draft import (
     label_texts,
     look_at,
     source_of,
+    study_name,
     written,
 )
 from tuneoff.draft.guess import Kind
@@ -61,7 +61,7 @@ def new_study(wishes: Wishes, console: Console) -> Path:
     if wishes.data is None and not asks:
         raise InputError("tuneoff new needs data: a file, a folder with train and test files, or a hub id")
     data = wishes.data or typer.prompt("Data (a file, a folder with train and test files, or a hub id)")
-    out = wishes.out or Path(f"{_study_name(data)}.yaml")
+    out = wishes.out or Path(f"{study_name(data)}.yaml")
     if out.exists():
         raise StoreError(f"'{out}' exists; remove it, or give another file with --out")
     look = look_at(source_of(data))
@@ -87,7 +87,7 @@ def new_study(wishes: Wishes, console: Console) -> Path:
             look,
             guess,
             backbone,
-            name=_study_name(data),
+            name=study_name(data),
             model=model,
             minutes=wishes.minutes,
             prompt=wishes.prompt,
@@ -97,12 +97,6 @@ def new_study(wishes: Wishes, console: Console) -> Path:
         out.write_text(written(draft, out.absolute().parent), encoding="utf-8")
     _tell(console, draft, out)
     return out
-
-
-def _study_name(data: str) -> str:
-    """Return a name for study and task: that of the file, the folder or the data set."""
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(data).name.partition(".")[0]).strip("-_")
-    return name[:60] or "study"
 
 
 def _columns(look: Look) -> Table:

@@ -65,11 +65,12 @@ def draft_study(
         seeds=_SEEDS,
         remarks={"total": ""},
     )
-    rows = session.task_data(_study(draft).tasks[name]).train
+    rows = session.task_data(as_study(draft).tasks[name]).train
     return _timed(replace(draft, tokens=count_tokens(backbone, rows)), minutes, session)
 
 
-def _study(draft: Draft) -> StudySpec:
+def as_study(draft: Draft) -> StudySpec:
+    """Return the study that a draft is written as."""
     return load_study(parse_yaml(written(draft, Path.cwd())))
 
 
@@ -85,7 +86,7 @@ def _training(steps: int, *, batch: int) -> dict[str, Any]:
 
 def _timed(draft: Draft, minutes: float, session: Session) -> Draft:
     """Choose the number of steps by what each method costs here, and say what each takes."""
-    study = _study(draft)
+    study = as_study(draft)
     runs = expand(study)
     measured = measure_costs(runs, session)
     runs = tuple(run for run in runs if run.method_name not in measured.unfit)

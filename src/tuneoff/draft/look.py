@@ -1,5 +1,6 @@
 """What a data source holds: its splits, and the texts of each column."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -99,6 +100,12 @@ def _split_files(folder: Path) -> dict[SplitName, str]:
             "or name its files train, validation and test"
         )
     return found
+
+
+def study_name(data: str) -> str:
+    """Return a name for study and task: that of the file, the folder or the data set."""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(data).name.partition(".")[0]).strip("-_")
+    return name[:60] or "study"
 
 
 def look_at(source: Source) -> Look:
