@@ -1,7 +1,7 @@
 """Packaged studies of hub data sets: each loads, plans and runs against a hub with invented rows."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import datasets
@@ -136,18 +136,28 @@ def test_every_study_of_the_hub_is_tried_here() -> None:
     assert STUDIES == ["code-comments", "dialogsum", "glue", "superglue", "xsum"]
 
 
+def _command(
+    client: WarmProcess, folder: Path, command: str, name: str, changes: Sequence[str]
+) -> tuple[int, str]:
+    options = (part for change in changes for part in ("--set", change))
+    code, out = client.call("helpers.hub_client:command", command, name, *options, folder=folder)
+    return code, out
+
+
 @pytest.mark.parametrize("name", STUDIES)
-def test_a_study_runs_on_rows_with_the_columns_that_the_hub_has(
+def test_a_study_plans_and_runs_on_rows_with_the_columns_that_the_hub_has(
     client: WarmProcess, tmp_path: Path, name: str
 ) -> None:
     study = load_study(name)
     model = "builtin:random-llama" if "SmolLM2" in study.model.id else "builtin:random-bart"
-    changes = [f"model.id={model}", f"methods={METHODS}", "seeds=[0]", "training.eval_steps=2"]
-    changes += ["train_sizes=[24]", "training.max_steps=2"]
+    changes = [f"model.id={model}", "seeds=[0]", "train_sizes=[24]"]
+    changes += ["training.eval_steps=2", "training.max_steps=2"]
     for task in study.tasks:
         changes += [f"tasks.{task}.training={{}}", f"tasks.{task}.max_source_length=24"]
-    arguments = ["run", name, *(part for change in changes for part in ("--set", change))]
-    code, _ = client.call("helpers.hub_client:command", *arguments, folder=tmp_path)
+    code, planned = _command(client, tmp_path, "plan", name, changes)
+    assert code == 0
+    assert all(method in planned for method in study.methods)
+    code, _ = _command(client, tmp_path, "run", name, [*changes, f"methods={METHODS}"])
     assert code == 0
     decision = json.loads((tmp_path / "results" / name / "report" / "decision.json").read_text())
     assert set(decision) == set(study.tasks)

@@ -130,6 +130,24 @@ def test_answers_depend_on_no_other_row_and_on_no_limit_of_memory(family, monkey
         assert one.loss == pytest.approx(other.loss, rel=1e-4)
 
 
+def test_logits_of_a_long_option_are_computed_in_parts(monkeypatch):
+    read = decoder("llama", batch_size=5)
+    whole = read.answers(encoded(read))
+    one_token = read.adapted.family.logits(torch.zeros(1, 32)).nbytes
+    most, taken, logits = 2 * 3 * one_token, [], type(read.adapted.family).logits
+
+    def noted(family, hidden):
+        taken.append(len(hidden))
+        return logits(family, hidden)
+
+    monkeypatch.setattr(type(read.adapted.family), "logits", noted)
+    monkeypatch.setattr(likelihood, "MOST_BYTES", most)
+    for one, other in zip(read.answers(encoded(read)), whole, strict=True):
+        assert one.log_likelihoods == pytest.approx(other.log_likelihoods, rel=1e-4)
+    assert taken[0] == 5  # the first token of all options of a row, from one distribution
+    assert max(taken[1:]) == 3
+
+
 def test_predictions_have_a_likelihood_for_each_option_of_their_row(tmp_path: Path):
     read = decoder("llama")
     rows = encoded(read)

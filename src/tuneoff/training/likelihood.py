@@ -69,7 +69,7 @@ def option_losses(family: Family, context: Context, options: Tensor) -> OptionLo
     """Compute the losses of C option texts of each of N rows.
 
     `options`: [N, C, T], which end with the end of sequence and are padded with -100, as are missing options.
-    Memory is bounded as in `label_losses`.
+    Memory is bounded as in `label_losses`: beyond `MOST_BYTES` by a copy of what has been read at most.
     """
     first, later = _text_losses(family, context, options)
     with_end = first + later.sum(dim=2)
@@ -91,11 +91,17 @@ def _text_losses(family: Family, context: Context, texts: Tensor) -> tuple[Tenso
     # a text takes a copy of what has been read, and twice the logits of its later tokens (for the softmax)
     logits_bytes = 2 * log_likelihoods.nbytes * (texts.shape[2] - 1)
     parts = torch.split(texts, max(1, MOST_BYTES // (context.kept_bytes + logits_bytes)), dim=1)
-    return first_losses, torch.cat([_later_losses(family, context, part) for part in parts], dim=1)
+    # and one long text of many rows may have too many of them
+    tokens = max(1, MOST_BYTES // (2 * log_likelihoods[0].nbytes))
+    later_losses = [_later_losses(family, context, part, at_once=tokens) for part in parts]
+    return first_losses, torch.cat(later_losses, dim=1)
 
 
-def _later_losses(family: Family, context: Context, texts: Tensor) -> Tensor:
-    """Compute the loss of all but the first token of C texts for each row of a context: [N, C, T - 1]."""
+def _later_losses(family: Family, context: Context, texts: Tensor, *, at_once: int) -> Tensor:
+    """Compute the loss of all but the first token of C texts for each row of a context: [N, C, T - 1].
+
+    There are logits of at most `at_once` tokens at a time.
+    """
     rows, count, length = texts.shape
     # in the order of `repeat`: row 0 with all of its texts, row 1 with all of its own
     texts = texts.reshape(rows * count, length)
@@ -106,5 +112,7 @@ def _later_losses(family: Family, context: Context, texts: Tensor) -> Tensor:
         # teacher forcing; padding may be any token, as its losses do not count
         given = texts[:, :-1].masked_fill(texts[:, :-1] == IGNORED, 0)
         hidden = context.repeat(count).follow(given)[counted]
-        losses[counted] = F.cross_entropy(family.logits(hidden), later[counted], reduction="none")
+        pairs = zip(torch.split(hidden, at_once), torch.split(later[counted], at_once), strict=True)
+        found = [F.cross_entropy(family.logits(part), ids, reduction="none") for part, ids in pairs]
+        losses[counted] = torch.cat(found)
     return losses.view(rows, count, length - 1)
