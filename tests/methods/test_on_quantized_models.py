@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from helpers.method_contract import MethodContract
+from helpers.model_table import KINDS as EVERY_KIND
 from helpers.models import batch, tiny
 from tuneoff.errors import StudyError
 from tuneoff.families import family_of
@@ -119,8 +120,14 @@ def test_every_linear_layer_but_the_head_is_quantized(kind, quantization):
     assert len(plain) > 1
 
 
+QUICK = ("t5", "llama", "gpt2", "bart", "longt5")
+
+
 @both
-@pytest.mark.parametrize("kind", ["flan", "t5", "llama", "gpt2", "bart", "longt5"])
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=() if kind in QUICK else pytest.mark.slow) for kind in ("flan", *EVERY_KIND)],
+)
 def test_it_predicts_what_the_plain_model_with_the_dequantized_weights_predicts(kind, quantization):
     model, plain = quantized(kind, quantization), tiny(kind)
     with torch.no_grad():
