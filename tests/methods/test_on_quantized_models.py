@@ -10,7 +10,7 @@ from helpers.model_table import KINDS as EVERY_KIND
 from helpers.models import batch, tiny
 from tuneoff.errors import StudyError
 from tuneoff.families import family_of
-from tuneoff.kernels import is_quantized, quantize
+from tuneoff.kernels import QuantizedLinear, quantize
 from tuneoff.methods import attach
 from tuneoff.spec import FullSpec, LoraSpec, PrefixSpec, PromptSpec
 
@@ -132,7 +132,7 @@ def test_it_predicts_what_the_plain_model_with_the_dequantized_weights_predicts(
     model, plain = quantized(kind, quantization), tiny(kind)
     with torch.no_grad():
         for name, module in model.named_modules():
-            if is_quantized(module) and not list(module.children()):
+            if isinstance(module, QuantizedLinear):
                 weight = module.dequantized(torch.float32)
                 turned = type(plain.get_submodule(name)).__name__ == "Conv1D"
                 plain.get_submodule(name).weight.copy_(weight.t() if turned else weight)

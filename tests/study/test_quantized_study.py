@@ -20,9 +20,9 @@ needs_bitsandbytes = pytest.mark.skipif(
 
 
 @pytest.mark.slow
-@needs_torchao
+@needs_bitsandbytes
 def test_the_report_says_what_quantization_costs_the_untuned_model(tmp_path: Path) -> None:
-    changes = ["model.quantization=int8", "ablations={}", "train_sizes=[full]"]
+    changes = ["model.quantization=nf4", "ablations={}", "train_sizes=[full]"]
     result = api.run(small.spec(tmp_path, changes), out=tmp_path / "out")
     records = {record.spec.method_name: record for record in result.data.records}
     assert list(records) == ["zero_shot", "lora", "zero_shot-quantization=none"]
@@ -30,17 +30,17 @@ def test_the_report_says_what_quantization_costs_the_untuned_model(tmp_path: Pat
     assert quantized.model == plain.model
     assert quantized.footprint.base == plain.footprint.base
     assert quantized.footprint.base_bytes < plain.footprint.base_bytes / 2
-    assert "torchao" in quantized.environment.packages
-    assert "torchao" not in plain.environment.packages
+    assert "bitsandbytes" in quantized.environment.packages
+    assert "bitsandbytes" not in plain.environment.packages
     assert quantized.scores["eval_loss"] != plain.scores["eval_loss"]
     pairs = {(one.method, one.reference): one for one in result.comparisons.itertuples()}
     assert ("zero_shot-quantization=none", "zero_shot") in pairs
     assert any(
-        "films: before any tuning, quantization to int8 changes accuracy by" in one
+        "films: before any tuning, quantization to nf4 changes accuracy by" in one
         for one in result.conclusions
     )
     report = (tmp_path / "out/report/report.md").read_text(encoding="utf-8")
-    assert "int8" in report
+    assert "nf4" in report
     assert not result.data.excluded
 
 

@@ -47,8 +47,8 @@ class QuantizedLinear(nn.Linear, ABC):
     """A linear layer x W^T + b with a frozen W in few bits, in buffers.
 
     It computes what an `nn.Linear` with the weight `dequantized` computes, in every precision. Its own
-    `weight` is what is kept of W: to multiply or train it is an error, as its numbers are whole. They are
-    int8, since to any other type transformers' T5 would convert the layer's input.
+    `weight` is what is kept of W, in one column, so that code which takes it for W fails. It is int8, since to
+    any other type transformers' T5 would convert the layer's input.
     """
 
     def __init__(self, base: nn.Linear | Conv1D, kept: Mapping[str, Tensor]) -> None:
@@ -80,10 +80,11 @@ class Int8Linear(QuantizedLinear):
         with _quiet_logging():
             from torchao.quantization import Int8Tensor, PerRow
         made = Int8Tensor.from_hp(_full_weight(base), PerRow())
-        super().__init__(base, {"weight": made.qdata, "scale": made.scale})
+        super().__init__(base, {"weight": made.qdata.reshape(-1, 1), "scale": made.scale})
 
     def dequantized(self, dtype: torch.dtype) -> Tensor:  # noqa: D102
-        return (self.weight * self.get_buffer("scale")).to(dtype)
+        whole = self.weight.view(self.out_features, self.in_features)
+        return (whole * self.get_buffer("scale")).to(dtype)
 
 
 @final
