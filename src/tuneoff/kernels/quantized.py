@@ -47,8 +47,8 @@ class QuantizedLinear(nn.Linear, ABC):
     """A linear layer x W^T + b with a frozen W in few bits, in buffers.
 
     It computes what an `nn.Linear` with the weight `dequantized` computes, in every precision. Its own
-    `weight` is what is kept of W, in one column, so that code which takes it for W fails. It is int8, since to
-    any other type transformers' T5 would convert the layer's input.
+    `weight` is what is kept of W, in one column, so that code which takes it for W fails. It is int8, since
+    to any other type transformers' T5 would convert the layer's input.
     """
 
     def __init__(self, base: nn.Linear | Conv1D, kept: Mapping[str, Tensor]) -> None:
