@@ -8,7 +8,7 @@ from itertools import chain, product
 from tuneoff.phrases import plural
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Table
-from tuneoff.reporting.formatting import ABSENT, NONE, count, duration, in_words
+from tuneoff.reporting.formatting import ABSENT, NONE, byte_size, count, duration, in_words
 from tuneoff.results import DataReport, Environment, RunRecord, SplitReport
 from tuneoff.spec import Method, Spec, StackSpec
 
@@ -27,7 +27,9 @@ def model_table(data: ReportData) -> Table:
     model = data.study.model
     rows = [("model", model.id), ("requested revision", as_text(model.revision))]
     if model.quantization:
-        rows.append(("quantization", model.quantization))
+        found = [one.footprint for one in data.records if one.spec.model == model and one.footprint]
+        weights = byte_size(found[0].base_bytes) if found else ABSENT
+        rows += [("quantization", model.quantization), ("memory of the weights", weights)]
     commits = dict.fromkeys(one.environment.model_revision for one in data.records if one.environment)
     rows.append(("commit used", ", ".join(map(as_text, commits)) or ABSENT))
     rows += [(name, as_text(value)) for name, value in data.study.training.model_dump().items()]
