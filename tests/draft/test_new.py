@@ -118,9 +118,8 @@ def test_questions_are_asked_at_a_terminal(reviews: str, monkeypatch: pytest.Mon
 
 @pytest.mark.slow
 def test_python_drafts_the_same_study(reviews: str) -> None:
-    drafted = python.new_study(
-        reviews, model="builtin:random-llama", minutes=1, labels={"0": "bad", "1": "good"}
-    )
+    labels = {"0": "bad", "1": "good"}
+    drafted = python.new_study(reviews, model="builtin:random-llama", minutes=1, labels=labels)
     (task,) = drafted.tasks.values()
     assert isinstance(task, ClassificationSpec)
     assert task.labels == labels

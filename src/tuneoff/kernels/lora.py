@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from transformers import Conv1D
 
+from tuneoff.kernels.quantized import linear_shape
+
 
 class _Summed(torch.autograd.Function):
     """x (W + s B A)^T."""
@@ -45,9 +47,7 @@ class LowRankLinear(nn.Module):
         self, base_layer: nn.Linear | Conv1D, *, rank: int, alpha: float, dropout: float = 0.0
     ) -> None:
         super().__init__()
-        outside, inside = base_layer.weight.shape
-        if isinstance(base_layer, Conv1D):  # GPT-2's linear layer, with W the other way around
-            outside, inside = inside, outside
+        outside, inside = linear_shape(base_layer)
         self.base_layer = base_layer
         self.lora_dropout = nn.Dropout(dropout) if dropout > 0 else nn.Identity()
         device = base_layer.weight.device
@@ -73,10 +73,10 @@ class LowRankLinear(nn.Module):
         return cast(Tensor, (result + update).to(result.dtype))
 
     def _can_be_summed(self, x: Tensor) -> bool:
-        """Return whether the layer is x W^T + s x (B A)^T in one dtype, with W frozen."""
+        """Return whether the layer is x W^T + s x (B A)^T in one dtype, with W frozen and in full."""
         base = self.base_layer
         return (
-            isinstance(base, nn.Linear)
+            type(base) is nn.Linear  # the weight of a quantized layer is not W
             and isinstance(self.lora_dropout, nn.Identity)
             and base.bias is None
             and not base.weight.requires_grad

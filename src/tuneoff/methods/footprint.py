@@ -25,6 +25,7 @@ def footprint(adapted: AdaptedModel, batch: Mapping[str, Tensor]) -> Footprint:
     stored = adapted.stored().values()
     return Footprint(
         base=adapted.base_parameters,
+        base_bytes=adapted.base_bytes,
         trainable=sum(p.numel() for p in parameters),
         receiving_gradient=sum(p.numel() for p in reached),
         stored=sum(tensor.numel() for tensor in stored),

@@ -9,7 +9,7 @@ from transformers import Conv1D, PreTrainedModel, PreTrainedTokenizerBase
 
 from tuneoff.errors import StudyError
 from tuneoff.families import Family, Targets
-from tuneoff.kernels import LowRankLinear
+from tuneoff.kernels import LowRankLinear, linear_shape
 from tuneoff.methods.adapter import Adapter
 from tuneoff.spec import LoraSpec
 
@@ -114,7 +114,7 @@ def _layers(model: PreTrainedModel, linear: _Layers, targets: Targets) -> _Layer
 
 
 def _check_rank(targets: _Layers, rank: int) -> None:
-    highest = max(min(module.weight.shape) for module in targets.values())
+    highest = max(min(linear_shape(module)) for module in targets.values())
     if rank > highest:
         raise StudyError(
             f"a LoRA rank must not exceed the smaller side of every matrix that it changes, {highest:,} in "

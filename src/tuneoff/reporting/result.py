@@ -82,7 +82,11 @@ class Result:
         """
         rows = []
         for place, one in self.data.judgement.decisions.items():
-            row: dict[str, object] = {"task": place.task, "train_size": place.train_size, "recommended": one.recommended}
+            row: dict[str, object] = {
+                "task": place.task,
+                "train_size": place.train_size,
+                "recommended": one.recommended,
+            }
             row |= {"state": one.state, "margin": one.margin, "prefer": one.prefer}
             if one.recommended is not None:
                 chosen = one[one.recommended]

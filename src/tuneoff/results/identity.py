@@ -36,4 +36,6 @@ class Inputs(Spec):
 def places_of(study: StudySpec) -> str:
     """Return a checksum of the places of a study's model and data, which shows that a study was edited."""
     sources = {name: task.source.model_dump(mode="json") for name, task in study.tasks.items()}
-    return digest_of({"model": study.model.model_dump(mode="json"), "sources": sources})
+    # a setting, and not a place: which weights are quantized does not change
+    model = study.model.model_dump(mode="json", exclude={"quantization"})
+    return digest_of({"model": model, "sources": sources})

@@ -18,7 +18,9 @@ class Footprint(Spec):
     """Parameter counts of a method on a model; shared tensors count once."""
 
     base: int
-    """Parameters of the base model."""
+    """Parameters of the base model, quantized ones as they were before."""
+    base_bytes: int | None = None
+    """Memory of its weights; None in records of older versions."""
     trainable: int
     """Parameters that the optimizer may change."""
     receiving_gradient: int

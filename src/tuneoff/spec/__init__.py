@@ -15,7 +15,7 @@ from tuneoff.spec.methods import (
     attach_order,
     tuned_parts,
 )
-from tuneoff.spec.model import BUILTIN, ModelSpec
+from tuneoff.spec.model import BUILTIN, ModelSpec, Quantization
 from tuneoff.spec.plan import Variant, ablation_variants, expand, searches, variants
 from tuneoff.spec.prompt import prompt_columns, prompt_pieces
 from tuneoff.spec.run import RunSpec, Search
@@ -61,6 +61,7 @@ __all__ = [
     "Preference",
     "PrefixSpec",
     "PromptSpec",
+    "Quantization",
     "Range",
     "RunSpec",
     "Search",

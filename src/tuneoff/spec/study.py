@@ -26,13 +26,13 @@ DEFAULT_MARGIN = 0.01
 
 
 class AblationSpec(Spec):
-    """Variants of one method that differ in some of its fields, or in the prompt of a task."""
+    """Variants of one method that differ in its fields, the model's quantization or the prompt of a task."""
 
     of: Name
     task: Name | None = None
     """The task whose prompt is varied; the variants are run on it alone."""
     vary: Annotated[dict[str, Annotated[tuple[Varied, ...], Field(min_length=1), LISTS]], Field(min_length=1)]
-    """From a field of the method, or `prompt`, to its values; several fields make their product."""
+    """From a field of the method, `quantization` or `prompt`, to its values; several make their product."""
 
     @model_validator(mode="after")
     def _prompts_are_of_a_task(self) -> Self:

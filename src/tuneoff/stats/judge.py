@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from tuneoff.results import BaselineRecord, Contents, CurvePoint, RunRecord, StudyFolder, read_curve
-from tuneoff.spec import NoneSpec, StudySpec, variants
+from tuneoff.spec import NoneSpec, Quantization, StudySpec, variants
 from tuneoff.stats.answers import Answers, answers_of, read_answers
 from tuneoff.stats.cells import UNTRAINED_SIZE, Cell, TaskSize
 from tuneoff.stats.compare import Comparison, Contrast, compare, comparisons
@@ -307,18 +307,23 @@ def read_evidence(
     curves = {record.run_id: read_curve(StudyFolder(folder).run(record.run_id)) for record in records}
     evidence = Evidence(curves, _read_baselines(folder, baselines))
     strongest = strongest_baselines(evidence.baselines)
-    untrained = {one.spec.task_name: one for one in records if isinstance(one.spec.method, NoneSpec)}
-    zero_shot = {task: answers_of(folder, record) for task, record in untrained.items()}
+    # of several untrained ones, the study's own method is the first
+    untrained: dict[tuple[str, Quantization | None], RunRecord] = {}
+    for record in records:
+        if isinstance(record.spec.method, NoneSpec):
+            untrained.setdefault((record.spec.task_name, record.spec.model.quantization), record)
+    zero_shot = {place: answers_of(folder, record) for place, record in untrained.items()}
     compared = Counter[str]()
     for record in records:
         task = record.spec.task_name
-        answers = zero_shot[task] if record is untrained.get(task) else answers_of(folder, record)
+        place = task, record.spec.model.quantization
+        answers = zero_shot[place] if record is untrained.get(place) else answers_of(folder, record)
         baseline = strongest.get(Cell.of(record.spec).task_size)
         run = RunEvidence(
             record=record,
             curve=curves[record.run_id],
             answers=answers,
-            zero_shot=zero_shot.get(task),
+            zero_shot=zero_shot.get(place),
             baseline=(baseline.record.name, baseline.answers) if baseline else None,
         )
         evidence.findings[record.run_id] = diagnose(run)

@@ -25,7 +25,7 @@ from tuneoff.results import (
 )
 from tuneoff.results.identity import places_of
 from tuneoff.results.store import fresh_folder
-from tuneoff.spec import Method, NoneSpec, RunSpec, StudySpec, expand, searches
+from tuneoff.spec import Method, ModelSpec, NoneSpec, RunSpec, StudySpec, expand, searches
 from tuneoff.spec.run import range_ends
 from tuneoff.stats import needed_runs, race_courses, read_evidence
 from tuneoff.study.baselines import add_baselines
@@ -95,22 +95,25 @@ def check(study: StudySpec, session: Session, on_event: OnEvent = ignore) -> Inp
     digests = {}
     for run in by_data.values():
         digests[run.task_name] = run_data(run, backbone.tokenizer, session).report.digests
-    for method, place in _methods_to_try(study):
-        generator = torch.Generator().manual_seed(0)
-        try:
-            attach(backbone.model, method, generator=generator, tokenizer=backbone.tokenizer).detach()
-        except StudyError as error:
-            raise StudyError(f"{place}{error}") from error
-        except UnfitError:
-            # each run of the method is recorded as failed with the reason, and the study goes on; the model
-            # may be left with half of the method attached
-            backbone = load_backbone(study.model)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            # a run that needs too much memory is a result of the study, not bad input; the model may be left
-            # with half of the method attached
-            backbone = load_backbone(study.model)
+    for model in dict.fromkeys((study.model, *(run.model for run in runs))):
+        if model != study.model:
+            backbone = load_backbone(model)
+        for method, place in _methods_to_try(study, model):
+            generator = torch.Generator().manual_seed(0)
+            try:
+                attach(backbone.model, method, generator=generator, tokenizer=backbone.tokenizer).detach()
+            except StudyError as error:
+                raise StudyError(f"{place}{error}") from error
+            except UnfitError:
+                # each run of the method is recorded as failed with the reason, and the study goes on; the
+                # model may be left with half of the method attached
+                backbone = load_backbone(model)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                # a run that needs too much memory is a result of the study, not bad input; the model may be
+                # left with half of the method attached
+                backbone = load_backbone(model)
     return Inputs(model=identity, data=digests, places=places_of(study))
 
 
@@ -129,15 +132,16 @@ def _store_examples(study: StudySpec, store: RunStore, session: Session) -> None
         )
 
 
-def _methods_to_try(study: StudySpec) -> Iterable[tuple[Method, str]]:
-    """Return each method of a study once, with the place in the study that its errors begin with.
+def _methods_to_try(study: StudySpec, model: ModelSpec) -> Iterable[tuple[Method, str]]:
+    """Return each method of a study's runs of a model once, with the place that its errors begin with.
 
     A searched method is tried with the lowest values of its ranges and with the highest.
     """
-    places = dict.fromkeys((run.method for run in expand(study)), "")
+    places = dict.fromkeys((run.method for run in expand(study) if run.model == model), "")
     for search in searches(study):
-        place = f"search, method {search.run.method_name}, {', '.join(search.space)}: "
-        places |= dict.fromkeys(range_ends(search), place)
+        if search.run.model == model:
+            place = f"search, method {search.run.method_name}, {', '.join(search.space)}: "
+            places |= dict.fromkeys(range_ends(search), place)
     return places.items()
 
 

@@ -18,6 +18,7 @@ from accelerate import PartialState
 from transformers import PreTrainedTokenizerBase
 
 from tuneoff.errors import DivergedError, InputError, StoppedError, StudyError, first_line, writing
+from tuneoff.extras import QUANTIZED
 from tuneoff.methods import AdaptedModel, attach, footprint, save
 from tuneoff.methods.lora_rank import cut, ranks
 from tuneoff.results import CurvePoint, CutScore, Environment, RunFailure, RunRecord, RunState, Timings
@@ -346,10 +347,12 @@ def _complete_record(run: Prepared, result: FitResult, **tested: Any) -> RunReco
 
 
 def _environment(run: Prepared) -> Environment:
+    quantization = run.spec.model.quantization
+    packages = (*_PACKAGES, QUANTIZED[quantization]) if quantization else _PACKAGES
     return Environment(
         platform=platform.platform(),
         python=platform.python_version(),
-        packages={package: version(package) for package in _PACKAGES},
+        packages={package: version(package) for package in packages},
         device=str(run.adapted.model.device),
         threads=torch.get_num_threads(),
         dtype=run.dtype,
