@@ -2,7 +2,7 @@
 
 DIR/study.yaml                 format number, identity of model and data, and the resolved study
 DIR/runs/<run_id>/record.json  written last: a run without it has not ended
-                  curve.jsonl  predictions.parquet  adapter/  error.log
+                  curve.jsonl  predictions.parquet  forgetting.parquet  adapter/  error.log
 DIR/search/<search_id>/        result.json, written last; trials.jsonl, and trials/<number>.s<seed>/
 DIR/baselines/<task>.n<size>/  <name>.json, written last, and <name>.parquet as predictions
 DIR/examples/<task>.parquet    the test examples of a task: row, input, reference
@@ -42,6 +42,11 @@ class RunFolder:
     def predictions(self) -> Path:
         """A row per test example."""
         return self.path / "predictions.parquet"
+
+    @property
+    def forgetting(self) -> Path:
+        """A row per general text, where the study measures forgetting."""
+        return self.path / "forgetting.parquet"
 
     @property
     def adapter(self) -> Path:

@@ -10,6 +10,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from tuneoff.errors import shown
 from tuneoff.spec.base import Name, Spec, TrainSize
+from tuneoff.spec.forgetting import ForgettingSpec
 from tuneoff.spec.methods import Method, NoneSpec, StackSpec
 from tuneoff.spec.model import ModelSpec
 from tuneoff.spec.search import Pruner, Range, Rung, rungs
@@ -18,9 +19,10 @@ from tuneoff.spec.training import TrainingSpec
 
 S = TypeVar("S", bound=Spec)
 
-# Settings that do not change a result: they change what is logged or kept, or how fast a test is. A task's
-# own training settings are already part of the run's `training`.
+# Settings that do not change a result: they change what is logged, kept or measured beside it, or how fast a
+# test is. A task's own training settings are already part of the run's `training`.
 _NO_EFFECT_ON_RESULT: dict[str, Any] = {
+    "forgetting": True,
     "task": {"training"},
     "training": {"logging_steps", "save_strategy", "per_device_eval_batch_size"},
 }
@@ -44,6 +46,8 @@ class RunSpec(Spec):
     train_size: TrainSize
     seed: int
     training: TrainingSpec
+    forgetting: ForgettingSpec | None = None
+    """General text whose loss is measured beside the result, which it does not change."""
 
     @property
     def run_id(self) -> str:

@@ -16,6 +16,7 @@ from tuneoff.stats.compare import Comparison, Contrast, compare, comparisons
 from tuneoff.stats.crossover import Crossover, crossovers
 from tuneoff.stats.decide import Decision
 from tuneoff.stats.examples import RunScores, Scores, common, joint_scores
+from tuneoff.stats.forgetting import ForgetsMore, Forgotten, forgets_more, forgotten, increases
 from tuneoff.stats.health import Finding, RunEvidence, diagnose, diagnose_study
 from tuneoff.stats.intervals import ALPHA, Interval, interval
 from tuneoff.stats.prices import PRICE_OF, mean_prices
@@ -67,6 +68,10 @@ class Judgement:
     """What to use on each task and train size, among methods, the base model and baselines."""
     courses: Mapping[TaskSize, Course] = field(default_factory=dict)
     """Of the races on each task and train size; empty if the seeds are fixed."""
+    forgotten: Mapping[Cell, Forgotten] = field(default_factory=dict)
+    """The loss on general text before and after tuning; empty if the study does not measure it."""
+    forgets_more: Mapping[TaskSize, tuple[ForgetsMore, ...]] = field(default_factory=dict)
+    """Of each decision, the candidates that are as good as the recommended one and forget less."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,8 @@ class Evidence:
     findings: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
     scores: dict[str, RunScores] = field(default_factory=dict)
     """Of each run with predictions, the main metric by test row."""
+    increases: dict[str, RunScores] = field(default_factory=dict)
+    """Of each run that measured forgetting, by how much its loss on each general text is higher."""
     compared: dict[str, Answers] = field(default_factory=dict)
     """The predictions of the first runs of each task."""
 
@@ -128,6 +135,8 @@ def judge(
         for cell, scores in cells.items()
         if cell.method not in ablated and cell.method not in untrained
     }
+    decisions = _decisions(_entrants(study, records, evidence), courses)
+    increased = _cells(records, evidence.increases)
     return Judgement(
         intervals={
             cell: interval(scores.values, seeded=cell.method not in untrained)
@@ -155,8 +164,10 @@ def judge(
         study_findings=diagnose_study(
             records, {run_id: answers for run_id, answers in evidence.compared.items() if run_id in ids}
         ),
-        decisions=_decisions(_entrants(study, records, evidence), courses),
+        decisions=decisions,
         courses=courses,
+        forgotten=forgotten(records, increased, untrained),
+        forgets_more=forgets_more(decisions, increased, untrained),
     )
 
 
@@ -310,6 +321,8 @@ def read_evidence(
             baseline=(baseline.record.name, baseline.answers) if baseline else None,
         )
         evidence.findings[record.run_id] = diagnose(run)
+        if (increased := increases(folder, record)) is not None:
+            evidence.increases[record.run_id] = increased
         if answers is None:
             continue
         evidence.scores[record.run_id] = RunScores(answers.rows, answers.scores(run.metric))

@@ -43,8 +43,10 @@ from tuneoff.study.events import (
 )
 from tuneoff.study.executor import Context, Executor, Job, Lost
 from tuneoff.study.tune import SearchJob, end_trial, search_job, trial_steps
-from tuneoff.training import Session, load_backbone, train_run
+from tuneoff.tasks import texts_digest
+from tuneoff.training import Backbone, Session, load_backbone, train_run
 from tuneoff.training.data import run_data
+from tuneoff.training.forgetting import check_fits, encode_texts
 from tuneoff.training.run import is_out_of_memory
 
 _INTERRUPTED = "interrupted; done again when the study is resumed"
@@ -111,7 +113,21 @@ def check(study: StudySpec, session: Session, on_event: OnEvent = ignore) -> Inp
             # a run that needs too much memory is a result of the study, not bad input; the model may be left
             # with half of the method attached
             backbone = load_backbone(study.model)
-    return Inputs(model=identity, data=digests, places=places_of(study))
+    texts = _check_texts(study, session, backbone)
+    return Inputs(model=identity, data=digests, places=places_of(study), texts=texts)
+
+
+def _check_texts(study: StudySpec, session: Session, backbone: Backbone) -> str | None:
+    """Read the general texts, if the study has any, and return their digest.
+
+    Raises:
+        InputError: they cannot be used with the model.
+    """
+    if study.forgetting is None:
+        return None
+    texts = session.general_texts(study.forgetting)
+    check_fits(backbone.family, encode_texts(texts, backbone, study.forgetting).values())
+    return texts_digest(study.forgetting, texts)
 
 
 def _store_examples(study: StudySpec, store: RunStore, session: Session) -> None:

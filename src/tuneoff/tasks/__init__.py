@@ -3,6 +3,7 @@
 from tuneoff.tasks.baselines import UPPER_BOUNDS, BaselineResult, baseline_names, run_baseline
 from tuneoff.tasks.classification import match_label
 from tuneoff.tasks.examples import Example, RowCounts, TaskData, train_subset
+from tuneoff.tasks.general import general_texts, texts_digest
 from tuneoff.tasks.load import load_task
 from tuneoff.tasks.metrics import score, score_rows, scoring, tokenizer_versions
 from tuneoff.tasks.similar import copied
@@ -15,12 +16,14 @@ __all__ = [
     "TaskData",
     "baseline_names",
     "copied",
+    "general_texts",
     "load_task",
     "match_label",
     "run_baseline",
     "score",
     "score_rows",
     "scoring",
+    "texts_digest",
     "tokenizer_versions",
     "train_subset",
 ]

@@ -41,6 +41,7 @@ _SIGNATURES = {
 }
 _PART = 1 << 20
 """Bytes that are unpacked at a time."""
+_LINE_ENDS = re.compile(r"\r\n|\r|\n")
 _PACKED_ENDINGS = (".bz2", ".xz", ".zip", ".zst", ".7z", ".tar", ".tgz")
 
 
@@ -63,6 +64,19 @@ def read_file(path: Path, columns: Sequence[str], *, most_unpacked: int = MOST_U
     if not text.strip():
         raise DataError(f"'{path}' is empty; give a file with rows")
     return _TEXT_READERS[ending](path, text, columns)
+
+
+def read_lines(path: Path) -> tuple[str, ...]:
+    """Read the lines of a text file, without blank ones and without spaces at their ends.
+
+    Raises:
+        DataError: the file is missing, unreadable or not text, or changes while it is read.
+    """
+    with _opened(path) as file, unchanged(path, file):
+        text = _text(path, file.read())
+    # not splitlines: a text may hold other line separators
+    lines = (line.strip() for line in _LINE_ENDS.split(text))
+    return tuple(line for line in lines if line)
 
 
 def _unknown_ending(path: Path, ending: str) -> str:
@@ -172,7 +186,7 @@ def _holds_lines(text: str, columns: Sequence[str]) -> bool:
 
 def _read_jsonl(path: Path, text: str, columns: Sequence[str]) -> Table:
     # not splitlines: a JSON text may hold other line separators
-    lines = enumerate(re.split(r"\r\n|\r|\n", text), start=1)
+    lines = enumerate(_LINE_ENDS.split(text), start=1)
     values = (
         (f"line {line}", _parsed(path, content, columns, line=line))
         for line, content in lines

@@ -19,8 +19,9 @@ from transformers import PreTrainedTokenizerBase
 
 from tuneoff.errors import DivergedError, InputError, StoppedError, StudyError, first_line, writing
 from tuneoff.methods import AdaptedModel, attach, footprint, save
-from tuneoff.results import CurvePoint, Environment, RunFailure, RunRecord, RunState, Timings
+from tuneoff.results import CurvePoint, Environment, Forgetting, RunFailure, RunRecord, RunState, Timings
 from tuneoff.results.curve import append_point
+from tuneoff.results.forgetting import write_text_losses
 from tuneoff.results.format import file_checksums
 from tuneoff.results.layout import RunFolder
 from tuneoff.results.predictions import Prediction, write_predictions
@@ -30,6 +31,7 @@ from tuneoff.training.backbone import Backbone, load_backbone
 from tuneoff.training.batches import Encoded, collate
 from tuneoff.training.data import RunData, run_data
 from tuneoff.training.decode import Answer, Decoder, generation_limits
+from tuneoff.training.forgetting import GeneralText, check_fits, general_text, text_losses
 from tuneoff.training.loop import FitResult, OnPoint, fit, total_steps
 from tuneoff.training.memory import measure_peak
 from tuneoff.training.precision import Dtype, resolve_dtype
@@ -131,6 +133,7 @@ def _train_and_test(spec: RunSpec, folder: RunFolder, *, session: Session, on_po
         answers = run.answers("test")
     runtime = time.perf_counter() - evaluating
     write_predictions(folder.predictions, run.predictions("test", answers))
+    forgetting = _measure_forgetting(run, folder)
     timings = Timings(
         setup=setup,
         train=result.seconds,
@@ -150,8 +153,25 @@ def _train_and_test(spec: RunSpec, folder: RunFolder, *, session: Session, on_po
         scores=run.scores("test", answers),
         footprint=counts,
         timings=timings,
+        forgetting=forgetting,
         files=file_checksums(folder.path),
     )
+
+
+def _measure_forgetting(run: "Prepared", folder: RunFolder) -> Forgetting | None:
+    """Measure the tuned model on the study's general texts, if it has any, and write the loss of each."""
+    if run.general is None:
+        return None
+    after = text_losses(
+        run.adapted.family,
+        [*run.general.encoded.values()],
+        prompt_ids=run.adapted.prompt_ids,
+        tokenizer=run.backbone.tokenizer,
+        batch_size=run.spec.training.per_device_eval_batch_size,
+        dtype=run.dtype,
+    )
+    write_text_losses(folder.forgetting, run.general.losses(after))
+    return run.general.report(after)
 
 
 def _train_only(
@@ -171,6 +191,8 @@ class Prepared:
     adapted: AdaptedModel
     dtype: Dtype
     session: Session
+    general: GeneralText | None = None
+    """The texts on which forgetting is measured, if the study measures it."""
 
     @property
     def decoder(self) -> Decoder:
@@ -234,11 +256,15 @@ def prepare(spec: RunSpec, session: Session) -> Prepared:
     backbone.family.set_dropout(spec.training.dropout)
     data = run_data(spec, backbone.tokenizer, session)
     backbone.model.to(device)
+    dtype = resolve_dtype(spec.training.dtype, device)
+    general = general_text(spec, backbone, session, dtype)  # while the model is untouched
     adapted = attach(
         backbone.model, spec.method, generator=generator(spec.seed, "init"), tokenizer=backbone.tokenizer
     )
     _check_lengths(spec, adapted, data, backbone.tokenizer)
-    return Prepared(spec, backbone, data, adapted, resolve_dtype(spec.training.dtype, device), session)
+    if general is not None:
+        check_fits(adapted.family, general.encoded.values(), adapted.prompt_ids)
+    return Prepared(spec, backbone, data, adapted, dtype, session, general)
 
 
 def _check_lengths(
