@@ -10,11 +10,14 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from tuneoff.errors import writing
 from tuneoff.spec import Spec
+from tuneoff.spec.forgetting import Objective
 
 
 class Forgetting(Spec):
     """The mean loss on general text, in nats per token, of the untouched model and of the tuned one."""
 
+    objective: Objective
+    """What the model was asked to predict."""
     before: float
     after: float
     texts: PositiveInt
@@ -24,7 +27,7 @@ class Forgetting(Spec):
     truncated: NonNegativeInt
     """Texts that were cut to `max_length`."""
     digest: str
-    """SHA-256 of the texts and of `max_length`."""
+    """SHA-256 of the texts and of how they are used."""
 
     @property
     def increase(self) -> float:

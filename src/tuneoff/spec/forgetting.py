@@ -1,13 +1,15 @@
 """General text on which a study measures what tuning makes a model forget."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from tuneoff.errors import shown
 from tuneoff.spec.base import Length, Spec
 
+Objective = Literal["continuation", "span_corruption"]
+"""What a model is asked to predict of a text: what comes next, or what was taken out of its middle."""
 BUILTIN_TEXTS = "builtin"
 """The name of the general texts that come with tuneoff."""
 _LINES = ".txt"
@@ -22,6 +24,9 @@ class ForgettingSpec(Spec):
     """The column of a table that holds the texts; by default `text`."""
     max_length: Annotated[Length, Field(ge=2)] = 256
     """Longest text in tokens; longer ones are cut at the end and counted."""
+    objective: Objective | None = None
+    """What is predicted of a text; by default what the model's family was pretrained for: span corruption where
+    the tokenizer has T5's sentinel tokens, else continuation."""
 
     @model_validator(mode="after")
     def _columns_are_of_tables(self) -> Self:

@@ -2,7 +2,7 @@
 
 The mean is over tokens, and texts differ in length, so it is a ratio of sums over texts. A text's own value
 is the ratio's linear expansion (Cochran 1977, section 6.3): the mean of the values is the ratio itself, and
-their spread is that of the ratio. So the values are treated as scores of test examples are, in `intervals.py`.
+their spread is that of the ratio. So `intervals.py` takes them as it takes scores of test examples.
 """
 
 from collections.abc import Iterable, Mapping

@@ -29,8 +29,8 @@ def general_texts(spec: ForgettingSpec) -> tuple[str, ...]:
 
 
 def texts_digest(spec: ForgettingSpec, texts: tuple[str, ...]) -> str:
-    """Return the SHA-256 of what decides the losses beside the model: the texts, and how they are cut."""
-    return digest_of({"texts": texts, "max_length": spec.max_length})
+    """Return the SHA-256 of what decides the losses beside the model: the texts, and how they are used."""
+    return digest_of({"texts": texts, **spec.model_dump(include={"max_length", "objective"})})
 
 
 def _read(spec: ForgettingSpec) -> tuple[str, ...]:

@@ -4,13 +4,21 @@ Texts are read as they are, without a prompt of a task and without the chat temp
 puts in front of every input (a soft prompt, a prefix) is there, since it is in front of whatever the tuned
 model is given; the untouched model has nothing in front.
 
-A decoder-only model predicts each token of a text but the first. A model with an encoder reads the first half
-of a text's tokens and predicts the second (prefix language modeling). That a text ends is never predicted, as
-tuning on short targets alone would change it.
+What is predicted is what models of the family were pretrained for, since what a model never learned it cannot
+forget:
+
+- continuation: a decoder-only model predicts each token of a text but the first; a model with an encoder
+  reads the first half of the tokens and predicts the second (prefix language modeling);
+- span corruption, for T5: three tokens of about each twenty are hidden behind a sentinel token, and the model
+  predicts each sentinel with what it hides (Raffel et al. 2020). Spans are at even distances, and so the same
+  in every run.
+
+That a text ends is never predicted, as tuning on short targets alone would change it.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count, takewhile
 
 import torch
 from transformers import PreTrainedTokenizerBase
@@ -21,12 +29,16 @@ from tuneoff.interrupts import raise_if_interrupted
 from tuneoff.results import Forgetting
 from tuneoff.results.forgetting import TextLoss
 from tuneoff.spec import ForgettingSpec, RunSpec
+from tuneoff.spec.forgetting import Objective
 from tuneoff.tasks import texts_digest
 from tuneoff.training.backbone import Backbone
 from tuneoff.training.batches import Encoded, collate, length_sorted_batches
 from tuneoff.training.likelihood import target_losses
 from tuneoff.training.precision import Dtype, autocast
 from tuneoff.training.session import Session
+
+SPAN_LENGTH, SPAN_DISTANCE = 3, 20
+"""Of hidden spans, in tokens: their length, and from one's start to the next, so that 15% are hidden, as in T5."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,7 @@ class GeneralText:
 
     encoded: dict[int, Encoded]
     """What is read and what is predicted of each text with at least two tokens, by the text's number."""
+    objective: Objective
     digest: str
     before: tuple[float, ...]
     """The untouched model's loss on each of these texts, in nats."""
@@ -50,6 +63,7 @@ class GeneralText:
         """Return the part of a record, given the tuned model's losses in nats."""
         tokens = sum(len(text.labels) for text in self.encoded.values())
         return Forgetting(
+            objective=self.objective,
             before=sum(self.before) / tokens,
             after=sum(after) / tokens,
             texts=len(self.encoded),
@@ -82,7 +96,7 @@ def general_text(run: RunSpec, backbone: Backbone, session: Session, dtype: Dtyp
             backbone.family, [*encoded.values()], tokenizer=backbone.tokenizer, batch_size=size, dtype=dtype
         )
         session.untouched_losses[key] = before
-    return GeneralText(encoded, digest, before)
+    return GeneralText(encoded, objective_of(backbone, spec), digest, before)
 
 
 def encode_texts(texts: Sequence[str], backbone: Backbone, spec: ForgettingSpec) -> dict[int, Encoded]:
@@ -91,18 +105,13 @@ def encode_texts(texts: Sequence[str], backbone: Backbone, spec: ForgettingSpec)
     Raises:
         DataError: no text has two tokens.
     """
-    tokenizer = backbone.tokenizer
-    opening, closing = _special_ids(tokenizer)
+    tokenizer, objective = backbone.tokenizer, objective_of(backbone, spec)
     encoded = {}
     for row, ids in enumerate(tokenizer([*texts], add_special_tokens=False, verbose=False)["input_ids"]):
         if len(ids) < 2:
             continue
-        text = [*opening, *ids[: spec.max_length]]
-        if backbone.family.encoder is not None:
-            half = (len(opening) + len(text)) // 2  # of the text's own tokens
-            read, predicted = [*text[:half], *closing], text[half:]
-        else:
-            read, predicted = text[:1], text[1:]
+        text = ids[: spec.max_length]
+        read, predicted = _split(text, backbone, objective)
         encoded[row] = Encoded(
             input_ids=read,
             labels=predicted,
@@ -116,6 +125,60 @@ def encode_texts(texts: Sequence[str], backbone: Backbone, spec: ForgettingSpec)
             "tokenizer; give other texts (forgetting.texts)"
         )
     return encoded
+
+
+def objective_of(backbone: Backbone, spec: ForgettingSpec) -> Objective:
+    """Return what is predicted of a text: what the study says, or what the model was pretrained for.
+
+    Raises:
+        StudyError: the model cannot have been pretrained for it.
+    """
+    can_fill = backbone.family.encoder is not None and bool(sentinel_ids(backbone.tokenizer))
+    if spec.objective == "span_corruption" and not can_fill:
+        raise StudyError(
+            "forgetting.objective: span_corruption is for models with an encoder and T5's sentinel tokens "
+            "(<extra_id_0>), which this one has not; leave out objective"
+        )
+    return spec.objective or ("span_corruption" if can_fill else "continuation")
+
+
+def sentinel_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Return the ids of T5's sentinel tokens, the first one first; none where the tokenizer has none."""
+    vocabulary = tokenizer.get_vocab()
+    # mT5's are pieces of its vocabulary that begin a word
+    names = ((f"<extra_id_{number}>", f"\u2581<extra_id_{number}>") for number in count())
+    found = ([vocabulary[name] for name in pair if name in vocabulary] for pair in names)
+    return [ids[0] for ids in takewhile(bool, found)]
+
+
+def _split(text: list[int], backbone: Backbone, objective: Objective) -> tuple[list[int], list[int]]:
+    """Return what is read of a text's ids, with special tokens around it, and what is predicted."""
+    opening, closing = _special_ids(backbone.tokenizer)
+    if backbone.family.encoder is None:
+        whole = [*opening, *text]
+        return whole[:1], whole[1:]
+    if objective == "span_corruption":
+        read, predicted = corrupted(text, sentinel_ids(backbone.tokenizer))
+    else:
+        read, predicted = text[: len(text) // 2], text[len(text) // 2 :]
+    return [*opening, *read, *closing], predicted
+
+
+def corrupted(text: Sequence[int], sentinels: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Hide spans of a text of two tokens or more; return it with sentinels in their place, and the spans.
+
+    Each span follows its sentinel: 1 2 3 4 5 gives 1 S 5 and S 2 3 4.
+    """
+    number = min(max(1, round(len(text) / SPAN_DISTANCE)), len(sentinels))
+    length = min(SPAN_LENGTH, len(text) - 1)
+    read, hidden, end = list[int](), list[int](), 0
+    for index in range(number):
+        # in the middle of the index-th of as many equal parts of the text as there are spans
+        start = int((index + 0.5) * len(text) / number - length / 2)
+        read += [*text[end:start], sentinels[index]]
+        end = start + length
+        hidden += [sentinels[index], *text[start:end]]
+    return [*read, *text[end:]], hidden
 
 
 def check_fits(family: Family, encoded: Iterable[Encoded], prompt_ids: Sequence[int] = ()) -> None:
