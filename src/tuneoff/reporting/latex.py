@@ -50,11 +50,9 @@ def _table(data: ReportData, place: TaskSize, decision: Decision) -> str:
     if decision.recommended is not None:
         basis = "shown" if decision.state == "shown" else "still open"
         chosen = f"Recommended ({basis}, margin {decision.margin:g}): {decision.recommended}."
-    measured = (
-        " Forgetting: the rise of the loss on general text, in nats per token."
-        if data.study.forgetting
-        else ""
-    )
+    measured = ""
+    if data.study.forgetting:
+        measured = " Forgetting: the rise of the loss on general text, in nats per token."
     caption = (
         f"{data.study.model.id} on {data.place(*place)}: {metric} with its 95% interval for other seeds and "
         "other test examples, and how much worse than the best each candidate may be (all bounds hold "
@@ -70,9 +68,8 @@ def _row(data: ReportData, place: TaskSize, one: Candidate) -> tuple[str, ...]:
     in_words = [price_in_words(price, price_of(data, place, one.name, price)) for price in shown]
     interval = span(one.interval.low, one.interval.high)
     name = f"{one.name} (failed a check)" if one.findings else one.name
-    forgotten = (
-        forgetting_entry(data, candidate_cell(data, place, one.name)) for _ in forgetting_columns(data)
-    )
+    cell = candidate_cell(data, place, one.name)
+    forgotten = (forgetting_entry(data, cell) for _ in forgetting_columns(data))
     return visible(name), *in_words, decimal(one.mean), interval, decimal(one.costs_at_most), *forgotten
 
 

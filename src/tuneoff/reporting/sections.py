@@ -29,8 +29,8 @@ INTERVALS_NOTE = (
     "alone. With one seed the interval is for that model only."
 )
 FORGETTING_COLUMN_NOTE = (
-    "Forgetting: by how much the loss on general text, in nats per token, is higher after tuning, with its 95% "
-    f"interval ({Title.FORGETTING})."
+    "Forgetting: by how much the loss on general text, in nats per token, is higher after tuning, with its "
+    "95% interval."
 )
 FORGETTING_NOTE = (
     "The loss on general text that no task uses, in nats per token, of the untouched model and of the tuned "
@@ -38,6 +38,11 @@ FORGETTING_NOTE = (
     "its 95% interval for other seeds and other texts; with one seed, for that model only. Full fine-tuning "
     "changes the model for good; any other method can be taken off again, and then nothing is forgotten."
 )
+OBJECTIVE_NOTES = {
+    "continuation": "The model predicts how a text goes on: each token from those before it, or, if it has an "
+    "encoder, the second half from the first.",
+    "span_corruption": "The model predicts spans that are hidden in a text, as in T5's pretraining.",
+}
 COMPARISONS_NOTE = (
     "Difference: method minus reference on the same seeds and the same test examples, with its 95% interval. "
     "p has Holm's adjustment over the methods' rows of one task and train size; ablation variants are a "
@@ -114,7 +119,7 @@ def document(
         Section(Title.INTERVALS, _intervals_notes(data), tables=(evidence.intervals_table(data),)),
         Section(
             Title.FORGETTING,
-            (FORGETTING_NOTE,),
+            _forgetting_notes(data),
             tables=(evidence.forgetting_table(data),),
         ),
         Section(
@@ -212,6 +217,11 @@ def _decision_notes(data: ReportData) -> tuple[str, ...]:
 
 def _results_notes(data: ReportData) -> tuple[str, ...]:
     return (RESULTS_NOTE, FORGETTING_COLUMN_NOTE) if data.study.forgetting else (RESULTS_NOTE,)
+
+
+def _forgetting_notes(data: ReportData) -> tuple[str, ...]:
+    objectives = {one.forgetting.objective for one in data.records if one.forgetting}
+    return (FORGETTING_NOTE, *(OBJECTIVE_NOTES[one] for one in sorted(objectives)))
 
 
 def _intervals_notes(data: ReportData) -> tuple[str, ...]:

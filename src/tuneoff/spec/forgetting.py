@@ -25,8 +25,8 @@ class ForgettingSpec(Spec):
     max_length: Annotated[Length, Field(ge=2)] = 256
     """Longest text in tokens; longer ones are cut at the end and counted."""
     objective: Objective | None = None
-    """What is predicted of a text; by default what the model's family was pretrained for: span corruption where
-    the tokenizer has T5's sentinel tokens, else continuation."""
+    """What is predicted of a text; by default span corruption where an encoder-decoder's tokenizer has T5's
+    sentinel tokens, else continuation."""
 
     @model_validator(mode="after")
     def _columns_are_of_tables(self) -> Self:

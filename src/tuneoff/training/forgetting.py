@@ -38,7 +38,7 @@ from tuneoff.training.precision import Dtype, autocast
 from tuneoff.training.session import Session
 
 SPAN_LENGTH, SPAN_DISTANCE = 3, 20
-"""Of hidden spans, in tokens: their length, and from one's start to the next, so that 15% are hidden, as in T5."""
+"""Tokens of a hidden span, and those from the start of one to the next: as in T5, 15% are hidden."""
 
 
 @dataclass(frozen=True)

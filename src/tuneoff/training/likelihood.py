@@ -47,7 +47,7 @@ def target_losses(family: Family, input_ids: Tensor, attention_mask: Tensor, lab
     states, targets = hidden[counted], labels[counted]
     # a token takes twice its logits (for the softmax)
     size = max(1, MOST_BYTES // (2 * family.logits(states[:1]).nbytes))
-    parts = zip(states.split(size), targets.split(size), strict=True)
+    parts = zip(torch.split(states, size), torch.split(targets, size), strict=True)
     losses = torch.zeros(labels.shape, device=labels.device)
     losses[counted] = torch.cat(
         [F.cross_entropy(family.logits(part), ids, reduction="none") for part, ids in parts]

@@ -29,16 +29,9 @@ SCRIPTS = ("elements.js", "tables.js", "views.js", "runs.js", "examples.js", "th
 STYLES = ("style.css", "examples.css")
 ORDER = (
     *(Title.DECISION, Title.CONCLUSIONS, Title.COMPARISONS, Title.CURVES, Title.EXAMPLES, Title.RESULTS),
-    *(
-        Title.CHARTS,
-        Title.INTERVALS,
-        Title.FORGETTING,
-        Title.CROSSOVERS,
-        Title.HEALTH,
-        Title.FAILURES,
-        Title.SEARCH,
-    ),
-    *(Title.RUNS, Title.HOW, Title.CONFIGURATION, Title.DATA, Title.ENVIRONMENT, Title.SEEDS, Title.TIME),
+    *(Title.CHARTS, Title.INTERVALS, Title.FORGETTING, Title.CROSSOVERS, Title.HEALTH, Title.FAILURES),
+    *(Title.SEARCH, Title.RUNS, Title.HOW, Title.CONFIGURATION, Title.DATA, Title.ENVIRONMENT, Title.SEEDS),
+    Title.TIME,
 )
 """The page's sections."""
 FOLDED = frozenset({Title.CONFIGURATION, Title.DATA, Title.ENVIRONMENT, Title.SEEDS, Title.TIME})
