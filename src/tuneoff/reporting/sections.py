@@ -39,7 +39,7 @@ FORGETTING_NOTE = (
     "changes the model for good; any other method can be taken off again, and then nothing is forgotten."
 )
 OBJECTIVE_NOTES = {
-    "continuation": "The model predicts how a text goes on: each token from those before it, or, if it has an "
+    "continuation": "The model predicts how a text goes on: each token from those before it, or, with an "
     "encoder, the second half from the first.",
     "span_corruption": "The model predicts spans that are hidden in a text, as in T5's pretraining.",
 }

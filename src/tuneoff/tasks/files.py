@@ -52,9 +52,8 @@ def read_file(path: Path, columns: Sequence[str], *, most_unpacked: int = MOST_U
         DataError: the file is missing, unreadable, empty, or not of the type that its ending names; it
             changes while it is read, or unpacks to more than `most_unpacked` bytes.
     """
-    packed = path.suffix.lower() == ".gz"
-    ending = Path(path.stem).suffix.lower() if packed else path.suffix.lower()
-    if ending not in (*_TEXT_READERS, ".parquet"):
+    packed, ending = path.suffix.lower() == ".gz", _ending(path)
+    if not is_table(path):
         raise DataError(_unknown_ending(path, ending))
     with _opened(path) as file, unchanged(path, file):
         content = io.BytesIO(_unpacked(path, file, most_unpacked)) if packed else file
@@ -64,6 +63,16 @@ def read_file(path: Path, columns: Sequence[str], *, most_unpacked: int = MOST_U
     if not text.strip():
         raise DataError(f"'{path}' is empty; give a file with rows")
     return _TEXT_READERS[ending](path, text, columns)
+
+
+def is_table(path: Path) -> bool:
+    """Return whether a file's ending is one that `read_file` reads."""
+    return _ending(path) in ENDINGS
+
+
+def _ending(path: Path) -> str:
+    packed = path.suffix.lower() == ".gz"
+    return Path(path.stem).suffix.lower() if packed else path.suffix.lower()
 
 
 def read_lines(path: Path) -> tuple[str, ...]:
@@ -82,7 +91,7 @@ def read_lines(path: Path) -> tuple[str, ...]:
 def _unknown_ending(path: Path, ending: str) -> str:
     if ending in _PACKED_ENDINGS:
         return f"'{path}' is compressed, and only gzip (.csv.gz) is supported; unpack it"
-    hint = suggestions(ending, (*_TEXT_READERS, ".parquet"))
+    hint = suggestions(ending, ENDINGS)
     return f"unsupported file type {shown(ending)} of '{path}'{hint}"
 
 
@@ -259,3 +268,5 @@ _TEXT_READERS: dict[str, Callable[[Path, str, Sequence[str]], Table]] = {
     ".json": _read_json,
     ".jsonl": _read_jsonl,
 }
+ENDINGS = (*_TEXT_READERS, ".parquet")
+"""Of the names of files that `read_file` reads, without .gz."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from tuneoff.errors import DataError, shown, suggestions
 from tuneoff.spec import ForgettingSpec
 from tuneoff.spec.run import digest_of
-from tuneoff.tasks.files import read_file, read_lines
+from tuneoff.tasks.files import ENDINGS, is_table, read_file, read_lines
 from tuneoff.tasks.table import text_rows
 
 _FEWEST = 2
@@ -40,6 +40,11 @@ def _read(spec: ForgettingSpec) -> tuple[str, ...]:
     path, column = Path(spec.texts), spec.text_column
     if spec.has_lines:
         return read_lines(path)
+    if not is_table(path):
+        raise DataError(
+            f"general texts are `builtin`, a .txt file or a table ({', '.join(ENDINGS)}; .gz), but got "
+            f"{shown(spec.texts)} (forgetting.texts)"
+        )
     table = read_file(path, [column])
     if column not in table.columns:
         raise DataError(
