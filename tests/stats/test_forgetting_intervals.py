@@ -1,4 +1,4 @@
-"""What is claimed of the loss on general text: against sums, a bootstrap, and decisions of known candidates."""
+"""What is claimed of the loss on general text: against sums, a bootstrap, and known decisions."""
 
 import numpy as np
 import pytest
