@@ -29,7 +29,8 @@ _SECONDS = ("setup_seconds", "train_seconds", "total_seconds")
 def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     """Tabulate runs, a row each: identity, state, test scores, parameter counts, steps and times.
 
-    Times are in seconds; `forgetting` is there if a run measured it. What a run does not have is missing (NaN or NA), never 0.
+    Times are in seconds; `forgetting` is there if a run measured it. What a run does not have is missing (NaN
+    or NA), never 0.
     """
     records = tuple(records)
     scores = tuple(dict.fromkeys((*SCORES, *(name for record in records for name in record.scores))))
