@@ -231,8 +231,30 @@ def test_full_fine_tuning_at_a_high_rate_forgets_and_its_file_has_the_mean(study
         assert getattr(record.forgetting, side) == pytest.approx(mean)
 
 
+def test_another_process_gets_the_texts_with_its_session(study_runs):
+    runs, folder = study_runs
+    spec = runs["lora"].forgetting
+    elsewhere = spec.model_copy(update={"texts": str(folder / "copy.txt")})
+    (folder / "copy.txt").write_text("one text\nand another\n", encoding="utf-8")
+    part = Session().for_runs([runs["lora"].model_copy(update={"forgetting": elsewhere})])
+    (folder / "copy.txt").unlink()
+    assert part.general_texts(elsewhere) == ("one text", "and another")
+
+
+def test_a_changed_file_is_read_again_when_a_study_begins(study_runs):
+    runs, folder = study_runs
+    spec = runs["lora"].forgetting.model_copy(update={"texts": str(folder / "changing.txt")})
+    (folder / "changing.txt").write_text("one text\nand another\n", encoding="utf-8")
+    session = Session()
+    before = session.general_texts(spec)
+    (folder / "changing.txt").write_text("one text\nand yet another\n", encoding="utf-8")
+    assert session.general_texts(spec) == before
+    session.forget_changed_files()
+    assert session.general_texts(spec) == ("one text", "and yet another")
+
+
 @pytest.mark.slow
-def test_another_precision_or_batch_size_is_measured_on_its_own(study_runs, tmp_path):
+def test_another_batch_size_is_measured_on_its_own(study_runs, tmp_path):
     runs, _ = study_runs
     session = Session()
     for size in (1, 2):
