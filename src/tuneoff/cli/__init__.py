@@ -351,7 +351,8 @@ def _print_outcome(console: Console, result: "Result") -> None:
 
 def _scores(data: "ReportData", task: str, plus_minus: str) -> Table:
     """Return a table of a task's main metric by method; `plus_minus` stands before the standard deviation."""
-    from tuneoff.reporting.forgetting import forgetting_columns, forgetting_entry
+    from tuneoff.reporting.forgetting import forgetting_columns
+    from tuneoff.reporting.formatting import signed
     from tuneoff.results import metric_name
     from tuneoff.stats import Cell
 
@@ -367,9 +368,7 @@ def _scores(data: "ReportData", task: str, plus_minus: str) -> Table:
         spread = "" if math.isnan(deviation) else f" {plus_minus} {deviation:.3f}"
         percent, score = f"{row['trainable_percent']:.3g}", f"{row[metric]:.3f}{spread}"
         name = row["method"] if len(row["method"]) <= _LONGEST_NAME else f"{row['method'][:_LONGEST_NAME]}..."
-        cell = Cell(task, row["method"], row["train_size"])
-        forgotten = [
-            forgetting_entry(data, cell) if cell in data.judgement.forgotten else "" for _ in forgetting
-        ]
+        found = data.judgement.forgotten.get(Cell(task, row["method"], row["train_size"]))
+        forgotten = [signed(found.increase.mean) if found else "" for _ in forgetting]
         table.add_row(name, str(row["train_size"]), percent, score, *forgotten, str(row["n"]))
     return table
