@@ -6,6 +6,7 @@ import pyarrow.parquet
 import pytest
 import torch
 from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from helpers import small
@@ -62,15 +63,33 @@ def test_a_decoder_only_model_predicts_all_tokens_but_the_first_as_in_transforme
     assert losses(model) == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["flan", "t5", "bart"])
+@pytest.mark.parametrize("kind", ["flan", "t5"])
 def test_a_model_with_an_encoder_continues_the_first_half_as_in_transformers(kind):
     model = backbone(kind)
-    expected = [
-        whole_loss(model, ids[len(ids) // 2 :], input_ids=[*ids[: len(ids) // 2], END])
-        * (len(ids) - len(ids) // 2)
-        for ids in IDS
-    ]
+    expected = []
+    for ids in IDS:
+        read, predicted = [*ids[: len(ids) // 2], END], ids[len(ids) // 2 :]
+        expected.append(whole_loss(model, predicted, input_ids=read) * len(predicted))
     assert losses(model) == pytest.approx(expected, rel=1e-4)
+
+
+def test_what_a_tokenizer_puts_in_front_of_texts_is_read_and_not_predicted():
+    # as BART's <s>: w3 in front of every text
+    written = word_tokenizer(ends_input=True).backend_tokenizer
+    written.post_processor = TemplateProcessing(
+        single="w3 $A </s>", special_tokens=[("w3", 3), ("</s>", END)]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=written, pad_token="<pad>", eos_token="</s>", bos_token="w3"
+    )
+    (text,) = encode_texts(["w10 w11 w12"], backbone("bart", tokenizer), BUILTIN).values()
+    assert ([*text.input_ids], [*text.labels]) == ([3, 10, END], [11, 12])
+    written.post_processor = TemplateProcessing(single="w3 $A", special_tokens=[("w3", 3)])
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=written, pad_token="<pad>", eos_token="</s>", bos_token="w3"
+    )
+    (text,) = encode_texts(["w10 w11 w12"], backbone("llama", tokenizer), BUILTIN).values()
+    assert ([*text.input_ids], [*text.labels]) == ([3], [10, 11, 12])
 
 
 def test_a_t5_with_sentinels_fills_in_spans_as_in_transformers():
