@@ -106,12 +106,22 @@ def encode_texts(texts: Sequence[str], backbone: Backbone, spec: ForgettingSpec)
         DataError: no text has two tokens.
     """
     tokenizer, objective = backbone.tokenizer, objective_of(backbone, spec)
+    opening, closing = _special_ids(tokenizer)
+    sentinels = sentinel_ids(tokenizer)
     encoded = {}
     for row, ids in enumerate(tokenizer([*texts], add_special_tokens=False, verbose=False)["input_ids"]):
         if len(ids) < 2:
             continue
         text = ids[: spec.max_length]
-        read, predicted = _split(text, backbone, objective)
+        if backbone.family.encoder is None:
+            whole = [*opening, *text]
+            read, predicted = whole[:1], whole[1:]
+        elif objective == "span_corruption":
+            left, predicted = corrupted(text, sentinels)
+            read = [*opening, *left, *closing]
+        else:
+            half = len(text) // 2
+            read, predicted = [*opening, *text[:half], *closing], text[half:]
         encoded[row] = Encoded(
             input_ids=read,
             labels=predicted,
@@ -149,19 +159,6 @@ def sentinel_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     names = ((f"<extra_id_{number}>", f"\u2581<extra_id_{number}>") for number in count())
     found = ([vocabulary[name] for name in pair if name in vocabulary] for pair in names)
     return [ids[0] for ids in takewhile(bool, found)]
-
-
-def _split(text: list[int], backbone: Backbone, objective: Objective) -> tuple[list[int], list[int]]:
-    """Return what is read of a text's ids, with special tokens around it, and what is predicted."""
-    opening, closing = _special_ids(backbone.tokenizer)
-    if backbone.family.encoder is None:
-        whole = [*opening, *text]
-        return whole[:1], whole[1:]
-    if objective == "span_corruption":
-        read, predicted = corrupted(text, sentinel_ids(backbone.tokenizer))
-    else:
-        read, predicted = text[: len(text) // 2], text[len(text) // 2 :]
-    return [*opening, *read, *closing], predicted
 
 
 def corrupted(text: Sequence[int], sentinels: Sequence[int]) -> tuple[list[int], list[int]]:
