@@ -98,8 +98,8 @@ def test_a_relative_path_starts_from_the_file_of_the_study(tmp_path: Path) -> No
     ("setting", "message"),
     [
         ("forgetting.texts=missing.txt", "there is no file"),
-        ("forgetting.texts=train.csv", "no column"),
-        ("forgetting={texts: train.csv, column: sentence}", "no column 'sentence'"),
+        ("forgetting.texts=general.csv", "no column"),
+        ("forgetting={texts: general.csv, column: sentence}", "no column 'sentence'"),
         ("forgetting={texts: builtin, column: text}", "leave out column"),
         ("forgetting={texts: builtin, objective: span_corruption}", "leave out objective"),
         ("forgetting={texts: builtin, max_length: 1}", "forgetting.max_length"),
@@ -112,9 +112,8 @@ def test_bad_settings_and_files_are_refused_before_any_run(
     tmp_path: Path, setting: str, message: str
 ) -> None:
     study = small.study(tmp_path)
-    (tmp_path / "train.csv").write_text("label,words\n1,a\n0,b\n", encoding="utf-8")
-    data = "tasks.films.source={files: {train: validation.csv, test: test.csv}}"
-    outcome = tuneoff("run", study, "--out", tmp_path / "out", "--set", data, "--set", setting)
+    (tmp_path / "general.csv").write_text("label,words\n1,a\n0,b\n", encoding="utf-8")
+    outcome = tuneoff("run", study, "--out", tmp_path / "out", "--set", setting)
     assert outcome.code == 2
     assert message in outcome.err and len(outcome.err.strip().splitlines()) == 1
     assert not (tmp_path / "out" / "runs").exists()
