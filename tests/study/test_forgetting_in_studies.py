@@ -35,10 +35,14 @@ def test_a_study_is_completed_when_forgetting_is_asked_for_later(tmp_path: Path)
     count, records = done(study, folder, asked)
     assert count == 2
     for name, record in records.items():
-        assert record.run_id == before[name].run_id and record.scores == before[name].scores
+        # measured on the stored weights: nothing was trained or tested again
+        assert record.timings == before[name].timings and record.scores == before[name].scores
         assert record.forgetting is not None and record.forgetting.texts == 3
     assert records["zero_shot"].forgetting.increase == 0 != records["lora"].forgetting.increase
     assert done(study, folder, asked)[0] == 0
+    at_once = done(study, tmp_path / "at-once", asked)[1]
+    for name, record in at_once.items():
+        assert record.forgetting.after == pytest.approx(records[name].forgetting.after, abs=1e-5)
 
     result = write_report(folder)
     summary = pd.read_csv(folder / "report" / "summary.csv").set_index("Method")
@@ -65,6 +69,18 @@ def test_a_study_is_completed_when_forgetting_is_asked_for_later(tmp_path: Path)
 
 
 @pytest.mark.slow
+def test_runs_without_stored_weights_are_done_again(tmp_path: Path) -> None:
+    study, folder = small.study(tmp_path), tmp_path / "out"
+    before = done(study, folder, "training.save_strategy=no")[1]
+    count, records = done(study, folder, "training.save_strategy=no", "forgetting.texts=builtin")
+    assert count == 2
+    assert records["lora"].scores == before["lora"].scores
+    assert records["lora"].timings != before["lora"].timings
+    assert records["zero_shot"].timings == before["zero_shot"].timings
+    assert all(record.forgetting is not None for record in records.values())
+
+
+@pytest.mark.slow
 def test_a_report_names_the_runs_that_lack_it(tmp_path: Path) -> None:
     study, folder = small.study(tmp_path), tmp_path / "out"
     done(study, folder)
@@ -73,7 +89,7 @@ def test_a_report_names_the_runs_that_lack_it(tmp_path: Path) -> None:
     assert asked != spec
     (folder / "study.yaml").write_text(asked, encoding="utf-8")
     found = read_folder(folder)
-    assert found.notes == ("forgetting is not measured yet in 2 runs; `tuneoff run` does them again",)
+    assert found.notes == ("forgetting is not measured yet in 2 runs; `tuneoff run` measures it",)
     assert len(found.pending(found.plan)) == 2 == len(found.records)
 
 

@@ -304,7 +304,7 @@ def _own_records(
             own[key] = reader.measured(record)
     if lacking := sum(_lacks_forgetting(reader.study, record) for record in own.values()):
         reader.notes.append(
-            f"forgetting is not measured yet in {plural(lacking, 'run')}; `tuneoff run` does them again"
+            f"forgetting is not measured yet in {plural(lacking, 'run')}; `tuneoff run` measures it"
         )
     # a record of other inputs is a conflict only if its run has no record of the right ones
     for key, excluded in of_other_inputs:

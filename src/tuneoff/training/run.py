@@ -18,14 +18,14 @@ from accelerate import PartialState
 from transformers import PreTrainedTokenizerBase
 
 from tuneoff.errors import DivergedError, InputError, StoppedError, StudyError, first_line, writing
-from tuneoff.methods import AdaptedModel, attach, footprint, save
+from tuneoff.methods import AdaptedModel, attach, footprint, load, save
 from tuneoff.results import CurvePoint, Environment, Forgetting, RunFailure, RunRecord, RunState, Timings
 from tuneoff.results.curve import append_point
 from tuneoff.results.forgetting import write_text_losses
-from tuneoff.results.format import file_checksums
+from tuneoff.results.format import file_checksum, file_checksums
 from tuneoff.results.layout import RunFolder
 from tuneoff.results.predictions import Prediction, write_predictions
-from tuneoff.spec import RunSpec, SplitName
+from tuneoff.spec import NoneSpec, RunSpec, SplitName
 from tuneoff.tasks import scoring
 from tuneoff.training.backbone import Backbone, load_backbone
 from tuneoff.training.batches import Encoded, collate
@@ -87,6 +87,47 @@ def run_trial(
     return _with_failure_record(work, spec, RunFolder(folder))
 
 
+def measure_forgetting(
+    record: RunRecord, spec: RunSpec, folder: Path, *, session: Session | None = None
+) -> RunRecord:
+    """Measure what a finished run forgets, on its stored weights; return its record with that added.
+
+    `spec` is the run's, with the texts to measure on.
+
+    Raises:
+        InputError: the model, the texts or the folder cannot be used.
+    """
+    work = partial(_measure_stored, record, session=session or Session())
+    return _with_failure_record(work, spec, RunFolder(folder))
+
+
+def can_measure_forgetting(record: RunRecord, folder: Path) -> bool:
+    """Return whether a run has left all that `measure_forgetting` needs."""
+    has_weights = isinstance(record.spec.method, NoneSpec) or RunFolder(folder).adapter.is_dir()
+    # older versions wrote no checksums, to which that of a further file could be added
+    return has_weights and record.state == "complete" and bool(record.files)
+
+
+def _measure_stored(record: RunRecord, spec: RunSpec, folder: RunFolder, *, session: Session) -> RunRecord:
+    device = PartialState().device
+    backbone = load_backbone(spec.model)
+    backbone.model.to(device)
+    dtype = resolve_dtype(spec.training.dtype, device)
+    general = general_text(spec, backbone, session, dtype)
+    if isinstance(spec.method, NoneSpec):
+        adapted = attach(backbone.model, spec.method, generator=torch.Generator(), tokenizer=None)
+    else:
+        adapted = load(backbone.model, folder.adapter)
+    found = _write_forgetting(spec, backbone, adapted, general, dtype, folder)
+    return record.model_copy(
+        update={
+            "spec": record.spec.model_copy(update={"forgetting": spec.forgetting}),
+            "forgetting": found,
+            "files": record.files | {folder.forgetting.name: file_checksum(folder.forgetting)},
+        }
+    )
+
+
 def _with_failure_record(
     work: Callable[[RunSpec, RunFolder], RunRecord], spec: RunSpec, folder: RunFolder
 ) -> RunRecord:
@@ -133,7 +174,7 @@ def _train_and_test(spec: RunSpec, folder: RunFolder, *, session: Session, on_po
         answers = run.answers("test")
     runtime = time.perf_counter() - evaluating
     write_predictions(folder.predictions, run.predictions("test", answers))
-    forgetting = _measure_forgetting(run, folder)
+    forgetting = _write_forgetting(spec, run.backbone, run.adapted, run.general, run.dtype, folder)
     timings = Timings(
         setup=setup,
         train=result.seconds,
@@ -158,20 +199,27 @@ def _train_and_test(spec: RunSpec, folder: RunFolder, *, session: Session, on_po
     )
 
 
-def _measure_forgetting(run: "Prepared", folder: RunFolder) -> Forgetting | None:
-    """Measure the tuned model on the study's general texts, if it has any, and write the loss of each."""
-    if run.general is None:
+def _write_forgetting(
+    spec: RunSpec,
+    backbone: Backbone,
+    adapted: AdaptedModel,
+    general: GeneralText | None,
+    dtype: Dtype,
+    folder: RunFolder,
+) -> Forgetting | None:
+    """Measure a tuned model on the study's general texts, if it has any, and write the loss of each."""
+    if general is None:
         return None
     after = text_losses(
-        run.adapted.family,
-        [*run.general.encoded.values()],
-        prompt_ids=run.adapted.prompt_ids,
-        tokenizer=run.backbone.tokenizer,
-        batch_size=run.spec.training.per_device_eval_batch_size,
-        dtype=run.dtype,
+        adapted.family,
+        [*general.encoded.values()],
+        prompt_ids=adapted.prompt_ids,
+        tokenizer=backbone.tokenizer,
+        batch_size=spec.training.per_device_eval_batch_size,
+        dtype=dtype,
     )
-    write_text_losses(folder.forgetting, run.general.losses(after))
-    return run.general.report(after)
+    write_text_losses(folder.forgetting, general.losses(after))
+    return general.report(after)
 
 
 def _train_only(
