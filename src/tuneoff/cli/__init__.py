@@ -533,18 +533,24 @@ def _print_outcome(console: Console, result: "Result") -> None:
 
 def _scores(data: "ReportData", task: str, plus_minus: str) -> Table:
     """Return a table of a task's main metric by method; `plus_minus` stands before the standard deviation."""
+    from tuneoff.reporting.forgetting import forgetting_columns
+    from tuneoff.reporting.formatting import signed
     from tuneoff.results import metric_name
+    from tuneoff.stats import Cell
 
     metric = data.study.tasks[task].main_metric
     order = [variant.name for variant in data.variants]
     rows = data.summary[data.summary["task"] == task].to_dict("records")
     table = Table("method", "train size", title=task, title_justify="left", box=None, pad_edge=False)
-    for name in ("trainable %", metric_name(metric), "runs"):
+    forgetting = [column.lower() for column in forgetting_columns(data)]
+    for name in ("trainable %", metric_name(metric), *forgetting, "runs"):
         table.add_column(name, justify="right")
     for row in sorted(rows, key=lambda row: order.index(row["method"])):
         deviation = row[f"{metric}_std"]
         spread = "" if math.isnan(deviation) else f" {plus_minus} {deviation:.3f}"
         percent, score = f"{row['trainable_percent']:.3g}", f"{row[metric]:.3f}{spread}"
         name = row["method"] if len(row["method"]) <= _LONGEST_NAME else f"{row['method'][:_LONGEST_NAME]}..."
-        table.add_row(name, str(row["train_size"]), percent, score, str(row["n"]))
+        found = data.judgement.forgotten.get(Cell(task, row["method"], row["train_size"]))
+        forgotten = [signed(found.increase.mean) if found else "" for _ in forgetting]
+        table.add_row(name, str(row["train_size"]), percent, score, *forgotten, str(row["n"]))
     return table

@@ -32,6 +32,21 @@ INTERVALS_NOTE = (
     "errors are standard errors: the part due to the seeds alone, and the part due to the finite test set "
     "alone. With one seed the interval is for that model only."
 )
+FORGETTING_COLUMN_NOTE = (
+    "Forgetting: by how much the loss on general text, in nats per token, is higher after tuning, with its "
+    "95% interval."
+)
+FORGETTING_NOTE = (
+    "The loss on general text that no task uses, in nats per token, of the untouched model and of the tuned "
+    "one, without any task's prompt. Increase: how much higher it is after tuning, on the same texts, with "
+    "its 95% interval for other seeds and other texts; with one seed, for that model only. Full fine-tuning "
+    "changes the model for good; any other method can be taken off again, and then nothing is forgotten."
+)
+OBJECTIVE_NOTES = {
+    "continuation": "The model predicts how a text goes on: each token from those before it, or, with an "
+    "encoder, the second half from the first.",
+    "span_corruption": "The model predicts spans that are hidden in a text, as in T5's pretraining.",
+}
 COMPARISONS_NOTE = (
     "Difference: method minus reference on the same seeds and the same test examples, with its 95% interval. "
     "p has Holm's adjustment over the methods' rows of one task and train size; ablation variants are a "
@@ -103,9 +118,14 @@ def document(
             figures=figures.get(Title.DECISION, ()),
         ),
         Section(Title.CONCLUSIONS, statements=conclusions),
-        Section(Title.RESULTS, (RESULTS_NOTE,), tables=(tables.summary_table(data),)),
+        Section(Title.RESULTS, _results_notes(data), tables=(tables.summary_table(data),)),
         Section(Title.CHARTS, figures=figures.get(Title.CHARTS, ())),
         Section(Title.INTERVALS, _intervals_notes(data), tables=(evidence.intervals_table(data),)),
+        Section(
+            Title.FORGETTING,
+            _forgetting_notes(data),
+            tables=(evidence.forgetting_table(data),),
+        ),
         Section(
             Title.COMPARISONS,
             (COMPARISONS_NOTE,),
@@ -203,6 +223,15 @@ def _decision_notes(data: ReportData) -> tuple[str, ...]:
         f"{data.study.decision_margin:g} ({given}), the first by comparison.prefer ({comparison.prefer}).",
         *raced,
     )
+
+
+def _results_notes(data: ReportData) -> tuple[str, ...]:
+    return (RESULTS_NOTE, FORGETTING_COLUMN_NOTE) if data.study.forgetting else (RESULTS_NOTE,)
+
+
+def _forgetting_notes(data: ReportData) -> tuple[str, ...]:
+    objectives = {one.forgetting.objective for one in data.records if one.forgetting}
+    return (FORGETTING_NOTE, *(OBJECTIVE_NOTES[one] for one in sorted(objectives)))
 
 
 def _intervals_notes(data: ReportData) -> tuple[str, ...]:

@@ -33,6 +33,8 @@ def model_table(data: ReportData) -> Table:
     commits = dict.fromkeys(one.environment.model_revision for one in data.records if one.environment)
     rows.append(("commit used", ", ".join(map(as_text, commits)) or ABSENT))
     rows += [(name, as_text(value)) for name, value in data.study.training.model_dump().items()]
+    if forgetting := data.study.forgetting:
+        rows += [(f"forgetting.{name}", as_text(value)) for name, value in forgetting.model_dump().items()]
     return Table(("Setting", "Value"), tuple(rows), text_columns=2, caption="Model and training")
 
 

@@ -11,6 +11,7 @@ class Title(StrEnum):
     RESULTS = "Results"
     CHARTS = "Charts of the results"
     INTERVALS = "Intervals"
+    FORGETTING = "Forgetting"
     COMPARISONS = "Comparisons with references"
     CROSSOVERS = "Crossovers"
     CUTS = "How far LoRA can be cut"

@@ -27,6 +27,8 @@ class Inputs(Spec):
     """From task to SHA-256 of each split's rows as loaded."""
     places: str
     """`places_of` the study when the contents were read."""
+    texts: str | None = None
+    """SHA-256 of the general texts on which forgetting is measured; None if it is not."""
 
     def of_task(self, name: str) -> dict[str, str | None]:
         """Return what identifies the model and a task's data."""

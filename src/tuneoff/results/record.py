@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from tuneoff.results.cuts import CutScore
+from tuneoff.results.forgetting import Forgetting
 from tuneoff.results.format import FileChecksum
 from tuneoff.results.identity import ModelIdentity
 from tuneoff.spec import RunSpec, Spec
@@ -151,6 +152,8 @@ class RunRecord(Spec):
     environment: Environment | None = None
     scoring: dict[str, str] = Field(default_factory=dict)
     """The tokenizer of ROUGE and the version of Unicode that it follows; empty where no text is compared."""
+    forgetting: Forgetting | None = None
+    """The loss on general text before and after tuning; None if the study does not measure it."""
     failure: RunFailure | None = None
     model: ModelIdentity | None = None
     """The base model; None if the run failed before it was loaded, and in records of older versions."""

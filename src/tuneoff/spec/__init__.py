@@ -1,6 +1,7 @@
 """What a study file may say, and the runs that it stands for."""
 
 from tuneoff.spec.base import Spec, SplitName, TrainSize
+from tuneoff.spec.forgetting import ForgettingSpec
 from tuneoff.spec.load import dump_study, load_study, packaged_studies
 from tuneoff.spec.methods import (
     FullSpec,
@@ -50,6 +51,7 @@ __all__ = [
     "ComparisonSpec",
     "DropoutSpec",
     "FilesSource",
+    "ForgettingSpec",
     "FullSpec",
     "GenerationSpec",
     "HubSource",

@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from tuneoff.errors import LONGEST_VALUE, shown, unknown_name
 from tuneoff.spec.base import Spec
+from tuneoff.spec.forgetting import ForgettingSpec
 from tuneoff.spec.methods import KINDS
 from tuneoff.spec.model import ModelSpec
 from tuneoff.spec.search import SearchSpec
@@ -34,6 +35,7 @@ _PARTS: dict[type[Spec], str] = {
     SearchSpec: "`search`",
     AblationSpec: "`ablations`",
     ComparisonSpec: "`comparison`",
+    ForgettingSpec: "`forgetting`",
     SeedRange: "`seeds`",
     BudgetSpec: "`budget`",
     ClassificationSpec: "`kind: classification`",

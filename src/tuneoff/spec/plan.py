@@ -194,7 +194,9 @@ def _search_of(run: RunSpec, spec: SearchSpec) -> Search:
     if spec.max_steps is not None:
         training = changed(training, {"max_steps": spec.max_steps, "num_train_epochs": None})
     return Search(
-        run=changed(run, {"seed": spec.seeds[0], "training": training.model_dump()}),
+        run=changed(
+            run, {"seed": spec.seeds[0], "training": training.model_dump(), "forgetting": None}
+        ),  # a trial is scored on validation alone
         space=spec.spaces.get(run.method_name, spec.space),
         trials=spec.trials,
         seeds=spec.seeds,
@@ -222,6 +224,7 @@ def _product(study: StudySpec, seeds: Iterable[int]) -> Iterator[RunSpec]:
             train_size=train_size if trained else "full",
             seed=seed if trained else study.all_seeds[0],
             training=training[task_name],
+            forgetting=study.forgetting,
         )
 
 

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tuneoff.errors import shown, suggestions
 from tuneoff.spec.base import LISTS, Name, Spec, TrainSize
+from tuneoff.spec.forgetting import ForgettingSpec
 from tuneoff.spec.methods import Method
 from tuneoff.spec.model import ModelSpec
 from tuneoff.spec.prompt import prompt_columns
@@ -71,6 +72,8 @@ class StudySpec(Spec):
     training: TrainingSpec
     search: SearchSpec | None = None
     comparison: ComparisonSpec = ComparisonSpec()
+    forgetting: ForgettingSpec | None = None
+    """General text whose loss is measured before and after tuning; null: it is not."""
 
     @field_validator("train_sizes", "seeds")
     @classmethod

@@ -17,6 +17,7 @@ from tuneoff.stats.crossover import Crossover, crossovers
 from tuneoff.stats.cuts import Cut, cut_curves, read_cuts
 from tuneoff.stats.decide import Decision
 from tuneoff.stats.examples import RunScores, Scores, common, joint_scores
+from tuneoff.stats.forgetting import ForgetsMore, Forgotten, forgets_more, forgotten, increases
 from tuneoff.stats.health import Finding, RunEvidence, diagnose, diagnose_study
 from tuneoff.stats.intervals import ALPHA, Interval, interval
 from tuneoff.stats.prices import PRICE_OF, mean_prices
@@ -70,6 +71,10 @@ class Judgement:
     """Of the races on each task and train size; empty if the seeds are fixed."""
     cuts: Mapping[Cell, tuple[Cut, ...]] = field(default_factory=dict)
     """Of each cell whose LoRA was cut: the whole, then its cuts, the one that keeps most first."""
+    forgotten: Mapping[Cell, Forgotten] = field(default_factory=dict)
+    """The loss on general text before and after tuning; empty if the study does not measure it."""
+    forgets_more: Mapping[TaskSize, tuple[ForgetsMore, ...]] = field(default_factory=dict)
+    """Of each decision, the candidates that are as good as the recommended one and forget less."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,8 @@ class Evidence:
     """Of each run with predictions, the main metric by test row."""
     cuts: dict[str, dict[float, RunScores]] = field(default_factory=dict)
     """Of each run, the same of what is left of its LoRA at each share that it was cut to."""
+    increases: dict[str, RunScores] = field(default_factory=dict)
+    """Of each run that measured forgetting, by how much its loss on each general text is higher."""
     compared: dict[str, Answers] = field(default_factory=dict)
     """The predictions of the first runs of each task."""
 
@@ -133,6 +140,8 @@ def judge(
         for cell, scores in cells.items()
         if cell.method not in ablated and cell.method not in untrained
     }
+    decisions = _decisions(_entrants(study, records, evidence), courses)
+    increased = _cells(records, evidence.increases)
     return Judgement(
         intervals={
             cell: interval(scores.values, seeded=cell.method not in untrained)
@@ -160,7 +169,7 @@ def judge(
         study_findings=diagnose_study(
             records, {run_id: answers for run_id, answers in evidence.compared.items() if run_id in ids}
         ),
-        decisions=_decisions(_entrants(study, records, evidence), courses),
+        decisions=decisions,
         courses=courses,
         cuts=cut_curves(
             records,
@@ -169,6 +178,8 @@ def judge(
             margin=study.decision_margin,
             shares=_error_shares(study, courses),
         ),
+        forgotten=forgotten(records, increased, untrained),
+        forgets_more=forgets_more(decisions, increased, untrained),
     )
 
 
@@ -327,6 +338,8 @@ def read_evidence(
             baseline=(baseline.record.name, baseline.answers) if baseline else None,
         )
         evidence.findings[record.run_id] = diagnose(run)
+        if (increased := increases(folder, record)) is not None:
+            evidence.increases[record.run_id] = increased
         if answers is None:
             continue
         evidence.scores[record.run_id] = RunScores(answers.rows, answers.scores(run.metric))

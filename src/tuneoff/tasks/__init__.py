@@ -9,6 +9,7 @@ from tuneoff.tasks.baselines import (
 )
 from tuneoff.tasks.classification import match_label
 from tuneoff.tasks.examples import Example, RowCounts, TaskData, train_subset
+from tuneoff.tasks.general import general_texts, texts_digest
 from tuneoff.tasks.load import load_task, read_columns, unanswered, unanswered_rows
 from tuneoff.tasks.metrics import score, score_rows, scoring
 from tuneoff.tasks.similar import copied
@@ -22,6 +23,7 @@ __all__ = [
     "baseline_names",
     "baseline_scoring",
     "copied",
+    "general_texts",
     "load_task",
     "match_label",
     "read_columns",
@@ -29,6 +31,7 @@ __all__ = [
     "score",
     "score_rows",
     "scoring",
+    "texts_digest",
     "train_subset",
     "unanswered",
     "unanswered_rows",

@@ -41,6 +41,7 @@ _SIGNATURES = {
 }
 _PART = 1 << 20
 """Bytes that are unpacked at a time."""
+_LINE_ENDS = re.compile(r"\r\n|\r|\n")
 _PACKED_ENDINGS = (".bz2", ".xz", ".zip", ".zst", ".7z", ".tar", ".tgz")
 
 
@@ -53,9 +54,8 @@ def read_file(
         DataError: the file is missing, unreadable, empty, or not of the type that its ending names; it
             changes while it is read, or unpacks to more than `most_unpacked` bytes.
     """
-    packed = path.suffix.lower() == ".gz"
-    ending = Path(path.stem).suffix.lower() if packed else path.suffix.lower()
-    if ending not in (*_TEXT_READERS, ".parquet"):
+    packed, ending = path.suffix.lower() == ".gz", _ending(path)
+    if not is_table(path):
         raise DataError(_unknown_ending(path, ending))
     with _opened(path) as file, unchanged(path, file):
         content = io.BytesIO(_unpacked(path, file, most_unpacked)) if packed else file
@@ -67,10 +67,33 @@ def read_file(
     return _TEXT_READERS[ending](path, text, columns)
 
 
+def is_table(path: Path) -> bool:
+    """Return whether a file's ending is one that `read_file` reads."""
+    return _ending(path) in ENDINGS
+
+
+def _ending(path: Path) -> str:
+    packed = path.suffix.lower() == ".gz"
+    return Path(path.stem).suffix.lower() if packed else path.suffix.lower()
+
+
+def read_lines(path: Path) -> tuple[str, ...]:
+    """Read the lines of a text file, without blank ones and without spaces at their ends.
+
+    Raises:
+        DataError: the file is missing, unreadable or not text, or changes while it is read.
+    """
+    with _opened(path) as file, unchanged(path, file):
+        text = _text(path, file.read())
+    # not splitlines: a text may hold other line separators
+    lines = (line.strip() for line in _LINE_ENDS.split(text))
+    return tuple(line for line in lines if line)
+
+
 def _unknown_ending(path: Path, ending: str) -> str:
     if ending in _PACKED_ENDINGS:
         return f"'{path}' is compressed, and only gzip (.csv.gz) is supported; unpack it"
-    hint = suggestions(ending, (*_TEXT_READERS, ".parquet"))
+    hint = suggestions(ending, ENDINGS)
     return f"unsupported file type {shown(ending)} of '{path}'{hint}"
 
 
@@ -174,7 +197,7 @@ def _holds_lines(text: str, columns: Sequence[str]) -> bool:
 
 def _read_jsonl(path: Path, text: str, columns: Sequence[str]) -> Table:
     # not splitlines: a JSON text may hold other line separators
-    lines = enumerate(re.split(r"\r\n|\r|\n", text), start=1)
+    lines = enumerate(_LINE_ENDS.split(text), start=1)
     values = (
         (f"line {line}", _parsed(path, content, columns, line=line))
         for line, content in lines
@@ -249,3 +272,5 @@ _TEXT_READERS: dict[str, Callable[[Path, str, Sequence[str]], Table]] = {
     ".json": _read_json,
     ".jsonl": _read_jsonl,
 }
+ENDINGS = (*_TEXT_READERS, ".parquet")
+"""Of the names of files that `read_file` reads, without .gz."""

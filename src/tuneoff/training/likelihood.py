@@ -40,6 +40,23 @@ def token_losses(family: Family, context: Context, labels: Tensor) -> Tensor:
     return _losses(family, context.predict(labels), labels)
 
 
+def target_losses(family: Family, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> Tensor:
+    """Compute each row's loss in nats, the sum over its `labels` [B, T], which are padded with -100: [B].
+
+    `input_ids` and `attention_mask`: [B, S]. The logits are computed in parts of `MOST_BYTES`.
+    """
+    hidden, counted = family.read_and_predict(input_ids, attention_mask, labels), labels != IGNORED
+    states, targets = hidden[counted], labels[counted]
+    # a token takes twice its logits (for the softmax)
+    size = max(1, MOST_BYTES // (2 * family.logits(states[:1]).nbytes))
+    parts = zip(torch.split(states, size), torch.split(targets, size), strict=True)
+    losses = torch.zeros(labels.shape, device=labels.device)
+    losses[counted] = torch.cat(
+        [F.cross_entropy(family.logits(part), ids, reduction="none") for part, ids in parts]
+    )
+    return losses.sum(dim=1)
+
+
 def _losses(family: Family, hidden: Tensor, labels: Tensor) -> Tensor:
     """Compute the losses of `token_losses` from the states that predict them, `hidden`: [N, T, H]."""
     # select before projecting to the vocabulary: no logits of padding

@@ -13,6 +13,7 @@ from tuneoff.reporting.decision import (
     verdict,
 )
 from tuneoff.reporting.document import Table
+from tuneoff.reporting.forgetting import forgetting_sentence
 from tuneoff.reporting.formatting import sentence_case
 from tuneoff.reporting.page.views import task_group
 from tuneoff.reporting.races import race_sentence
@@ -34,6 +35,8 @@ class Answer(NamedTuple):
     """How the race went; empty if the seeds are fixed."""
     price: str = ""
     """What the candidate of the headline costs."""
+    forgetting: str = ""
+    """That the candidate of the headline forgets more than others that are as good; empty if it does not."""
     rows: tuple[str, str] | None = None
     """A sentence about test rows that show what the choice means, and their address on the page."""
 
@@ -83,6 +86,7 @@ def _answer(data: ReportData, place: TaskSize, decision: Decision, metric: str) 
         tuple(step.split("`")),
         race,
         price=price_sentence(data, place, decision.recommended),
+        forgetting=sentence_case(forgetting_sentence(data, place)),
         rows=_telling_rows(data, place, decision),
     )
 
