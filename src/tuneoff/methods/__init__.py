@@ -3,6 +3,6 @@
 from tuneoff.methods.adapter import AdaptedModel, Adapter
 from tuneoff.methods.attach import attach
 from tuneoff.methods.checkpoint import load, save
-from tuneoff.methods.footprint import footprint
+from tuneoff.methods.footprint import footprint, with_stored
 
-__all__ = ["AdaptedModel", "Adapter", "attach", "footprint", "load", "save"]
+__all__ = ["AdaptedModel", "Adapter", "attach", "footprint", "load", "save", "with_stored"]

@@ -1,7 +1,7 @@
 """The part of AdaLoRA (Zhang et al. 2023, arXiv:2303.10512) that PEFT leaves to the training loop.
 
-Each update is P diag(E) Q, in PEFT's names lora_B, lora_E and lora_A. PEFT scores the triplets (a column of P, an
-entry of E, a row of Q) by their part in the loss, and sets the entries of the least important to zero. So the
+Each update is P diag(E) Q, in PEFT's names lora_B, lora_E and lora_A. PEFT scores the triplets (a column of P,
+an entry of E, a row of Q) by their part in the loss, and sets the entries of the least important to zero. So the
 entries that are not zero are the ranks, also of weights that an earlier step had.
 """
 
@@ -58,8 +58,8 @@ class AdaLora:
         # the ranks of a step are chosen by gradients of the steps before
         if steps - config.tfinal - config.tinit < 2:
             raise UnfitError(
-                f"AdaLoRA needs two steps or more to drop ranks in, but of {steps} steps {config.tinit} are before "
-                f"and {config.tfinal} after; train longer, or lower the warmup or the final steps"
+                f"AdaLoRA needs two steps or more to drop ranks in, but of {steps} steps {config.tinit} are "
+                f"before and {config.tfinal} after; train longer, or lower the warmup or the final steps"
             )
         self._tuner.rankallocator.set_total_step(steps)
 

@@ -1,8 +1,8 @@
 """Any method of PEFT (github.com/huggingface/peft) on a model, by PEFT's own config and layers.
 
-PEFT puts its layers into the model in place. tuneoff keeps its own model object and never calls PEFT's wrapper,
-which is held for what the layers share and for reading and writing their state. Methods whose work is done in
-the wrapper's forward are therefore refused.
+PEFT puts its layers into the model in place. tuneoff keeps its own model object and never calls PEFT's
+wrapper, which is held for what the layers share and for reading and writing their state. Methods whose work is
+done in the wrapper's forward are therefore refused.
 """
 
 import dataclasses
@@ -44,14 +44,14 @@ class PeftAdapter(Adapter):
         return [one for one in self._model.parameters() if one.requires_grad and id(one) not in others]
 
     def stored(self) -> dict[str, Tensor]:
-        """Return what PEFT saves, by PEFT's names; those of a start that is taken away begin with its name."""
+        """Return what PEFT saves, by PEFT's names; those of a start that is taken away begin with `start`."""
         tensors = {}
         for adapter in self._wrapper.peft_config:
             saved = peft.get_peft_model_state_dict(
                 self._wrapper, adapter_name=adapter, save_embedding_layers=False
             )
             for name, tensor in saved.items():
-                # PEFT finds its tensors by their names, and those of a LoRA in the same stack are like its own
+                # PEFT finds its tensors by their names, and those of a LoRA in the same stack look like them
                 if name.removeprefix("base_model.model.") not in self._before.trained_names:
                     tensors[_place(adapter) + name] = tensor.detach()
         return tensors
@@ -74,7 +74,7 @@ class PeftAdapter(Adapter):
             self._ranks.fold()
 
     def deployed(self) -> int:
-        """Return 0 where PEFT can merge the method into the weights, else the number of trained parameters."""
+        """Return 0 where PEFT can merge the method into the weights, else what is trained."""
         return sum(one.numel() for one in self.parameters()) if self._type in _NOT_MERGED else 0
 
     def penalty(self) -> Tensor | None:  # noqa: D102
@@ -200,6 +200,6 @@ def _check_others(model: PreTrainedModel, config: peft.PeftConfig) -> None:
     taken = {name for module in model.modules() for name in getattr(module, "adapter_layer_names", ())}
     if any(name.startswith(prefix) for name in taken):
         raise StudyError(
-            f"PEFT's {config.peft_type.value} cannot be in a stack with another method of PEFT that names its "
-            f"tensors {prefix}...; use one of them"
+            f"PEFT's {config.peft_type.value} cannot be in a stack with another method of PEFT that names "
+            f"its tensors {prefix}...; use one of them"
         )

@@ -126,8 +126,8 @@ def _checked(
     start = values.get("init_lora_weights", True)
     if isinstance(start, str) and start.partition("_niter_")[0] not in _STARTS:
         raise StudyError(
-            f"{where}: init_lora_weights must be true, false, {', '.join(_STARTS)}, as other starts need data "
-            f"or change the base, but got {shown(start)}"
+            f"{where}: init_lora_weights must be true, false, {', '.join(_STARTS)}, as other starts need "
+            f"data or change the base, but got {shown(start)}"
         )
     if kind == "ADALORA" and values.get("target_r", 8) >= values.get("init_r", 12):
         raise StudyError(

@@ -16,6 +16,7 @@ class Title(StrEnum):
     HEALTH = "Run health"
     FAILURES = "Incomplete runs"
     SEARCH = "Search"
+    RANKS = "Chosen ranks"
     CURVES = "Learning curves"
     EXAMPLES = "Examples"
     RUNS = "Runs"

@@ -129,12 +129,18 @@ def _step_seconds(run: Prepared) -> float:
     training = run.spec.training
     pad_token_id = run.backbone.tokenizer.pad_token_id
     optimizer_steps = OptimizerSteps(
-        run.adapted, training, dtype=run.dtype, steps=_PROBES, pad_token_id=pad_token_id
+        run.adapted,
+        training,
+        dtype=run.dtype,
+        steps=total_steps(training, len(run.data.encoded["train"])),
+        pad_token_id=pad_token_id,
     )
     order = generator(run.spec.seed, "order")
     steps = windows(run.train_rows(), training, order=order, steps=_PROBES)
 
-    times = [_timed(partial(_step, optimizer_steps, window, step))[0] for step, window in enumerate(steps)]
+    times = [
+        _timed(partial(_step, optimizer_steps, window, step))[0] for step, window in enumerate(steps, start=1)
+    ]
     return sorted(times)[len(times) // 2]
 
 

@@ -18,7 +18,7 @@ from accelerate import PartialState
 from transformers import PreTrainedTokenizerBase
 
 from tuneoff.errors import DivergedError, InputError, StoppedError, StudyError, first_line, writing
-from tuneoff.methods import AdaptedModel, attach, footprint, save
+from tuneoff.methods import AdaptedModel, attach, footprint, save, with_stored
 from tuneoff.results import CurvePoint, Environment, RunFailure, RunRecord, RunState, Timings
 from tuneoff.results.curve import append_point
 from tuneoff.results.format import file_checksums
@@ -124,6 +124,7 @@ def _train_and_test(spec: RunSpec, folder: RunFolder, *, session: Session, on_po
     with measure_peak(run.adapted.model.device) as training_peak:
         result = _fit(run, folder, on_point)
     run.adapted.fold()
+    counts = with_stored(counts, run.adapted)
     if spec.training.save_strategy == "best" and run.adapted.parts:
         save(run.adapted, folder.adapter)
     evaluating = time.perf_counter()
@@ -149,6 +150,7 @@ def _train_and_test(spec: RunSpec, folder: RunFolder, *, session: Session, on_po
         result,
         scores=run.scores("test", answers),
         footprint=counts,
+        ranks=run.adapted.ranks(),
         timings=timings,
         files=file_checksums(folder.path),
     )

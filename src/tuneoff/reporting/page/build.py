@@ -30,7 +30,16 @@ STYLES = ("style.css", "examples.css")
 ORDER = (
     *(Title.DECISION, Title.CONCLUSIONS, Title.COMPARISONS, Title.CURVES, Title.EXAMPLES, Title.RESULTS),
     *(Title.CHARTS, Title.INTERVALS, Title.CROSSOVERS, Title.HEALTH, Title.FAILURES, Title.SEARCH),
-    *(Title.RUNS, Title.HOW, Title.CONFIGURATION, Title.DATA, Title.ENVIRONMENT, Title.SEEDS, Title.TIME),
+    *(
+        Title.RANKS,
+        Title.RUNS,
+        Title.HOW,
+        Title.CONFIGURATION,
+        Title.DATA,
+        Title.ENVIRONMENT,
+        Title.SEEDS,
+        Title.TIME,
+    ),
 )
 """The page's sections."""
 FOLDED = frozenset({Title.CONFIGURATION, Title.DATA, Title.ENVIRONMENT, Title.SEEDS, Title.TIME})
@@ -49,6 +58,7 @@ HEADLINES = {
     Title.HEALTH: "Findings that say whether a number can be used.",
     Title.FAILURES: "Runs that have no result.",
     Title.SEARCH: "How the settings were chosen, on validation alone.",
+    Title.RANKS: "Which layers needed a higher rank.",
     Title.RUNS: "Choose a run to see its curve, its record and its files.",
     Title.HOW: "The methods in words, and what it takes to do this again.",
 }

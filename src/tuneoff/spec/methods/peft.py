@@ -44,7 +44,8 @@ class PeftSpec(PeftKind):
     def _has_a_type(cls, config: PeftConfig) -> PeftConfig:
         if not isinstance(config.get("peft_type"), str):
             raise ValueError(
-                f"peft_type must name a type of PEFT, as in {{peft_type: LOHA, r: 8}}, but got {shown(config)}"
+                f"peft_type must name a type of PEFT, as in {{peft_type: LOHA, r: 8}}, but got "
+                f"{shown(config)}"
             )
         return config
 
@@ -122,8 +123,8 @@ class RsloraSpec(_LowRankSpec):
 
     def in_words(self) -> str:  # noqa: D102
         return (
-            f"adds low-rank updates of {self._size_in_words()}, scaled by alpha through the root of the rank, "
-            f"to {layers_in_words(self.targets)}"
+            f"adds low-rank updates of {self._size_in_words()}, scaled by alpha through the root of the "
+            f"rank, to {layers_in_words(self.targets)}"
         )
 
 
@@ -138,7 +139,7 @@ class PissaSpec(_LowRankSpec):
     kind: Literal["pissa"]
     learning_rate: PositiveFloat = 2e-5
     alpha: PositiveFloat = 8
-    iterations: PositiveInt | None = None
+    iterations: PositiveInt | None = 16
     """Of the randomized singular value decomposition; null computes it exactly."""
 
     def peft_config(self) -> PeftConfig:  # noqa: D102
@@ -155,8 +156,8 @@ class PissaSpec(_LowRankSpec):
 class AdaloraSpec(PeftKind):
     """Low-rank updates whose ranks are chosen while training (Zhang et al. 2023).
 
-    Every update is P diag(E) Q. From the initial rank on, those triplets are dropped that matter least for the
-    loss, until the target rank is left on average. The shares are of the steps of a run.
+    Every update is P diag(E) Q. From the initial rank on, those triplets are dropped that matter least for
+    the loss, until the target rank is left on average. The shares are of the steps of a run.
     """
 
     source: ClassVar[str] = (

@@ -1,0 +1,111 @@
+"""PEFT's types on tiny models: the settings that fit them, and what is expected of each."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from peft import PeftType
+
+from helpers.models import batch, tiny
+from tuneoff.errors import StudyError, UnfitError
+from tuneoff.families import family_of
+from tuneoff.methods import attach, footprint
+from tuneoff.spec import PeftSpec
+
+
+class Expected(NamedTuple):
+    """One of PEFT's types on a tiny model."""
+
+    config: dict[str, Any] = {}  # noqa: RUF012
+    """Settings that fit the tiny sizes; others are PEFT's defaults."""
+    starts_as_base: bool = True
+    """Whether the outputs are those of the base before the first step."""
+    random_start: bool = True
+    """Whether something that is trained starts from random numbers."""
+
+
+TYPES: dict[str, Expected] = {
+    "ADALORA": Expected(),
+    "ADAMSS": Expected({"r": 8}),
+    "BEFT": Expected(random_start=False),
+    "BOFT": Expected(random_start=False),
+    "C3A": Expected({"block_size": 8}, starts_as_base=False),
+    "DEFT": Expected(),
+    "DELORA": Expected(),
+    "FOURIERFT": Expected({"n_frequency": 50}, starts_as_base=False),
+    "FROD": Expected(random_start=False),
+    "GLORA": Expected(),
+    "GRALORA": Expected({"r": 8}),
+    "HIRA": Expected(),
+    "HRA": Expected(),
+    "IA3": Expected(random_start=False),
+    "LILY": Expected(),
+    "LN_TUNING": Expected(random_start=False),
+    "LOHA": Expected(),
+    "LOKR": Expected(),
+    "LORA": Expected(),
+    "MISS": Expected({"r": 8}),
+    "OFT": Expected(random_start=False),
+    "OSF": Expected(random_start=False),
+    "PEANUT": Expected(),
+    "PSOFT": Expected({"r": 8}),
+    "PVERA": Expected(),
+    "RANDLORA": Expected(random_start=False),
+    "ROAD": Expected({"group_size": 8}, random_start=False),
+    "SHIRA": Expected({"r": 2}),
+    "SUPERTUNING": Expected(random_start=False),
+    "TINYLORA": Expected(),
+    "TRAINABLE_TOKENS": Expected({"token_indices": [5, 6, 7]}, random_start=False),
+    "UNILORA": Expected(starts_as_base=False),
+    "VBLORA": Expected({"vector_length": 8, "num_vectors": 16}, starts_as_base=False),
+    "VERA": Expected({"r": 8}, random_start=False),
+    "WAVEFT": Expected({"n_frequency": 50}, starts_as_base=False),
+}
+"""All that can be used; the others are refused."""
+
+
+def spec_of(peft_type: str) -> PeftSpec:
+    return PeftSpec(kind="peft", config={"peft_type": peft_type, **TYPES.get(peft_type, Expected()).config})
+
+
+class Outcome(NamedTuple):
+    """What came of trying one of PEFT's types on a model."""
+
+    peft_type: str
+    family: str
+    trains: bool
+    """Whether all that it declares receives gradient."""
+    starts_as_base: bool | None = None
+    trained: int | None = None
+    stored: int | None = None
+    refusal: str | None = None
+    """Why it cannot be had."""
+
+
+def outcomes(kinds: tuple[str, ...] = ("flan", "llama")) -> Iterator[Outcome]:
+    """Try every type of PEFT on a tiny model of each kind."""
+    for peft_type in PeftType:
+        for kind in kinds:
+            yield outcome(peft_type.value, kind)
+
+
+def outcome(peft_type: str, kind: str) -> Outcome:
+    model = tiny(kind)
+    try:
+        adapted = attach(
+            model, spec_of(peft_type), generator=torch.Generator().manual_seed(0), tokenizer=None
+        )
+    except (StudyError, UnfitError) as error:
+        return Outcome(peft_type, kind, trains=False, refusal=str(error))
+    counts = footprint(adapted, batch())
+    with torch.no_grad():
+        before = family_of(tiny(kind)).read_and_predict(**batch())
+        after = adapted.family.read_and_predict(**batch())
+    return Outcome(
+        peft_type,
+        kind,
+        trains=counts.receiving_gradient == counts.trainable > 0,
+        starts_as_base=torch.allclose(before, after, rtol=1e-4, atol=1e-4),
+        trained=counts.trainable,
+        stored=counts.stored,
+    )
