@@ -1,8 +1,8 @@
 """The part of AdaLoRA (Zhang et al. 2023, arXiv:2303.10512) that PEFT leaves to the training loop.
 
-Each update is P diag(E) Q, in PEFT's names lora_B, lora_E and lora_A. PEFT scores the triplets (a column of P,
-an entry of E, a row of Q) by their part in the loss, and sets the entries of the least important to zero. So the
-entries that are not zero are the ranks, also of weights that an earlier step had.
+Each update is P diag(E) Q, in PEFT's names lora_B, lora_E and lora_A. PEFT scores the triplets (a column of
+P, an entry of E, a row of Q) by their part in the loss, and sets the entries of the least important to
+zero. So the entries that are not zero are the ranks, also of weights that an earlier step had.
 """
 
 from typing import Any, final

@@ -1,8 +1,8 @@
 """Any method of PEFT (github.com/huggingface/peft) on a model, by PEFT's own config and layers.
 
 PEFT puts its layers into the model in place. tuneoff keeps its own model object and never calls PEFT's
-wrapper, which is held for what the layers share and for reading and writing their state. Methods whose work is
-done in the wrapper's forward are therefore refused.
+wrapper, which is held for what the layers share and for reading and writing their state. Methods whose work
+is done in the wrapper's forward are therefore refused.
 """
 
 import dataclasses
