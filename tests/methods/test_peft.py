@@ -76,8 +76,10 @@ class TestNamedKinds(MethodContract):
         metafunc.parametrize("name", NAMED)
 
     @pytest.fixture(autouse=True)
-    def _method_of_the_name(self, name):
+    def _method_of_the_name(self, name, request):
         self.method = NAMED[name]
+        if name == "oft" and request.node.callspec.params.get("kind") == "gpt2":
+            pytest.skip("PEFT's OFT does not take GPT-2's layers")
 
     def test_another_seed_gives_other_first_weights_and_an_equal_one_the_same(self, kind, name):
         first, again, other = (self.adapt(tiny(kind), seed=s).parameters() for s in (0, 0, 1))
@@ -187,8 +189,8 @@ def test_pissa_trained_equals_pefts_own_which_changes_the_base():
     [
         (peft_spec("LORAA"), r"peft_type must be a type of PEFT .*'LORAA'; did you mean 'LORA'"),
         (
-            peft_spec("LOHA", rank=8),
-            r"config of PEFT's LOHA: unknown name 'rank'; did you mean 'rank_dropout'",
+            peft_spec("LOHA", rank_dropot=0.1),
+            r"config of PEFT's LOHA: unknown name 'rank_dropot'; did you mean",
         ),
         (peft_spec("LOHA", r="eight"), r"config of PEFT's LOHA: r: .*integer.*'eight'"),
         (peft_spec("LOHA", r=0), r"PEFT cannot put LOHA on this model: .*; change its settings"),
@@ -212,8 +214,8 @@ def test_a_config_that_breaks_a_rule_is_refused_in_one_line(spec, message):
 
 def test_a_type_that_the_model_cannot_carry_is_unfit_and_leaves_the_model_as_it_was():
     model = tiny("gpt2")
-    with pytest.raises(UnfitError, match="PEFT cannot put LILY on this model"):
-        adapt(peft_spec("LILY"), model)
+    with pytest.raises(UnfitError, match="PEFT cannot put HRA on this model: Target module Conv1D"):
+        adapt(peft_spec("HRA"), model)
     assert [name for name, _ in model.named_modules()] == [name for name, _ in tiny("gpt2").named_modules()]
 
 
@@ -247,4 +249,4 @@ def test_seeds_of_what_peft_draws_apart_come_from_the_run_and_are_saved(tmp_path
 def test_what_peft_can_merge_adds_nothing_when_deployed(peft_type):
     """Merged by PEFT it computes the same; where PEFT cannot, what is trained stays beside the base."""
     adapted = adapt(spec_of(peft_type))
-    assert (adapted.parts[0].deployed() == 0) == (peft_type not in ("BEFT", "LILY"))
+    assert (adapted.parts[0].deployed() == 0) == (peft_type != "BEFT")

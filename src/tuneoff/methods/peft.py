@@ -24,7 +24,7 @@ from tuneoff.spec import PeftKind
 
 OWN, START = "default", "start"
 """PEFT's names for the trained layers, and for frozen ones that take their start away from the base."""
-_NOT_MERGED = ("BEFT", "LILY")
+_NOT_MERGED = ("BEFT",)
 """Types that PEFT cannot merge into the weights."""
 
 
@@ -36,12 +36,14 @@ class PeftAdapter(Adapter):
     ) -> None:
         super().__init__(spec)
         self._model, self._wrapper, self._before = model, wrapper, before
+        self._parameters = [
+            one for one in model.parameters() if one.requires_grad and id(one) not in before.trained
+        ]
         self._type = wrapper.peft_config[OWN].peft_type.value
         self._ranks = AdaLora(spec, wrapper) if self._type == "ADALORA" else None
 
     def parameters(self) -> list[nn.Parameter]:  # noqa: D102
-        others = self._before.trained
-        return [one for one in self._model.parameters() if one.requires_grad and id(one) not in others]
+        return self._parameters
 
     def stored(self) -> dict[str, Tensor]:
         """Return what PEFT saves, by PEFT's names; those of a start that is taken away begin with `start`."""
@@ -75,7 +77,7 @@ class PeftAdapter(Adapter):
 
     def deployed(self) -> int:
         """Return 0 where PEFT can merge the method into the weights, else what is trained."""
-        return sum(one.numel() for one in self.parameters()) if self._type in _NOT_MERGED else 0
+        return sum(one.numel() for one in self._parameters) if self._type in _NOT_MERGED else 0
 
     def penalty(self) -> Tensor | None:  # noqa: D102
         return None if self._ranks is None else self._ranks.penalty()
@@ -144,15 +146,16 @@ def attach(
         with _seeded(generator, model.device), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about what is done on purpose
             wrapper = _wrapped(model, config)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, KeyError, NotImplementedError, TypeError, ValueError) as error:
         before.restore(model)
         message = f"PEFT cannot put {config.peft_type.value} on this model: {first_line(error)}"
         # what PEFT does not support, no setting changes
-        if "not supported" in message or len(spec.peft_config()) == 1:
+        if "not support" in message or len(spec.peft_config()) == 1:
             raise UnfitError(message) from error
         raise StudyError(f"{message}; change its settings") from error
     for parameter in before.trained.values():
         parameter.requires_grad_(True)  # PEFT freezes what is not its own
+    model.train(model.training)  # new layers, too
     return PeftAdapter(spec, model, wrapper, before)
 
 

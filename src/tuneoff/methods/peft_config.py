@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 import peft
 import torch
@@ -17,10 +17,12 @@ from tuneoff.methods.lora import target_layers
 from tuneoff.spec import PeftKind, PeftSpec
 
 REFUSED = {
-    "ADAPTION_PROMPT": "its attention fits few models, and none with heads that are not as wide as the model "
+    "ADAPTION_PROMPT": "its attention fits few models, and none whose heads are not as wide as it "
     "together; use kind: prefix",
     "CARTRIDGE": "PEFT's wrapper passes its keys and values to the model; use kind: prefix",
     "CPT": "PEFT's wrapper prepends its vectors to the input; use kind: prompt",
+    "LILY": "its router takes the mean over all tokens of a batch, so that a row's answer would depend "
+    "on the rows beside it; use kind: lora",
     "MULTITASK_PROMPT_TUNING": "it shares a prompt between tasks, and a run has one; use kind: prompt",
     "POLY": "it shares skills between tasks, and a run has one; use kind: lora",
     "PREFIX_TUNING": "PEFT's wrapper passes its keys and values to the model; use kind: prefix",
@@ -82,6 +84,8 @@ def completed(spec: PeftKind, family: Family, generator: torch.Generator) -> tup
         spec = spec.model_copy(update={"targets": _targets(spec) or family.lora_targets})
     if "target_modules" in names:
         values |= _targeted(spec, kind, family, values)
+    if "progressbar" in names:
+        values |= {"progressbar": False}
     if kind == "ADALORA":
         # the real ones are set at the first step, when the length of the run is known
         values |= {"total_step": values.get("tinit", 0) + values.get("tfinal", 0) + 1}
@@ -116,7 +120,9 @@ def _checked(
         if name in _SET_HERE:
             raise StudyError(f"{where}: {name} cannot be set, as it {_SET_HERE[name]}; leave it out")
         if name not in hints:
-            raise StudyError(f"{where}: {unknown_name(name, hints.keys() - _SET_HERE.keys())}")
+            raise StudyError(
+                f"{where}: {unknown_name(name, hints.keys() - _SET_HERE.keys() - {'peft_type'})}"
+            )
         expected = TypeAdapter(hints[name], config=ConfigDict(arbitrary_types_allowed=True))
         try:
             values[name] = expected.validate_json(json.dumps(value), strict=True)
@@ -170,21 +176,29 @@ def _targets(spec: PeftKind) -> Targets | None:
 
 
 def base_modules(model: nn.Module) -> Iterator[tuple[str, tuple[str, nn.Module]]]:
-    """Yield the modules of the base by their own names, with the names that they have under other parts.
+    """Yield the modules of the base by their own names, each with the place where PEFT can change it.
 
-    A part of a stack that replaces a layer keeps it as `base_layer`.
+    A part of a stack that replaces a layer keeps it as `base_layer`. PEFT puts its layers around those that
+    it knows, its own; of those of others it must be given what they keep.
     """
     waiting = [("", "", model)]
     while waiting:
         own, place, module = waiting.pop()
-        while isinstance(covered := getattr(module, "base_layer", None), nn.Module):
-            module, place = covered, f"{place}.base_layer"
+        if not _is_pefts(module) and isinstance(kept := getattr(module, "base_layer", None), nn.Module):
+            module, place = kept, f"{place}.base_layer"
+        if _is_pefts(module):
+            yield own, (place, cast(Any, module).get_base_layer())
+            continue
         yield own, (place, module)
         children = [
             (f"{own}.{name}".lstrip("."), f"{place}.{name}".lstrip("."), child)
             for name, child in module.named_children()
         ]
         waiting += reversed(children)
+
+
+def _is_pefts(module: Any) -> bool:
+    return hasattr(module, "get_base_layer")
 
 
 def _ends_in(name: str, ends: Iterable[str]) -> bool:
