@@ -33,12 +33,27 @@ from tuneoff.spec import (
 from tuneoff.spec.methods import KINDS
 
 
+QUICK = (
+    "test_only_what_is_declared_trains_and_receives_gradient",
+    "test_saved_and_loaded_it_gives_equal_logits",
+    "test_generated_step_scores_equal_teacher_forced_logits",
+    "test_detached_the_base_gives_bit_identical_outputs",
+)
+"""What can go wrong with one of PEFT's methods and not with another; the rest of the contract is slow here."""
+
+
+def parametrize(metafunc, name, values):
+    marks = () if metafunc.function.__name__ in QUICK else (pytest.mark.slow,)
+    metafunc.parametrize(name, [pytest.param(value, marks=marks) for value in values])
+
+
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks")  # torch's, of FROD
 class TestEveryType(MethodContract):
     kinds = ("flan", "llama")
 
     def pytest_generate_tests(self, metafunc):
         super().pytest_generate_tests(metafunc)
-        metafunc.parametrize("peft_type", TYPES)
+        parametrize(metafunc, "peft_type", TYPES)
 
     @pytest.fixture(autouse=True)
     def _method_of_the_type(self, peft_type):
@@ -73,7 +88,7 @@ class TestNamedKinds(MethodContract):
 
     def pytest_generate_tests(self, metafunc):
         super().pytest_generate_tests(metafunc)
-        metafunc.parametrize("name", NAMED)
+        parametrize(metafunc, "name", NAMED)
 
     @pytest.fixture(autouse=True)
     def _method_of_the_name(self, name, request):

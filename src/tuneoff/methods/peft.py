@@ -47,14 +47,19 @@ class PeftAdapter(Adapter):
 
     def stored(self) -> dict[str, Tensor]:
         """Return what PEFT saves, by PEFT's names; those of a start that is taken away begin with `start`."""
-        tensors = {}
+        tensors: dict[str, Tensor] = {}
+        seen = set[tuple[int, torch.Size]]()
         for adapter in self._wrapper.peft_config:
             saved = peft.get_peft_model_state_dict(
                 self._wrapper, adapter_name=adapter, save_embedding_layers=False
             )
             for name, tensor in saved.items():
                 # PEFT finds its tensors by their names, and those of a LoRA in the same stack look like them
-                if name.removeprefix("base_model.model.") not in self._before.trained_names:
+                is_other = name.removeprefix("base_model.model.") in self._before.trained_names
+                # what all layers share is listed with each of them
+                memory = (tensor.data_ptr(), tensor.shape)
+                if not is_other and (memory not in seen or not tensor.numel()):
+                    seen.add(memory)
                     tensors[_place(adapter) + name] = tensor.detach()
         return tensors
 
