@@ -1,16 +1,18 @@
 """PEFT's types on tiny models: the settings that fit them, and what is expected of each."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from peft import PeftType
+from transformers import PreTrainedModel
 
 from helpers.models import batch, tiny
 from tuneoff.errors import StudyError, UnfitError
 from tuneoff.families import family_of
 from tuneoff.methods import attach, footprint
-from tuneoff.spec import PeftSpec
+from tuneoff.spec import Method, PeftSpec
 
 
 class Expected(NamedTuple):
@@ -67,10 +69,17 @@ def spec_of(peft_type: str) -> PeftSpec:
     return PeftSpec(kind="peft", config={"peft_type": peft_type, **TYPES.get(peft_type, Expected()).config})
 
 
-class Outcome(NamedTuple):
-    """What came of trying one of PEFT's types on a model."""
+TINY: Mapping[str, Callable[[], PreTrainedModel]] = {
+    "encoder-decoder": partial(tiny, "flan"),
+    "decoder-only": partial(tiny, "llama"),
+}
 
-    peft_type: str
+
+class Outcome(NamedTuple):
+    """What came of trying a method on a model."""
+
+    method: str
+    """Its kind, or PEFT's type."""
     family: str
     trains: bool
     """Whether all that it declares receives gradient."""
@@ -81,28 +90,34 @@ class Outcome(NamedTuple):
     """Why it cannot be had."""
 
 
-def outcomes(kinds: tuple[str, ...] = ("flan", "llama")) -> Iterator[Outcome]:
-    """Try every type of PEFT on a tiny model of each kind."""
-    for peft_type in PeftType:
-        for kind in kinds:
-            yield outcome(peft_type.value, kind)
+def outcomes(
+    models: Mapping[str, Callable[[], PreTrainedModel]] = TINY, *, fitted: bool = True
+) -> Iterator[Outcome]:
+    """Try every type of PEFT on a new model of each name; `fitted`: with the settings that fit tiny models."""
+    for one in PeftType:
+        config = {"peft_type": one.value}
+        spec = spec_of(one.value) if fitted else PeftSpec(kind="peft", config=config)
+        for name, make in models.items():
+            yield outcome(spec, name, make)
 
 
-def outcome(peft_type: str, kind: str) -> Outcome:
-    model = tiny(kind)
-    try:
-        adapted = attach(
-            model, spec_of(peft_type), generator=torch.Generator().manual_seed(0), tokenizer=None
-        )
-    except (StudyError, UnfitError) as error:
-        return Outcome(peft_type, kind, trains=False, refusal=str(error))
-    counts = footprint(adapted, batch())
+def outcome(spec: Method, name: str, make: Callable[[], PreTrainedModel]) -> Outcome:
+    """Try a method on a new model."""
+    model = make()
+    label = str(spec.config["peft_type"]) if isinstance(spec, PeftSpec) else spec.kind
     with torch.no_grad():
-        before = family_of(tiny(kind)).read_and_predict(**batch())
-        after = adapted.family.read_and_predict(**batch())
+        before = family_of(model).read_and_predict(**batch())
+    try:
+        adapted = attach(model, spec, generator=torch.Generator().manual_seed(0), tokenizer=None)
+    except (StudyError, UnfitError) as error:
+        return Outcome(label, name, trains=False, refusal=str(error))
+    prompted = batch(prompt_ids=adapted.prompt_ids)
+    counts = footprint(adapted, prompted)
+    with torch.no_grad():
+        after = adapted.family.read_and_predict(**prompted)
     return Outcome(
-        peft_type,
-        kind,
+        label,
+        name,
         trains=counts.receiving_gradient == counts.trainable > 0,
         starts_as_base=torch.allclose(before, after, rtol=1e-4, atol=1e-4),
         trained=counts.trainable,

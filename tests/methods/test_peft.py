@@ -12,7 +12,7 @@ from peft import (
 
 from helpers.method_contract import MethodContract
 from helpers.models import batch, tiny
-from helpers.peft_types import TYPES, spec_of
+from helpers.peft_types import TYPES, outcomes, spec_of
 from tuneoff.errors import StudyError, UnfitError
 from tuneoff.methods import attach, load, save
 from tuneoff.methods.peft_config import REFUSED
@@ -32,14 +32,13 @@ from tuneoff.spec import (
 )
 from tuneoff.spec.methods import KINDS
 
-
 QUICK = (
     "test_only_what_is_declared_trains_and_receives_gradient",
     "test_saved_and_loaded_it_gives_equal_logits",
     "test_generated_step_scores_equal_teacher_forced_logits",
     "test_detached_the_base_gives_bit_identical_outputs",
 )
-"""What can go wrong with one of PEFT's methods and not with another; the rest of the contract is slow here."""
+"""What may go wrong with one of PEFT's methods alone; the rest of the contract is slow here."""
 
 
 def parametrize(metafunc, name, values):
@@ -241,6 +240,21 @@ def test_every_type_can_be_used_or_is_refused_with_what_to_use_instead():
     for reason in REFUSED.values():
         kind = reason.rpartition("use kind: ")[2]
         assert kind in KINDS, reason
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks")
+def test_the_outcome_of_every_type_is_a_row_for_the_table_of_methods():
+    rows = list(outcomes())
+    assert len(rows) == 2 * len(PeftType)
+    for row in rows:
+        if row.method in REFUSED:
+            assert not row.trains
+            assert REFUSED[row.method] in str(row.refusal)
+        else:
+            assert row.trains, row
+            assert row.starts_as_base == TYPES[row.method].starts_as_base
+            assert row.stored >= row.trained
 
 
 def test_two_methods_that_name_their_tensors_alike_are_refused_in_a_stack():
