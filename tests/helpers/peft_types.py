@@ -93,7 +93,7 @@ class Outcome(NamedTuple):
 def outcomes(
     models: Mapping[str, Callable[[], PreTrainedModel]] = TINY, *, fitted: bool = True
 ) -> Iterator[Outcome]:
-    """Try every type of PEFT on a new model of each name; `fitted`: with the settings that fit tiny models."""
+    """Try every type of PEFT on a new model of each name, `fitted`: with settings that fit tiny models."""
     for one in PeftType:
         config = {"peft_type": one.value}
         spec = spec_of(one.value) if fitted else PeftSpec(kind="peft", config=config)
