@@ -73,6 +73,7 @@ def peft_loop():
     """Losses, gradient norms and ranks of PEFT's own model, trained as PEFT's documentation has it."""
     ours = adapt()
     config = AdaLoraConfig(
+        task_type="SEQ_2_SEQ_LM",  # for the class of wrapper that adds the penalty
         target_r=2,
         init_r=4,
         lora_alpha=16,

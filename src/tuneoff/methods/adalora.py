@@ -14,8 +14,6 @@ from torch import Tensor, nn
 from tuneoff.errors import UnfitError
 from tuneoff.spec import AdaloraSpec, PeftKind
 
-_NAME = "default"
-
 
 @final
 class AdaLora:
@@ -24,7 +22,8 @@ class AdaLora:
     def __init__(self, spec: PeftKind, wrapper: peft.PeftModel) -> None:
         self._spec = spec
         self._tuner: Any = wrapper.base_model
-        self._config: Any = wrapper.peft_config[_NAME]
+        (self._name,) = wrapper.peft_config
+        self._config: Any = wrapper.peft_config[self._name]
         names = self._tuner.targeted_module_names
         self._layers: dict[str, Any] = {name: wrapper.get_base_model().get_submodule(name) for name in names}
         self._allocates = False
@@ -35,7 +34,7 @@ class AdaLora:
             return None
         distances = []
         for layer in self._layers.values():
-            a, b = layer.lora_A[_NAME], layer.lora_B[_NAME]
+            a, b = layer.lora_A[self._name], layer.lora_B[self._name]
             for product in (a @ a.T, b.T @ b):
                 distances.append(torch.linalg.norm(product - torch.eye(len(product), device=product.device)))
         return torch.stack(distances).mean() * self._config.orth_reg_weight
@@ -75,7 +74,10 @@ class AdaLora:
         for layer in self._layers.values():
             kept = self._kept(layer)
             self._set(
-                layer, layer.lora_A[_NAME][kept], layer.lora_B[_NAME][:, kept], layer.lora_E[_NAME][kept]
+                layer,
+                layer.lora_A[self._name][kept],
+                layer.lora_B[self._name][:, kept],
+                layer.lora_E[self._name][kept],
             )
 
     def resize(self, tensors: dict[str, Tensor]) -> None:
@@ -85,10 +87,10 @@ class AdaLora:
             self._set(layer, *(tensors[f"{stored}lora_{part}"] for part in "ABE"))
 
     def _kept(self, layer: Any) -> Tensor:
-        kept: Tensor = layer.lora_E[_NAME][:, 0] != 0
+        kept: Tensor = layer.lora_E[self._name][:, 0] != 0
         return kept
 
     def _set(self, layer: Any, a: Tensor, b: Tensor, e: Tensor) -> None:
-        device = layer.lora_A[_NAME].device
+        device = layer.lora_A[self._name].device
         for matrices, value in ((layer.lora_A, a), (layer.lora_B, b), (layer.lora_E, e)):
-            matrices[_NAME] = nn.Parameter(value.detach().clone().to(device))
+            matrices[self._name] = nn.Parameter(value.detach().clone().to(device))

@@ -22,8 +22,8 @@ from tuneoff.methods.adapter import Adapter
 from tuneoff.methods.peft_config import completed, starts_from_base
 from tuneoff.spec import PeftKind
 
-OWN, START = "default", "start"
-"""PEFT's names for the trained layers, and for frozen ones that take their start away from the base."""
+_START = "start_"
+"""What PEFT's name for frozen layers begins with that take the start of others away from the base."""
 _NOT_MERGED = ("BEFT",)
 """Types that PEFT cannot merge into the weights."""
 
@@ -39,7 +39,7 @@ class PeftAdapter(Adapter):
         self._parameters = [
             one for one in model.parameters() if one.requires_grad and id(one) not in before.trained
         ]
-        self._type = wrapper.peft_config[OWN].peft_type.value
+        self._type = next(iter(wrapper.peft_config.values())).peft_type.value
         self._ranks = AdaLora(spec, wrapper) if self._type == "ADALORA" else None
 
     def parameters(self) -> list[nn.Parameter]:  # noqa: D102
@@ -48,18 +48,16 @@ class PeftAdapter(Adapter):
     def stored(self) -> dict[str, Tensor]:
         """Return what PEFT saves, by PEFT's names; those of a start that is taken away begin with `start`."""
         tensors: dict[str, Tensor] = {}
-        seen = set[tuple[int, torch.Size]]()
+        shared = set[int]()
+        state = self._wrapper.state_dict()
         for adapter in self._wrapper.peft_config:
             saved = peft.get_peft_model_state_dict(
-                self._wrapper, adapter_name=adapter, save_embedding_layers=False
+                self._wrapper, state, adapter_name=adapter, save_embedding_layers=False
             )
             for name, tensor in saved.items():
-                # PEFT finds its tensors by their names, and those of a LoRA in the same stack look like them
-                is_other = name.removeprefix("base_model.model.") in self._before.trained_names
                 # what all layers share is listed with each of them
-                memory = (tensor.data_ptr(), tensor.shape)
-                if not is_other and (memory not in seen or not tensor.numel()):
-                    seen.add(memory)
+                if tensor.numel() == 0 or tensor.data_ptr() not in shared:
+                    shared.add(tensor.data_ptr())
                     tensors[_place(adapter) + name] = tensor.detach()
         return tensors
 
@@ -101,7 +99,7 @@ class PeftAdapter(Adapter):
 
 
 def _place(adapter: str) -> str:
-    return "" if adapter == OWN else f"{adapter}."
+    return "start." if adapter.startswith(_START) else ""
 
 
 class Before:
@@ -113,11 +111,8 @@ class Before:
     def __init__(self, model: nn.Module) -> None:
         self._children = {module: dict(module.named_children()) for module in model.modules()}
         self._peft_config = model.__dict__.get("peft_config")
-        trained = {name: one for name, one in model.named_parameters() if one.requires_grad}
-        self.trained_names = frozenset(trained)
-        """Of what other parts of a stack train."""
-        self.trained = {id(one): one for one in trained.values()}
-        """The same, by ids."""
+        self.trained = {id(one): one for one in model.parameters() if one.requires_grad}
+        """By their ids, what other parts of a stack train."""
 
     def restore(self, model: nn.Module) -> None:
         """Put back all modules, and take off those that were added."""
@@ -150,7 +145,7 @@ def attach(
     try:
         with _seeded(generator, model.device), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about what is done on purpose
-            wrapper = _wrapped(model, config)
+            wrapper = _wrapped(model, config, spec.kind)
     except (AttributeError, IndexError, KeyError, NotImplementedError, TypeError, ValueError) as error:
         before.restore(model)
         message = f"PEFT cannot put {config.peft_type.value} on this model: {first_line(error)}"
@@ -173,33 +168,35 @@ def _seeded(generator: torch.Generator, device: torch.device) -> Iterator[None]:
         yield
 
 
-def _wrapped(model: PreTrainedModel, config: peft.PeftConfig) -> peft.PeftModel:
-    if not starts_from_base(config):
-        return peft.get_peft_model(model, config, adapter_name=OWN)
+def _wrapped(model: PreTrainedModel, config: peft.PeftConfig, kind: str) -> peft.PeftModel:
+    """Put PEFT's layers into the model, under a name by which it tells them from those of other parts."""
     weights = {name: parameter.data for name, parameter in model.named_parameters()}
-    return _with_start_apart(peft.get_peft_model(model, config, adapter_name=OWN), config, weights)
+    own = f"own_{kind}"
+    wrapper = peft.get_peft_model(model, config, adapter_name=own)
+    if starts_from_base(config):
+        _take_start_apart(wrapper, config, weights, own=own, start=f"{_START}{kind}")
+    return wrapper
 
 
-def _with_start_apart(
-    wrapper: peft.PeftModel, config: peft.LoraConfig, weights: dict[str, Tensor]
-) -> peft.PeftModel:
+def _take_start_apart(
+    wrapper: peft.PeftModel, config: peft.LoraConfig, weights: dict[str, Tensor], *, own: str, start: str
+) -> None:
     """Keep the base where PEFT takes the start of B A away from it: W - s B0 A0 + s B A, with W as it was.
 
     The start is a second, frozen pair of matrices in each layer. So the base can be restored bit for bit, and
     what is stored has all that the base lacks, without a decomposition that other machines round differently.
     """
     apart = dataclasses.replace(config, init_lora_weights=True, lora_dropout=0.0, inference_mode=True)
-    wrapper.add_adapter(START, apart)
-    wrapper.base_model.set_adapter([OWN, START])
+    wrapper.add_adapter(start, apart)
+    wrapper.base_model.set_adapter([own, start])
     with torch.no_grad():
         for name in wrapper.targeted_module_names:
             layer = wrapper.get_base_model().get_submodule(name)
             layer.get_base_layer().weight.data = weights[f"{name}.weight"]
-            layer.lora_A[START].weight.copy_(layer.lora_A[OWN].weight)
-            layer.lora_B[START].weight.copy_(-layer.lora_B[OWN].weight)
-            layer.lora_A[START].weight.requires_grad_(False)
-            layer.lora_B[START].weight.requires_grad_(False)
-    return wrapper
+            layer.lora_A[start].weight.copy_(layer.lora_A[own].weight)
+            layer.lora_B[start].weight.copy_(-layer.lora_B[own].weight)
+            layer.lora_A[start].weight.requires_grad_(False)
+            layer.lora_B[start].weight.requires_grad_(False)
 
 
 def _check_others(model: PreTrainedModel, config: peft.PeftConfig) -> None:
