@@ -81,7 +81,7 @@ def attach(
     linear = {
         name: module for name, module in model.named_modules() if isinstance(module, nn.Linear | Conv1D)
     }
-    targets = _layers(model, linear, spec.targets or family.lora_targets)
+    targets = target_layers(model, linear, spec.targets or family.lora_targets)
     _check_rank(targets, spec.rank)
     layers: dict[str, LowRankLinear] = {}
     for name, base_layer in targets.items():
@@ -96,8 +96,12 @@ def attach(
     return LoraAdapter(spec, model, layers)
 
 
-def _layers(model: PreTrainedModel, linear: _Layers, targets: Targets) -> _Layers:
-    """Return the layers to update by name, in the order of the model."""
+def target_layers(model: PreTrainedModel, linear: _Layers, targets: Targets) -> _Layers:
+    """Return those of the linear layers that targets mean, by name, in the order of the model.
+
+    Raises:
+        StudyError: a target names none.
+    """
     if targets == "all-linear":
         head = model.get_output_embeddings()
         return {name: module for name, module in linear.items() if module is not head}
@@ -105,7 +109,7 @@ def _layers(model: PreTrainedModel, linear: _Layers, targets: Targets) -> _Layer
         if not any(_is_named(name, target) for name in linear):
             ends = sorted({name.rsplit(".", 1)[-1] for name in linear})
             raise StudyError(
-                f"a LoRA target must be the end of a linear layer's name, but the model has none that ends "
+                f"a target must be the end of a linear layer's name, but the model has none that ends "
                 f"in '{target}' (it has {', '.join(ends)}; or use targets: all-linear)"
             )
     return {

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 
-from tuneoff.reporting import cuts, decision, evidence, settings, tables
+from tuneoff.reporting import cuts, decision, evidence, ranks, settings, tables
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Document, Figure, Section, Statement
 from tuneoff.reporting.formatting import in_words
@@ -76,6 +76,10 @@ HALVING_NOTE = (
     "on the learning-rate schedule of the full length, and each time only the best third of them by "
     "validation score went on to the next number. The chosen one is the best of those trained to the end."
 )
+RANKS_NOTE = (
+    "Ranks that the method itself chose while training, of the weights that were kept: means over seeds. A "
+    "higher one says that the loss depended more on the update of that layer."
+)
 RUNS_NOTE = (
     "A row per planned run, in the order of the results; the link leads to the run's record. Kept step: the "
     "step with the best validation score, whose weights were tested."
@@ -146,6 +150,12 @@ def document(
             _search_notes(data),
             tables=(tables.search_table(data),),
             figures=figures.get(Title.SEARCH, ()),
+        ),
+        Section(
+            Title.RANKS,
+            (RANKS_NOTE,),
+            tables=(ranks.ranks_table(data),),
+            figures=figures.get(Title.RANKS, ()),
         ),
         Section(
             Title.CURVES,

@@ -18,6 +18,7 @@ class Title(StrEnum):
     HEALTH = "Run health"
     FAILURES = "Incomplete runs"
     SEARCH = "Search"
+    RANKS = "Chosen ranks"
     CURVES = "Learning curves"
     EXAMPLES = "Examples"
     RUNS = "Runs"

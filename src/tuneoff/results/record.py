@@ -145,6 +145,8 @@ class RunRecord(Spec):
     tokens: int = 0
     """Input and target tokens trained on, padding not counted."""
     footprint: Footprint | None = None
+    ranks: dict[str, int] = Field(default_factory=dict)
+    """Of the update of each layer, by its name, where the method chose them while training."""
     data: DataReport | None = None
     seeds: dict[str, int] = Field(default_factory=dict)
     """The seed of each named stream."""

@@ -150,32 +150,34 @@ def _step_seconds(run: Prepared) -> float:
     tokens of a mean step.
     """
     training, rows = run.spec.training, run.train_rows()
+    count = total_steps(training, len(rows))
     optimizer_steps = OptimizerSteps(
         run.adapted,
         training,
         dtype=run.dtype,
-        steps=_PROBES,
+        steps=count,
         pad_token_id=run.backbone.tokenizer.pad_token_id,
     )
     order = generator(run.spec.seed, "order")
-    steps = list(windows(rows, training, order=order, steps=min(total_steps(training, len(rows)), _STEPS)))
+    steps = list(windows(rows, training, order=order, steps=min(count, _STEPS)))
     sizes = [_tokens(window, len(run.adapted.prompt_ids)) for window in steps]
-    times = [_timed(partial(_step, optimizer_steps, window, 0))[0] for window in steps[:_PROBES]]
-    lowest = min(seconds / size for seconds, size in zip(times, sizes, strict=False))
-    return lowest * sum(sizes) / len(sizes)
+    timed = [
+        _timed(partial(_step, optimizer_steps, window, step))[0] / size
+        for step, (window, size) in enumerate(zip(steps[:_PROBES], sizes, strict=False), start=1)
+    ]
+    return min(timed) * sum(sizes) / len(sizes)
 
 
 def _tokens(window: Window, prompt: int) -> int:
     """Return the tokens of a window's batches, with padding and a soft prompt of this length."""
+
+    def longest(texts: Iterable[Sequence[int]]) -> int:
+        return max(map(len, texts))
+
     return sum(
-        len(batch)
-        * (prompt + max(len(row.input_ids) for row in batch) + max(len(row.labels) for row in batch))
+        len(batch) * (prompt + longest(row.input_ids for row in batch) + longest(row.labels for row in batch))
         for batch in window
     )
-
-
-def _longest(texts: Iterable[Sequence[int]]) -> int:
-    return max(map(len, texts))
 
 
 def _step(optimizer_steps: OptimizerSteps, window: Window, step: int) -> None:

@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 
 from tuneoff.errors import DivergedError, InputError, StoppedError, StudyError, first_line, writing
 from tuneoff.extras import QUANTIZED
-from tuneoff.methods import AdaptedModel, attach, footprint, load, save
+from tuneoff.methods import AdaptedModel, attach, footprint, load, save, with_stored
 from tuneoff.methods.lora_rank import cut, ranks
 from tuneoff.results import (
     CurvePoint,
@@ -179,6 +179,7 @@ def _train_and_test(spec: RunSpec, folder: RunFolder, *, session: Session, on_po
     with measure_peak(run.adapted.model.device) as training_peak:
         result = _fit(run, folder, on_point)
     run.adapted.fold()
+    counts = with_stored(counts, run.adapted)
     if spec.training.save_strategy == "best" and run.adapted.parts:
         save(run.adapted, folder.adapter)
     evaluating = time.perf_counter()
@@ -206,6 +207,7 @@ def _train_and_test(spec: RunSpec, folder: RunFolder, *, session: Session, on_po
         result,
         scores=run.scores("test", answers),
         footprint=counts,
+        ranks=run.adapted.ranks(),
         timings=timings,
         cuts=cuts,
         forgetting=forgetting,

@@ -29,8 +29,8 @@ SCRIPTS = ("elements.js", "tables.js", "views.js", "runs.js", "examples.js", "th
 STYLES = ("style.css", "examples.css")
 ORDER = (
     *(Title.DECISION, Title.CONCLUSIONS, Title.COMPARISONS, Title.CURVES, Title.EXAMPLES, Title.RESULTS),
-    *(Title.CHARTS, Title.INTERVALS, Title.FORGETTING, Title.CROSSOVERS, Title.CUTS, Title.HEALTH),
-    *(Title.FAILURES, Title.SEARCH, Title.RUNS, Title.HOW, Title.CONFIGURATION, Title.DATA),
+    *(Title.CHARTS, Title.INTERVALS, Title.FORGETTING, Title.CROSSOVERS, Title.CUTS, Title.RANKS),
+    *(Title.HEALTH, Title.FAILURES, Title.SEARCH, Title.RUNS, Title.HOW, Title.CONFIGURATION, Title.DATA),
     *(Title.ENVIRONMENT, Title.SEEDS, Title.TIME),
 )
 """The page's sections."""
@@ -52,6 +52,7 @@ HEADLINES = {
     Title.HEALTH: "Findings that say whether a number can be used.",
     Title.FAILURES: "Runs that have no result.",
     Title.SEARCH: "How the settings were chosen, on validation alone.",
+    Title.RANKS: "Which layers needed a higher rank.",
     Title.RUNS: "Choose a run to see its curve, its record and its files.",
     Title.HOW: "The methods in words, and what it takes to do this again.",
 }

@@ -11,8 +11,20 @@ from pydantic_core import PydanticKnownError
 from tuneoff.errors import StudyError, first_line, shown
 from tuneoff.spec.base import LISTS, Spec
 from tuneoff.spec.methods.base import NoneSpec, TunedSpec
+from tuneoff.spec.methods.bias import BiasSpec
 from tuneoff.spec.methods.full import FullSpec
 from tuneoff.spec.methods.lora import LoraSpec
+from tuneoff.spec.methods.peft import (
+    AdaloraSpec,
+    DoraSpec,
+    Ia3Spec,
+    LnTuningSpec,
+    OftSpec,
+    PeftSpec,
+    PissaSpec,
+    RsloraSpec,
+    VeraSpec,
+)
 from tuneoff.spec.methods.prefix import PrefixSpec
 from tuneoff.spec.methods.prompt import PromptSpec
 
@@ -23,7 +35,25 @@ def kind_of(spec: type[Spec]) -> str:
 
 
 TUNED_KINDS: Mapping[str, type[TunedSpec]] = MappingProxyType(
-    {kind_of(spec): spec for spec in (FullSpec, LoraSpec, PrefixSpec, PromptSpec)}
+    {
+        kind_of(spec): spec
+        for spec in (
+            FullSpec,
+            BiasSpec,
+            LoraSpec,
+            DoraSpec,
+            RsloraSpec,
+            PissaSpec,
+            AdaloraSpec,
+            VeraSpec,
+            OftSpec,
+            Ia3Spec,
+            LnTuningSpec,
+            PeftSpec,
+            PrefixSpec,
+            PromptSpec,
+        )
+    }
 )
 """In the order of attaching: LoRA must not find the linear layers of a prefix's projection."""
 ENTRY_POINTS = "tuneoff.methods"
