@@ -3,6 +3,7 @@
 from tuneoff.spec.base import Spec, SplitName, TrainSize
 from tuneoff.spec.load import dump_study, load_study, packaged_studies
 from tuneoff.spec.methods import (
+    BottleneckSpec,
     FullSpec,
     LoraSpec,
     Method,
@@ -37,6 +38,7 @@ from tuneoff.spec.training import DropoutSpec, TrainingSpec
 __all__ = [
     "BUILTIN",
     "AblationSpec",
+    "BottleneckSpec",
     "BudgetSpec",
     "BuiltinSource",
     "ClassificationSpec",

@@ -1,6 +1,7 @@
 """Methods: ways of fine-tuning, and their settings."""
 
 from tuneoff.spec.methods.base import NoneSpec, TunedSpec
+from tuneoff.spec.methods.bottleneck import BottleneckSpec
 from tuneoff.spec.methods.full import FullSpec
 from tuneoff.spec.methods.kinds import KINDS, Method, StackSpec, attach_order, tuned_parts
 from tuneoff.spec.methods.lora import LoraSpec
@@ -9,6 +10,7 @@ from tuneoff.spec.methods.prompt import PromptSpec
 
 __all__ = [
     "KINDS",
+    "BottleneckSpec",
     "FullSpec",
     "LoraSpec",
     "Method",

@@ -11,6 +11,7 @@ from pydantic_core import PydanticKnownError
 from tuneoff.errors import StudyError, first_line, shown
 from tuneoff.spec.base import LISTS, Spec
 from tuneoff.spec.methods.base import NoneSpec, TunedSpec
+from tuneoff.spec.methods.bottleneck import BottleneckSpec
 from tuneoff.spec.methods.full import FullSpec
 from tuneoff.spec.methods.lora import LoraSpec
 from tuneoff.spec.methods.prefix import PrefixSpec
@@ -23,9 +24,9 @@ def kind_of(spec: type[Spec]) -> str:
 
 
 TUNED_KINDS: Mapping[str, type[TunedSpec]] = MappingProxyType(
-    {kind_of(spec): spec for spec in (FullSpec, LoraSpec, PrefixSpec, PromptSpec)}
+    {kind_of(spec): spec for spec in (FullSpec, LoraSpec, BottleneckSpec, PrefixSpec, PromptSpec)}
 )
-"""In the order of attaching: LoRA must not find the linear layers of a prefix's projection."""
+"""In the order of attaching: LoRA must not find the linear layers of an adapter or a prefix's projection."""
 ENTRY_POINTS = "tuneoff.methods"
 """The group of entry points with which other packages add kinds: from a kind's name to its spec."""
 
