@@ -15,6 +15,7 @@ from tuneoff.spec.methods.bottleneck import BottleneckSpec
 from tuneoff.spec.methods.full import FullSpec
 from tuneoff.spec.methods.lora import LoraSpec
 from tuneoff.spec.methods.prefix import PrefixSpec
+from tuneoff.spec.methods.presets import MamSpec, PresetSpec, UnipeltSpec
 from tuneoff.spec.methods.prompt import PromptSpec
 
 
@@ -52,7 +53,8 @@ def _read(value: Any, own: Mapping[str, type[Spec]]) -> Any:
         raise PydanticKnownError("union_tag_not_found", {"discriminator": "'kind'"})
     kind = value["kind"]
     if isinstance(kind, str) and kind in own:
-        return own[kind].model_validate(value)
+        spec = own[kind].model_validate(value)
+        return StackSpec(kind="stack", parts=spec.parts()) if isinstance(spec, PresetSpec) else spec
     added = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if not isinstance(kind, str) or kind not in added:
         known = ", ".join(f"'{name}'" for name in (*own, *added))
@@ -103,7 +105,10 @@ class StackSpec(Spec):
         return self
 
 
-KINDS: Mapping[str, type[Spec]] = MappingProxyType({"none": NoneSpec, **TUNED_KINDS, "stack": StackSpec})
+_PRESETS = {kind_of(spec): spec for spec in (MamSpec, UnipeltSpec)}
+KINDS: Mapping[str, type[Spec]] = MappingProxyType(
+    {"none": NoneSpec, **TUNED_KINDS, "stack": StackSpec, **_PRESETS}
+)
 """From the name of each kind to its spec."""
 
 Method = Annotated[
