@@ -20,7 +20,7 @@ def write_merged(adapted: AdaptedModel, folder: Path) -> None:
     match adapted.method:
         case FullSpec():
             pass
-        case LoraSpec():
+        case LoraSpec(gate=False):
             _merge(adapted)
         case NoneSpec():
             raise StoreError("nothing was trained, so there is nothing to export; use the base model")

@@ -43,11 +43,11 @@ def write_peft(adapted: AdaptedModel, base: str, folder: Path) -> None:
 
 def _files(adapted: AdaptedModel) -> PeftFiles:
     match adapted.method:
-        case LoraSpec() as method:
+        case LoraSpec(gate=False) as method:
             return _lora(adapted, method)
         case PromptSpec():
             return _prompt(adapted)
-        case PrefixSpec() as method:
+        case PrefixSpec(gate=False) as method:
             return _prefix(adapted, method)
         case FullSpec():
             raise StoreError("PEFT's files hold what is beside a model, not the model; take --format merged")

@@ -3,6 +3,7 @@
 from tuneoff.kernels.argmax import argmax_of_product
 from tuneoff.kernels.attention import SharedMasks, attend, causal_mask, share_masks, use_attention
 from tuneoff.kernels.dropout import Dropout, dropout
+from tuneoff.kernels.gate import Gate
 from tuneoff.kernels.lora import LowRankLinear
 from tuneoff.kernels.memory import give_back_freed_memory, keep_freed_memory
 from tuneoff.kernels.model import use_fast_modules
@@ -16,6 +17,7 @@ from tuneoff.kernels.quantized import (
 
 __all__ = [
     "Dropout",
+    "Gate",
     "LowRankLinear",
     "QuantizedLinear",
     "SharedMasks",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import Conv1D
 
+from tuneoff.kernels.gate import Gate
 from tuneoff.kernels.quantized import linear_shape
 
 
@@ -41,10 +42,17 @@ class LowRankLinear(nn.Module):
 
     It computes what PEFT's LoRA layer computes, operation by operation, but for the one product where that is
     cheaper. A and B are created in float32, even beside a bfloat16 W: small updates would be rounded away.
+    A gated update is multiplied by a gate of x.
     """
 
     def __init__(
-        self, base_layer: nn.Linear | Conv1D, *, rank: int, alpha: float, dropout: float = 0.0
+        self,
+        base_layer: nn.Linear | Conv1D,
+        *,
+        rank: int,
+        alpha: float,
+        dropout: float = 0.0,
+        gated: bool = False,
     ) -> None:
         super().__init__()
         outside, inside = linear_shape(base_layer)
@@ -53,6 +61,7 @@ class LowRankLinear(nn.Module):
         device = base_layer.weight.device
         self.lora_A = nn.Parameter(torch.zeros(rank, inside, device=device))
         self.lora_B = nn.Parameter(torch.zeros(outside, rank, device=device))
+        self.gate = Gate(inside).to(device) if gated else None
         self.scaling = alpha / rank
 
     @property
@@ -70,6 +79,8 @@ class LowRankLinear(nn.Module):
         result = self.base_layer(x)
         low = nn.functional.linear(self.lora_dropout(x.to(self.lora_A.dtype)), self.lora_A)
         update = nn.functional.linear(low, self.lora_B) * self.scaling
+        if self.gate is not None:
+            update = update * self.gate(x)
         return cast(Tensor, (result + update).to(result.dtype))
 
     def _can_be_summed(self, x: Tensor) -> bool:
@@ -78,6 +89,7 @@ class LowRankLinear(nn.Module):
         return (
             type(base) is nn.Linear  # the weight of a quantized layer is not W
             and isinstance(self.lora_dropout, nn.Identity)
+            and self.gate is None
             and base.bias is None
             and not base.weight.requires_grad
             and all(matrix.dtype == x.dtype for matrix in (base.weight, self.lora_A, self.lora_B))

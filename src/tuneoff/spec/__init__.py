@@ -6,6 +6,7 @@ from tuneoff.spec.load import dump_study, load_study, packaged_studies
 from tuneoff.spec.methods import (
     AdaloraSpec,
     BiasSpec,
+    BottleneckSpec,
     DoraSpec,
     FullSpec,
     Ia3Spec,
@@ -58,6 +59,7 @@ __all__ = [
     "AblationSpec",
     "AdaloraSpec",
     "BiasSpec",
+    "BottleneckSpec",
     "BudgetSpec",
     "BuiltinSource",
     "ClassificationSpec",
