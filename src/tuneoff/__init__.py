@@ -9,7 +9,12 @@ Names are imported when they are first used, so that `import tuneoff` is fast.
 """
 
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any
+
+# transformers imports these packages where they are installed, and they warn of kernels that are not needed
+for _name in ("bitsandbytes", "torchao", "torch.utils._pytree"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
 
 if TYPE_CHECKING:
     from tuneoff.api import export, load_method, new_study, predict, report, run
