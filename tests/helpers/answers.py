@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tuneoff.results import BaselineRecord, RunRecord
+from tuneoff.results import BaselineRecord, CutScore, RunFolder, RunRecord, read_records
+from tuneoff.results.cuts import write_cuts
 from tuneoff.results.format import dump_json, file_checksum
+from tuneoff.results.predictions import Prediction
 from tuneoff.spec import StudySpec
 
 ROWS = 800
@@ -34,6 +36,39 @@ def write_answers(folder: Path, record: RunRecord, accuracy: float, *, seed: int
         "files": {name: file_checksum(place / name) for name in ("curve.jsonl", "predictions.parquet")},
     }
     (place / "record.json").write_text(dump_json(record.model_copy(update=changes)), encoding="utf-8")
+
+
+def add_cuts(folder: Path, accuracies: Mapping[float, float], stored_bytes: int) -> None:
+    """Give runs on disk that ask for cuts what is left of them: an accuracy by the share that is kept."""
+    for record in (one for one in read_records(folder) if one.spec.cuts and one.state == "complete"):
+        assert record.footprint is not None
+        place = RunFolder(folder / "runs" / record.run_id)
+        seed = record.spec.seed + 10 * sum(map(ord, record.spec.method_name))  # as of the whole
+        scores = {keep: correct(accuracies[keep], seed=seed) for keep in record.spec.cuts}
+        predictions = {
+            keep: [
+                Prediction(row=row, reference="0", prediction="0", scores={"correct": bool(one)})
+                for row, one in enumerate(right)
+            ]
+            for keep, right in scores.items()
+        }
+        write_cuts(place.cuts, "eval_accuracy", predictions)
+        cuts = tuple(
+            CutScore(
+                keep=keep,
+                stored=int(keep * stored_bytes) // 4,
+                stored_bytes=int(keep * stored_bytes),
+                ranks={"q": 1},
+                scores={"eval_accuracy": float(right.mean())},
+            )
+            for keep, right in scores.items()
+        )
+        changes = {
+            "cuts": cuts,
+            "footprint": record.footprint.model_copy(update={"stored_bytes": stored_bytes}),
+            "files": record.files | {place.cuts.name: file_checksum(place.cuts)},
+        }
+        place.record.write_text(dump_json(record.model_copy(update=changes)), encoding="utf-8")
 
 
 def write_baseline(folder: Path, study: StudySpec, task: str, name: str, accuracy: float) -> None:

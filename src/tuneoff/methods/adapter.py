@@ -69,6 +69,8 @@ class AdaptedModel:
     method: Method
     parts: tuple[Adapter, ...]
     base_parameters: int
+    base_bytes: int
+    """Memory of the base's weights."""
     base: Mapping[str, Tensor] | None = None
     """A copy of the base's weights from before training, where `detach` is to restore them."""
 

@@ -1,12 +1,14 @@
 """A tuned method on disk: `adapter.json` (the method) and `adapter.safetensors` (its tensors)."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from pydantic import TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from tuneoff.errors import DamagedError, StoreError, writing
@@ -47,7 +49,16 @@ def save(adapted: AdaptedModel, folder: Path) -> None:
     Raises:
         StoreError: the folder exists, or cannot be written.
     """
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in adapted.stored().items()}
+    write(folder, adapted.method, _geometry(adapted.model), adapted.stored())
+
+
+def write(folder: Path, method: Method, geometry: Geometry | None, tensors: Mapping[str, Tensor]) -> None:
+    """Write a method and its tensors into a new folder.
+
+    Raises:
+        StoreError: the folder exists, or cannot be written.
+    """
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
     with writing(folder):
         folder.mkdir(parents=True)
         try:
@@ -55,8 +66,8 @@ def save(adapted: AdaptedModel, folder: Path) -> None:
         except SafetensorError as error:
             raise OSError(str(error)) from error
         saved = SavedMethod(
-            method=adapted.method,
-            model=_geometry(adapted.model),
+            method=method,
+            model=geometry,
             tensors=file_checksum(folder / _TENSOR_FILE),
         )
         (folder / _SPEC_FILE).write_text(dump_json(saved), encoding="utf-8")
@@ -69,17 +80,43 @@ def load(model: PreTrainedModel, folder: Path) -> AdaptedModel:
         StoreError: the folder holds no saved method, or that of a model of another shape.
         DamagedError: a file is not as it was written.
     """
-    if not (folder / _SPEC_FILE).is_file() or not (folder / _TENSOR_FILE).is_file():
+    saved, tensors = read(folder)
+    geometry = _geometry(model)
+    if saved.model is not None and saved.model != geometry:
+        raise StoreError(
+            f"a saved method fits the model that it was trained on alone, but that of '{folder}' is for "
+            f"{_words(saved.model)}, and this model is {_words(geometry)}; give its own model"
+        )
+    method = saved.method
+    if not isinstance(method, NoneSpec):
+        method = method.for_inference()
+    adapted = attach(model, method, generator=torch.Generator(), tokenizer=None)
+    adapted.restore(tensors)
+    return adapted
+
+
+def read(folder: Path) -> tuple[SavedMethod, dict[str, Tensor]]:
+    """Return a saved method and its tensors, which are those of `AdaptedModel.stored`.
+
+    Raises:
+        StoreError: the folder holds no saved method.
+        DamagedError: a file is not as it was written.
+    """
+    spec_file, tensor_file = folder / _SPEC_FILE, folder / _TENSOR_FILE
+    if not spec_file.is_file() or not tensor_file.is_file():
         raise StoreError(
             f"a saved method is {_SPEC_FILE} and {_TENSOR_FILE}, but '{folder}' lacks one or both; "
             "give the adapter/ folder of a run"
         )
-    method = _read_method(folder, _geometry(model))
-    if not isinstance(method, NoneSpec):
-        method = method.for_inference()
-    adapted = attach(model, method, generator=torch.Generator(), tokenizer=None)
-    adapted.restore(load_file(folder / _TENSOR_FILE))
-    return adapted
+    checksum = file_checksum(tensor_file)
+    with damaged_if_unreadable(spec_file, ValueError):
+        text = spec_file.read_text(encoding="utf-8")
+        if "method" not in json.loads(text):  # written by an older version, without checksums
+            return SavedMethod(method=_METHOD.validate_json(text), tensors=checksum), load_file(tensor_file)
+    saved, _ = read_json(SavedMethod, spec_file)
+    if checksum != saved.tensors:
+        raise DamagedError(f"{tensor_file} was changed after it was written; train the run again")
+    return saved, load_file(tensor_file)
 
 
 def _geometry(model: PreTrainedModel) -> Geometry:
@@ -91,23 +128,6 @@ def _geometry(model: PreTrainedModel) -> Geometry:
         heads=config.num_attention_heads,
         kv_heads=family_of(model).kv_heads,
     )
-
-
-def _read_method(folder: Path, geometry: Geometry) -> Method:
-    path = folder / _SPEC_FILE
-    with damaged_if_unreadable(path, ValueError):
-        text = path.read_text(encoding="utf-8")
-        if "method" not in json.loads(text):
-            return _METHOD.validate_json(text)  # written by an older version, without checksums
-    saved, _ = read_json(SavedMethod, path)
-    if file_checksum(folder / _TENSOR_FILE) != saved.tensors:
-        raise DamagedError(f"{folder / _TENSOR_FILE} was changed after it was written; train the run again")
-    if saved.model is not None and saved.model != geometry:
-        raise StoreError(
-            f"a saved method fits the model that it was trained on alone, but that of '{folder}' is for "
-            f"{_words(saved.model)}, and this model is {_words(geometry)}; give its own model"
-        )
-    return saved.method
 
 
 def _words(geometry: Geometry) -> str:

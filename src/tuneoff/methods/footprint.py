@@ -24,6 +24,7 @@ def footprint(adapted: AdaptedModel, batch: Mapping[str, Tensor]) -> Footprint:
         parameter.grad = None
     counts = Footprint(
         base=adapted.base_parameters,
+        base_bytes=adapted.base_bytes,
         trainable=sum(p.numel() for p in parameters),
         receiving_gradient=sum(p.numel() for p in reached),
         stored=0,

@@ -9,7 +9,7 @@ from tuneoff.phrases import listed, plural
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Link, Statement
 from tuneoff.reporting.evidence import crossover_interval, failed_checks
-from tuneoff.reporting.formatting import count, decimal, duration, in_words, percent, signed, span
+from tuneoff.reporting.formatting import byte_size, count, decimal, duration, in_words, percent, signed, span
 from tuneoff.reporting.titles import Title, anchor
 from tuneoff.results import FINISHED, metric_name
 from tuneoff.spec import TrainSize
@@ -38,7 +38,9 @@ def conclusions(data: ReportData) -> tuple[Statement, ...]:
             statements += _against(data, task, size, reference)
         statements += _cheapest(data, task, size)
         statements += _below_baseline(data, task, size)
+    statements += _quantization(data)
     statements += _crossovers(data)
+    statements += _cuts(data)
     statements += _health(data)
     statements += _next_steps(data)
     return tuple(statements)
@@ -154,6 +156,27 @@ def _below_baseline(data: ReportData, task: str, size: TrainSize) -> Iterator[St
         yield _statement(f"{data.place(task, size)}: {', '.join(below)} {claim}.", Title.RESULTS)
 
 
+def _quantization(data: ReportData) -> Iterator[Statement]:
+    """State what quantizing the study's model does to its scores before any tuning."""
+    quantization = data.study.model.quantization
+    if quantization is None:
+        return
+    in_full = [
+        one.name
+        for one in data.variants
+        if one.name in data.untrained and one.wording is None and one.model.quantization is None
+    ]
+    for one in data.judgement.comparisons:
+        if one.method in in_full and one.reference in data.untrained:
+            change, metric = one.difference, metric_name(one.metric)
+            yield _statement(
+                f"{one.task}: before any tuning, quantization to {quantization} changes {metric} by "
+                f"{signed(-change.mean)} (95% interval {signed(-change.high)} to {signed(-change.low)}; "
+                f"{one.reference} against {one.method}).",
+                Title.COMPARISONS,
+            )
+
+
 def _crossovers(data: ReportData) -> Iterator[Statement]:
     sizes = data.study.train_sizes
     for one in data.judgement.crossovers:
@@ -163,6 +186,30 @@ def _crossovers(data: ReportData) -> Iterator[Statement]:
             f"{one.task}: {few} scores higher with few training rows, {many} with many; their scores are "
             f"equal at about {count(round(one.rows))} rows (95% interval {crossover_interval(one)}).",
             Title.CROSSOVERS,
+        )
+
+
+def _cuts(data: ReportData) -> Iterator[Statement]:
+    """State how far each LoRA can be cut, where several seeds show it."""
+    margin = data.study.decision_margin
+    for cell in (cell for cell in data.cells if cell in data.judgement.cuts):
+        whole, *cuts = data.judgement.cuts[cell]
+        if whole.score.seeds < 2 or not cuts:
+            continue
+        shown = [cut for cut in cuts if cut.within_margin]
+        cut = shown[-1] if shown else cuts[0]
+        if cut.difference is None:
+            continue
+        metric = metric_name(data.study.tasks[cell.task].main_metric)
+        method = _marked(data, cell.task, cell.method, [cell.train_size])
+        left = f"{100 * cut.keep:.3g}% of its parameters"
+        stored = f"{byte_size(whole.stored_bytes)} to {byte_size(cut.stored_bytes)}"
+        claim = f"can be cut to {left} ({stored}) without losing {margin:g} of {metric} or more"
+        if not shown:
+            claim = f"is not shown to lose less than {margin:g} of {metric} if it is cut to {left} ({stored})"
+        yield _statement(
+            f"{data.place(cell.task, cell.train_size)}: {method} {claim} ({_with_interval(cut.difference)}).",
+            Title.CUTS,
         )
 
 

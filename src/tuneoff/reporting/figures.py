@@ -13,7 +13,7 @@ from tuneoff.reporting.decision import PRICES, frontier_prices, is_trained, pric
 from tuneoff.reporting.settings import as_text
 from tuneoff.results import RunRecord
 from tuneoff.spec import TrainSize, ablation_variants
-from tuneoff.stats import PRICE_OF, Cell, TaskSize
+from tuneoff.stats import PRICE_OF, UNTRAINED_SIZE, Cell, TaskSize
 
 _LONGEST_STEM = 120
 _LONGEST_PROMPT = 60
@@ -120,6 +120,27 @@ def comparison_figures(data: ReportData, *, narrow: bool = False) -> Iterator[Dr
         for name, ablation in data.study.ablations.items():
             if ablation.task in (None, task):
                 yield from _ablation(data, name, task, narrow=narrow)
+
+
+def cut_figures(data: ReportData, *, narrow: bool = False) -> Iterator[Drawing]:
+    """Yield score against stored bytes of cut LoRA, of each task and train size."""
+    for task, size in product(data.study.tasks, data.study.train_sizes):
+        own = {
+            variant.name: data.judgement.cuts[cell]
+            for variant in data.variants
+            if (cell := Cell(task, variant.name, size)) in data.judgement.cuts
+        }
+        untrained = {
+            name: data.judgement.intervals[cell].mean
+            for name in data.untrained
+            if (cell := Cell(task, name, UNTRAINED_SIZE)) in data.judgement.intervals
+        }
+        points = charts.cuts_data(own)
+        if not points.empty:
+            title = f"{task}: score against what is left of LoRA{_size_in_title(data, size)}"
+            metric = data.study.tasks[task].main_metric
+            chart = charts.draw_cuts(points, untrained, title=title, metric=metric, narrow=narrow)
+            yield Drawing(f"cuts-{task}{_suffix(data, size)}", title, chart)
 
 
 def search_figures(data: ReportData, *, narrow: bool = False) -> Iterator[Drawing]:
@@ -234,7 +255,8 @@ def _ablation_labels(data: ReportData, name: str) -> dict[str, str]:
     labels = {}
     for variant in ablation_variants(data.study, ablation):
         fields = [field for field in ablation.vary if field != "prompt"]
-        settings = [f"{field}={as_text(getattr(variant.method, field))}" for field in fields]
+        values = variant.method.model_dump() | {"quantization": variant.model.quantization}
+        settings = [f"{field}={as_text(values[field])}" for field in fields]
         if variant.name not in data.study.methods:
             settings = []
         if ablation.task is not None:

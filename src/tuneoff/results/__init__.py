@@ -3,12 +3,21 @@
 from tuneoff.results.baseline import BaselineRecord
 from tuneoff.results.contents import Contents, Excluded, read_folder
 from tuneoff.results.curve import CurvePoint, append_point, read_curve
+from tuneoff.results.cuts import CutScore
 from tuneoff.results.examples import TaskExamples
+from tuneoff.results.forgetting import Forgetting
 from tuneoff.results.format import FileChecksum
 from tuneoff.results.identity import Inputs, ModelIdentity
 from tuneoff.results.layout import BaselineFiles, ReportFolder, RunFolder, SearchFolder, StudyFolder
 from tuneoff.results.metrics import metric_name, metric_title
-from tuneoff.results.reader import read_baselines, read_inputs, read_records, read_searches, read_study
+from tuneoff.results.reader import (
+    find_run,
+    read_baselines,
+    read_inputs,
+    read_records,
+    read_searches,
+    read_study,
+)
 from tuneoff.results.record import (
     FINISHED,
     DataReport,
@@ -29,11 +38,13 @@ __all__ = [
     "BaselineRecord",
     "Contents",
     "CurvePoint",
+    "CutScore",
     "DataReport",
     "Environment",
     "Excluded",
     "FileChecksum",
     "Footprint",
+    "Forgetting",
     "Inputs",
     "ModelIdentity",
     "ReportFolder",
@@ -51,6 +62,7 @@ __all__ = [
     "Trial",
     "append_point",
     "chosen_values",
+    "find_run",
     "metric_name",
     "metric_title",
     "read_baselines",

@@ -2,10 +2,12 @@
 
 DIR/study.yaml                 format number, identity of model and data, and the resolved study
 DIR/runs/<run_id>/record.json  written last: a run without it has not ended
-                  curve.jsonl  predictions.parquet  adapter/  error.log
+                  curve.jsonl  predictions.parquet  cuts.parquet  forgetting.parquet  adapter/
+                  error.log
 DIR/search/<search_id>/        result.json, written last; trials.jsonl, and trials/<number>.s<seed>/
 DIR/baselines/<task>.n<size>/  <name>.json, written last, and <name>.parquet as predictions
 DIR/examples/<task>.parquet    the test examples of a task: row, input, reference
+DIR/pruned/<run_id>.keep<x>/   a run's method with its LoRA cut, as adapter/ of a run
 DIR/damaged/                   results whose files were damaged; they are computed again
 DIR/report/                    made from the above: report.md, report.html, summary.csv, decision.json,
                                health.json, plots/
@@ -19,7 +21,7 @@ from tuneoff.spec import TrainSize
 
 _RECORD, _RESULT = "record.json", "result.json"
 _RUNS, _SEARCHES, _BASELINES, _DAMAGED = "runs", "search", "baselines", "damaged"
-_EXAMPLES = "examples"
+_EXAMPLES, _PRUNED = "examples", "pruned"
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,16 @@ class RunFolder:
     def predictions(self) -> Path:
         """A row per test example."""
         return self.path / "predictions.parquet"
+
+    @property
+    def cuts(self) -> Path:
+        """A row per test example and share to which LoRA was cut."""
+        return self.path / "cuts.parquet"
+
+    @property
+    def forgetting(self) -> Path:
+        """A row per general text, where the study measures forgetting."""
+        return self.path / "forgetting.parquet"
 
     @property
     def adapter(self) -> Path:
@@ -194,6 +206,11 @@ class StudyFolder:
         while place.exists():
             place = place.with_name(f"{place.name}.again")
         return occupied, place
+
+
+def pruned_folder(run: RunFolder, keep: float) -> Path:
+    """Return where a run's method is saved with its LoRA cut to a share of its parameters."""
+    return run.path.absolute().parent.parent / _PRUNED / f"{run.path.name}.keep{keep:g}"
 
 
 def result_name(result: Path) -> str:

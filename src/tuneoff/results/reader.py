@@ -6,11 +6,11 @@ Which of the results count for the study is decided by `tuneoff.results.contents
 import json
 from pathlib import Path
 
-from tuneoff.errors import DamagedError, StoreError, StudyError
+from tuneoff.errors import DamagedError, StoreError, StudyError, near_names, shown
 from tuneoff.results.baseline import BaselineRecord
 from tuneoff.results.format import damaged_if_unreadable, read_json
 from tuneoff.results.identity import Inputs
-from tuneoff.results.layout import StudyFolder
+from tuneoff.results.layout import RunFolder, StudyFolder
 from tuneoff.results.record import RunRecord
 from tuneoff.results.search import SearchResult
 from tuneoff.spec import StudySpec, load_study
@@ -67,6 +67,24 @@ def _study_file(folder: Path) -> Path:
             f"'{folder}' is not an output folder of tuneoff: {path.name} is missing; give the --out of a run"
         )
     return path
+
+
+def find_run(run: Path) -> RunFolder:
+    """Return the folder of a run that has ended, from its path or from that of its study followed by its id.
+
+    Raises:
+        StoreError: there is no such run.
+    """
+    study = StudyFolder(run.parent)
+    for folder in (RunFolder(run), study.run(run.name)):
+        if folder.record.is_file():
+            return folder
+    ids = [record.parent.name for record in study.records() or StudyFolder(run.parent.parent).records()]
+    near = " or ".join(map(shown, near_names(run.name, ids)))
+    raise StoreError(
+        f"'{run}' is no run that has ended: it has no record.json; give a run's folder, or a study's output "
+        f"folder followed by the id of a run{near and f'; did you mean {near}?'}"
+    )
 
 
 def read_records(folder: Path) -> tuple[RunRecord, ...]:

@@ -10,7 +10,8 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from tuneoff.errors import shown
 from tuneoff.spec.base import Name, Spec, TrainSize
-from tuneoff.spec.methods import Method, NoneSpec, StackSpec
+from tuneoff.spec.forgetting import ForgettingSpec
+from tuneoff.spec.methods import LoraSpec, Method, NoneSpec, StackSpec, tuned_parts
 from tuneoff.spec.model import ModelSpec
 from tuneoff.spec.search import Pruner, Range, Rung, rungs
 from tuneoff.spec.tasks import Task
@@ -18,9 +19,12 @@ from tuneoff.spec.training import TrainingSpec
 
 S = TypeVar("S", bound=Spec)
 
-# Settings that do not change a result: they change what is logged or kept, or how fast a test is. A task's
-# own training settings are already part of the run's `training`.
+# Settings that do not change a result: they change what is logged or kept, how fast a test is, or what is
+# measured beside it (`cuts` of LoRA, forgetting). A task's own training settings are already part of the
+# run's `training`.
 _NO_EFFECT_ON_RESULT: dict[str, Any] = {
+    "forgetting": True,
+    "method": {"cuts": True, "parts": {"__all__": {"cuts"}}},
     "task": {"training"},
     "training": {"logging_steps", "save_strategy", "per_device_eval_batch_size"},
 }
@@ -44,6 +48,8 @@ class RunSpec(Spec):
     train_size: TrainSize
     seed: int
     training: TrainingSpec
+    forgetting: ForgettingSpec | None = None
+    """General text whose loss is measured beside the result, which it does not change."""
 
     @property
     def run_id(self) -> str:
@@ -66,6 +72,12 @@ class RunSpec(Spec):
         of their contents (`tuneoff.results.contents`).
         """
         return _canonical(self._settings(_NOT_IN_SETTINGS_KEY))
+
+    @property
+    def cuts(self) -> tuple[float, ...]:
+        """The shares to which LoRA, as the method or a part of it, is cut and tested again after training."""
+        parts = (part for part in tuned_parts(self.method) if isinstance(part, LoraSpec))
+        return tuple(keep for part in parts for keep in part.cuts)
 
     def identifying_settings(self) -> dict[str, Any]:
         """Return all settings that affect the result and differ from their defaults: ids are hashes of them.

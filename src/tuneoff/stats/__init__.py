@@ -3,8 +3,10 @@
 from tuneoff.stats.cells import UNTRAINED_SIZE, Cell, TaskSize
 from tuneoff.stats.compare import Comparison, Contrast, compare, comparisons
 from tuneoff.stats.crossover import Crossover
+from tuneoff.stats.cuts import Cut
 from tuneoff.stats.decide import Candidate, Decision, Look, Settling, decide
 from tuneoff.stats.examples import Scores
+from tuneoff.stats.forgetting import ForgetsMore, Forgotten
 from tuneoff.stats.frame import COUNTS, SCORES, SPEEDS, frame, measures, summary
 from tuneoff.stats.health import LEVELS, Finding, Level
 from tuneoff.stats.intervals import Interval, interval, rate_bound
@@ -38,12 +40,15 @@ __all__ = [
     "Contrast",
     "Course",
     "Crossover",
+    "Cut",
     "Decision",
     "Dropped",
     "End",
     "Entrants",
     "Evidence",
     "Finding",
+    "ForgetsMore",
+    "Forgotten",
     "Interval",
     "Judgement",
     "Level",

@@ -11,6 +11,7 @@ from tuneoff.reporting.charts.curves import (
     run_curve,
     run_label,
 )
+from tuneoff.reporting.charts.cuts import cuts_data, draw_cuts
 from tuneoff.reporting.charts.forest import draw_forest, forest_data
 from tuneoff.reporting.charts.frontier import draw_frontier, frontier_data
 from tuneoff.reporting.charts.pictures import Picture, chart_library, pictures
@@ -27,10 +28,12 @@ __all__ = [
     "candidates_data",
     "chart_library",
     "curve_data",
+    "cuts_data",
     "draw_ablation",
     "draw_candidates",
     "draw_curve_panel",
     "draw_curves",
+    "draw_cuts",
     "draw_forest",
     "draw_frontier",
     "draw_ranks",

@@ -16,6 +16,7 @@ from tuneoff.reporting.charts.style import (
     filtered,
     layer,
     layered,
+    log_ticks,
     padded,
     quantity,
     titled,
@@ -80,7 +81,7 @@ def draw_frontier(data: pd.DataFrame, *, title: str, metric: str, price: str, na
     x = {
         "title": f"{axis.title} (log scale)",
         "scale": {"type": "log", "domain": list(x_domain), "nice": False},
-        "axis": {"values": _log_ticks(*x_domain), "format": axis.format},
+        "axis": {"values": log_ticks(*x_domain), "format": axis.format},
     }
     y = quantity("mean", title=metric_title(metric), scale={"domain": list(y_domain), "nice": False})
     view = {
@@ -224,14 +225,3 @@ def _with_labels(
         end_y=[y_domain[1] - label.end[1] / up for label in labels],
         far=[label.far for label in labels],
     )
-
-
-def _log_ticks(low: float, high: float) -> list[float]:
-    """Return the ticks of a logarithmic axis: powers of ten, and where these are few, multiples of them."""
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ticks: list[float] = []
-    for steps in ((1,), (1, 2, 5), range(1, 10), [half / 2 for half in range(2, 20)]):
-        ticks = [step * 10**power for power in powers for step in steps if low <= step * 10**power <= high]
-        if len(ticks) >= 3:
-            break
-    return ticks

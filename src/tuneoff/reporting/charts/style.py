@@ -139,6 +139,17 @@ def padded(values: Iterable[float], *, share: float = 0.12) -> tuple[float, floa
     return low - margin if low < 0 else max(0.0, low - margin), high + margin
 
 
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return the ticks of a logarithmic axis: powers of ten, and where these are few, multiples of them."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks: list[float] = []
+    for steps in ((1,), (1, 2, 5), range(1, 10), [half / 2 for half in range(2, 20)]):
+        ticks = [step * 10**power for power in powers for step in steps if low <= step * 10**power <= high]
+        if len(ticks) >= 3:
+            break
+    return ticks
+
+
 def untrained_lines(methods: pd.DataFrame) -> pd.DataFrame:
     """Return a row per score of untrained methods: mean, and a label with all their names."""
     rows = [

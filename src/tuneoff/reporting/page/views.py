@@ -14,6 +14,7 @@ from tuneoff.reporting.figures import (
     candidates_chart,
     comparison_figures,
     curve_groups,
+    cut_figures,
     difference_charts,
     frontier_chart,
     preferred_price,
@@ -54,6 +55,7 @@ def views(data: ReportData) -> dict[Title, tuple[PageView, ...]]:
         Title.COMPARISONS: tuple(_differences(data)),
         Title.CURVES: tuple(_curves(data)),
         Title.CHARTS: tuple(_drawn("charts", data, comparison_figures)),
+        Title.CUTS: tuple(_drawn("cuts", data, cut_figures)),
         Title.SEARCH: tuple(_drawn("search", data, search_figures)),
         Title.RANKS: tuple(_drawn("ranks", data, rank_figures)),
     }

@@ -2,6 +2,7 @@
 
 from tuneoff.spec.methods.base import NoneSpec, TunedSpec
 from tuneoff.spec.methods.bias import BiasSpec
+from tuneoff.spec.methods.bottleneck import BottleneckSpec
 from tuneoff.spec.methods.full import FullSpec
 from tuneoff.spec.methods.kinds import KINDS, Method, StackSpec, attach_order, tuned_parts
 from tuneoff.spec.methods.lora import LoraSpec
@@ -24,6 +25,7 @@ __all__ = [
     "KINDS",
     "AdaloraSpec",
     "BiasSpec",
+    "BottleneckSpec",
     "DoraSpec",
     "FullSpec",
     "Ia3Spec",

@@ -2,11 +2,12 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, field_validator
 
+from tuneoff.errors import shown
 from tuneoff.phrases import listed
 from tuneoff.spec.base import LISTS, Fraction, Size
-from tuneoff.spec.methods.base import TunedSpec
+from tuneoff.spec.methods.base import GATED, TunedSpec
 
 Targets = Annotated[tuple[str, ...], Field(min_length=1), LISTS] | Literal["all-linear"]
 """Ends of module names (of T5: q, k, v, o, wi, wi_0, wi_1, wo), in one stack alone if its name is prepended
@@ -30,12 +31,26 @@ class LoraSpec(TunedSpec):
     """Ends of module names (of T5: q, k, v, o, wi, wi_0, wi_1, wo), in one stack alone if its name is
     prepended (decoder.q), or every linear layer but the head; null for those of the model's family: [q, v] of
     T5, all-linear of a decoder-only model (as QLoRA has it, arXiv:2305.14314)."""
+    cuts: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], LISTS] = ()
+    """Shares of its stored parameters to which the trained LoRA is cut (`methods/lora_rank.py`); what is left
+    of it is tested, too."""
+
+    gate: bool = False
+    """Multiplies the update of each layer by a learned number from 0 to 1, which is computed for each token
+    from what the layer reads (Mao et al. 2022); it cannot be merged into the weights then."""
+
+    @field_validator("cuts")
+    @classmethod
+    def _no_repeats(cls, cuts: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(cuts)) < len(cuts):
+            raise ValueError(f"values must not repeat, but got {shown(list(cuts))}")
+        return cuts
 
     def in_words(self) -> str:  # noqa: D102
         dropout = f" and dropout {self.dropout:g}" if self.dropout else ""
         return (
             f"adds low-rank updates of rank {self.rank} (alpha {self.alpha:g}{dropout}) to "
-            f"{layers_in_words(self.targets)}"
+            f"{layers_in_words(self.targets)}{f', {GATED}' if self.gate else ''}"
         )
 
 
