@@ -179,6 +179,7 @@ def _wrapped(model: PreTrainedModel, config: peft.PeftConfig, kind: str) -> peft
     """Put PEFT's layers into the model, under a name by which it tells them from those of other parts."""
     weights = {name: parameter.data for name, parameter in model.named_parameters()}
     own = f"{_OWN}{kind}"
+    model.__dict__.pop("peft_config", None)  # of another part, to which PEFT would add this one
     wrapper = peft.get_peft_model(model, config, adapter_name=own)
     if starts_from_base(config):
         _take_start_apart(wrapper, config, weights, own=own, start=f"{_START}{kind}")
