@@ -104,7 +104,7 @@ def test_methods_of_peft_that_read_no_weights_train_beside_quantized_ones(kind):
 @pytest.mark.parametrize("kind", ["dora", "pissa"])
 def test_methods_of_peft_that_read_weights_do_not_fit_quantized_ones(kind):
     spec = TUNED_KINDS[kind](kind=kind)
-    with pytest.raises(UnfitError, match="reads the weights .* are quantized"):
+    with pytest.raises(UnfitError, match=r"reads the weights .* are quantized"):
         attach(quantized("flan", "int8"), spec, generator=torch.Generator(), tokenizer=None)
 
 

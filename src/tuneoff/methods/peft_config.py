@@ -78,8 +78,8 @@ def completed(spec: PeftKind, family: Family, generator: torch.Generator) -> tup
     )
     if is_quantized(family.model) and (kind not in _BESIDE_QUANTIZED or _reads_weights(values)):
         raise UnfitError(
-            f"PEFT's {kind} with these settings reads the weights of the layers that it changes, but those of "
-            "the model are quantized; leave out model.quantization, or use kind: lora"
+            f"PEFT's {kind} with these settings reads the weights of the layers that it changes, but those "
+            "of the model are quantized; leave out model.quantization, or use kind: lora"
         )
     seeds: dict[str, JsonValue] = {
         name: int(torch.randint(2**31, (), generator=generator))
