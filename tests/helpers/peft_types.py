@@ -27,7 +27,8 @@ class Expected(NamedTuple):
 
 
 TYPES: dict[str, Expected] = {
-    "ADALORA": Expected(),
+    # at PEFT's own scale a few steps change less than bfloat16 shows
+    "ADALORA": Expected({"lora_alpha": 100}),
     "ADAMSS": Expected({"r": 8}),
     "BEFT": Expected(random_start=False),
     "BOFT": Expected(random_start=False),

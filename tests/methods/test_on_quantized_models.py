@@ -8,11 +8,12 @@ import torch
 from helpers.method_contract import MethodContract
 from helpers.model_table import KINDS as EVERY_KIND
 from helpers.models import batch, tiny
-from tuneoff.errors import StudyError
+from tuneoff.errors import StudyError, UnfitError
 from tuneoff.families import family_of
 from tuneoff.kernels import QuantizedLinear, quantize
-from tuneoff.methods import attach
-from tuneoff.spec import FullSpec, LoraSpec, PrefixSpec, PromptSpec
+from tuneoff.methods import attach, footprint
+from tuneoff.spec import AdaloraSpec, FullSpec, LoraSpec, PrefixSpec, PromptSpec, RsloraSpec
+from tuneoff.spec.methods.kinds import TUNED_KINDS
 
 KINDS = ("flan", "llama")
 needs_torchao = pytest.mark.skipif(not importlib.util.find_spec("torchao"), reason="needs torchao")
@@ -74,6 +75,37 @@ class TestPrefixOnNF4(QuantizedContract):
 class TestPromptOnNF4(QuantizedContract):
     quantization = "nf4"
     method = PromptSpec(kind="prompt", length=4, init="random")
+
+
+@needs_torchao
+@pytest.mark.slow
+class TestRsloraOnInt8(QuantizedContract):
+    method = RsloraSpec(kind="rslora", rank=2)
+
+
+@needs_bitsandbytes
+@pytest.mark.slow
+class TestAdaloraOnNF4(QuantizedContract):
+    quantization = "nf4"
+    method = AdaloraSpec(kind="adalora", rank=2, initial_rank=3, alpha=100)
+
+
+@needs_torchao
+@pytest.mark.parametrize("kind", ["ia3", "ln_tuning", "oft", "vera"])
+def test_methods_of_peft_that_read_no_weights_train_beside_quantized_ones(kind):
+    model = quantized("flan", "int8")
+    spec = TUNED_KINDS[kind](kind=kind)
+    adapted = attach(model, spec, generator=torch.Generator().manual_seed(0), tokenizer=None)
+    counts = footprint(adapted, batch())
+    assert counts.trainable == counts.receiving_gradient > 0
+
+
+@needs_torchao
+@pytest.mark.parametrize("kind", ["dora", "pissa"])
+def test_methods_of_peft_that_read_weights_do_not_fit_quantized_ones(kind):
+    spec = TUNED_KINDS[kind](kind=kind)
+    with pytest.raises(UnfitError, match=r"reads the weights .* are quantized"):
+        attach(quantized("flan", "int8"), spec, generator=torch.Generator(), tokenizer=None)
 
 
 def losses(kind, quantization, *, evaluations):

@@ -22,8 +22,9 @@ from tuneoff.methods.adapter import Adapter
 from tuneoff.methods.peft_config import completed, starts_from_base
 from tuneoff.spec import PeftKind
 
-_START = "start_"
-"""What PEFT's name for frozen layers begins with that take the start of others away from the base."""
+_OWN, _START = "own_", "start_"
+"""What PEFT's names begin with: of the layers of a part, and of frozen ones that take the start of these away
+from the base."""
 _NOT_MERGED = ("BEFT",)
 """Types that PEFT cannot merge into the weights."""
 
@@ -49,7 +50,8 @@ class PeftAdapter(Adapter):
         """Return what PEFT saves, by PEFT's names; those of a start that is taken away begin with `start`."""
         tensors: dict[str, Tensor] = {}
         shared = set[int]()
-        state = self._wrapper.state_dict()
+        # PEFT would list the tensors of all its layers in the model
+        state = {name: one for name, one in self._wrapper.state_dict().items() if not self._is_others(name)}
         for adapter in self._wrapper.peft_config:
             saved = peft.get_peft_model_state_dict(
                 self._wrapper, state, adapter_name=adapter, save_embedding_layers=False
@@ -60,6 +62,11 @@ class PeftAdapter(Adapter):
                     shared.add(tensor.data_ptr())
                     tensors[_place(adapter) + name] = tensor.detach()
         return tensors
+
+    def _is_others(self, name: str) -> bool:
+        """Return whether a tensor is of another part that PEFT has put on the model."""
+        named = [part for part in name.split(".") if part.startswith((_OWN, _START))]
+        return any(part not in self._wrapper.peft_config for part in named)
 
     def restore(self, tensors: dict[str, Tensor]) -> None:  # noqa: D102
         if self._ranks is not None:
@@ -171,7 +178,8 @@ def _seeded(generator: torch.Generator, device: torch.device) -> Iterator[None]:
 def _wrapped(model: PreTrainedModel, config: peft.PeftConfig, kind: str) -> peft.PeftModel:
     """Put PEFT's layers into the model, under a name by which it tells them from those of other parts."""
     weights = {name: parameter.data for name, parameter in model.named_parameters()}
-    own = f"own_{kind}"
+    own = f"{_OWN}{kind}"
+    model.__dict__.pop("peft_config", None)  # of another part, to which PEFT would add this one
     wrapper = peft.get_peft_model(model, config, adapter_name=own)
     if starts_from_base(config):
         _take_start_apart(wrapper, config, weights, own=own, start=f"{_START}{kind}")

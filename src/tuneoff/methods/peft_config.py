@@ -11,8 +11,9 @@ from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError
 from torch import Tensor, nn
 from transformers import Conv1D
 
-from tuneoff.errors import StudyError, first_line, shown, unknown_name
+from tuneoff.errors import StudyError, UnfitError, first_line, shown, unknown_name
 from tuneoff.families import Family, Targets
+from tuneoff.kernels import is_quantized
 from tuneoff.methods.lora import target_layers
 from tuneoff.spec import PeftKind, PeftSpec
 
@@ -51,6 +52,8 @@ _SEEDS = ("proj_seed", "projection_prng_key", "projection_seed", "random_loc_see
 """Fields of PEFT's configs that seed what is drawn apart from torch's global generator."""
 _STARTS = ("gaussian", "orthogonal", "pissa")
 """Values of LoRA's `init_lora_weights`, beside true and false, that need neither data nor another base."""
+_BESIDE_QUANTIZED = ("ADALORA", "IA3", "LN_TUNING", "LORA", "OFT", "VERA")
+"""Types that do not read the weights of the layers that they change; LoRA does as DoRA and PiSSA."""
 _IA3_FEEDFORWARD = ("wo", "down_proj", "fc2", "mlp.c_proj", "dense_4h_to_h")
 _IA3_KEYS_AND_VALUES = (
     *("k", "v", "k_proj", "v_proj", "key", "value", "key_proj", "value_proj"),
@@ -64,7 +67,7 @@ def completed(spec: PeftKind, family: Family, generator: torch.Generator) -> tup
 
     Raises:
         StudyError: the config breaks a rule of PEFT.
-        UnfitError: the model has nothing that the method trains.
+        UnfitError: the method needs weights that are not quantized.
     """
     settings = dict(spec.peft_config())
     kind = _known_type(str(settings.pop("peft_type")))
@@ -73,6 +76,11 @@ def completed(spec: PeftKind, family: Family, generator: torch.Generator) -> tup
     values = (
         _checked(kind, config_class, settings) if isinstance(spec, PeftSpec) else dict[str, Any](settings)
     )
+    if is_quantized(family.model) and (kind not in _BESIDE_QUANTIZED or _reads_weights(values)):
+        raise UnfitError(
+            f"PEFT's {kind} with these settings reads the weights of the layers that it changes, but those "
+            "of the model are quantized; leave out model.quantization, or use kind: lora"
+        )
     seeds: dict[str, JsonValue] = {
         name: int(torch.randint(2**31, (), generator=generator))
         for name in _SEEDS
@@ -98,6 +106,12 @@ def completed(spec: PeftKind, family: Family, generator: torch.Generator) -> tup
 def starts_from_base(config: peft.PeftConfig) -> bool:
     """Return whether LoRA starts from a part of the base's weights, which PEFT takes away from them."""
     return str(getattr(config, "init_lora_weights", "")).startswith("pissa")
+
+
+def _reads_weights(values: Mapping[str, Any]) -> bool:
+    """Return whether LoRA is DoRA, or starts from the weights."""
+    start = values.get("init_lora_weights", True)
+    return bool(values.get("use_dora")) or (isinstance(start, str) and start != "gaussian")
 
 
 def _known_type(name: str) -> str:
