@@ -9,6 +9,7 @@ from helpers.method_contract import MethodContract
 from helpers.model_table import KINDS as EVERY_KIND
 from helpers.models import batch, tiny
 from tuneoff.errors import StudyError, UnfitError
+from tuneoff.exporting.merged import write_merged
 from tuneoff.families import family_of
 from tuneoff.kernels import QuantizedLinear, quantize
 from tuneoff.methods import attach, footprint
@@ -170,6 +171,19 @@ def test_it_predicts_what_the_plain_model_with_the_dequantized_weights_predicts(
                 plain.get_submodule(name).weight.copy_(weight.t() if turned else weight)
         found, expected = (family_of(one).read_and_predict(**batch()) for one in (model, plain))
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@both
+@pytest.mark.parametrize("kind", ["flan", "llama", "gpt2"])
+def test_merged_it_is_a_plain_model_that_predicts_the_same(kind, quantization, tmp_path):
+    suite = QuantizedContract()
+    suite.quantization, suite.method = quantization, LoraSpec(kind="lora", rank=2, targets="all-linear")
+    adapted = suite.trained(suite.model(kind))
+    expected = suite.logits(adapted)
+    write_merged(adapted, tmp_path)
+    merged = type(adapted.model).from_pretrained(tmp_path)
+    with torch.no_grad():
+        torch.testing.assert_close(suite.logits_of(merged, batch(seed=9)), expected, rtol=1e-4, atol=1e-4)
 
 
 @both

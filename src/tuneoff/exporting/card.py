@@ -8,7 +8,7 @@ import yaml
 from tuneoff.reporting import ReportData
 from tuneoff.reporting.formatting import decimal, span
 from tuneoff.results import RunRecord, metric_name
-from tuneoff.spec import ClassificationSpec, HubSource, Task, tuned_parts
+from tuneoff.spec import ClassificationSpec, HubSource, ModelSpec, Task, tuned_parts
 from tuneoff.stats import Cell
 
 _LOADING = {
@@ -25,7 +25,7 @@ tokenizer = AutoTokenizer.from_pretrained("{folder}")""",
 from tuneoff.spec import ModelSpec
 from tuneoff.training import load_backbone
 
-backbone = load_backbone(ModelSpec(id="{base}"))
+backbone = load_backbone(ModelSpec(id="{base}"{settings}))
 adapted = load(backbone.model, Path("{folder}"))  # model, tokenizer: adapted.model, backbone.tokenizer""",
 }
 _AUTO = {True: "AutoModelForSeq2SeqLM", False: "AutoModelForCausalLM"}
@@ -41,7 +41,9 @@ def card(
     spec = record.spec
     title = f"{Path(base).name or base} tuned on {spec.task_name} ({spec.method_name})"
     parts = [part.in_words() for part in tuned_parts(spec.method)]
-    code = _LOADING[format_name].format(auto=_AUTO[encodes], base=base, folder=folder.name)
+    code = _LOADING[format_name].format(
+        auto=_AUTO[encodes], base=base, folder=folder.name, settings=_settings(spec.model)
+    )
     lines = [
         "---",
         yaml.safe_dump(_metadata(record, title, base, format_name, encodes), sort_keys=False).strip(),
@@ -58,7 +60,7 @@ def card(
         *_scores(record, data),
         "",
         "## Made from",
-        f"- Base model: `{base}`{_identity(record)}",
+        f"- Base model: `{base}`{_identity(record)}{_quantization(spec.model)}",
         *(f"- {split} rows, SHA-256: `{digest}`" for split, digest in _digests(record).items()),
         f"- Run: `{record.run_id}`, seed {spec.seed}, train size {spec.train_size}",
         "",
@@ -127,6 +129,15 @@ def _identity(record: RunRecord) -> str:
     if record.model.commit:
         return f", commit `{record.model.commit}`"
     return f", SHA-256 `{record.model.digest}`"
+
+
+def _settings(model: ModelSpec) -> str:
+    """Return the arguments of a `ModelSpec` that follow its id."""
+    return f', quantization="{model.quantization}"' if model.quantization else ""
+
+
+def _quantization(model: ModelSpec) -> str:
+    return f", its linear layers but the head quantized ({model.quantization})" if model.quantization else ""
 
 
 def _digests(record: RunRecord) -> dict[str, str]:

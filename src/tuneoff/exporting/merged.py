@@ -6,13 +6,15 @@ import torch
 from transformers import Conv1D
 
 from tuneoff.errors import StoreError
-from tuneoff.kernels import LowRankLinear
+from tuneoff.kernels import LowRankLinear, dequantize
 from tuneoff.methods import AdaptedModel
 from tuneoff.spec import FullSpec, LoraSpec, NoneSpec
 
 
 def write_merged(adapted: AdaptedModel, folder: Path) -> None:
     """Write config and weights into an existing folder; the model loses its method.
+
+    Weights that were quantized are those that the model computed with, in float32.
 
     Raises:
         StoreError: the method cannot be merged into weights.
@@ -21,6 +23,7 @@ def write_merged(adapted: AdaptedModel, folder: Path) -> None:
         case FullSpec():
             pass
         case LoraSpec(gate=False):
+            dequantize(adapted.model)
             _merge(adapted)
         case NoneSpec():
             raise StoreError("nothing was trained, so there is nothing to export; use the base model")

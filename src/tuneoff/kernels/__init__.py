@@ -9,6 +9,7 @@ from tuneoff.kernels.memory import give_back_freed_memory, keep_freed_memory
 from tuneoff.kernels.model import use_fast_modules
 from tuneoff.kernels.quantized import (
     QuantizedLinear,
+    dequantize,
     is_quantized,
     linear_shape,
     parameter_count,
@@ -24,6 +25,7 @@ __all__ = [
     "argmax_of_product",
     "attend",
     "causal_mask",
+    "dequantize",
     "dropout",
     "give_back_freed_memory",
     "is_quantized",

@@ -55,6 +55,7 @@ class QuantizedLinear(nn.Linear, ABC):
         """Take the shape and the bias of a layer, and what is kept of its weight, by name."""
         nn.Module.__init__(self)  # that of nn.Linear would make a weight in full
         self.out_features, self.in_features = linear_shape(base)
+        self._was_conv1d = isinstance(base, Conv1D)
         self.register_parameter("bias", base.bias)
         for name, tensor in kept.items():
             self.register_buffer(name, tensor)
@@ -62,6 +63,18 @@ class QuantizedLinear(nn.Linear, ABC):
     @abstractmethod
     def dequantized(self, dtype: torch.dtype) -> Tensor:
         """Return W: [out, in]."""
+
+    def plain(self) -> nn.Linear | Conv1D:
+        """Return a layer of the kind that was quantized, with W in float32."""
+        weight = self.dequantized(torch.float32)
+        layer: nn.Linear | Conv1D
+        if self._was_conv1d:
+            layer, weight = Conv1D(self.out_features, self.in_features), weight.t().contiguous()
+        else:
+            layer = nn.Linear(self.in_features, self.out_features, bias=False)
+        layer.weight = nn.Parameter(weight, requires_grad=False)
+        layer.register_parameter("bias", self.bias)
+        return layer.train(self.training)
 
     def forward(self, x: Tensor) -> Tensor:
         """`x`: [..., in] -> [..., out]."""
@@ -139,6 +152,13 @@ def quantize(model: PreTrainedModel, quantization: Quantization) -> None:
         if isinstance(module, nn.Linear | Conv1D) and module is not head:
             layer = _LAYERS[quantization](module)
             model.set_submodule(name, layer.train(module.training))
+
+
+def dequantize(model: PreTrainedModel) -> None:
+    """Replace quantized layers by plain ones that compute the same; names stay."""
+    for name, module in list(model.named_modules()):
+        if isinstance(module, QuantizedLinear):
+            model.set_submodule(name, module.plain())
 
 
 def parameter_count(model: nn.Module) -> int:

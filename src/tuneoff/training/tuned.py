@@ -14,7 +14,7 @@ from tuneoff.errors import StoreError
 from tuneoff.methods import AdaptedModel, attach, load
 from tuneoff.results import RunRecord, find_run
 from tuneoff.results.format import read_json
-from tuneoff.spec import ClassificationSpec, ModelSpec, NoneSpec, RunSpec, Task
+from tuneoff.spec import ClassificationSpec, NoneSpec, RunSpec, Task
 from tuneoff.tasks import Example, read_columns, unanswered, unanswered_rows
 from tuneoff.tasks.files import read_file
 from tuneoff.tasks.table import Record, Table
@@ -125,7 +125,9 @@ def load_tuned(run: Path, *, model: str | None = None) -> TunedModel:
             f"the weights of run {record.run_id} were not saved; train it again with "
             "--set training.save_strategy=best, in a new folder"
         )
-    base = spec.model if model is None else ModelSpec(id=_absolute(model), template=spec.model.template)
+    base = spec.model
+    if model is not None:
+        base = base.model_copy(update={"id": _absolute(model), "revision": None})
     backbone = load_backbone(base)
     device = PartialState().device
     backbone.model.to(device)
