@@ -1,7 +1,9 @@
 """The front door for Python: a study from a mapping, its tables, and its events."""
 
+import html
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,29 @@ def test_predictions_and_curves_are_tables_whose_means_are_the_scores(result: tu
         assert curve["step"].iloc[-1] == record.steps
     with pytest.raises(KeyError, match="no complete run 'absent'"):
         result.predictions("absent")
+
+
+@pytest.mark.slow
+def test_decisions_are_a_table(result: tuneoff.Result) -> None:
+    (row,) = result.decision.to_dict("records")
+    assert row["task"] == "films"
+    assert row["recommended"] in row["may_be_best"]
+    assert row["low"] <= row["score"] <= row["high"]
+    assert row["recommended"] in result.decisions[0]
+
+
+@pytest.mark.slow
+def test_the_page_is_shown_in_a_notebook(result: tuneoff.Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    display = types.ModuleType("IPython.display")
+    display.HTML = shown.append  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    result.show(height=300)
+    (frame,) = shown
+    assert "height: 300px" in frame
+    page = html.unescape(frame.partition('srcdoc="')[2].partition('" style')[0])
+    assert page == result.report.read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

@@ -37,6 +37,7 @@ def test_a_wheel_has_the_code_the_data_and_the_licenses_and_nothing_else(wheel: 
     model = ("config", "generation_config", "tokenizer", "tokenizer_config")
     data = {
         "tuneoff/py.typed",
+        "tuneoff/tasks/builtin/general.txt",
         "tuneoff/reporting/templates/report.md.j2",
         "tuneoff/reporting/templates/page.html.j2",
         *(f"tuneoff/reporting/page/static/{path.name}" for path in STATIC.iterdir()),

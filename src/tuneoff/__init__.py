@@ -9,24 +9,47 @@ Names are imported when they are first used, so that `import tuneoff` is fast.
 """
 
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any
 
+# transformers imports these packages where they are installed, and they warn of kernels that are not needed
+for _name in ("bitsandbytes", "torchao", "torch.utils._pytree"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
+
 if TYPE_CHECKING:
-    from tuneoff.api import report, run
+    from tuneoff.api import export, load_method, new_study, predict, report, run
     from tuneoff.reporting import Result
     from tuneoff.spec import StudySpec as Study
     from tuneoff.spec import load_study
-    from tuneoff.training import Session
+    from tuneoff.training import Session, TunedModel
 
     __version__: str
 
-__all__ = ["Result", "Session", "Study", "__version__", "load_study", "report", "run"]
+__all__ = [
+    "Result",
+    "Session",
+    "Study",
+    "TunedModel",
+    "__version__",
+    "export",
+    "load_method",
+    "load_study",
+    "new_study",
+    "predict",
+    "report",
+    "run",
+]
 
 _PLACES = {
     "Result": ("tuneoff.reporting", "Result"),
     "Session": ("tuneoff.training", "Session"),
     "Study": ("tuneoff.spec", "StudySpec"),
+    "TunedModel": ("tuneoff.training", "TunedModel"),
+    "export": ("tuneoff.api", "export"),
+    "load_method": ("tuneoff.api", "load_method"),
     "load_study": ("tuneoff.spec", "load_study"),
+    "new_study": ("tuneoff.api", "new_study"),
+    "predict": ("tuneoff.api", "predict"),
     "report": ("tuneoff.api", "report"),
     "run": ("tuneoff.api", "run"),
 }

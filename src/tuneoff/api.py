@@ -6,18 +6,23 @@
 The modules that train are imported when they are needed, so that a report needs no torch.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tuneoff.errors import InputError, unknown_name
 from tuneoff.extras import require_train
-from tuneoff.reporting import Result, write_report
+from tuneoff.reporting import Result, load_report_data, recommended_run, write_report
+from tuneoff.results import StudyFolder
 from tuneoff.spec import StudySpec, load_study
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from tuneoff.draft.guess import Kind
+    from tuneoff.exporting import Format
     from tuneoff.study import Executor, OnEvent
-    from tuneoff.training import Session
+    from tuneoff.training import OnProgress, Session, TunedModel
 
 WORKERS = 2
 """Worker processes by default."""
@@ -58,6 +63,126 @@ def run(
         executor = _executor(executor, workers or WORKERS)
     run_study(spec, folder, executor=executor, session=session, on_event=on_event or ignore)
     return write_report(folder)
+
+
+def new_study(
+    data: str | Path,
+    *,
+    model: str,
+    target: str | None = None,
+    inputs: Sequence[str] = (),
+    kind: "Kind | None" = None,
+    labels: Mapping[str, str] | None = None,
+    prompt: str | None = None,
+    minutes: float = 30,
+) -> StudySpec:
+    """Draft a study for a data file, a folder of splits or a hub id, as `tuneoff new` does; write nothing.
+
+    What is not given is guessed from the data. The study takes about so many minutes on this machine.
+
+    Raises:
+        InputError: the data or the model cannot be used.
+    """
+    require_train("tuneoff.new_study")
+    from tuneoff.draft import as_study, draft_study, guess_task, look_at, source_of, study_name
+    from tuneoff.spec import ModelSpec
+    from tuneoff.training import load_backbone
+
+    look = look_at(source_of(str(data)))
+    guess = guess_task(look.columns, target=target, inputs=inputs, kind=kind)
+    model = str(Path(model).absolute()) if Path(model).exists() else model
+    backbone = load_backbone(ModelSpec(id=model))
+    draft = draft_study(
+        look,
+        guess,
+        backbone,
+        name=study_name(str(data)),
+        model=model,
+        minutes=minutes,
+        prompt=prompt,
+        labels=labels,
+    )
+    return as_study(draft)
+
+
+def load_method(run: str | Path, *, model: str | None = None, task: str | None = None) -> "TunedModel":
+    """Load the model that a run has tuned; of a study's output folder, the run that its decision recommends.
+
+    `run` is the folder of a run, an output folder, or that followed by a run's id. `model` says where the
+    base model is now, if it has moved; `task` names one of several tasks of a study.
+
+    Raises:
+        InputError: there is no such run, its weights were not saved, or the base model cannot be loaded.
+    """
+    require_train("tuneoff.load_method")
+    from tuneoff.training import load_tuned
+
+    return load_tuned(_run_folder(Path(run), task), model=model)
+
+
+def predict(
+    run: "str | Path | TunedModel",
+    rows: "str | Path | Sequence[Mapping[str, object]]",
+    *,
+    task: str | None = None,
+    batch_size: int | None = None,
+    on_progress: "OnProgress | None" = None,
+) -> "pd.DataFrame":
+    """Return the predictions of a tuned model for new rows, a row each, with the columns that it has read.
+
+    `run` is what `load_method` takes, or what it returns. `rows` are mappings from column to cell, or the
+    path of a data file. Besides the columns there are `prediction` (a label's value as in the data, an
+    option's letter, or the text), `answer` (what that stands for, in words), `p(<label>)` for labels and
+    options (their likelihoods as shares), and for generated text `cut` (it reached its limit unfinished).
+
+    Raises:
+        InputError: the run or the rows cannot be used.
+    """
+    import pandas as pd
+
+    from tuneoff.training import TunedModel
+
+    tuned = run if isinstance(run, TunedModel) else load_method(run, task=task)
+    given = Path(rows) if isinstance(rows, str | Path) else rows
+    found = tuned.predict(given, batch_size=batch_size, on_progress=on_progress or (lambda count: None))
+    table = pd.DataFrame([dict(one.cells) for one in found])
+    table["prediction"] = [one.prediction for one in found]
+    table["answer"] = [one.text for one in found]
+    for name in found[0].probabilities:
+        table[f"p({name})"] = [one.probabilities.get(name) for one in found]
+    if tuned.run.task.generates:
+        table["cut"] = [one.cut for one in found]
+    return table
+
+
+def export(
+    run: str | Path,
+    to: str | Path,
+    *,
+    format: "Format" = "peft",
+    model: str | None = None,
+    task: str | None = None,
+) -> Path:
+    """Write a tuned model for other tools into the new folder `to`; return the folder.
+
+    `run`, `model` and `task` are as in `load_method`. Formats: `peft` (for `PeftModel.from_pretrained`),
+    `merged` (plain weights, for transformers) and `tuneoff` (for `tuneoff.methods.load`, any method).
+
+    Raises:
+        InputError: the run cannot be loaded, the format cannot hold its method, or the folder exists.
+    """
+    require_train("tuneoff.export")
+    from tuneoff.exporting import export_run
+
+    export_run(_run_folder(Path(run), task), Path(to), to=format, model=model)
+    return Path(to)
+
+
+def _run_folder(path: Path, task: str | None) -> Path:
+    """Return the folder of a run: the path itself, or the run that a study's decision recommends."""
+    if not StudyFolder(path).study.is_file():
+        return path
+    return recommended_run(load_report_data(path), task)
 
 
 def report(folder: str | Path) -> Result:

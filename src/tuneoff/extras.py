@@ -1,6 +1,8 @@
-"""The packages that only training needs (`pip install 'tuneoff[train]'`); a report needs none of them."""
+"""The packages of the extras: `tuneoff[train]`, which a report does not need, and `tuneoff[quantized]`."""
 
+from collections.abc import Mapping
 from importlib.util import find_spec
+from types import MappingProxyType
 
 from tuneoff.errors import InputError
 
@@ -12,6 +14,7 @@ TRAIN = (
     "optuna",
     "peft",
     "rouge_score",
+    "sacrebleu",
     "safetensors",
     "sentencepiece",
     "sklearn",
@@ -20,6 +23,8 @@ TRAIN = (
     "transformers",
 )
 """Modules of the packages of the extra `train`."""
+QUANTIZED: Mapping[str, str] = MappingProxyType({"int8": "torchao", "nf4": "bitsandbytes"})
+"""From `model.quantization` to the module of its package in the extra `quantized`."""
 
 
 def require_train(command: str) -> None:
@@ -32,6 +37,19 @@ def require_train(command: str) -> None:
         raise InputError(
             f"`{command}` needs the packages of tuneoff[train]: pip install 'tuneoff[train]' "
             f"(missing: {', '.join(missing)})"
+        )
+
+
+def require_quantized(quantization: str) -> None:
+    """Check that the package is installed that quantizes a model in this way, without importing it.
+
+    Raises:
+        InputError: it is missing.
+    """
+    if not _is_installed(QUANTIZED[quantization]):
+        raise InputError(
+            f"model.quantization: {quantization} needs a package of tuneoff[quantized]: "
+            f"pip install 'tuneoff[quantized]' (missing: {QUANTIZED[quantization]})"
         )
 
 

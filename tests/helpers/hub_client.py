@@ -21,6 +21,8 @@ def task(spec: str) -> dict[str, Any]:
         return {"error": str(error)}
     found = {"revision": data.revision, "carved": data.carved_validation}
     found["labels"] = [example.label for example in data.train]
+    found["options"] = [example.options for example in data.train]
+    found["references"] = [example.references for example in data.train]
     for split in ("train", "validation", "test"):
         found[split] = [example.source for example in getattr(data, split)]
     return found

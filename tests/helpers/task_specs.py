@@ -5,7 +5,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tuneoff.spec import BuiltinSource, ClassificationSpec, FilesSource, Source, SummarizationSpec
+from tuneoff.spec import (
+    BuiltinSource,
+    ClassificationSpec,
+    FilesSource,
+    GenerationSpec,
+    MultipleChoiceSpec,
+    Source,
+    SummarizationSpec,
+)
 from tuneoff.tasks import Example
 
 LABELS = {"0": "negative", "1": "positive"}
@@ -20,6 +28,16 @@ def classification(source: Source = NOWHERE, **fields: Any) -> ClassificationSpe
 def summarization(source: Source = NOWHERE, **fields: Any) -> SummarizationSpec:
     values = {"prompt": "Summarize: {dialogue}", "target": "summary"} | fields
     return SummarizationSpec(kind="summarization", source=source, **values)
+
+
+def generation(source: Source = NOWHERE, **fields: Any) -> GenerationSpec:
+    values = {"prompt": "Rewrite: {text}", "target": "reference", "metrics": ["rouge"]} | fields
+    return GenerationSpec(kind="generation", source=source, **values)
+
+
+def multiple_choice(source: Source = NOWHERE, **fields: Any) -> MultipleChoiceSpec:
+    values = {"prompt": "Question: {q}", "target": "label", "options": "choices"} | fields
+    return MultipleChoiceSpec(kind="multiple_choice", source=source, **values)
 
 
 def files(folder: Path, **splits: Sequence[Mapping[str, object]]) -> FilesSource:

@@ -17,6 +17,12 @@ class TestLoraOnAllLinearLayers(MethodContract):
     method = LoraSpec(kind="lora", rank=2, targets="all-linear")
 
 
+class TestGatedLora(MethodContract):
+    method = LoraSpec(kind="lora", rank=2, targets="all-linear", gate=True)
+    kinds = ("flan", "gpt2", "llama", "bart")
+    halved = ("llama",)
+
+
 def adapt(model, spec):
     return attach(model, spec, generator=torch.Generator().manual_seed(0), tokenizer=None)
 
@@ -80,3 +86,32 @@ def test_a_target_can_name_one_stack():
     assert len(queries) == 4
     assert all(name.startswith("decoder.") for name in queries)
     assert len(names) == 4 + 5
+
+
+def test_a_gate_multiplies_the_update_of_each_token():
+    spec = LoraSpec(kind="lora", rank=2, alpha=6, targets=("k",), gate=True)
+    ours = adapt(tiny_t5(), spec)
+    fill(ours.parameters())
+    by_hand, stored = tiny_t5(), ours.parts[0].stored()
+
+    def add(name):
+        def hook(module, inputs, output):
+            (x,) = inputs
+            weight, bias = stored[f"{name}.gate.weight"], stored[f"{name}.gate.bias"]
+            gate = 1 / (1 + torch.exp(-torch.einsum("nth,h->nt", x, weight) - bias))
+            product = 3.0 * stored[f"{name}.lora_B"] @ stored[f"{name}.lora_A"]
+            return output + torch.einsum("nt,nth,oh->nto", gate, x, product)
+
+        return hook
+
+    for name, module in by_hand.named_modules():
+        if name.endswith(".k"):
+            module.register_forward_hook(add(name))
+    with torch.no_grad():
+        torch.testing.assert_close(ours.model(**batch()).logits, by_hand(**batch()).logits)
+
+
+def test_a_gated_update_is_deployed_as_it_cannot_be_merged():
+    gated = adapt(tiny_t5(), LoraSpec(kind="lora", rank=2, gate=True)).parts[0]
+    assert gated.deployed() == sum(parameter.numel() for parameter in gated.parameters())
+    assert adapt(tiny_t5(), LoraSpec(kind="lora", rank=2)).parts[0].deployed() == 0

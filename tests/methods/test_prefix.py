@@ -7,7 +7,7 @@ from peft import PrefixTuningConfig, TaskType, get_peft_model
 from transformers import DynamicCache, EncoderDecoderCache
 
 from helpers.method_contract import MethodContract
-from helpers.models import batch, tiny_t5, word_tokenizer
+from helpers.models import batch, tiny, tiny_t5, word_tokenizer
 from tuneoff.families import family_of
 from tuneoff.methods import attach
 from tuneoff.spec import PrefixSpec
@@ -41,6 +41,25 @@ class TestEncoderPrefix(MethodContract):
 class TestCrossPrefix(MethodContract):
     method = PrefixSpec(kind="prefix", length=4, sites=("cross",))
     kinds = ("flan", "t5")
+
+
+class TestGatedPrefix(MethodContract):
+    method = PrefixSpec(kind="prefix", length=4, projection=10, gate=True)
+    kinds = ("flan", "llama", "bart", "t5", "gpt2", "gemma3_text", "gemma2")
+
+
+class TestPrefixFromText(MethodContract):
+    method = PrefixSpec(kind="prefix", length=4, init="text", init_text="w7 w9 w11")
+    tokenizer = word_tokenizer()
+    kinds = ("llama",)
+    is_drawn = False
+
+
+class TestSemanticPrefix(MethodContract):
+    method = PrefixSpec(kind="prefix", length=4, init="text", init_text="w7 w9 w11", semantic=True)
+    tokenizer = word_tokenizer()
+    kinds = ("flan", "llama", "bart", "gpt2", "gemma3_text")
+    is_drawn = False
 
 
 def adapt(model, **spec):
@@ -199,3 +218,125 @@ def test_two_models_with_prefixes_do_not_disturb_each_other():
     alone = one.model(**batch()).logits
     other.model(**batch())
     assert torch.equal(one.model(**batch()).logits, alone)
+
+
+TEXT = {"init": "text", "init_text": "w7 w9 w11"}
+
+
+@pytest.mark.parametrize("kind", ["flan", "bart", "llama", "gemma2"])
+def test_a_gated_prefix_whose_gates_are_one_is_the_plain_one(kind):
+    plain, gated = adapt(tiny(kind), length=4), adapt(tiny(kind), length=4, gate=True)
+    data = batch()
+    with torch.no_grad():
+        expected = plain.family.read_and_predict(**data)
+        for gate in gated.model.prefix_gates.modules():
+            if hasattr(gate, "bias"):
+                gate.bias.fill_(200.0)
+        torch.testing.assert_close(gated.family.read_and_predict(**data), expected)
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_attention_with_a_gated_prefix_equals_the_formula_by_hand(site):
+    ours = adapt(tiny_t5(), length=4, sites=(site,), gate=True)
+    generator = torch.Generator().manual_seed(3)
+    module, gate = ours.family.attentions(site)[1], ours.model.prefix_gates[site][1]
+    seen = {}
+
+    def keep(module, inputs, kwargs, output):
+        seen.update(kwargs, hidden=inputs[0], output=output[0], bias=output[1])
+
+    module.register_forward_hook(keep, with_kwargs=True)
+    data = batch()
+    with torch.no_grad():
+        gate.weight.normal_(generator=generator)
+        gate.bias.fill_(0.3)
+        ours.model(**data)
+        hidden = seen["hidden"]
+        states = seen.get("key_value_states")
+        states = hidden if states is None else states
+        query = module.q(hidden).view(*hidden.shape[:2], 6, 8).transpose(1, 2)
+        key = module.k(states).view(len(states), -1, 6, 8).transpose(1, 2)
+        value = module.v(states).view(len(states), -1, 6, 8).transpose(1, 2)
+        mask = data["attention_mask"].bool()[:, None, None]
+        if site == "decoder":
+            mask = torch.ones(5, 5, dtype=torch.bool).tril()[None, None]
+        key_values = ours.stored()[f"prefix.{site}"][1]
+        bias = seen["bias"].expand(-1, -1, query.shape[2], -1)
+        rows = []
+        for position in range(
+            query.shape[2]
+        ):  # each token has a prefix of its own: a multiple of the trained
+            one = slice(position, position + 1)
+            visible = mask[:, :, one] if mask.shape[2] > 1 else mask
+            for row in range(len(query)):
+                share = torch.sigmoid(hidden[row, position] @ gate.weight + gate.bias)
+                inputs = query[row : row + 1, :, one], key[row : row + 1], value[row : row + 1]
+                visible_row = visible[row : row + 1] if len(visible) > 1 else visible
+                rows.append(by_hand(module, *inputs, visible_row, share * key_values, bias[:, :, one]))
+        expected = torch.cat(rows).view(query.shape[2], len(query), -1).transpose(0, 1)
+        torch.testing.assert_close(seen["output"], module.o(expected))
+
+
+def test_gates_are_trained_stored_and_removed():
+    model = tiny("llama")
+    adapted = adapt(model, length=4, gate=True)
+    assert sorted(adapted.stored())[1:] == [
+        f"prefix.gates.decoder.{layer}.{end}" for layer in range(3) for end in ("bias", "weight")
+    ]
+    adapted.family.read_and_predict(**batch()).square().mean().backward()
+    assert all(gate.grad.any() for gate in model.prefix_gates.parameters())
+    adapted.detach()
+    assert not hasattr(model, "prefix_gates")
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma3_text", "gpt2"])
+def test_a_prefix_from_a_text_answers_as_the_model_does_behind_that_text(kind):
+    # positions in front of the text are not the prefix's, so that they agree without positions alone
+    model = tiny(kind)
+    stored = adapt(tiny(kind), length=3, **TEXT).stored()["prefix.decoder"]
+    ids = torch.tensor([[7, 9, 11]])
+    cache = model.base_model(input_ids=ids, use_cache=True).past_key_values
+    for layer, known in zip(stored, cache.layers, strict=True):
+        torch.testing.assert_close(layer[0].transpose(0, 1), known.keys[0])
+        torch.testing.assert_close(layer[1].transpose(0, 1), known.values[0])
+
+
+@pytest.mark.parametrize("kind", ["flan", "llama"])
+def test_a_semantic_prefix_starts_as_that_of_the_text_and_trains_one_matrix_a_site(kind):
+    semantic, text = (adapt(tiny(kind), length=4, **TEXT, semantic=semantic) for semantic in (True, False))
+    for name, value in text.stored().items():
+        assert torch.equal(semantic.stored()[name], value)
+    width = semantic.family.head_dim
+    assert [one.shape for one in semantic.parameters()] == [(width, width)] * len(semantic.family.sites)
+    matrix = torch.randn(width, width, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for parameter in semantic.parameters():
+            parameter.copy_(matrix)
+    for name, value in text.stored().items():
+        expected = torch.einsum("oi,lkphi->lkpho", matrix, value)
+        torch.testing.assert_close(semantic.stored()[name], expected)
+
+
+def test_dropout_of_a_semantic_prefix_is_for_training_alone():
+    adapted = adapt(tiny("llama").train(), length=4, **TEXT, semantic=True, dropout=0.5)
+    adapted.model.train()
+    assert (adapted.model.prefixes["decoder"]() == 0).any()
+    stored = adapted.stored()["prefix.decoder"]
+    assert not (stored == 0).any()
+    adapted.fold()
+    assert torch.equal(adapted.model.prefixes["decoder"](), stored)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"init": "text"}, "go together"),
+        ({"init_text": "w7"}, "go together"),
+        ({"semantic": True}, "semantic"),
+        ({**TEXT, "projection": 4}, "projection"),
+        ({**TEXT, "dropout": 0.5}, "dropout"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        PrefixSpec(kind="prefix", **settings)

@@ -245,7 +245,7 @@ def test_a_study_cannot_be_changed(tmp_path: Path) -> None:
         ),
         (
             "methods.lora.kind=loar",
-            r"methods.lora.kind: unknown name 'loar'; did you mean 'lora'\? \(known: full, lora",
+            r"methods.lora.kind: unknown name 'loar'; did you mean 'lora'.* \(known: .*full",
         ),
         ("methods.lora={rank: 2}", "methods.lora: the key 'kind' is required"),
         (
@@ -398,7 +398,7 @@ def test_a_file_that_holds_no_study_is_refused(tmp_path: Path, content: str | by
 
 @pytest.mark.parametrize("name", ["flan-t5-smal", "absent.yaml", ".", "", "a\0b"])
 def test_a_study_that_is_not_there_gets_the_packaged_ones(name: str) -> None:
-    assert re.search("there is no file .*known: flan-t5-small, .*quickstart", _refusal(name))
+    assert re.search("there is no file .*known: code-comments, .*quickstart", _refusal(name))
 
 
 def test_a_packaged_name_with_a_slip_gets_near_matches() -> None:

@@ -137,6 +137,14 @@ def test_an_id_says_task_method_size_and_seed(tmp_path: Path) -> None:
     assert ids == [f"{beginning}.s0" for beginning in small.RUNS]
 
 
+def test_the_settings_of_a_summarization_are_those_of_before_there_were_other_texts() -> None:
+    task = SummarizationSpec(
+        kind="summarization", source=BuiltinSource(builtin="dialogues"), prompt="{a}", target="t"
+    )
+    assert list(task.model_dump())[-3:] == ["kind", "max_new_tokens", "num_beams"]
+    assert task.metrics == ("rouge",)
+
+
 _RUN = {
     "task_name": st.sampled_from(["a", "b"]),
     "method_name": st.sampled_from(["a", "b"]),

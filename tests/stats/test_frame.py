@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tuneoff.results import Footprint, RunFailure, RunRecord, Timings
+from tuneoff.results import Footprint, Forgetting, RunFailure, RunRecord, Timings
 from tuneoff.spec import RunSpec, StudySpec, expand
 from tuneoff.stats import SCORES, frame, summary
 
@@ -144,3 +144,13 @@ def test_reporting_and_statistics_load_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_forgetting_has_a_column_if_a_run_measured_it() -> None:
+    found = Forgetting(
+        objective="continuation", before=3.0, after=3.25, texts=2, tokens=9, truncated=0, digest="ab"
+    )
+    first, second, _ = map(complete, lora_runs(100))
+    assert "forgetting" not in frame([first])
+    found_in = frame([first, second.model_copy(update={"forgetting": found})])["forgetting"]
+    assert found_in.tolist() == pytest.approx([float("nan"), 0.25], nan_ok=True)

@@ -295,6 +295,9 @@ class TestContaminated:
             ("./models/Flan-T5-base/", "SAMSum", {"files": {"train": "a.csv", "test": "b.csv"}}),
             ("google/flan-t5-small", "mine", {"files": {"train": "data/sst2-train.csv", "test": "b.csv"}}),
             ("google-t5/t5-small", "sst-2", {"hub": "somebody/films"}),
+            ("google/flan-t5-small", "mine", {"hub": "nyu-mll/glue", "config": "cola"}),
+            ("google/flan-t5-small", "mine", {"hub": "EdinburghNLP/xsum"}),
+            ("google-t5/t5-base", "cb", {"hub": "aps/super_glue", "config": "cb"}),
         ],
     )
     def test_a_task_that_the_model_is_known_to_have_seen(
@@ -309,6 +312,8 @@ class TestContaminated:
         [
             ("google/t5-v1_1-small", "sst2", {"hub": "SetFit/sst2"}),
             ("builtin:tiny", "samsum", {"hub": "knkarthick/samsum"}),
+            ("google-t5/t5-base", "mine", {"hub": "EdinburghNLP/xsum"}),
+            ("google/flan-t5-small", "cbs", {"hub": "somebody/colas"}),
             ("google/flan-t5-small", "dialogsum", {"hub": "knkarthick/dialogsum"}),
             ("google/flan-t5-small", "films", {"hub": "SetFit/sst5"}),
             ("google-t5/t5-small", "samsum", {"hub": "knkarthick/samsum"}),

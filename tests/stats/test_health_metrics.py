@@ -74,6 +74,17 @@ class TestMetrics:
         (finding,) = diagnose_study(a_study(rows), {})
         assert told in finding.evidence
 
+    @pytest.mark.parametrize(("reference", "alarms"), [("Denver Broncos", 0), ("one of " * 6, 1)])
+    def test_scores_of_texts_may_agree_where_references_are_a_few_words(
+        self, reference: str, alarms: int
+    ) -> None:
+        task = TEXTS | {"kind": "generation", "metrics": ["token_f1", "exact_match"]}
+        rows = [{"eval_exact_match": a, "eval_token_f1": a} for a in (0.2, 0.3, 0.4)]
+        records = a_study(rows, task)
+        table = written(["any"] * 20, waves(20, 0.3)).assign(reference=reference)
+        found = diagnose_study(records, {record.run_id: answered(table) for record in records})
+        assert sum(one.check == "broken metric" for one in found) == alarms
+
     @pytest.mark.parametrize("reference", ["He came. She went.", "他来了。她走了。", "वह आया। वह गई।"])
     def test_rouge_lsum_may_equal_rouge_l_where_references_are_single_sentences(self, reference: str) -> None:
         records = a_study([{"eval_rougeL": a, "eval_rougeLsum": a} for a in (0.2, 0.3, 0.4)], TEXTS)

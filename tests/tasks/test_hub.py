@@ -14,7 +14,7 @@ import pyarrow.parquet
 import pytest
 
 from helpers.loopback_hub import LoopbackHub, hub_environment
-from helpers.task_specs import classification
+from helpers.task_specs import classification, generation, multiple_choice
 from helpers.warm_process import WarmProcess
 from tuneoff.errors import DataError
 from tuneoff.spec import HubSource
@@ -39,6 +39,30 @@ def _write(folder: Path, splits: Sequence[str], *, word: str, hidden: str | None
     return folder
 
 
+def _write_nested(folder: Path) -> Path:
+    """Write a data set with lists in objects, as SQuAD has its answers and ARC its choices."""
+    texts = datasets.List(datasets.Value("string"))
+    features = datasets.Features(
+        {
+            "question": datasets.Value("string"),
+            "answers": {"text": texts, "start": datasets.List(datasets.Value("int32"))},
+            "choices": {"text": texts, "label": texts},
+            "key": datasets.Value("string"),
+        }
+    )
+    rows = {
+        "question": ["one?", "two?"],
+        "answers": [{"text": ["a", "b", "a"], "start": [0, 1, 2]}, {"text": ["c"], "start": [0]}],
+        "choices": [{"text": ["x", "y"], "label": ["A", "B"]}, {"text": ["u", "v", "w"], "label": [*"ABC"]}],
+        "key": ["B", "A"],
+    }
+    (folder / "data").mkdir(parents=True)
+    for split in ("train", "validation", "test"):
+        table = pyarrow.table(rows, schema=features.arrow_schema)
+        pyarrow.parquet.write_table(table, folder / "data" / f"{split}-00000-of-00001.parquet")
+    return folder
+
+
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackHub]:
     root = tmp_path_factory.mktemp("repositories")
@@ -49,6 +73,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackHub]:
         "org/unsplit": _write(root / "unsplit", ("train",), word="only"),
         "org/dev": _write(root / "dev", ("train", "dev", "test"), word="some"),
         "org/hidden": _write(root / "hidden", three, word="some", hidden="test"),
+        "org/nested": _write_nested(root / "nested"),
         "org/gated": _write(root / "gated", three, word="secret"),
     }
     with LoopbackHub(datasets=folders, gated={"org/gated"}) as hub:
@@ -93,6 +118,22 @@ def test_a_pinned_revision_stays_when_the_data_set_moves_on(
     assert (pinned["revision"], pinned["train"]) == (old, ["first train 0", "first train 1"])
     assert (latest["revision"], latest["test"]) == (new, ["second test 0", "second test 1"])
     assert (pinned["carved"], latest["carved"]) == (False, True)
+
+
+def test_lists_in_objects_are_options_and_references(client: WarmProcess, tmp_path: Path) -> None:
+    source = HubSource(hub="org/nested")
+    tasks = (
+        generation(source, prompt="{question}", target="answers.text"),
+        multiple_choice(
+            source, prompt="{question}", target="key", target_is="letter", options="choices.text"
+        ),
+    )
+    written, chosen = (
+        client.call("helpers.hub_client:task", task.model_dump_json(), folder=tmp_path) for task in tasks
+    )
+    assert written["references"] == [["a", "b"], ["c"]]
+    assert chosen["options"] == [["x", "y"], ["u", "v", "w"]]
+    assert chosen["labels"] == ["B", "A"]
 
 
 def test_a_development_split_is_the_validation_split(

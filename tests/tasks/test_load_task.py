@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.task_specs import classification, example, files, summarization
+from helpers.task_specs import classification, example, files, generation, summarization
 from tuneoff.errors import DataError
 from tuneoff.spec import FilesSource, Task
 from tuneoff.tasks import Example, RowCounts, load_task, train_subset
@@ -50,6 +50,21 @@ def test_a_summarization_learns_the_target_column(tmp_path: Path) -> None:
     assert data.test[1] == Example(row=1, source="Summarize: A: 1", text="A: 1", target=" S1.", label=None)
     assert not data.carved_validation
     assert data.revision is None
+
+
+def test_all_items_of_a_list_are_right_and_the_first_is_learned(tmp_path: Path) -> None:
+    rows = [
+        {"text": "q1", "reference": ["yes", "yes", "", "sure"]},
+        {"text": "q2", "reference": "no"},
+        {"text": "q3", "reference": ["", " "]},
+        {"text": "q4", "reference": []},
+        {"text": "q5", "reference": '["as", "it is"]'},
+    ]
+    data = load_task(generation(files(tmp_path, train=rows, validation=rows, test=rows)))
+    assert [one.references for one in data.test] == [("yes", "sure"), ("no",), ('["as", "it is"]',)]
+    assert [one.target for one in data.train] == ["yes", "no", '["as", "it is"]']
+    assert data.test[0].reference == "yes | sure"
+    assert data.reports["test"].empty == 2
 
 
 def test_empty_rows_are_dropped_and_counted_and_the_others_keep_their_numbers(tmp_path: Path) -> None:
@@ -139,7 +154,9 @@ def test_a_missing_validation_split_is_a_tenth_of_train(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("rows", "wanted"), [(2, 1), (19, 1), (20, 2), (12_000, 1000)])
 def test_the_carved_split_has_one_to_a_thousand_rows(rows: int, wanted: int) -> None:
-    train, validation = carve(_rows([str(row) for row in range(rows)]), FILL, name="train")
+    train, validation = carve(
+        _rows([str(row) for row in range(rows)]), FILL, "validation", name="train", share=0.1, most=1000
+    )
     assert (len(train), len(validation)) == (rows - wanted, wanted)
 
 
@@ -147,9 +164,9 @@ def test_the_carved_split_has_one_to_a_thousand_rows(rows: int, wanted: int) -> 
 def test_the_carved_split_shares_no_input_with_train(texts: list[str]) -> None:
     if len(set(texts) - {""}) < 2:
         with pytest.raises(DataError, match="different inputs, too few to split off validation rows"):
-            carve(_rows(texts), FILL, name="train")
+            carve(_rows(texts), FILL, "validation", name="train", share=0.1, most=1000)
         return
-    train, validation = carve(_rows(texts), FILL, name="train")
+    train, validation = carve(_rows(texts), FILL, "validation", name="train", share=0.1, most=1000)
     assert sorted((*train, *validation)) == _rows(texts)
     assert validation and all(row.cells["text"] for row in validation)
     assert {row.cells["text"] for row in train} - {""}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, matthews_corrcoef
 
 from helpers.task_specs import LABELS, classification, labelled, summarization, written
 from tuneoff.tasks import match_label, score, score_rows
@@ -42,6 +42,22 @@ def test_more_than_two_labels_have_no_positive_f1_and_an_absent_one_does_not_cou
     spec = classification(labels={"a": "A", "b": "B", "c": "C"})
     scores = score(spec, labelled("a", "a", "b"), ["a", "a", "b"])
     assert scores == pytest.approx({"eval_accuracy": 1.0, "eval_f1_macro": 1.0})
+
+
+@pytest.mark.parametrize("labels", ["ab", "abc"])
+def test_matthews_correlation_is_reported_where_a_study_asks_for_it(labels: str) -> None:
+    spec = classification(labels={label: label.upper() for label in labels}, matthews=True)
+    truth, answers = "aabab" + labels, "abbab" + labels[::-1]
+    found = score(spec, labelled(*truth), [*answers])
+    assert found["eval_mcc"] == pytest.approx(matthews_corrcoef([*truth], [*answers]))
+    assert score(spec, labelled(*"aab"), [*"aaa"])["eval_mcc"] == 0
+
+
+def test_matthews_correlation_of_two_labels_follows_the_counts() -> None:
+    # of label 1: 2 right, 1 missed, 1 false, and 4 right of label 0
+    spec = classification(matthews=True)
+    found = score(spec, labelled(*"11100000"), [*"11010000"])["eval_mcc"]
+    assert found == pytest.approx((2 * 4 - 1 * 1) / (3 * 3 * 5 * 5) ** 0.5)
 
 
 _THREE = st.sampled_from("abc")

@@ -251,6 +251,59 @@ def plan(study: StudyName, overrides: Overrides = None) -> None:
         console.print(line, soft_wrap=True)
 
 
+class TaskKind(StrEnum):
+    """What a drafted study may be about."""
+
+    classification = "classification"
+    summarization = "summarization"
+    generation = "generation"
+
+
+@app.command()
+def new(
+    data: Annotated[
+        str | None,
+        typer.Argument(metavar="DATA", help="A data file, a folder with train and test files, or a hub id."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The model, as a study names it (a hub id, a folder, builtin:...).")
+    ] = None,
+    task: Annotated[TaskKind | None, typer.Option(help="The kind of task.")] = None,
+    target: Annotated[str | None, typer.Option(help="The column with the answer.")] = None,
+    inputs: Annotated[
+        list[str] | None, typer.Option("--input", help="A column that the model reads; can be repeated.")
+    ] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option("--label", metavar="VALUE=TEXT", help="The text of a label; can be repeated."),
+    ] = None,
+    prompt: Annotated[str | None, typer.Option(help="The input, with columns in braces.")] = None,
+    minutes: Annotated[float, typer.Option(min=1, help="About how long the study may take.")] = 30,
+    out: Annotated[
+        Path | None, typer.Option(help="The study file [default: the data's name].", callback=_usable_path)
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: take every guess.")] = False,
+) -> None:
+    """Draft a study for your data: a commented file that `tuneoff run` runs."""
+    require_train("tuneoff new")
+    with _lasting_imports():
+        from tuneoff.cli.new import Wishes, new_study
+
+    wishes = Wishes(
+        data=data,
+        model=model,
+        kind=task.value if task else None,
+        target=target,
+        inputs=inputs or (),
+        labels=labels or (),
+        prompt=prompt,
+        minutes=minutes,
+        out=out,
+        yes=yes,
+    )
+    new_study(wishes, _Terminal())
+
+
 @app.command()
 def prune(
     run_path: Annotated[
@@ -299,6 +352,85 @@ def prune(
         f"{found.after.parameters:,} ({byte_size(found.after.bytes)}) after, {share}%"
     )
     console.print(f"saved: {found.folder.as_posix()}", soft_wrap=True)
+
+
+@app.command()
+def predict(
+    run_path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN",
+            help="A run's folder; the output folder of its study followed by the run's id; or the output "
+            "folder alone, for the run that the decision recommends.",
+            callback=_usable_path,
+        ),
+    ],
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--input", help="A data file with the columns that the prompt names.", callback=_usable_path
+        ),
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="One text, for a prompt with one column.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where predictions go: csv, tsv, jsonl or parquet [default: standard output, as csv].",
+            callback=_usable_path,
+        ),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Where the base model is now, if it has moved.")] = None,
+    task: Annotated[str | None, typer.Option(help="The task whose decision counts, of several.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Rows at a time.")] = None,
+) -> None:
+    """Apply a tuned model to new rows: labels with probabilities, options, or texts."""
+    require_train("tuneoff predict")
+    with _lasting_imports():
+        from tuneoff.cli.predict import predict_rows
+
+    predict_rows(
+        run_path, source=source, text=text, output=output, model=model, task=task, batch_size=batch_size
+    )
+
+
+class ExportFormat(StrEnum):
+    """What a tuned model is exported as."""
+
+    peft = "peft"
+    merged = "merged"
+    tuneoff = "tuneoff"
+
+
+@app.command()
+def export(
+    run_path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN",
+            help="A run's folder; the output folder of its study followed by the run's id; or the output "
+            "folder alone, for the run that the decision recommends.",
+            callback=_usable_path,
+        ),
+    ],
+    to: Annotated[Path, typer.Option(help="A new folder.", callback=_usable_path)],
+    output_format: Annotated[
+        ExportFormat,
+        typer.Option(
+            "--format",
+            help="peft: for PeftModel.from_pretrained; merged: plain weights for transformers; tuneoff: for "
+            "tuneoff.methods.load, any method.",
+        ),
+    ] = ExportFormat.peft,
+    model: Annotated[str | None, typer.Option(help="Where the base model is now, if it has moved.")] = None,
+    task: Annotated[str | None, typer.Option(help="The task whose decision counts, of several.")] = None,
+) -> None:
+    """Write a tuned model for other tools, with its tokenizer and a model card."""
+    require_train("tuneoff export")
+    with _lasting_imports():
+        import tuneoff.api
+
+    folder = tuneoff.api.export(run_path, to, format=output_format.value, model=model, task=task)
+    typer.echo(f"wrote {folder.as_posix()}; README.md in it says how to load it")
 
 
 @app.command()
@@ -401,18 +533,24 @@ def _print_outcome(console: Console, result: "Result") -> None:
 
 def _scores(data: "ReportData", task: str, plus_minus: str) -> Table:
     """Return a table of a task's main metric by method; `plus_minus` stands before the standard deviation."""
+    from tuneoff.reporting.forgetting import forgetting_columns
+    from tuneoff.reporting.formatting import signed
     from tuneoff.results import metric_name
+    from tuneoff.stats import Cell
 
     metric = data.study.tasks[task].main_metric
     order = [variant.name for variant in data.variants]
     rows = data.summary[data.summary["task"] == task].to_dict("records")
     table = Table("method", "train size", title=task, title_justify="left", box=None, pad_edge=False)
-    for name in ("trainable %", metric_name(metric), "runs"):
+    forgetting = [column.lower() for column in forgetting_columns(data)]
+    for name in ("trainable %", metric_name(metric), *forgetting, "runs"):
         table.add_column(name, justify="right")
     for row in sorted(rows, key=lambda row: order.index(row["method"])):
         deviation = row[f"{metric}_std"]
         spread = "" if math.isnan(deviation) else f" {plus_minus} {deviation:.3f}"
         percent, score = f"{row['trainable_percent']:.3g}", f"{row[metric]:.3f}{spread}"
         name = row["method"] if len(row["method"]) <= _LONGEST_NAME else f"{row['method'][:_LONGEST_NAME]}..."
-        table.add_row(name, str(row["train_size"]), percent, score, str(row["n"]))
+        found = data.judgement.forgotten.get(Cell(task, row["method"], row["train_size"]))
+        forgotten = [signed(found.increase.mean) if found else "" for _ in forgetting]
+        table.add_row(name, str(row["train_size"]), percent, score, *forgotten, str(row["n"]))
     return table

@@ -10,6 +10,7 @@ from tuneoff.families.family import (
     Targets,
 )
 from tuneoff.families.find import RANDOM_MODELS, architecture_of, family_of
+from tuneoff.families.sublayers import Sublayer
 
 __all__ = [
     "RANDOM_MODELS",
@@ -19,6 +20,7 @@ __all__ = [
     "Context",
     "Encoder",
     "Family",
+    "Sublayer",
     "Targets",
     "architecture_of",
     "family_of",

@@ -13,6 +13,7 @@ from tuneoff.families.beams import beam_settings
 from tuneoff.families.cache import cache_bytes, repeated_cache
 from tuneoff.families.family import BiasBeforeText, Targets
 from tuneoff.families.listening import without_dropout
+from tuneoff.families.sublayers import Sublayer, found_sublayers
 from tuneoff.spec import DropoutSpec, Site
 
 
@@ -221,6 +222,9 @@ class Causal:
             self.model.base_model(input_ids=ids, past_key_values=cache, use_cache=True)
         pairs = [torch.stack([layer.keys[0], layer.values[0]]).transpose(1, 2) for layer in cache.layers]
         return {site: torch.stack(pairs) for site in sites}
+
+    def sublayers(self) -> list[Sublayer]:  # noqa: D102
+        return found_sublayers(self._layers)
 
 
 def _is_number(module: nn.Module, name: str) -> bool:

@@ -7,6 +7,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tuneoff.families.family import Context
+from tuneoff.families.sublayers import Sublayer, found_sublayers, layers_of
 from tuneoff.spec import DropoutSpec, Site
 
 
@@ -47,6 +48,10 @@ class EncoderDecoder(ABC):
     @abstractmethod
     def attentions(self, site: Site) -> list[Any]:  # noqa: D102
         ...
+
+    def sublayers(self) -> list[Sublayer]:  # noqa: D102
+        stacks = self.reader, self.stack("decoder")
+        return found_sublayers(layer for stack in stacks for layer in layers_of(stack))
 
     def set_attention_dropout(self, spec: DropoutSpec) -> None:
         """Set the rates of attentions that keep theirs as `dropout`."""

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from tuneoff.families.sublayers import Sublayer
 from tuneoff.spec import DropoutSpec, Site
 
 Targets = tuple[str, ...] | Literal["all-linear"]
@@ -161,6 +162,15 @@ class Family(Protocol):
         """Return the keys and values that each attention computes for one text, `ids` [1, P], at each site.
 
         Of each site: [L, 2, P, kv_heads, head_dim]. Dropout is off.
+        """
+
+    # sublayers, for adapters
+
+    def sublayers(self) -> list[Sublayer]:
+        """Return every attention and feed-forward network, those of the encoder first.
+
+        Raises:
+            UnfitError: they are not known.
         """
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from tuneoff import kernels
 from tuneoff.families.listening import without_dropout
+from tuneoff.families.sublayers import layers_of
 from tuneoff.spec import Site
 
 TOKENS = ([5, 6, 7, 8, 9, 10], [5, 6, 7])
@@ -43,13 +44,8 @@ def found_attentions(model: Any) -> dict[Site, list[Call]]:
             found["encoder"].append(call)
         else:
             found["cross" if call.key.shape[2] == source.shape[1] else "decoder"].append(call)
-    layers = {site: _depth(stacks["encoder" if site == "encoder" else "decoder"]) for site in found}
-    return {site: calls for site, calls in found.items() if len(calls) == layers[site]}
-
-
-def _depth(stack: nn.Module) -> int:
-    """Return the number of layers of a stack."""
-    return next(len(child) for child in stack.children() if isinstance(child, nn.ModuleList))
+    layers = {site: layers_of(stacks["encoder" if site == "encoder" else "decoder"]) for site in found}
+    return {site: calls for site, calls in found.items() if len(calls) == len(layers[site])}
 
 
 def attention_calls(model: Any, source: Tensor, target: Tensor) -> list[Call]:

@@ -10,6 +10,9 @@ import torch
 from torch import Tensor, nn
 from transformers import Conv1D
 
+from tuneoff.kernels.gate import Gate
+from tuneoff.kernels.quantized import linear_shape
+
 
 class _Summed(torch.autograd.Function):
     """x (W + s B A)^T."""
@@ -39,20 +42,26 @@ class LowRankLinear(nn.Module):
 
     It computes what PEFT's LoRA layer computes, operation by operation, but for the one product where that is
     cheaper. A and B are created in float32, even beside a bfloat16 W: small updates would be rounded away.
+    A gated update is multiplied by a gate of x.
     """
 
     def __init__(
-        self, base_layer: nn.Linear | Conv1D, *, rank: int, alpha: float, dropout: float = 0.0
+        self,
+        base_layer: nn.Linear | Conv1D,
+        *,
+        rank: int,
+        alpha: float,
+        dropout: float = 0.0,
+        gated: bool = False,
     ) -> None:
         super().__init__()
-        outside, inside = base_layer.weight.shape
-        if isinstance(base_layer, Conv1D):  # GPT-2's linear layer, with W the other way around
-            outside, inside = inside, outside
+        outside, inside = linear_shape(base_layer)
         self.base_layer = base_layer
         self.lora_dropout = nn.Dropout(dropout) if dropout > 0 else nn.Identity()
         device = base_layer.weight.device
         self.lora_A = nn.Parameter(torch.zeros(rank, inside, device=device))
         self.lora_B = nn.Parameter(torch.zeros(outside, rank, device=device))
+        self.gate = Gate(inside).to(device) if gated else None
         self.scaling = alpha / rank
 
     @property
@@ -70,14 +79,17 @@ class LowRankLinear(nn.Module):
         result = self.base_layer(x)
         low = nn.functional.linear(self.lora_dropout(x.to(self.lora_A.dtype)), self.lora_A)
         update = nn.functional.linear(low, self.lora_B) * self.scaling
+        if self.gate is not None:
+            update = update * self.gate(x)
         return cast(Tensor, (result + update).to(result.dtype))
 
     def _can_be_summed(self, x: Tensor) -> bool:
-        """Return whether the layer is x W^T + s x (B A)^T in one dtype, with W frozen."""
+        """Return whether the layer is x W^T + s x (B A)^T in one dtype, with W frozen and in full."""
         base = self.base_layer
         return (
-            isinstance(base, nn.Linear)
+            type(base) is nn.Linear  # the weight of a quantized layer is not W
             and isinstance(self.lora_dropout, nn.Identity)
+            and self.gate is None
             and base.bias is None
             and not base.weight.requires_grad
             and all(matrix.dtype == x.dtype for matrix in (base.weight, self.lora_A, self.lora_B))

@@ -56,6 +56,10 @@ class Adapter(ABC):
     def after_step(self, step: int, steps: int) -> None:  # noqa: B027
         """Change the adapter after optimizer step `step` of `steps`, while its gradients are still there."""
 
+    def ranks(self) -> dict[str, int]:
+        """Return the rank of each layer's update, by the layer's name, where training chooses it."""
+        return {}
+
 
 @dataclass(frozen=True)
 class AdaptedModel:
@@ -65,6 +69,8 @@ class AdaptedModel:
     method: Method
     parts: tuple[Adapter, ...]
     base_parameters: int
+    base_bytes: int
+    """Memory of the base's weights."""
     base: Mapping[str, Tensor] | None = None
     """A copy of the base's weights from before training, where `detach` is to restore them."""
 
@@ -91,6 +97,10 @@ class AdaptedModel:
         """Let the parts change after optimizer step `step` of `steps`, while their gradients are there."""
         for part in self.parts:
             part.after_step(step, steps)
+
+    def ranks(self) -> dict[str, int]:
+        """Return the rank of each layer's update, by the layer's name, where training chooses it."""
+        return {name: rank for part in self.parts for name, rank in part.ranks().items()}
 
     def stored(self) -> dict[str, Tensor]:
         """Return what is saved, by name."""

@@ -6,6 +6,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tuneoff.families import Family, family_of
+from tuneoff.kernels import parameter_count
 from tuneoff.methods.adapter import AdaptedModel, Adapter
 from tuneoff.spec import FullSpec, Method, StackSpec, TunedSpec, attach_order, tuned_parts
 
@@ -30,7 +31,7 @@ def attach(
         StudyError: the method does not fit the model.
     """
     family = family_of(model)
-    base_parameters = sum(parameter.numel() for parameter in model.parameters())
+    base_parameters, base_bytes = parameter_count(model), model.get_memory_footprint()
     base = None
     if removable and isinstance(method, FullSpec):
         base = {name: value.detach().clone() for name, value in model.named_parameters()}
@@ -39,7 +40,7 @@ def attach(
         _attached(family, spec, generator, tokenizer)
         for spec in sorted(tuned_parts(method), key=attach_order)
     )
-    return AdaptedModel(family, _complete(method, parts), parts, base_parameters, base)
+    return AdaptedModel(family, _complete(method, parts), parts, base_parameters, base_bytes, base)
 
 
 def _attached(

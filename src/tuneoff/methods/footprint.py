@@ -22,12 +22,23 @@ def footprint(adapted: AdaptedModel, batch: Mapping[str, Tensor]) -> Footprint:
     reached = [p for p in adapted.model.parameters() if p.grad is not None]
     for parameter in reached:
         parameter.grad = None
-    stored = adapted.stored().values()
-    return Footprint(
+    counts = Footprint(
         base=adapted.base_parameters,
+        base_bytes=adapted.base_bytes,
         trainable=sum(p.numel() for p in parameters),
         receiving_gradient=sum(p.numel() for p in reached),
-        stored=sum(tensor.numel() for tensor in stored),
-        stored_bytes=sum(tensor.numel() * tensor.element_size() for tensor in stored),
+        stored=0,
         deployed=sum(part.deployed() for part in adapted.parts),
+    )
+    return with_stored(counts, adapted)
+
+
+def with_stored(counts: Footprint, adapted: AdaptedModel) -> Footprint:
+    """Return the counts with what is stored now: training may have dropped ranks."""
+    stored = adapted.stored().values()
+    return counts.model_copy(
+        update={
+            "stored": sum(tensor.numel() for tensor in stored),
+            "stored_bytes": sum(tensor.numel() * tensor.element_size() for tensor in stored),
+        }
     )

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from tuneoff.errors import StudyError
 from tuneoff.families import Family
+from tuneoff.kernels import is_quantized
 from tuneoff.methods.adapter import Adapter
 from tuneoff.spec import FullSpec
 
@@ -46,6 +48,15 @@ def attach(
     generator: torch.Generator,
     tokenizer: PreTrainedTokenizerBase | None,
 ) -> FullAdapter:
-    """Make the model's own weights trainable."""
+    """Make the model's own weights trainable.
+
+    Raises:
+        StudyError: they are quantized.
+    """
+    if is_quantized(family.model):
+        raise StudyError(
+            "kind: full trains every weight of the model, but quantized weights cannot be trained; leave out "
+            "model.quantization, or the method"
+        )
     family.model.requires_grad_(True)
     return FullAdapter(spec, family.model)

@@ -9,7 +9,7 @@ from transformers import Conv1D, PreTrainedModel, PreTrainedTokenizerBase
 
 from tuneoff.errors import StudyError
 from tuneoff.families import Family, Targets
-from tuneoff.kernels import LowRankLinear
+from tuneoff.kernels import LowRankLinear, linear_shape
 from tuneoff.methods.adapter import Adapter
 from tuneoff.spec import LoraSpec
 
@@ -25,16 +25,19 @@ class LoraAdapter(Adapter):
 
     def __init__(self, spec: LoraSpec, model: PreTrainedModel, layers: dict[str, LowRankLinear]) -> None:
         super().__init__(spec)
+        self._is_gated = spec.gate
         self._model = model
         self._layers = layers
 
     def _matrices(self) -> dict[str, nn.Parameter]:
-        """Return all matrices by the names that PEFT gives them in its files."""
+        """Return all matrices by the names that PEFT gives them in its files, and their gates."""
         found: dict[str, nn.Parameter] = {}
         for name, layer in self._layers.items():
             if len(layer.lora_A):
                 found[f"{name}.lora_A"] = layer.lora_A
                 found[f"{name}.lora_B"] = layer.lora_B
+                if layer.gate is not None:
+                    found |= {f"{name}.gate.{end}": part for end, part in layer.gate.named_parameters()}
         return found
 
     def parameters(self) -> list[nn.Parameter]:  # noqa: D102
@@ -51,14 +54,17 @@ class LoraAdapter(Adapter):
             a, b = tensors.get(f"{name}.lora_A"), tensors.get(f"{name}.lora_B")
             layer.lora_A = nn.Parameter(layer.lora_A[:0].clone() if a is None else a.to(device))
             layer.lora_B = nn.Parameter(layer.lora_B[:, :0].clone() if b is None else b.to(device))
+            if layer.gate is not None and a is not None:
+                for end, part in layer.gate.named_parameters():
+                    part.copy_(tensors[f"{name}.gate.{end}"])
             self._model.set_submodule(name, layer if len(layer.lora_A) else layer.base_layer)
 
     def fold(self) -> None:  # noqa: D102
         pass
 
     def deployed(self) -> int:
-        """Return 0: B A can be merged into the weight that it updates."""
-        return 0
+        """Return 0, as B A can be merged into the weight that it updates; with a gate it cannot."""
+        return sum(parameter.numel() for parameter in self.parameters()) if self._is_gated else 0
 
     def detach(self) -> None:  # noqa: D102
         for name, layer in self._layers.items():
@@ -81,11 +87,13 @@ def attach(
     linear = {
         name: module for name, module in model.named_modules() if isinstance(module, nn.Linear | Conv1D)
     }
-    targets = _layers(model, linear, spec.targets or family.lora_targets)
+    targets = target_layers(model, linear, spec.targets or family.lora_targets)
     _check_rank(targets, spec.rank)
     layers: dict[str, LowRankLinear] = {}
     for name, base_layer in targets.items():
-        layer = LowRankLinear(base_layer, rank=spec.rank, alpha=spec.alpha, dropout=spec.dropout)
+        layer = LowRankLinear(
+            base_layer, rank=spec.rank, alpha=spec.alpha, dropout=spec.dropout, gated=spec.gate
+        )
         # drawn on the CPU, so that all devices start from equal weights
         initial = torch.empty(layer.lora_A.shape)
         nn.init.kaiming_uniform_(initial, a=math.sqrt(5), generator=generator)
@@ -96,8 +104,12 @@ def attach(
     return LoraAdapter(spec, model, layers)
 
 
-def _layers(model: PreTrainedModel, linear: _Layers, targets: Targets) -> _Layers:
-    """Return the layers to update by name, in the order of the model."""
+def target_layers(model: PreTrainedModel, linear: _Layers, targets: Targets) -> _Layers:
+    """Return those of the linear layers that targets mean, by name, in the order of the model.
+
+    Raises:
+        StudyError: a target names none.
+    """
     if targets == "all-linear":
         head = model.get_output_embeddings()
         return {name: module for name, module in linear.items() if module is not head}
@@ -105,7 +117,7 @@ def _layers(model: PreTrainedModel, linear: _Layers, targets: Targets) -> _Layer
         if not any(_is_named(name, target) for name in linear):
             ends = sorted({name.rsplit(".", 1)[-1] for name in linear})
             raise StudyError(
-                f"a LoRA target must be the end of a linear layer's name, but the model has none that ends "
+                f"a target must be the end of a linear layer's name, but the model has none that ends "
                 f"in '{target}' (it has {', '.join(ends)}; or use targets: all-linear)"
             )
     return {
@@ -114,7 +126,7 @@ def _layers(model: PreTrainedModel, linear: _Layers, targets: Targets) -> _Layer
 
 
 def _check_rank(targets: _Layers, rank: int) -> None:
-    highest = max(min(module.weight.shape) for module in targets.values())
+    highest = max(min(linear_shape(module)) for module in targets.values())
     if rank > highest:
         raise StudyError(
             f"a LoRA rank must not exceed the smaller side of every matrix that it changes, {highest:,} in "

@@ -74,7 +74,10 @@ def cut(stored: Mapping[str, Tensor], *, keep: float) -> dict[str, Tensor]:
     )
     found = {name: tensor for name, tensor in stored.items() if not _is_lora(name)}
     for layer, rank in left.items():
-        if rank:
+        if not rank:
+            gate = f"{_OF_LORA}{layer}.gate."
+            found = {name: tensor for name, tensor in found.items() if not name.startswith(gate)}
+        else:
             for ending, matrix in zip((_A, _B), layers[layer].matrices(rank), strict=True):
                 name = f"{_OF_LORA}{layer}{ending}"
                 found[name] = matrix.to(stored[name].dtype).contiguous()
@@ -93,4 +96,5 @@ def ranks_within(layers: Mapping[str, Update], parameters: float) -> dict[str, i
 
 
 def _is_lora(name: str) -> bool:
-    return name.startswith(_OF_LORA)
+    """Return whether a tensor is one of LoRA's matrices; a gate is none."""
+    return name.startswith(_OF_LORA) and name.endswith((_A, _B))

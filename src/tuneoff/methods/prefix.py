@@ -4,6 +4,15 @@ Trained keys and values are prepended to those of the text: in an encoder-decode
 self-attention, the decoder's self-attention and the decoder's attention to the encoder (cross). `attend` does
 this. It takes the place of the model's attention function and is called after the cache update, so generation
 never caches a prefix.
+
+A gated prefix (Mao et al. 2022, UniPELT, arXiv:2110.07577) has, for each token of the text, keys and values
+multiplied by the token's gate. In the authors' code all tokens share the mean of their gates, through which a
+decoder's token would depend on those after it; here each has its own.
+
+A semantic prefix (Prottasha et al. 2024, SK-Tuning, arXiv:2410.08598) is the keys and values that the frozen
+model computes for a meaningful text, passed through a linear layer that all layers share. As in the authors'
+code this layer alone is trained. Their classification head on the mean hidden state is left out: answers are
+scored by their likelihood or generated, as with every other method.
 """
 
 import math
@@ -19,8 +28,9 @@ from transformers import PreTrainedTokenizerBase
 from tuneoff import kernels
 from tuneoff.errors import StudyError
 from tuneoff.families import Family
+from tuneoff.families.listening import without_dropout
 from tuneoff.methods.adapter import Adapter
-from tuneoff.methods.vocabulary import sampled_tokens
+from tuneoff.methods.vocabulary import repeated_tokens, sampled_tokens
 from tuneoff.spec import PrefixSpec, Site
 
 _ATTENTION = "tuneoff_prefix"
@@ -35,6 +45,8 @@ class LayerPrefix(NamedTuple):
     """[P, heads, d_kv]"""
     bias: Callable[..., Tensor] | None
     """The position bias towards the prefix, where it has positions."""
+    gate: Tensor | None = None
+    """What each query multiplies keys and values by: [B, Q, 1]"""
 
 
 def attend(
@@ -67,17 +79,39 @@ def attend(
     # without bias and mask, nothing distinguishes the calls of one site from those of another
     is_known = position_bias is not None or attention_mask is not None
     mask, bias = masks.once(position_bias, attention_mask, extended) if is_known else extended()
-    return kernels.attend(
-        module,
-        query,
-        _prepended(prefix.keys, key),
-        _prepended(prefix.values, value),
-        mask,
-        position_bias=bias,
-        is_causal=False,  # the mask says it all
-        masks=masks,
-        **kwargs,
+    # the mask says it all
+    rest = {"position_bias": bias, "is_causal": False, "masks": masks, **kwargs}
+    if prefix.gate is not None:
+        return _gated(module, query, key, value, mask, prefix, prefix.gate, **rest), None
+    keys, values = _prepended(prefix.keys, key), _prepended(prefix.values, value)
+    return kernels.attend(module, query, keys, values, mask, **rest)
+
+
+def _gated(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    prefix: LayerPrefix,
+    gate: Tensor,
+    **rest: Any,
+) -> Tensor:
+    """Compute `attend` where each query has its own multiple of the prefix, `gate` [B, Q, 1].
+
+    It is one attention with heads twice as wide, of which the text has one half and the prefix the other:
+    [q, g q] [k, 0] = q k, [q, g q] [0, k'] = q (g k'), and the output is [o, o'], which makes o + g o'.
+    """
+    width = query.shape[3]
+    gate = gate.to(query.dtype)[:, None]  # [B, 1, Q, 1]
+    keys, values = (
+        _prepended(F.pad(before, (width, 0)), F.pad(text, (0, width)))
+        for before, text in ((prefix.keys, key), (prefix.values, value))
     )
+    wide = torch.cat([query, gate * query], dim=3)
+    output: Tensor = kernels.attend(module, wide, keys, values, mask, **rest)[0]
+    of_text, of_prefix = torch.split(output, width, dim=3)  # [B, Q, heads, d_kv]
+    return of_text + gate.transpose(1, 2) * of_prefix
 
 
 def _extended(
@@ -150,6 +184,23 @@ class ProjectedPrefix(nn.Module):
         return flat.view(length, layers, two, heads, d_kv).permute(1, 2, 0, 3, 4)
 
 
+@final
+class SemanticPrefix(nn.Module):
+    """Keys and values of a text [L, 2, P, heads, d_kv], each passed through one layer [d_kv, d_kv]."""
+
+    def __init__(self, key_values: Tensor, dropout: float) -> None:
+        super().__init__()
+        self.key_values: Tensor
+        self.register_buffer("key_values", key_values)
+        self.transform = nn.Parameter(torch.eye(key_values.shape[-1]))
+        self.dropout = kernels.Dropout(dropout)
+
+    def forward(self) -> Tensor:
+        """Return keys and values of all layers: [L, 2, P, heads, d_kv]."""
+        transformed: Tensor = self.dropout(F.linear(self.key_values, self.transform))
+        return transformed
+
+
 def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
     """Create a linear layer with torch's default initialization, drawn from the given generator."""
     layer = nn.Linear(inputs, outputs)
@@ -163,9 +214,12 @@ def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
 class _SiteHooks:
     """The hooks of one site: compute its prefix once in each forward pass, and give each layer its share."""
 
-    def __init__(self, family: Family, site: Site, *, relative_positions: bool) -> None:
+    def __init__(
+        self, family: Family, site: Site, gates: nn.ModuleList | None, *, relative_positions: bool
+    ) -> None:
         self._model = family.model
         self._site = site
+        self._gates = gates
         self._bias = family.bias_before_text(site) if relative_positions else None
         self._key_values: Tensor | None = None
         stack = family.stack(site)
@@ -188,7 +242,10 @@ class _SiteHooks:
         assert self._key_values is not None
         keys, values = self._key_values[index]
         bias = self._bias and partial(self._bias, layer=index)
-        return inputs, kwargs | {"prefix": LayerPrefix(keys, values, bias)}
+        gate = None
+        if self._gates is not None:
+            gate = self._gates[index](inputs[0] if inputs else kwargs["hidden_states"])
+        return inputs, kwargs | {"prefix": LayerPrefix(keys, values, bias, gate)}
 
     def _release(self, stack: nn.Module, inputs: object, output: object) -> None:
         # called after a failed forward pass, too: no graph of gradients outlives the pass
@@ -204,42 +261,58 @@ class _SiteHooks:
 class PrefixAdapter(Adapter):
     """Prefixes at some sites of a model.
 
-    The prefix modules are in `model.prefixes`; hooks give each attention its layer's share.
+    The prefix modules are in `model.prefixes`, the gates of each site, if there are any, in
+    `model.prefix_gates`; hooks give each attention its layer's share.
     """
 
-    def __init__(self, spec: PrefixSpec, family: Family, prefixes: dict[Site, nn.Module]) -> None:
+    def __init__(
+        self,
+        spec: PrefixSpec,
+        family: Family,
+        prefixes: dict[Site, nn.Module],
+        gates: dict[Site, nn.ModuleList],
+    ) -> None:
         super().__init__(spec)
         self._model = family.model
         self._model.prefixes = nn.ModuleDict({str(site): prefix for site, prefix in prefixes.items()})
+        self._model.prefix_gates = nn.ModuleDict({str(site): each for site, each in gates.items()})
         self._attention_before = kernels.use_attention(self._model, attend, name=_ATTENTION)
         self._hooks = [
-            _SiteHooks(family, site, relative_positions=spec.relative_positions) for site in prefixes
+            _SiteHooks(family, site, gates.get(site), relative_positions=spec.relative_positions)
+            for site in prefixes
         ]
 
     def parameters(self) -> list[nn.Parameter]:  # noqa: D102
-        return list(self._model.prefixes.parameters())
+        return [*self._model.prefixes.parameters(), *self._model.prefix_gates.parameters()]
 
     @torch.no_grad()
+    def _key_values(self) -> dict[str, Tensor]:
+        with without_dropout(self._model.prefixes):
+            return {site: prefix().contiguous() for site, prefix in self._model.prefixes.items()}
+
     def stored(self) -> dict[str, Tensor]:
-        """Return keys and values of each site: [L, 2, P, heads, d_kv]."""
-        return {site: prefix().contiguous() for site, prefix in self._model.prefixes.items()}
+        """Return keys and values of each site [L, 2, P, heads, d_kv], and each gate [H] and []."""
+        gates = {f"gates.{name}": value for name, value in self._model.prefix_gates.state_dict().items()}
+        return self._key_values() | gates
 
     @torch.no_grad()
     def restore(self, tensors: dict[str, Tensor]) -> None:  # noqa: D102
         for site, prefix in self._model.prefixes.items():
             prefix.key_values.copy_(tensors[site])
+        for name, parameter in self._model.prefix_gates.named_parameters():
+            parameter.copy_(tensors[f"gates.{name}"])
 
     def fold(self) -> None:  # noqa: D102
-        for site, key_values in self.stored().items():
+        for site, key_values in self._key_values().items():
             self._model.prefixes[site] = DirectPrefix(key_values.clone())
 
     def deployed(self) -> int:  # noqa: D102
-        return sum(key_values.numel() for key_values in self.stored().values())
+        return sum(tensor.numel() for tensor in self.stored().values())
 
     def detach(self) -> None:  # noqa: D102
         for hooks in self._hooks:
             hooks.remove()
-        del self._model.prefixes
+        del self._model.prefixes, self._model.prefix_gates
         self._model.set_attn_implementation(self._attention_before)
 
 
@@ -257,16 +330,28 @@ def attach(
     sites = spec.sites or family.sites
     _check(family, spec, sites)
     prefixes: dict[Site, nn.Module] = {}
-    words = _word_key_values(family, spec, sites, generator, tokenizer) if spec.init == "vocabulary" else {}
+    gates: dict[Site, nn.ModuleList] = {}
+    words = _word_key_values(family, spec, sites, generator, tokenizer) if spec.init != "random" else {}
     for site in sites:
         layers = len(family.attentions(site))
         shape = torch.Size([layers, 2, spec.length, family.kv_heads, family.head_dim])
-        if spec.projection is not None:
-            prefix: nn.Module = ProjectedPrefix(shape, spec.projection, generator)
-        else:
-            prefix = DirectPrefix(words[site] if words else torch.randn(shape, generator=generator))
+        prefix = _initial(spec, shape, words.get(site), generator)
         prefixes[site] = prefix.to(device=family.model.device, dtype=torch.float32)
-    return PrefixAdapter(spec.model_copy(update={"sites": sites}), family, prefixes)
+        if spec.gate:
+            width = family.stack(site).config.hidden_size
+            gates[site] = nn.ModuleList(kernels.Gate(width) for _ in range(layers)).to(family.model.device)
+    return PrefixAdapter(spec.model_copy(update={"sites": sites}), family, prefixes, gates)
+
+
+def _initial(
+    spec: PrefixSpec, shape: torch.Size, words: Tensor | None, generator: torch.Generator
+) -> nn.Module:
+    """Return the module that computes the keys and values of a site, `shape`: [L, 2, P, heads, d_kv]."""
+    if spec.projection is not None:
+        return ProjectedPrefix(shape, spec.projection, generator)
+    if words is None:
+        return DirectPrefix(torch.randn(shape, generator=generator))
+    return SemanticPrefix(words.float(), spec.dropout) if spec.semantic else DirectPrefix(words)
 
 
 def _check(family: Family, spec: PrefixSpec, sites: tuple[Site, ...]) -> None:
@@ -293,6 +378,9 @@ def _word_key_values(
 ) -> dict[Site, Tensor]:
     """Return the keys and values that the base computes for P real words: [L, 2, P, heads, d_kv] a site."""
     if tokenizer is None:
-        raise TypeError("init: vocabulary needs the tokenizer")
-    ids = sampled_tokens(tokenizer, spec.length, generator)
+        raise TypeError(f"init: {spec.init} needs the tokenizer")
+    if spec.init_text is not None:
+        ids = repeated_tokens(spec.init_text, tokenizer, spec.length)
+    else:
+        ids = sampled_tokens(tokenizer, spec.length, generator)
     return family.key_values(torch.tensor([ids], device=family.model.device), sites)

@@ -4,6 +4,7 @@ from tuneoff.reporting.data import ReportData, as_raced, load_report_data
 from tuneoff.reporting.latex import latex
 from tuneoff.reporting.power import PlannedTask, power_statements
 from tuneoff.reporting.races import race_lines, race_plan
+from tuneoff.reporting.recommended import recommended_run
 from tuneoff.reporting.result import Result
 from tuneoff.reporting.write import write_report
 
@@ -17,5 +18,6 @@ __all__ = [
     "power_statements",
     "race_lines",
     "race_plan",
+    "recommended_run",
     "write_report",
 ]

@@ -38,6 +38,7 @@ def conclusions(data: ReportData) -> tuple[Statement, ...]:
             statements += _against(data, task, size, reference)
         statements += _cheapest(data, task, size)
         statements += _below_baseline(data, task, size)
+    statements += _quantization(data)
     statements += _crossovers(data)
     statements += _cuts(data)
     statements += _health(data)
@@ -153,6 +154,27 @@ def _below_baseline(data: ReportData, task: str, size: TrainSize) -> Iterator[St
         verb = "is" if len(below) == 1 else "are"
         claim = f"{verb} not shown to beat the strongest simple baseline"
         yield _statement(f"{data.place(task, size)}: {', '.join(below)} {claim}.", Title.RESULTS)
+
+
+def _quantization(data: ReportData) -> Iterator[Statement]:
+    """State what quantizing the study's model does to its scores before any tuning."""
+    quantization = data.study.model.quantization
+    if quantization is None:
+        return
+    in_full = [
+        one.name
+        for one in data.variants
+        if one.name in data.untrained and one.wording is None and one.model.quantization is None
+    ]
+    for one in data.judgement.comparisons:
+        if one.method in in_full and one.reference in data.untrained:
+            change, metric = one.difference, metric_name(one.metric)
+            yield _statement(
+                f"{one.task}: before any tuning, quantization to {quantization} changes {metric} by "
+                f"{signed(-change.mean)} (95% interval {signed(-change.high)} to {signed(-change.low)}; "
+                f"{one.reference} against {one.method}).",
+                Title.COMPARISONS,
+            )
 
 
 def _crossovers(data: ReportData) -> Iterator[Statement]:

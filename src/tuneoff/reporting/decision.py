@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from tuneoff.phrases import listed, plural
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Link, Statement, Table
+from tuneoff.reporting.forgetting import forgetting_columns, forgetting_entry, forgetting_sentence
 from tuneoff.reporting.formatting import ABSENT, NONE, byte_size, count, decimal, duration, span
 from tuneoff.reporting.races import race_lines
 from tuneoff.reporting.titles import Title, anchor
@@ -85,9 +86,11 @@ def decision_sentence(data: ReportData, place: TaskSize, decision: Decision) -> 
     if found is None:
         return "no recommendation, since every candidate failed a health check."
     score = f"{metric_name(data.study.tasks[place.task].main_metric)} {found.score}"
+    forgetting = forgetting_sentence(data, place)
     if decision.state == "shown":
-        return f"use {found.name} ({score}): {found.reason}."
-    return f"open. {found.name} leads ({score}): {found.reason}. {found.step}"
+        return " ".join(filter(None, [f"use {found.name} ({score}): {found.reason}.", forgetting]))
+    sentences = [f"open. {found.name} leads ({score}): {found.reason}.", forgetting, found.step]
+    return " ".join(filter(None, sentences))
 
 
 def verdict(data: ReportData, place: TaskSize, decision: Decision) -> Verdict | None:
@@ -177,6 +180,7 @@ def decision_table(data: ReportData) -> Table:
     """Return a row per candidate of each decision, the best mean first."""
     columns = (
         *("Task", "Train size", "Candidate", "Mean", "95% interval", "Costs at most", "May be best"),
+        *forgetting_columns(data),
         *("Stored", "Training", "Memory in training", "Per answer", "Failed checks"),
     )
     rows = tuple(
@@ -209,6 +213,7 @@ def _mark(decision: Decision, name: str) -> str:
 
 def _row(data: ReportData, place: TaskSize, one: Candidate, *, mark: str) -> tuple[str, ...]:
     in_words = [price_in_words(price, price_of(data, place, one.name, price)) for price in _PRICE_WORDS]
+    cell = candidate_cell(data, place, one.name)
     checks = NONE if one.name in data.study.methods else ABSENT  # baselines are not checked
     return (
         place.task,
@@ -218,6 +223,7 @@ def _row(data: ReportData, place: TaskSize, one: Candidate, *, mark: str) -> tup
         span(one.interval.low, one.interval.high),
         decimal(one.costs_at_most),
         "yes" if one.may_be_best and not one.findings else "no",
+        *(forgetting_entry(data, cell) for _ in forgetting_columns(data)),
         *in_words,
         " and ".join(one.findings) or checks,
     )
@@ -268,8 +274,12 @@ def price_sentence(data: ReportData, place: TaskSize, name: str) -> str:
 
 def candidate_prices(data: ReportData, place: TaskSize, name: str) -> Prices:
     """Return a candidate's mean prices over its runs; all None for a baseline, which has none."""
-    size = UNTRAINED_SIZE if name in data.untrained else place.train_size
-    return data.prices.get(Cell(place.task, name, size), mean_prices(()))
+    return data.prices.get(candidate_cell(data, place, name), mean_prices(()))
+
+
+def candidate_cell(data: ReportData, place: TaskSize, name: str) -> Cell:
+    """Return the cell of a candidate, which for an untrained one is of no train size."""
+    return Cell(place.task, name, UNTRAINED_SIZE if name in data.untrained else place.train_size)
 
 
 def price_of(data: ReportData, place: TaskSize, name: str, price: str) -> float | None:
@@ -307,6 +317,7 @@ def decision_json(data: ReportData) -> dict[str, dict[str, Any]]:
                     "costs_at_most": one.costs_at_most,
                     "expected_regret": one.expected_regret,
                     "prices": candidate_prices(data, place, one.name),
+                    **_forgetting_json(data, place, one.name),
                     "findings": list(one.findings),
                 }
                 for one in best_first(decision)
@@ -326,6 +337,15 @@ def decision_json(data: ReportData) -> dict[str, dict[str, Any]]:
         if course := data.judgement.courses.get(place):
             found[place.task][str(place.train_size)] |= _race_json(course)
     return found
+
+
+def _forgetting_json(data: ReportData, place: TaskSize, name: str) -> dict[str, Any]:
+    """Return a candidate's increase of the loss on general text, if the study measures it."""
+    found = data.judgement.forgotten.get(candidate_cell(data, place, name))
+    if found is None:
+        return {}
+    increase = found.increase
+    return {"forgetting": {"mean": increase.mean, "low": increase.low, "high": increase.high}}
 
 
 def is_trained(data: ReportData, name: str) -> bool:

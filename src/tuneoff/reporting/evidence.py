@@ -5,11 +5,11 @@ from collections.abc import Iterable
 
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Entry, Table
-from tuneoff.reporting.formatting import NONE, count, decimal, signed, span
+from tuneoff.reporting.formatting import NONE, count, decimal, signed, signed_span, span
 from tuneoff.reporting.tables import record_link, train_size
 from tuneoff.results import metric_name
 from tuneoff.spec import TrainSize
-from tuneoff.stats import Cell, Comparison, Crossover, Interval, Level, rate_bound
+from tuneoff.stats import Cell, Comparison, Crossover, Forgotten, Interval, Level, rate_bound
 
 FAILED_COLUMN = "Failed checks"
 _LOST = frozenset({"collapsed", "diverged"})
@@ -34,6 +34,35 @@ def intervals_table(data: ReportData) -> Table:
         FAILED_COLUMN,
     )
     return Table(columns, rows, text_columns=4, ends_in_text=True)
+
+
+def forgetting_table(data: ReportData) -> Table:
+    """Return a row per task, method and train size: the loss on general text before and after tuning."""
+    forgotten = data.judgement.forgotten
+    rows = tuple(_forgetting_row(data, cell, forgotten[cell]) for cell in data.cells if cell in forgotten)
+    columns = (
+        *("Method", "Task", "Train size", "Loss before", "Loss after", "Increase", "95% interval"),
+        *("Error by seeds", "Error by texts", "Seeds", "Texts", "Tokens", "Cut texts"),
+    )
+    return Table(columns, rows, text_columns=3)
+
+
+def _forgetting_row(data: ReportData, cell: Cell, one: Forgotten) -> tuple[Entry, ...]:
+    return (
+        cell.method,
+        cell.task,
+        train_size(data, cell),
+        decimal(one.before),
+        decimal(one.after),
+        signed(one.increase.mean),
+        signed_span(one.increase.low, one.increase.high),
+        decimal(one.increase.seed_error),
+        decimal(one.increase.test_error),
+        str(one.increase.seeds),
+        count(one.texts),
+        count(one.tokens),
+        count(one.truncated),
+    )
 
 
 def lost_seeds(data: ReportData) -> str:

@@ -255,7 +255,8 @@ def _ablation_labels(data: ReportData, name: str) -> dict[str, str]:
     labels = {}
     for variant in ablation_variants(data.study, ablation):
         fields = [field for field in ablation.vary if field != "prompt"]
-        settings = [f"{field}={as_text(getattr(variant.method, field))}" for field in fields]
+        values = variant.method.model_dump() | {"quantization": variant.model.quantization}
+        settings = [f"{field}={as_text(values[field])}" for field in fields]
         if variant.name not in data.study.methods:
             settings = []
         if ablation.task is not None:

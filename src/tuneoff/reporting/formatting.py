@@ -48,6 +48,11 @@ def signed(value: float, *, places: int = 3) -> str:
     return text if float(text) else text[1:]
 
 
+def signed_span(low: float, high: float) -> str:
+    """Format the ends of a difference's interval: `+0.012 to +0.034`."""
+    return f"{signed(low)} to {signed(high)}"
+
+
 def count(value: int | None) -> str:
     """Format a whole number with commas at the thousands."""
     return ABSENT if value is None else f"{value:,}"

@@ -6,7 +6,8 @@ from tabulate import tabulate
 
 from tuneoff.errors import visible
 from tuneoff.reporting.data import ReportData
-from tuneoff.reporting.decision import best_first, price_in_words, price_of
+from tuneoff.reporting.decision import best_first, candidate_cell, price_in_words, price_of
+from tuneoff.reporting.forgetting import forgetting_columns, forgetting_entry
 from tuneoff.reporting.formatting import decimal, span
 from tuneoff.reporting.methods import described_methods
 from tuneoff.results import metric_name
@@ -36,22 +37,26 @@ def escaped(text: str) -> str:
 
 
 def _table(data: ReportData, place: TaskSize, decision: Decision) -> str:
+    columns = (*COLUMNS, *forgetting_columns(data))
     body = tabulate(  # which escapes by itself
         [_row(data, place, one) for one in best_first(decision)],
-        headers=COLUMNS,
+        headers=columns,
         tablefmt="latex_booktabs",
         disable_numparse=True,
-        colalign=("left", *["right"] * (len(COLUMNS) - 1)),
+        colalign=("left", *["right"] * (len(columns) - 1)),
     )
     metric = metric_name(data.study.tasks[place.task].main_metric)
     chosen = "No candidate is recommended, since all failed a health check."
     if decision.recommended is not None:
         basis = "shown" if decision.state == "shown" else "still open"
         chosen = f"Recommended ({basis}, margin {decision.margin:g}): {decision.recommended}."
+    measured = ""
+    if data.study.forgetting:
+        measured = " Forgetting: the rise of the loss on general text, in nats per token."
     caption = (
         f"{data.study.model.id} on {data.place(*place)}: {metric} with its 95% interval for other seeds and "
         "other test examples, and how much worse than the best each candidate may be (all bounds hold "
-        f"together with 95% confidence). {chosen}"
+        f"together with 95% confidence).{measured} {chosen}"
     )
     return "\n".join(
         [r"\begin{table}", r"\centering", f"\\caption{{{escaped(caption)}}}", body, r"\end{table}"]
@@ -63,7 +68,9 @@ def _row(data: ReportData, place: TaskSize, one: Candidate) -> tuple[str, ...]:
     in_words = [price_in_words(price, price_of(data, place, one.name, price)) for price in shown]
     interval = span(one.interval.low, one.interval.high)
     name = f"{one.name} (failed a check)" if one.findings else one.name
-    return visible(name), *in_words, decimal(one.mean), interval, decimal(one.costs_at_most)
+    cell = candidate_cell(data, place, one.name)
+    forgotten = (forgetting_entry(data, cell) for _ in forgetting_columns(data))
+    return visible(name), *in_words, decimal(one.mean), interval, decimal(one.costs_at_most), *forgotten
 
 
 def _paragraph(data: ReportData) -> str:

@@ -32,7 +32,9 @@ def described_methods(data: ReportData) -> tuple[tuple[Description, ...], str]:
 def _description(data: ReportData, name: str) -> Description:
     method = data.study.methods[name]
     if isinstance(method, NoneSpec):
-        return Description(name, f"{name} is {data.study.model.id} as it is, without training.", ())
+        model = data.study.model
+        kept = f"with its weights in {model.quantization}" if model.quantization else "as it is"
+        return Description(name, f"{name} is {model.id} {kept}, without training.", ())
     parts = method.parts if isinstance(method, StackSpec) else (method,)
     text = f"{name} {'; it also '.join(part.in_words() for part in parts)}"
     found = [one for one in data.records if one.spec.method_name == name and one.footprint]

@@ -6,7 +6,8 @@ from typing import NamedTuple
 from tuneoff.phrases import plural
 from tuneoff.reporting.formatting import count
 from tuneoff.results import metric_name
-from tuneoff.spec import ClassificationSpec, NoneSpec, StudySpec, Task
+from tuneoff.results.metrics import RIGHT_OR_WRONG
+from tuneoff.spec import NoneSpec, StudySpec, Task
 from tuneoff.stats.power import CLASSIFICATION, POWER, SUMMARIZATION, Components, Plan, lead_shown, needed
 
 LEADS = (0.01, 0.02, 0.05)
@@ -62,7 +63,7 @@ def _statements(study: StudySpec, task: str, one: PlannedTask) -> list[str]:
 
 def typical_components(task: Task) -> Components:
     """Return how seeds and examples vary in this kind of task."""
-    return CLASSIFICATION if isinstance(task, ClassificationSpec) else SUMMARIZATION
+    return CLASSIFICATION if task.main_metric in RIGHT_OR_WRONG else SUMMARIZATION
 
 
 def _trained(study: StudySpec) -> int:

@@ -1,10 +1,13 @@
 """What came of a study, for Python."""
 
+import html
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from tuneoff.errors import InputError
 from tuneoff.reporting.data import ReportData
 from tuneoff.results import RunFolder, RunRecord, StudyFolder, read_curve
 from tuneoff.spec import StudySpec
@@ -69,6 +72,44 @@ class Result:
             ends = {"difference": interval.mean, "low": interval.low, "high": interval.high}
             rows.append({name: value for name, value in asdict(one).items() if name != "difference"} | ends)
         return pd.DataFrame(rows)
+
+    @property
+    def decision(self) -> pd.DataFrame:
+        """A row per decision: what is recommended on a task and train size, and whether that is shown.
+
+        `score` is the recommended candidate's mean, `low` and `high` its 95% interval, `costs_at_most` how
+        much better the best one may be; `may_be_best` names all that may be.
+        """
+        rows = []
+        for place, one in self.data.judgement.decisions.items():
+            row: dict[str, object] = {
+                "task": place.task,
+                "train_size": place.train_size,
+                "recommended": one.recommended,
+            }
+            row |= {"state": one.state, "margin": one.margin, "prefer": one.prefer}
+            if one.recommended is not None:
+                chosen = one[one.recommended]
+                row |= {"score": chosen.mean, "low": chosen.interval.low, "high": chosen.interval.high}
+                row["costs_at_most"] = chosen.costs_at_most
+            row["may_be_best"] = [other.name for other in one.candidates if other.may_be_best]
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def show(self, *, height: int = 800) -> Any:
+        """Show the report's page in a notebook, this many pixels high.
+
+        Raises:
+            InputError: IPython is not installed.
+        """
+        try:
+            from IPython.display import HTML
+        except ImportError as error:
+            raise InputError(f"show() needs a notebook; open {self.report} in a browser") from error
+        # the page is one file, so that it can be held by the notebook; its scripts stay inside the frame
+        page = html.escape(self.report.read_text(encoding="utf-8"), quote=True)
+        style = f"width: 100%; height: {height}px; border: 0"
+        return HTML(f'<iframe srcdoc="{page}" style="{style}" title="{self.study.name}"></iframe>')
 
     def predictions(self, run_id: str) -> pd.DataFrame:
         """Return a row per test example of a run: reference, prediction, loss and scores.

@@ -3,12 +3,14 @@
 from collections import Counter
 from dataclasses import replace
 
-from tuneoff.reporting import cuts, decision, evidence, settings, tables
+from tuneoff.reporting import cuts, decision, evidence, ranks, settings, tables
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Document, Figure, Section, Statement
 from tuneoff.reporting.formatting import in_words
 from tuneoff.reporting.races import race_note
 from tuneoff.reporting.titles import Title
+from tuneoff.results import metric_name
+from tuneoff.results.metrics import LOWER_IS_BETTER
 
 DECISION_NOTE = (
     "Candidates are the methods, the base model and the simple baselines. Costs at most: an upper bound of "
@@ -17,9 +19,11 @@ DECISION_NOTE = (
     "decision are projected from the variances seen so far, for a chance of 80%."
 )
 RESULTS_NOTE = (
-    "Scores are fractions between 0 and 1 on the test split. ± is the sample standard deviation over seeds, "
-    "omitted where there is one run. Only complete runs count; n is their number. loss is in nats per "
-    "token. Trainable % is relative to the parameters of the base model. Health: "
+    "Scores are fractions between 0 and 1 on the test split (the Matthews correlation: from -1). Higher is "
+    f"better, except for {' and '.join(map(metric_name, LOWER_IS_BETTER))}. "
+    "± is the sample standard deviation over seeds, omitted where there is one run. Only complete runs "
+    "count; n is their number. loss is in nats per token. Trainable % is relative to the parameters of the "
+    "base model. Health: "
     f"checks that gave an error or a warning, explained under {Title.HEALTH}; 'not shown to beat' names "
     "the strongest simple baseline where the method is not above it by more than chance."
 )
@@ -28,6 +32,21 @@ INTERVALS_NOTE = (
     "errors are standard errors: the part due to the seeds alone, and the part due to the finite test set "
     "alone. With one seed the interval is for that model only."
 )
+FORGETTING_COLUMN_NOTE = (
+    "Forgetting: by how much the loss on general text, in nats per token, is higher after tuning, with its "
+    "95% interval."
+)
+FORGETTING_NOTE = (
+    "The loss on general text that no task uses, in nats per token, of the untouched model and of the tuned "
+    "one, without any task's prompt. Increase: how much higher it is after tuning, on the same texts, with "
+    "its 95% interval for other seeds and other texts; with one seed, for that model only. Full fine-tuning "
+    "changes the model for good; any other method can be taken off again, and then nothing is forgotten."
+)
+OBJECTIVE_NOTES = {
+    "continuation": "The model predicts how a text goes on: each token from those before it, or, with an "
+    "encoder, the second half from the first.",
+    "span_corruption": "The model predicts spans that are hidden in a text, as in T5's pretraining.",
+}
 COMPARISONS_NOTE = (
     "Difference: method minus reference on the same seeds and the same test examples, with its 95% interval. "
     "p has Holm's adjustment over the methods' rows of one task and train size; ablation variants are a "
@@ -56,6 +75,10 @@ HALVING_NOTE = (
     "By successive halving, equally for every method: all trials were trained for the first number of steps, "
     "on the learning-rate schedule of the full length, and each time only the best third of them by "
     "validation score went on to the next number. The chosen one is the best of those trained to the end."
+)
+RANKS_NOTE = (
+    "Ranks that the method itself chose while training, of the weights that were kept: means over seeds. A "
+    "higher one says that the loss depended more on the update of that layer."
 )
 RUNS_NOTE = (
     "A row per planned run, in the order of the results; the link leads to the run's record. Kept step: the "
@@ -99,9 +122,14 @@ def document(
             figures=figures.get(Title.DECISION, ()),
         ),
         Section(Title.CONCLUSIONS, statements=conclusions),
-        Section(Title.RESULTS, (RESULTS_NOTE,), tables=(tables.summary_table(data),)),
+        Section(Title.RESULTS, _results_notes(data), tables=(tables.summary_table(data),)),
         Section(Title.CHARTS, figures=figures.get(Title.CHARTS, ())),
         Section(Title.INTERVALS, _intervals_notes(data), tables=(evidence.intervals_table(data),)),
+        Section(
+            Title.FORGETTING,
+            _forgetting_notes(data),
+            tables=(evidence.forgetting_table(data),),
+        ),
         Section(
             Title.COMPARISONS,
             (COMPARISONS_NOTE,),
@@ -122,6 +150,12 @@ def document(
             _search_notes(data),
             tables=(tables.search_table(data),),
             figures=figures.get(Title.SEARCH, ()),
+        ),
+        Section(
+            Title.RANKS,
+            (RANKS_NOTE,),
+            tables=(ranks.ranks_table(data),),
+            figures=figures.get(Title.RANKS, ()),
         ),
         Section(
             Title.CURVES,
@@ -199,6 +233,15 @@ def _decision_notes(data: ReportData) -> tuple[str, ...]:
         f"{data.study.decision_margin:g} ({given}), the first by comparison.prefer ({comparison.prefer}).",
         *raced,
     )
+
+
+def _results_notes(data: ReportData) -> tuple[str, ...]:
+    return (RESULTS_NOTE, FORGETTING_COLUMN_NOTE) if data.study.forgetting else (RESULTS_NOTE,)
+
+
+def _forgetting_notes(data: ReportData) -> tuple[str, ...]:
+    objectives = {one.forgetting.objective for one in data.records if one.forgetting}
+    return (FORGETTING_NOTE, *(OBJECTIVE_NOTES[one] for one in sorted(objectives)))
 
 
 def _intervals_notes(data: ReportData) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from itertools import chain, product
 from tuneoff.phrases import plural
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Table
-from tuneoff.reporting.formatting import ABSENT, NONE, count, duration, in_words
+from tuneoff.reporting.formatting import ABSENT, NONE, byte_size, count, duration, in_words
 from tuneoff.results import DataReport, Environment, RunRecord, SplitReport
 from tuneoff.spec import Method, Spec, StackSpec
 
@@ -26,9 +26,15 @@ def model_table(data: ReportData) -> Table:
     """Return the model and the training settings that all trained methods share."""
     model = data.study.model
     rows = [("model", model.id), ("requested revision", as_text(model.revision))]
+    if model.quantization:
+        found = [one.footprint for one in data.records if one.spec.model == model and one.footprint]
+        weights = byte_size(found[0].base_bytes) if found else ABSENT
+        rows += [("quantization", model.quantization), ("memory of the weights", weights)]
     commits = dict.fromkeys(one.environment.model_revision for one in data.records if one.environment)
     rows.append(("commit used", ", ".join(map(as_text, commits)) or ABSENT))
     rows += [(name, as_text(value)) for name, value in data.study.training.model_dump().items()]
+    if forgetting := data.study.forgetting:
+        rows += [(f"forgetting.{name}", as_text(value)) for name, value in forgetting.model_dump().items()]
     return Table(("Setting", "Value"), tuple(rows), text_columns=2, caption="Model and training")
 
 
@@ -40,11 +46,13 @@ def methods_table(data: ReportData) -> Table:
         place = f"{run.task_name}, train size {run.train_size}" if data.several_sizes else run.task_name
         used[run.method_name].setdefault(run.method, {})[place] = None
     rows = []
-    for name, _, wording in data.variants:
+    for name, _, wording, model in data.variants:
         for method, places in used[name].items():
             runs = "; ".join(places) if len(used[name]) > 1 or wording else "all"
-            prompt = f"; prompt: {as_text(wording.prompt)}" if wording else ""
-            rows.append((name, method.kind, runs, _settings(method) + prompt))
+            varied = f"; prompt: {as_text(wording.prompt)}" if wording else ""
+            if model != data.study.model:
+                varied += f"; quantization: {as_text(model.quantization)}"
+            rows.append((name, method.kind, runs, _settings(method) + varied))
     if all(runs == "all" for _, _, runs, _ in rows):
         plain = tuple((name, kind, settings) for name, kind, _, settings in rows)
         return Table(("Method", "Kind", "Settings"), plain, text_columns=3, caption="Methods")

@@ -10,6 +10,7 @@ import pandas as pd
 from tuneoff.phrases import plural
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Entry, Link, Table
+from tuneoff.reporting.forgetting import forgetting_columns, forgetting_entry
 from tuneoff.reporting.formatting import ABSENT, NONE, count, decimal, in_words, mean_and_spread, percent
 from tuneoff.results import BaselineRecord, RunRecord, SearchResult, StudyFolder, metric_name
 from tuneoff.spec import RunSpec
@@ -28,6 +29,7 @@ def summary_csv(data: ReportData) -> pd.DataFrame:
     table = _planned_rows(data)
     names = _measure_names(data.summary)
     table["run_ids"] = [";".join(ids) for ids in table["run_ids"]]
+    forgetting = _forgetting_values(data, table)
     table["train_size"] = table["train_size"].mask(table["method"].isin(data.untrained), None)
     titles = {
         "method": "Method",
@@ -37,8 +39,23 @@ def summary_csv(data: ReportData) -> pd.DataFrame:
     }
     counts = {name: f"{name}_parameters" for name in ("trainable", "stored", "deployed")}
     deviations = [f"{name}_std" for name in names]
-    columns = [*titles, *names, *deviations, "n", *counts, "run_ids"]
+    for name, values in forgetting.items():
+        table[name] = values
+    columns = [*titles, *names, *deviations, *forgetting, "n", *counts, "run_ids"]
     return table[columns].rename(columns=titles | counts)
+
+
+def _forgetting_values(data: ReportData, table: pd.DataFrame) -> dict[str, list[float | None]]:
+    """Return the columns of what the row's cells forget; none if the study does not measure it."""
+    if data.study.forgetting is None:
+        return {}
+    cells = [_cell_of(row) for row in table.to_dict("records")]
+    found = [data.judgement.forgotten.get(cell) for cell in cells]
+    return {
+        "forgetting": [one.increase.mean if one else None for one in found],
+        "forgetting_low": [one.increase.low if one else None for one in found],
+        "forgetting_high": [one.increase.high if one else None for one in found],
+    }
 
 
 def summary_table(data: ReportData) -> Table:
@@ -48,7 +65,15 @@ def summary_table(data: ReportData) -> Table:
     rows += [_baseline_row(data, one, names) for one in data.baselines]
     sizes = ["Train size"] if data.several_sizes else []
     texts = ("Method", "Task", *sizes)
-    columns = (*texts, "Trainable %", *map(metric_name, names), "n", "Trainable parameters", HEALTH_COLUMN)
+    columns = (
+        *texts,
+        *forgetting_columns(data),
+        "Trainable %",
+        *map(metric_name, names),
+        "n",
+        "Trainable parameters",
+        HEALTH_COLUMN,
+    )
     return Table(columns, tuple(rows), text_columns=len(texts), ends_in_text=True)
 
 
@@ -174,7 +199,9 @@ def _summary_row(data: ReportData, row: dict[str, Any], names: list[str]) -> tup
     n = str(row["n"]) if row["n"] == planned else f"{row['n']} of {planned}"
     trainable = None if pd.isna(row["trainable"]) else int(row["trainable"])
     share = percent(row["trainable_percent"])
-    return (cell.method, cell.task, *sizes, share, *values, n, count(trainable), _health(data, cell))
+    forgotten = (forgetting_entry(data, cell) for _ in forgetting_columns(data))
+    health = _health(data, cell)
+    return (cell.method, cell.task, *sizes, *forgotten, share, *values, n, count(trainable), health)
 
 
 def _baseline_row(data: ReportData, one: BaselineRecord, names: list[str]) -> tuple[Entry, ...]:
@@ -182,7 +209,8 @@ def _baseline_row(data: ReportData, one: BaselineRecord, names: list[str]) -> tu
     sizes = [str(one.train_size)] if data.several_sizes else []
     scores = (decimal(one.scores.get(name)) for name in names)
     note = "chosen with the references in sight: the best extract" if one.upper_bound else ABSENT
-    return (f"baseline {one.name}", one.task_name, *sizes, "0", *scores, "1", "0", note)
+    forgotten = (ABSENT for _ in forgetting_columns(data))
+    return (f"baseline {one.name}", one.task_name, *sizes, *forgotten, "0", *scores, "1", "0", note)
 
 
 def _health(data: ReportData, cell: Cell) -> str:

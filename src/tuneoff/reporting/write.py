@@ -27,6 +27,7 @@ from tuneoff.reporting.figures import (
 )
 from tuneoff.reporting.markdown import markdown
 from tuneoff.reporting.page import page
+from tuneoff.reporting.ranks import rank_figures
 from tuneoff.reporting.result import Result
 from tuneoff.reporting.sections import document
 from tuneoff.reporting.tables import summary_csv
@@ -78,6 +79,7 @@ def rendered(
             Title.CHARTS: (*frontier_figures(data), *comparison_figures(data)),
             Title.CUTS: tuple(cut_figures(data)),
             Title.SEARCH: tuple(search_figures(data)),
+            Title.RANKS: tuple(rank_figures(data)),
             Title.CURVES: tuple(curve_figures(data)),
         }
     )

@@ -5,6 +5,7 @@ from tuneoff.results.contents import Contents, Excluded, read_folder
 from tuneoff.results.curve import CurvePoint, append_point, read_curve
 from tuneoff.results.cuts import CutScore
 from tuneoff.results.examples import TaskExamples
+from tuneoff.results.forgetting import Forgetting
 from tuneoff.results.format import FileChecksum
 from tuneoff.results.identity import Inputs, ModelIdentity
 from tuneoff.results.layout import BaselineFiles, ReportFolder, RunFolder, SearchFolder, StudyFolder
@@ -43,6 +44,7 @@ __all__ = [
     "Excluded",
     "FileChecksum",
     "Footprint",
+    "Forgetting",
     "Inputs",
     "ModelIdentity",
     "ReportFolder",

@@ -23,6 +23,7 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from tuneoff.errors import DamagedError, NewerFormatError
+from tuneoff.phrases import plural
 from tuneoff.results.baseline import BaselineRecord
 from tuneoff.results.curve import read_curve
 from tuneoff.results.examples import TaskExamples, read_examples
@@ -82,14 +83,15 @@ class Contents:
     """Remarks on results that count: unknown fields that were ignored, missing checksums."""
 
     def pending(self, runs: Iterable[RunSpec]) -> tuple[RunSpec, ...]:
-        """Return the runs that have no finished record, or one without a cut of LoRA that they ask for."""
+        """Return the runs that have no finished record, or whose record lacks what the study measures."""
         finished = {one.spec.settings_key: one for one in self.records if one.state in FINISHED}
 
         def is_done(run: RunSpec) -> bool:
             record = finished.get(run.settings_key)
             if record is None or record.state != "complete":
                 return record is not None
-            return {*run.cuts} <= {cut.keep for cut in record.cuts}
+            has_cuts = {*run.cuts} <= {cut.keep for cut in record.cuts}
+            return has_cuts and not _lacks_forgetting(self.study, record)
 
         return tuple(run for run in runs if not is_done(run))
 
@@ -196,6 +198,12 @@ class _Reader:
         digests = record.data.digests if record.data else {}
         return self.input_problem(record.spec.task_name, record.model, digests)
 
+    def measured(self, record: RunRecord) -> RunRecord:
+        """Return a record without its measurement of forgetting if that is not on the study's own texts."""
+        digest = self.inputs.texts if self.inputs and self.study.forgetting else None
+        own = record.forgetting is None or record.forgetting.digest == digest
+        return record if own else record.model_copy(update={"forgetting": None})
+
     def input_problem(
         self, task_name: str, model: ModelIdentity | None, digests: Mapping[str, str]
     ) -> str | None:
@@ -212,6 +220,10 @@ class _Reader:
         if digests and digests != self.inputs.data.get(task_name):
             return f"it was made from other data of task '{task_name}'"
         return None
+
+
+def _lacks_forgetting(study: StudySpec, record: RunRecord) -> bool:
+    return study.forgetting is not None and record.state == "complete" and record.forgetting is None
 
 
 def _read_checked(kind: type[S], check: Callable[[Path, S], None], path: Path) -> tuple[S, tuple[str, ...]]:
@@ -293,7 +305,11 @@ def _own_records(
         elif key in own:
             reader.unrelated.append(Excluded(path, f"{own[key].run_id} is of the same run"))
         else:
-            own[key] = record
+            own[key] = reader.measured(record)
+    if lacking := sum(_lacks_forgetting(reader.study, record) for record in own.values()):
+        reader.notes.append(
+            f"forgetting is not measured yet in {plural(lacking, 'run')}; `tuneoff run` measures it"
+        )
     # a record of other inputs is a conflict only if its run has no record of the right ones
     for key, excluded in of_other_inputs:
         (reader.unrelated if key in own else reader.other_inputs).append(excluded)

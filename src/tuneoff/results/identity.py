@@ -27,6 +27,8 @@ class Inputs(Spec):
     """From task to SHA-256 of each split's rows as loaded."""
     places: str
     """`places_of` the study when the contents were read."""
+    texts: str | None = None
+    """SHA-256 of the general texts on which forgetting is measured; None if it is not."""
 
     def of_task(self, name: str) -> dict[str, str | None]:
         """Return what identifies the model and a task's data."""
@@ -36,4 +38,6 @@ class Inputs(Spec):
 def places_of(study: StudySpec) -> str:
     """Return a checksum of the places of a study's model and data, which shows that a study was edited."""
     sources = {name: task.source.model_dump(mode="json") for name, task in study.tasks.items()}
-    return digest_of({"model": study.model.model_dump(mode="json"), "sources": sources})
+    # a setting, and not a place: which weights are quantized does not change
+    model = study.model.model_dump(mode="json", exclude={"quantization"})
+    return digest_of({"model": model, "sources": sources})

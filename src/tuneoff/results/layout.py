@@ -2,7 +2,8 @@
 
 DIR/study.yaml                 format number, identity of model and data, and the resolved study
 DIR/runs/<run_id>/record.json  written last: a run without it has not ended
-                  curve.jsonl  predictions.parquet  cuts.parquet  adapter/  error.log
+                  curve.jsonl  predictions.parquet  cuts.parquet  forgetting.parquet  adapter/
+                  error.log
 DIR/search/<search_id>/        result.json, written last; trials.jsonl, and trials/<number>.s<seed>/
 DIR/baselines/<task>.n<size>/  <name>.json, written last, and <name>.parquet as predictions
 DIR/examples/<task>.parquet    the test examples of a task: row, input, reference
@@ -48,6 +49,11 @@ class RunFolder:
     def cuts(self) -> Path:
         """A row per test example and share to which LoRA was cut."""
         return self.path / "cuts.parquet"
+
+    @property
+    def forgetting(self) -> Path:
+        """A row per general text, where the study measures forgetting."""
+        return self.path / "forgetting.parquet"
 
     @property
     def adapter(self) -> Path:

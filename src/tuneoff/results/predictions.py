@@ -20,9 +20,9 @@ class Prediction:
     row: int
     """Number of the example in the test split."""
     reference: str
-    """The target answer: a label's value, or a text."""
+    """The right answer: a label's value, an option's letter, or a text (several with bars between)."""
     prediction: str | None
-    """The predicted label's value, or the text; None for a generated text that is no label."""
+    """The predicted label's value, option's letter or text; None for a generated text that is no label."""
     text: str | None = None
     """The text that the model generated; None where labels were scored."""
     loss: float | None = None
@@ -30,9 +30,9 @@ class Prediction:
     cut: bool | None = None
     """The generated text was cut: it reached the limit of tokens without an end of sequence."""
     copied: bool | None = None
-    """The generated summary is copied word for word from the input, while the reference is not."""
+    """The generated text is copied word for word from the input, while the reference is not."""
     log_likelihoods: Mapping[str, float] = field(default_factory=dict)
-    """Log-likelihood by label, in columns `log_likelihood.<label>`."""
+    """Log-likelihood by label or letter, in columns `log_likelihood.<label>`."""
     scores: Mapping[str, float | bool] = field(default_factory=dict)
     """Scores of this example, each in a column of its name (`correct`; `eval_rougeL`)."""
 
@@ -57,7 +57,10 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
     Raises:
         StoreError: it cannot be written.
     """
-    table = pyarrow.Table.from_pylist([one.columns() for one in predictions])
+    rows = [one.columns() for one in predictions]
+    # rows may have different numbers of options, and so of columns
+    names = dict.fromkeys(name for row in rows for name in row)
+    table = pyarrow.Table.from_pylist([{name: row.get(name) for name in names} for row in rows])
     with writing(path):
         pyarrow.parquet.write_table(table, path, write_page_checksum=True)
 

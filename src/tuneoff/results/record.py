@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from tuneoff.results.cuts import CutScore
+from tuneoff.results.forgetting import Forgetting
 from tuneoff.results.format import FileChecksum
 from tuneoff.results.identity import ModelIdentity
 from tuneoff.spec import RunSpec, Spec
@@ -18,7 +19,9 @@ class Footprint(Spec):
     """Parameter counts of a method on a model; shared tensors count once."""
 
     base: int
-    """Parameters of the base model."""
+    """Parameters of the base model, quantized ones as they were before."""
+    base_bytes: int | None = None
+    """Memory of its weights; None in records of older versions."""
     trainable: int
     """Parameters that the optimizer may change."""
     receiving_gradient: int
@@ -142,6 +145,8 @@ class RunRecord(Spec):
     tokens: int = 0
     """Input and target tokens trained on, padding not counted."""
     footprint: Footprint | None = None
+    ranks: dict[str, int] = Field(default_factory=dict)
+    """Of the update of each layer, by its name, where the method chose them while training."""
     data: DataReport | None = None
     seeds: dict[str, int] = Field(default_factory=dict)
     """The seed of each named stream."""
@@ -149,6 +154,8 @@ class RunRecord(Spec):
     environment: Environment | None = None
     scoring: dict[str, str] = Field(default_factory=dict)
     """The tokenizer of ROUGE and the version of Unicode that it follows; empty where no text is compared."""
+    forgetting: Forgetting | None = None
+    """The loss on general text before and after tuning; None if the study does not measure it."""
     failure: RunFailure | None = None
     model: ModelIdentity | None = None
     """The base model; None if the run failed before it was loaded, and in records of older versions."""

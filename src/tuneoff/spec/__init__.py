@@ -1,21 +1,34 @@
 """What a study file may say, and the runs that it stands for."""
 
 from tuneoff.spec.base import Spec, SplitName, TrainSize
+from tuneoff.spec.forgetting import ForgettingSpec
 from tuneoff.spec.load import dump_study, load_study, packaged_studies
 from tuneoff.spec.methods import (
+    AdaloraSpec,
+    BiasSpec,
+    BottleneckSpec,
+    DoraSpec,
     FullSpec,
+    Ia3Spec,
+    LnTuningSpec,
     LoraSpec,
     Method,
     NoneSpec,
+    OftSpec,
+    PeftKind,
+    PeftSpec,
+    PissaSpec,
     PrefixSpec,
     PromptSpec,
+    RsloraSpec,
     Site,
     StackSpec,
     TunedSpec,
+    VeraSpec,
     attach_order,
     tuned_parts,
 )
-from tuneoff.spec.model import BUILTIN, ModelSpec
+from tuneoff.spec.model import BUILTIN, ModelSpec, Quantization
 from tuneoff.spec.plan import Variant, ablation_variants, expand, searches, variants
 from tuneoff.spec.prompt import prompt_columns, prompt_pieces
 from tuneoff.spec.run import RunSpec, Search
@@ -23,36 +36,58 @@ from tuneoff.spec.search import Range, SearchSpec
 from tuneoff.spec.seeds import BudgetSpec, SeedRange
 from tuneoff.spec.study import AblationSpec, ComparisonSpec, Preference, StudySpec
 from tuneoff.spec.tasks import (
+    LETTERS,
     BuiltinSource,
     ClassificationSpec,
     FilesSource,
+    GenerationSpec,
     HubSource,
+    MultipleChoiceSpec,
     Source,
     SummarizationSpec,
     Task,
     TaskSpec,
+    TextSpec,
+    TextTask,
 )
 from tuneoff.spec.training import DropoutSpec, TrainingSpec
+from tuneoff.spec.yaml import flow_yaml
 
 __all__ = [
     "BUILTIN",
+    "LETTERS",
     "AblationSpec",
+    "AdaloraSpec",
+    "BiasSpec",
+    "BottleneckSpec",
     "BudgetSpec",
     "BuiltinSource",
     "ClassificationSpec",
     "ComparisonSpec",
+    "DoraSpec",
     "DropoutSpec",
     "FilesSource",
+    "ForgettingSpec",
     "FullSpec",
+    "GenerationSpec",
     "HubSource",
+    "Ia3Spec",
+    "LnTuningSpec",
     "LoraSpec",
     "Method",
     "ModelSpec",
+    "MultipleChoiceSpec",
     "NoneSpec",
+    "OftSpec",
+    "PeftKind",
+    "PeftSpec",
+    "PissaSpec",
     "Preference",
     "PrefixSpec",
     "PromptSpec",
+    "Quantization",
     "Range",
+    "RsloraSpec",
     "RunSpec",
     "Search",
     "SearchSpec",
@@ -66,14 +101,18 @@ __all__ = [
     "SummarizationSpec",
     "Task",
     "TaskSpec",
+    "TextSpec",
+    "TextTask",
     "TrainSize",
     "TrainingSpec",
     "TunedSpec",
     "Variant",
+    "VeraSpec",
     "ablation_variants",
     "attach_order",
     "dump_study",
     "expand",
+    "flow_yaml",
     "load_study",
     "packaged_studies",
     "prompt_columns",

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tuneoff.errors import NewerFormatError, StudyError, shown, suggestions, unknown_name
+from tuneoff.spec.forgetting import BUILTIN_TEXTS
 from tuneoff.spec.messages import broken_rules, dotted
 from tuneoff.spec.methods import NoneSpec
 from tuneoff.spec.plan import all_ablations, check_size, searches, task_training, variants
@@ -298,6 +299,9 @@ def _make_paths_absolute(data: dict[str, Any], folder: Path) -> None:
             for split, name in files.items():
                 if isinstance(name, str):
                     files[split] = _absolute(folder, name)
+    match data.get("forgetting"):
+        case {"texts": str(name)} if name and name != BUILTIN_TEXTS:
+            data["forgetting"]["texts"] = _absolute(folder, name)
 
 
 def _is_model(path: Path) -> bool:

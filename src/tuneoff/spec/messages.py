@@ -9,12 +9,21 @@ from pydantic_core import ErrorDetails
 
 from tuneoff.errors import LONGEST_VALUE, shown, unknown_name
 from tuneoff.spec.base import Spec
+from tuneoff.spec.forgetting import ForgettingSpec
 from tuneoff.spec.methods import KINDS
 from tuneoff.spec.model import ModelSpec
 from tuneoff.spec.search import SearchSpec
 from tuneoff.spec.seeds import BudgetSpec, SeedRange
 from tuneoff.spec.study import AblationSpec, ComparisonSpec, StudySpec
-from tuneoff.spec.tasks import BuiltinSource, ClassificationSpec, FilesSource, HubSource, SummarizationSpec
+from tuneoff.spec.tasks import (
+    BuiltinSource,
+    ClassificationSpec,
+    FilesSource,
+    GenerationSpec,
+    HubSource,
+    MultipleChoiceSpec,
+    SummarizationSpec,
+)
 from tuneoff.spec.training import DropoutSpec, TrainingSpec
 
 _MOST_LINES = 20
@@ -26,10 +35,13 @@ _PARTS: dict[type[Spec], str] = {
     SearchSpec: "`search`",
     AblationSpec: "`ablations`",
     ComparisonSpec: "`comparison`",
+    ForgettingSpec: "`forgetting`",
     SeedRange: "`seeds`",
     BudgetSpec: "`budget`",
     ClassificationSpec: "`kind: classification`",
+    MultipleChoiceSpec: "`kind: multiple_choice`",
     SummarizationSpec: "`kind: summarization`",
+    GenerationSpec: "`kind: generation`",
     HubSource: "`source`",
     FilesSource: "`source`",
     BuiltinSource: "`source`",

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from tuneoff.errors import StudyError, shown, suggestions
 from tuneoff.spec.methods import Method, NoneSpec
+from tuneoff.spec.model import ModelSpec
 from tuneoff.spec.run import RunSpec, Search, changed, with_values
 from tuneoff.spec.search import SearchSpec, Values
 from tuneoff.spec.study import AblationSpec, StudySpec
@@ -32,6 +33,8 @@ class Variant(NamedTuple):
     method: Method
     wording: Wording | None
     """Of a variant that is run on one task alone; None: every task with its own prompt."""
+    model: ModelSpec
+    """The study's, but for a quantization that is varied."""
 
 
 def check_size(study: StudySpec) -> None:
@@ -52,6 +55,9 @@ def check_size(study: StudySpec) -> None:
             untrained_runs += count
         else:
             trained += count
+    unquantized = _unquantized(study)
+    methods += len(unquantized)
+    untrained_runs += tasks * len(unquantized)
     runs = trained * sizes * seeds + untrained_runs
     if runs > MOST_RUNS:
         raise StudyError(
@@ -85,21 +91,36 @@ def all_ablations(study: StudySpec) -> Iterator[tuple[AblationSpec, tuple[Varian
     # Equal methods are one variant with one name, so that they are run once: an ablation of the rank that
     # includes the method's own rank gives the method itself. Among equal methods, the first name counts
     # (`reversed`, as the last entry of a dict's key wins).
-    names: dict[tuple[Method, Wording | None], str] = {
-        (method, None): name for name, method in reversed(study.methods.items())
+    names: dict[tuple[Method, Wording | None, ModelSpec], str] = {
+        (method, None, study.model): name for name, method in reversed(study.methods.items())
     }
     for ablation in study.ablations.values():
         varied = tuple(_varied(study, ablation))
         for one in varied:
-            names.setdefault((one.method, one.wording), one.name)
-        yield ablation, tuple(one._replace(name=names[one.method, one.wording]) for one in varied)
+            names.setdefault(one[1:], one.name)
+        yield ablation, tuple(one._replace(name=names[one[1:]]) for one in varied)
 
 
 def variants(study: StudySpec) -> tuple[Variant, ...]:
-    """Return methods and ablation variants of a study, each once, methods first."""
-    methods = [Variant(name, method, wording=None) for name, method in study.methods.items()]
+    """Return methods and ablation variants of a study, each once, methods first.
+
+    The last is the untuned model without quantization, if the study's is quantized.
+    """
+    methods = [Variant(name, method, None, study.model) for name, method in study.methods.items()]
     varied = [variant for _, found in all_ablations(study) for variant in found]
-    return tuple(dict.fromkeys(methods + varied))
+    return tuple(dict.fromkeys([*methods, *varied, *_unquantized(study)]))
+
+
+def _unquantized(study: StudySpec) -> tuple[Variant, ...]:
+    """Return the study's first untrained method on the model without quantization, where it is quantized.
+
+    It shows what quantization costs before any tuning, and it is what an ablation of it would be.
+    """
+    untrained = [name for name, method in study.methods.items() if isinstance(method, NoneSpec)]
+    if study.model.quantization is None or not untrained:
+        return ()
+    ablation = AblationSpec(of=untrained[0], vary={"quantization": (None,)})
+    return tuple(_varied(study, ablation))
 
 
 def _varied(study: StudySpec, ablation: AblationSpec) -> Iterator[Variant]:
@@ -115,14 +136,16 @@ def _varied(study: StudySpec, ablation: AblationSpec) -> Iterator[Variant]:
     for values in itertools.product(*ablation.vary.values()):
         change = dict(zip(ablation.vary, values, strict=True))
         in_name = {field: _in_name(value) for field, value in change.items()}
-        wording = None
+        wording, model = None, study.model
+        if "quantization" in change:
+            model = changed(model, {"quantization": change.pop("quantization")})
         if ablation.task is not None:
             prompt = str(change.pop("prompt"))
             in_name["prompt"] = str(ablation.vary["prompt"].index(prompt) + 1)
             if prompt != study.tasks[ablation.task].prompt:
                 wording = Wording(ablation.task, prompt)
         label = "-".join(f"{field}={text}" for field, text in in_name.items())
-        yield Variant(f"{ablation.of}-{label}", changed(base, change), wording)
+        yield Variant(f"{ablation.of}-{label}", changed(base, change), wording, model)
 
 
 def task_training(study: StudySpec, task: Task) -> TrainingSpec:
@@ -171,7 +194,9 @@ def _search_of(run: RunSpec, spec: SearchSpec) -> Search:
     if spec.max_steps is not None:
         training = changed(training, {"max_steps": spec.max_steps, "num_train_epochs": None})
     return Search(
-        run=changed(run, {"seed": spec.seeds[0], "training": training.model_dump()}),
+        run=changed(
+            run, {"seed": spec.seeds[0], "training": training.model_dump(), "forgetting": None}
+        ),  # a trial is scored on validation alone
         space=spec.spaces.get(run.method_name, spec.space),
         trials=spec.trials,
         seeds=spec.seeds,
@@ -184,21 +209,22 @@ def _product(study: StudySpec, seeds: Iterable[int]) -> Iterator[RunSpec]:
     """Yield tasks x train sizes x seeds x variants; an untrained method repeatedly, as the same run."""
     training = {name: task_training(study, task) for name, task in study.tasks.items()}
     product = itertools.product(study.tasks.items(), study.train_sizes, seeds, variants(study))
-    for (task_name, task), train_size, seed, (method_name, method, wording) in product:
-        if wording is not None:
-            if wording.task != task_name:
+    for (task_name, task), train_size, seed, variant in product:
+        if variant.wording is not None:
+            if variant.wording.task != task_name:
                 continue
-            task = task.model_copy(update={"prompt": wording.prompt})
-        trained = not isinstance(method, NoneSpec)
+            task = task.model_copy(update={"prompt": variant.wording.prompt})
+        trained = not isinstance(variant.method, NoneSpec)
         yield RunSpec(
             task_name=task_name,
-            method_name=method_name,
-            model=study.model,
+            method_name=variant.name,
+            model=variant.model,
             task=task,
-            method=method,
+            method=variant.method,
             train_size=train_size if trained else "full",
             seed=seed if trained else study.all_seeds[0],
             training=training[task_name],
+            forgetting=study.forgetting,
         )
 
 

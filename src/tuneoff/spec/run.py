@@ -10,6 +10,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from tuneoff.errors import shown
 from tuneoff.spec.base import Name, Spec, TrainSize
+from tuneoff.spec.forgetting import ForgettingSpec
 from tuneoff.spec.methods import LoraSpec, Method, NoneSpec, StackSpec, tuned_parts
 from tuneoff.spec.model import ModelSpec
 from tuneoff.spec.search import Pruner, Range, Rung, rungs
@@ -19,9 +20,10 @@ from tuneoff.spec.training import TrainingSpec
 S = TypeVar("S", bound=Spec)
 
 # Settings that do not change a result: they change what is logged or kept, how fast a test is, or what is
-# measured beside it (`cuts` of LoRA). A task's own training settings are already part of the run's
-# `training`.
+# measured beside it (`cuts` of LoRA, forgetting). A task's own training settings are already part of the
+# run's `training`.
 _NO_EFFECT_ON_RESULT: dict[str, Any] = {
+    "forgetting": True,
     "method": {"cuts": True, "parts": {"__all__": {"cuts"}}},
     "task": {"training"},
     "training": {"logging_steps", "save_strategy", "per_device_eval_batch_size"},
@@ -46,6 +48,8 @@ class RunSpec(Spec):
     train_size: TrainSize
     seed: int
     training: TrainingSpec
+    forgetting: ForgettingSpec | None = None
+    """General text whose loss is measured beside the result, which it does not change."""
 
     @property
     def run_id(self) -> str:

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tuneoff.errors import shown, suggestions
 from tuneoff.spec.base import LISTS, Name, Spec, TrainSize
+from tuneoff.spec.forgetting import ForgettingSpec
 from tuneoff.spec.methods import Method
 from tuneoff.spec.model import ModelSpec
 from tuneoff.spec.prompt import prompt_columns
@@ -26,13 +27,13 @@ DEFAULT_MARGIN = 0.01
 
 
 class AblationSpec(Spec):
-    """Variants of one method that differ in some of its fields, or in the prompt of a task."""
+    """Variants of one method that differ in its fields, the model's quantization or the prompt of a task."""
 
     of: Name
     task: Name | None = None
     """The task whose prompt is varied; the variants are run on it alone."""
     vary: Annotated[dict[str, Annotated[tuple[Varied, ...], Field(min_length=1), LISTS]], Field(min_length=1)]
-    """From a field of the method, or `prompt`, to its values; several fields make their product."""
+    """From a field of the method, `quantization` or `prompt`, to its values; several make their product."""
 
     @model_validator(mode="after")
     def _prompts_are_of_a_task(self) -> Self:
@@ -71,6 +72,8 @@ class StudySpec(Spec):
     training: TrainingSpec
     search: SearchSpec | None = None
     comparison: ComparisonSpec = ComparisonSpec()
+    forgetting: ForgettingSpec | None = None
+    """General text whose loss is measured before and after tuning; null: it is not."""
 
     @field_validator("train_sizes", "seeds")
     @classmethod

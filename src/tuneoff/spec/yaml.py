@@ -149,6 +149,14 @@ def dump_yaml(content: Mapping[str, Any]) -> str:
     return text
 
 
+def flow_yaml(value: Any) -> str:
+    """Return a value as YAML in one line."""
+    text: str = yaml.dump(
+        value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=True, width=10**9
+    )
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
 def as_written(value: Any) -> Any:
     """Return a value with text in place of every number, truth value and null."""
     match value:

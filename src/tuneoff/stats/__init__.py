@@ -6,6 +6,7 @@ from tuneoff.stats.crossover import Crossover
 from tuneoff.stats.cuts import Cut
 from tuneoff.stats.decide import Candidate, Decision, Look, Settling, decide
 from tuneoff.stats.examples import Scores
+from tuneoff.stats.forgetting import ForgetsMore, Forgotten
 from tuneoff.stats.frame import COUNTS, SCORES, SPEEDS, frame, measures, summary
 from tuneoff.stats.health import LEVELS, Finding, Level
 from tuneoff.stats.intervals import Interval, interval, rate_bound
@@ -46,6 +47,8 @@ __all__ = [
     "Entrants",
     "Evidence",
     "Finding",
+    "ForgetsMore",
+    "Forgotten",
     "Interval",
     "Judgement",
     "Level",

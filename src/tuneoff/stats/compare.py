@@ -91,7 +91,9 @@ class Comparison:
         return None if self.sign_flip_p is None else 2 / 2**self.difference.seeds
 
 
-class _Pair(NamedTuple):
+class Pair(NamedTuple):
+    """A method and a reference on one task and train size."""
+
     task: str
     train_size: TrainSize
     method: str
@@ -126,21 +128,21 @@ def comparisons(
     excluded. `metrics` has the name of each task's metric, `ablated` the names of ablation variants.
     `shares` has the part of the error that belongs to the look at which a cell of a race got its last seeds.
     """
-    contrasts: dict[_Pair, Contrast] = {}
+    contrasts: dict[Pair, Contrast] = {}
     for pair in _pairs(cells, references, untrained):
-        sides = _paired_scores(cells, pair, untrained)
+        sides = paired_scores(cells, pair, untrained)
         if sides is not None:
             seeded = _has_trained(pair, untrained)
             contrasts[pair] = compare(*sides, seeded=seeded, margin=margin)
 
     # a family: all methods on one task and train size, or all ablation variants there
-    families: dict[tuple[TaskSize, bool], dict[_Pair, Contrast]] = {}
+    families: dict[tuple[TaskSize, bool], dict[Pair, Contrast]] = {}
     for pair, contrast in contrasts.items():
         # a single seed of a trained method claims nothing, so it must not make other claims harder
         if contrast.difference.seeds > 1 or not _has_trained(pair, untrained):
             family = TaskSize(pair.task, pair.train_size), pair.method in ablated
             families.setdefault(family, {})[pair] = contrast
-    adjusted: dict[_Pair, _AdjustedPValues] = {}
+    adjusted: dict[Pair, _AdjustedPValues] = {}
     for (_, of_variants), family_contrasts in families.items():
         adjusted |= _adjusted(family_contrasts, {} if of_variants else shares)
 
@@ -236,9 +238,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def _adjusted(
-    family: Mapping[_Pair, Contrast], shares: Mapping[Cell, float]
-) -> dict[_Pair, _AdjustedPValues]:
+def _adjusted(family: Mapping[Pair, Contrast], shares: Mapping[Cell, float]) -> dict[Pair, _AdjustedPValues]:
     """Adjust the p-values of comparisons that are made together, each test among its kind.
 
     By its share of the error, a p-value at any look of a race becomes one for all looks (Bonferroni).
@@ -263,24 +263,24 @@ def _holm_if_tested(p_values: Sequence[float | None]) -> Sequence[float | None]:
     return holm(tested) if tested else p_values
 
 
-def _pairs(cells: Collection[Cell], references: Sequence[str], untrained: frozenset[str]) -> Iterator[_Pair]:
+def _pairs(cells: Collection[Cell], references: Sequence[str], untrained: frozenset[str]) -> Iterator[Pair]:
     """Yield all that could be compared; two untrained methods only once, not at every train size."""
     tasks = dict.fromkeys(task for task, _, _ in cells)
     methods = dict.fromkeys(method for _, method, _ in cells)
     sizes = dict.fromkeys(size for _, _, size in cells)
     for task, size in product(tasks, sizes):
         for method, reference in method_pairs(methods, references, untrained):
-            pair = _Pair(task, size, method, reference)
+            pair = Pair(task, size, method, reference)
             if _has_trained(pair, untrained) or size == UNTRAINED_SIZE:
                 yield pair
 
 
-def _has_trained(pair: _Pair, untrained: frozenset[str]) -> bool:
+def _has_trained(pair: Pair, untrained: frozenset[str]) -> bool:
     return pair.method not in untrained or pair.reference not in untrained
 
 
-def _paired_scores(
-    cells: Mapping[Cell, Scores], pair: _Pair, untrained: frozenset[str]
+def paired_scores(
+    cells: Mapping[Cell, Scores], pair: Pair, untrained: frozenset[str]
 ) -> tuple[Floats, Floats] | None:
     """Return scores [R, N] of method and reference on their common examples; None if there is none.
 

@@ -29,11 +29,13 @@ _SECONDS = ("setup_seconds", "train_seconds", "total_seconds")
 def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     """Tabulate runs, a row each: identity, state, test scores, parameter counts, steps and times.
 
-    Times are in seconds. What a run does not have is missing (NaN or NA), never 0.
+    Times are in seconds; `forgetting` is there if a run measured it. What a run does not have is missing (NaN
+    or NA), never 0.
     """
     records = tuple(records)
     scores = tuple(dict.fromkeys((*SCORES, *(name for record in records for name in record.scores))))
-    floats = (*scores, *SPEEDS, "trainable_percent", *_SECONDS)
+    measured = ("forgetting",) if any(record.forgetting for record in records) else ()
+    floats = (*scores, *measured, *SPEEDS, "trainable_percent", *_SECONDS)
     integers = (*COUNTS, *_STEPS)
     table = pd.DataFrame([_row(record) for record in records], columns=[*_IDENTITY, *floats, *integers])
     types: dict[str, Any] = dict.fromkeys(floats, float) | dict.fromkeys(integers, "Int64")
@@ -79,6 +81,8 @@ def _row(record: RunRecord) -> Mapping[str, Any]:
         "tokens": record.tokens,
         **record.scores,
     }
+    if record.forgetting:
+        row["forgetting"] = record.forgetting.increase
     if record.data:
         row["train_rows"] = record.data.train.used
     if footprint:

@@ -88,6 +88,7 @@ def interval(
     seeded: bool = True,
     alpha: float = ALPHA,
     added_values: tuple[float, float] | None = None,
+    limited: bool = True,
 ) -> Interval:
     """Return the interval of the mean of values [R, N], for other seeds and other examples.
 
@@ -95,8 +96,9 @@ def interval(
     (`seeded=False`), it is for this one model. Its ends are never nearer to the mean than the exact test of
     `bounded.py` allows, and for one model they are that test's. `added_values` has the lowest and the highest
     value that this test gives to the example it adds; by default 0 and 1, and then the ends stay between
-    these. For values outside of 0..1 there is no such test without `added_values`, and for one model the
-    interval is Student's over the examples. `docs/statistics.md` has the coverage.
+    these. For values outside of 0..1, or without a limit (`limited=False`, as losses), there is no such test
+    without `added_values`, and for one model the interval is Student's over the examples.
+    `docs/statistics.md` has the coverage.
     """
     seeds, examples = values.shape
     parts = spread(values, seeded=seeded)
@@ -116,7 +118,7 @@ def interval(
     )
     # values known to be bounded: widen the interval to that of the exact test where that is wider
     least, most = added_values or (0.0, 1.0)
-    if added_values is None and not (values.min() >= least and values.max() <= most):
+    if added_values is None and not (limited and values.min() >= least and values.max() <= most):
         return found
     of_examples = values.mean(0)
     exact = partial(bounded.highest, alpha=alpha / 2, extra_variance=float(parts.beyond_examples))

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from tuneoff.results import BaselineRecord, Contents, CurvePoint, RunRecord, StudyFolder, read_curve
-from tuneoff.spec import NoneSpec, StudySpec, variants
+from tuneoff.spec import NoneSpec, Quantization, StudySpec, variants
 from tuneoff.stats.answers import Answers, answers_of, read_answers
 from tuneoff.stats.cells import UNTRAINED_SIZE, Cell, TaskSize
 from tuneoff.stats.compare import Comparison, Contrast, compare, comparisons
@@ -17,6 +17,7 @@ from tuneoff.stats.crossover import Crossover, crossovers
 from tuneoff.stats.cuts import Cut, cut_curves, read_cuts
 from tuneoff.stats.decide import Decision
 from tuneoff.stats.examples import RunScores, Scores, common, joint_scores
+from tuneoff.stats.forgetting import ForgetsMore, Forgotten, forgets_more, forgotten, increases
 from tuneoff.stats.health import Finding, RunEvidence, diagnose, diagnose_study
 from tuneoff.stats.intervals import ALPHA, Interval, interval
 from tuneoff.stats.prices import PRICE_OF, mean_prices
@@ -70,6 +71,10 @@ class Judgement:
     """Of the races on each task and train size; empty if the seeds are fixed."""
     cuts: Mapping[Cell, tuple[Cut, ...]] = field(default_factory=dict)
     """Of each cell whose LoRA was cut: the whole, then its cuts, the one that keeps most first."""
+    forgotten: Mapping[Cell, Forgotten] = field(default_factory=dict)
+    """The loss on general text before and after tuning; empty if the study does not measure it."""
+    forgets_more: Mapping[TaskSize, tuple[ForgetsMore, ...]] = field(default_factory=dict)
+    """Of each decision, the candidates that are as good as the recommended one and forget less."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,8 @@ class Evidence:
     """Of each run with predictions, the main metric by test row."""
     cuts: dict[str, dict[float, RunScores]] = field(default_factory=dict)
     """Of each run, the same of what is left of its LoRA at each share that it was cut to."""
+    increases: dict[str, RunScores] = field(default_factory=dict)
+    """Of each run that measured forgetting, by how much its loss on each general text is higher."""
     compared: dict[str, Answers] = field(default_factory=dict)
     """The predictions of the first runs of each task."""
 
@@ -133,6 +140,8 @@ def judge(
         for cell, scores in cells.items()
         if cell.method not in ablated and cell.method not in untrained
     }
+    decisions = _decisions(_entrants(study, records, evidence), courses)
+    increased = _cells(records, evidence.increases)
     return Judgement(
         intervals={
             cell: interval(scores.values, seeded=cell.method not in untrained)
@@ -160,7 +169,7 @@ def judge(
         study_findings=diagnose_study(
             records, {run_id: answers for run_id, answers in evidence.compared.items() if run_id in ids}
         ),
-        decisions=_decisions(_entrants(study, records, evidence), courses),
+        decisions=decisions,
         courses=courses,
         cuts=cut_curves(
             records,
@@ -169,6 +178,8 @@ def judge(
             margin=study.decision_margin,
             shares=_error_shares(study, courses),
         ),
+        forgotten=forgotten(records, increased, untrained),
+        forgets_more=forgets_more(decisions, increased, untrained),
     )
 
 
@@ -307,21 +318,28 @@ def read_evidence(
     curves = {record.run_id: read_curve(StudyFolder(folder).run(record.run_id)) for record in records}
     evidence = Evidence(curves, _read_baselines(folder, baselines))
     strongest = strongest_baselines(evidence.baselines)
-    untrained = {one.spec.task_name: one for one in records if isinstance(one.spec.method, NoneSpec)}
-    zero_shot = {task: answers_of(folder, record) for task, record in untrained.items()}
+    # of several untrained ones, the study's own method is the first
+    untrained: dict[tuple[str, Quantization | None], RunRecord] = {}
+    for record in records:
+        if isinstance(record.spec.method, NoneSpec):
+            untrained.setdefault((record.spec.task_name, record.spec.model.quantization), record)
+    zero_shot = {place: answers_of(folder, record) for place, record in untrained.items()}
     compared = Counter[str]()
     for record in records:
         task = record.spec.task_name
-        answers = zero_shot[task] if record is untrained.get(task) else answers_of(folder, record)
+        place = task, record.spec.model.quantization
+        answers = zero_shot[place] if record is untrained.get(place) else answers_of(folder, record)
         baseline = strongest.get(Cell.of(record.spec).task_size)
         run = RunEvidence(
             record=record,
             curve=curves[record.run_id],
             answers=answers,
-            zero_shot=zero_shot.get(task),
+            zero_shot=zero_shot.get(place),
             baseline=(baseline.record.name, baseline.answers) if baseline else None,
         )
         evidence.findings[record.run_id] = diagnose(run)
+        if (increased := increases(folder, record)) is not None:
+            evidence.increases[record.run_id] = increased
         if answers is None:
             continue
         evidence.scores[record.run_id] = RunScores(answers.rows, answers.scores(run.metric))

@@ -1,7 +1,7 @@
 """Run a whole study: check it, search settings, do the runs, and resume after an interruption."""
 
 from tuneoff.study.baselines import count_baselines
-from tuneoff.study.estimate import Cost, Estimate, estimate
+from tuneoff.study.estimate import Cost, Estimate, MethodCosts, estimate, measure_costs
 from tuneoff.study.events import (
     DamagedMoved,
     Event,
@@ -28,6 +28,7 @@ __all__ = [
     "InlineExecutor",
     "Job",
     "Lost",
+    "MethodCosts",
     "ModelConverting",
     "OnEvent",
     "PointLogged",
@@ -43,5 +44,6 @@ __all__ = [
     "count_baselines",
     "do_job",
     "estimate",
+    "measure_costs",
     "run_study",
 ]

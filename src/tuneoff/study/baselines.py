@@ -9,8 +9,8 @@ from tuneoff.tasks import (
     UPPER_BOUNDS,
     BaselineResult,
     baseline_names,
+    baseline_scoring,
     run_baseline,
-    tokenizer_versions,
     train_subset,
 )
 from tuneoff.training import Session, stream_seed
@@ -26,7 +26,7 @@ def add_baselines(study: StudySpec, store: RunStore, session: Session) -> None:
     present = {
         (one.task_name, one.name, one.train_size)
         for one in store.contents().baselines
-        if one.scoring == tokenizer_versions()
+        if one.scoring == baseline_scoring(one.task)
     }
     for task_name, size in product(study.tasks, study.train_sizes):
         for result in _missing(study, task_name, size, present, session):

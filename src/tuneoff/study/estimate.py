@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -16,8 +16,10 @@ from tuneoff.training.loop import OptimizerSteps, Window
 from tuneoff.training.run import is_out_of_memory
 
 T = TypeVar("T")
-_PROBES = 3
-"""Training batches that are timed."""
+_PROBES = 4
+"""Optimizer steps that are timed; the first one is slower than others."""
+_STEPS = 200
+"""Steps whose tokens are counted."""
 _SAMPLE = 16
 """Rows whose evaluation is timed."""
 
@@ -62,49 +64,66 @@ class Estimate(NamedTuple):
     """Why the model cannot carry the method."""
 
 
-def estimate(runs: Sequence[RunSpec], session: Session) -> list[Estimate]:
-    """Return an estimate for each run, of no time if the model cannot carry its method.
+class MethodCosts(NamedTuple):
+    """The costs of methods on tasks, each measured once."""
 
-    Each method is timed once on each task, on its real data. Times are those of one run at a time with all
-    threads, without early stopping.
+    costs: dict[tuple[str, str], Cost]
+    """By task and method."""
+    unfit: dict[str, str]
+    """By method, why the model cannot carry it."""
+    test_rows: dict[str, int]
+    """By task."""
+
+
+def measure_costs(runs: Sequence[RunSpec], session: Session) -> MethodCosts:
+    """Time each method of the runs once on each task, on its real data.
+
+    Times are those of one run at a time with all threads, without early stopping.
 
     Raises:
         InputError: the model, the data or a method cannot be used, or does not fit into memory.
     """
-    costs: dict[tuple[str, str], Cost] = {}
-    unfit: dict[str, str] = {}
-    test_rows: dict[str, int] = {}
-    estimates = []
+    found = MethodCosts({}, {}, {})
     for run in runs:
         key = (run.task_name, run.method_name)
-        if key not in costs and run.method_name not in unfit:
-            try:
-                costs[key], test_rows[run.task_name] = _measure(run, session)
-            except UnfitError as error:
-                unfit[run.method_name] = str(error)
-            except (ArithmeticError, MemoryError, RuntimeError, TypeError, ValueError) as error:
-                reason = "it does not fit into memory" if is_out_of_memory(error) else shown(str(error))
-                raise StudyError(
-                    f"method '{run.method_name}' cannot be run on task '{run.task_name}': {reason}; "
-                    "lower its size, the batch sizes, the beams or the lengths in tokens"
-                ) from error
-        if run.method_name in unfit:
-            rows = len(session.run_rows(run).test)
-            reason = unfit[run.method_name]
-            estimates.append(Estimate(run, None, seconds=0, trial_seconds=0, test_rows=rows, unfit=reason))
+        if key in found.costs or run.method_name in found.unfit:
             continue
-        cost = costs[key]
-        examples = 0 if isinstance(run.method, NoneSpec) else session.train_count(run)
-        estimates.append(
-            Estimate(
-                run,
-                cost.footprint,
-                seconds=cost.seconds(run, examples),
-                trial_seconds=cost.trial_seconds(run, examples),
-                test_rows=test_rows[run.task_name],
-            )
-        )
-    return estimates
+        try:
+            found.costs[key], found.test_rows[run.task_name] = _measure(run, session)
+        except UnfitError as error:
+            found.unfit[run.method_name] = str(error)
+        except (ArithmeticError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+            reason = "it does not fit into memory" if is_out_of_memory(error) else shown(str(error))
+            raise StudyError(
+                f"method '{run.method_name}' cannot be run on task '{run.task_name}': {reason}; "
+                "lower its size, the batch sizes, the beams or the lengths in tokens"
+            ) from error
+    return found
+
+
+def estimate(runs: Sequence[RunSpec], session: Session) -> list[Estimate]:
+    """Return an estimate for each run, of no time if the model cannot carry its method.
+
+    Raises:
+        InputError: the model, the data or a method cannot be used, or does not fit into memory.
+    """
+    measured = measure_costs(runs, session)
+    return [_estimate(run, measured, session) for run in runs]
+
+
+def _estimate(run: RunSpec, measured: MethodCosts, session: Session) -> Estimate:
+    if run.method_name in measured.unfit:
+        rows, reason = len(session.run_rows(run).test), measured.unfit[run.method_name]
+        return Estimate(run, None, seconds=0, trial_seconds=0, test_rows=rows, unfit=reason)
+    cost = measured.costs[run.task_name, run.method_name]
+    examples = 0 if isinstance(run.method, NoneSpec) else session.train_count(run)
+    return Estimate(
+        run,
+        cost.footprint,
+        seconds=cost.seconds(run, examples),
+        trial_seconds=cost.trial_seconds(run, examples),
+        test_rows=measured.test_rows[run.task_name],
+    )
 
 
 def _measure(run: RunSpec, session: Session) -> tuple[Cost, int]:
@@ -125,17 +144,40 @@ def _measure(run: RunSpec, session: Session) -> tuple[Cost, int]:
 
 
 def _step_seconds(run: Prepared) -> float:
-    """Return the median time of a few optimizer steps over real batches; they change the model."""
-    training = run.spec.training
-    pad_token_id = run.backbone.tokenizer.pad_token_id
+    """Return the time of a mean optimizer step, from a few over real batches; they change the model.
+
+    It is the lowest time of a token among them, which other work on the machine disturbs least, times the
+    tokens of a mean step.
+    """
+    training, rows = run.spec.training, run.train_rows()
+    count = total_steps(training, len(rows))
     optimizer_steps = OptimizerSteps(
-        run.adapted, training, dtype=run.dtype, steps=_PROBES, pad_token_id=pad_token_id
+        run.adapted,
+        training,
+        dtype=run.dtype,
+        steps=count,
+        pad_token_id=run.backbone.tokenizer.pad_token_id,
     )
     order = generator(run.spec.seed, "order")
-    steps = windows(run.train_rows(), training, order=order, steps=_PROBES)
+    steps = list(windows(rows, training, order=order, steps=min(count, _STEPS)))
+    sizes = [_tokens(window, len(run.adapted.prompt_ids)) for window in steps]
+    timed = [
+        _timed(partial(_step, optimizer_steps, window, step))[0] / size
+        for step, (window, size) in enumerate(zip(steps[:_PROBES], sizes, strict=False), start=1)
+    ]
+    return min(timed) * sum(sizes) / len(sizes)
 
-    times = [_timed(partial(_step, optimizer_steps, window, step))[0] for step, window in enumerate(steps)]
-    return sorted(times)[len(times) // 2]
+
+def _tokens(window: Window, prompt: int) -> int:
+    """Return the tokens of a window's batches, with padding and a soft prompt of this length."""
+
+    def longest(texts: Iterable[Sequence[int]]) -> int:
+        return max(map(len, texts))
+
+    return sum(
+        len(batch) * (prompt + longest(row.input_ids for row in batch) + longest(row.labels for row in batch))
+        for batch in window
+    )
 
 
 def _step(optimizer_steps: OptimizerSteps, window: Window, step: int) -> None:
@@ -148,7 +190,7 @@ def _evaluation_seconds(run: Prepared, rows: list[Encoded]) -> float:
     size = min(run.decoder.batch_size, _SAMPLE)
     by_length = sorted(rows, key=lambda row: len(row.input_ids))
     sample = by_length[:: max(1, len(rows) // size)][:size]
-    seconds, _ = _timed(lambda: run.decoder.answers(sample))
+    seconds = min(_timed(lambda: run.decoder.answers(sample))[0] for _ in range(2))
     return seconds * len(rows) / len(sample)
 
 

@@ -41,6 +41,7 @@ import torch
 from tuneoff.errors import TuneoffError
 from tuneoff.interrupts import interrupts_blocked, raise_if_interrupted
 from tuneoff.kernels import keep_freed_memory
+from tuneoff.results import RunRecord
 from tuneoff.spec import RunSpec
 from tuneoff.study.events import Event, OnEvent, ignore
 from tuneoff.training import Session
@@ -66,6 +67,8 @@ class Job(NamedTuple):
 
     spec: RunSpec
     folder: Path
+    trained: RunRecord | None = None
+    """The record of a run that is finished but for what it forgets, which is measured on its weights."""
 
 
 @dataclass(frozen=True)

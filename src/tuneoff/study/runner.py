@@ -25,7 +25,7 @@ from tuneoff.results import (
 )
 from tuneoff.results.identity import places_of
 from tuneoff.results.store import fresh_folder
-from tuneoff.spec import Method, NoneSpec, RunSpec, StudySpec, expand, searches
+from tuneoff.spec import Method, ModelSpec, NoneSpec, RunSpec, StudySpec, expand, searches
 from tuneoff.spec.run import range_ends
 from tuneoff.stats import needed_runs, race_courses, read_evidence
 from tuneoff.study.baselines import add_baselines
@@ -43,9 +43,11 @@ from tuneoff.study.events import (
 )
 from tuneoff.study.executor import Context, Executor, Job, Lost
 from tuneoff.study.tune import SearchJob, end_trial, search_job, trial_steps
-from tuneoff.training import Session, load_backbone, train_run
+from tuneoff.tasks import texts_digest
+from tuneoff.training import Backbone, Session, load_backbone, train_run
 from tuneoff.training.data import run_data
-from tuneoff.training.run import is_out_of_memory
+from tuneoff.training.forgetting import check_fits, encode_texts
+from tuneoff.training.run import can_measure_forgetting, is_out_of_memory, measure_forgetting
 
 _INTERRUPTED = "interrupted; done again when the study is resumed"
 
@@ -95,23 +97,40 @@ def check(study: StudySpec, session: Session, on_event: OnEvent = ignore) -> Inp
     digests = {}
     for run in by_data.values():
         digests[run.task_name] = run_data(run, backbone.tokenizer, session).report.digests
-    for method, place in _methods_to_try(study):
-        generator = torch.Generator().manual_seed(0)
-        try:
-            attach(backbone.model, method, generator=generator, tokenizer=backbone.tokenizer).detach()
-        except StudyError as error:
-            raise StudyError(f"{place}{error}") from error
-        except UnfitError:
-            # each run of the method is recorded as failed with the reason, and the study goes on; the model
-            # may be left with half of the method attached
-            backbone = load_backbone(study.model)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            # a run that needs too much memory is a result of the study, not bad input; the model may be left
-            # with half of the method attached
-            backbone = load_backbone(study.model)
-    return Inputs(model=identity, data=digests, places=places_of(study))
+    for model in dict.fromkeys((study.model, *(run.model for run in runs))):
+        if model != study.model:
+            backbone = load_backbone(model)
+        for method, place in _methods_to_try(study, model):
+            generator = torch.Generator().manual_seed(0)
+            try:
+                attach(backbone.model, method, generator=generator, tokenizer=backbone.tokenizer).detach()
+            except StudyError as error:
+                raise StudyError(f"{place}{error}") from error
+            except UnfitError:
+                # each run of the method is recorded as failed with the reason, and the study goes on; the
+                # model may be left with half of the method attached
+                backbone = load_backbone(model)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                # a run that needs too much memory is a result of the study, not bad input; the model may be
+                # left with half of the method attached
+                backbone = load_backbone(model)
+    texts = _check_texts(study, session, backbone)
+    return Inputs(model=identity, data=digests, places=places_of(study), texts=texts)
+
+
+def _check_texts(study: StudySpec, session: Session, backbone: Backbone) -> str | None:
+    """Read the general texts, if the study has any, and return their digest.
+
+    Raises:
+        InputError: they cannot be used with the model.
+    """
+    if study.forgetting is None:
+        return None
+    texts = session.general_texts(study.forgetting)
+    check_fits(backbone.family, encode_texts(texts, backbone, study.forgetting).values())
+    return texts_digest(study.forgetting, texts)
 
 
 def _store_examples(study: StudySpec, store: RunStore, session: Session) -> None:
@@ -122,22 +141,23 @@ def _store_examples(study: StudySpec, store: RunStore, session: Session) -> None
             name,
             TaskExamples(
                 rows=tuple(example.row for example in data.test),
-                inputs=tuple(example.text for example in data.test),
+                inputs=tuple(example.shown for example in data.test),
                 references=tuple(example.reference for example in data.test),
                 digests=data.digests,
             ),
         )
 
 
-def _methods_to_try(study: StudySpec) -> Iterable[tuple[Method, str]]:
-    """Return each method of a study once, with the place in the study that its errors begin with.
+def _methods_to_try(study: StudySpec, model: ModelSpec) -> Iterable[tuple[Method, str]]:
+    """Return each method of a study's runs of a model once, with the place that its errors begin with.
 
     A searched method is tried with the lowest values of its ranges and with the highest.
     """
-    places = dict.fromkeys((run.method for run in expand(study)), "")
+    places = dict.fromkeys((run.method for run in expand(study) if run.model == model), "")
     for search in searches(study):
-        place = f"search, method {search.run.method_name}, {', '.join(search.space)}: "
-        places |= dict.fromkeys(range_ends(search), place)
+        if search.run.model == model:
+            place = f"search, method {search.run.method_name}, {', '.join(search.space)}: "
+            places |= dict.fromkeys(range_ends(search), place)
     return places.items()
 
 
@@ -215,18 +235,28 @@ def _do_rounds(store: RunStore, executor: Executor, on_event: OnEvent) -> None:
             on_event(RunsPlanned(pending, len(needed), number))
         if not pending:
             return
-        _do_runs(pending, store, executor, on_event)
+        _do_runs(pending, found.records, store, executor, on_event)
         if found.study.race is None:
             return
         tried |= {run.run_id for run in pending}
 
 
-def _do_runs(pending: Sequence[RunSpec], store: RunStore, executor: Executor, on_event: OnEvent) -> None:
-    """Do runs, and store each record as it comes; on Ctrl-C, mark the runs under way as cancelled."""
+def _do_runs(
+    pending: Sequence[RunSpec],
+    present: Iterable[RunRecord],
+    store: RunStore,
+    executor: Executor,
+    on_event: OnEvent,
+) -> None:
+    """Do runs, and store each record as it comes; on Ctrl-C, mark the runs under way as cancelled.
+
+    `present` are the records of the folder, some of which may lack a part only.
+    """
     if not executor.in_process:
         # the short runs of untrained methods last, so that no worker idles while another does a long one
         pending = sorted(pending, key=lambda run: isinstance(run.method, NoneSpec))
-    jobs = [Job(run, store.run_folder(run.run_id).path) for run in pending]
+    records = {record.run_id: record for record in present}
+    jobs = [_job(run, store.run_folder(run.run_id).path, records.get(run.run_id)) for run in pending]
     try:
         with closing(executor.map(do_job, jobs, on_event)) as results:
             for result in results:
@@ -238,8 +268,17 @@ def _do_runs(pending: Sequence[RunSpec], store: RunStore, executor: Executor, on
         raise
 
 
+def _job(run: RunSpec, folder: Path, record: RunRecord | None) -> Job:
+    """Return the job of a pending run; if it has a record that lacks nothing but forgetting, only that."""
+    trained = record is not None and run.forgetting is not None and can_measure_forgetting(record, folder)
+    return Job(run, folder, record if trained else None)
+
+
 def do_job(job: Job, context: Context) -> RunRecord:
-    """Do a run from scratch in its folder, and return its record."""
+    """Do a run from scratch in its folder, or what its record lacks, and return its record."""
+    if job.trained is not None:
+        context.emit(RunStarted(job.spec))
+        return measure_forgetting(job.trained, job.spec, job.folder, session=context.session)
     fresh_folder(job.folder)
     context.emit(RunStarted(job.spec))
     return train_run(

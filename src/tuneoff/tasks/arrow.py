@@ -1,6 +1,6 @@
 """Rows of Arrow data, from Parquet files and hub data sets."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from tuneoff.errors import DataError, shown
@@ -17,18 +17,20 @@ def arrow_records(
     schema: "pyarrow.Schema",
     batches: Iterable["pyarrow.RecordBatch | pyarrow.Table"],
     *,
+    lists: Collection[str] = (),
     most_bytes: int | None = None,
 ) -> tuple[Record, ...]:
-    """Return the rows of the batches, with the columns of the schema only.
+    """Return the rows of the batches, with the columns of the schema only, of which `lists` may hold lists.
 
     Raises:
-        DataError: a column is nested, a value has no counterpart in Python, or the data unpacks to more
+        DataError: another column is nested, a value has no counterpart in Python, or the data unpacks to more
             than `most_bytes`.
     """
     from pyarrow import types
 
     for field in schema:
-        values = field.type.value_type if types.is_dictionary(field.type) else field.type
+        listed = field.name in lists and (types.is_list(field.type) or types.is_large_list(field.type))
+        values = field.type.value_type if listed or types.is_dictionary(field.type) else field.type
         if types.is_nested(values):
             raise DataError(
                 f"column {shown(field.name)} of {name} holds {shown(str(values))}, but a cell must be text, "

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
+from statistics import fmean
 
 from tuneoff.errors import DataError, shown
 from tuneoff.spec import ClassificationSpec
@@ -97,9 +98,10 @@ def classification_scores(
     """Compute accuracy, macro-F1 and, with two labels, the F1 of the positive one; None counts as wrong.
 
     Macro-F1 is the mean over the labels that occur among references or predictions, as in scikit-learn. With
-    `scoring: generate`, also the share of None.
+    `scoring: generate`, also the share of None; with `matthews`, the correlation of labels and predictions
+    (-1..1, and 0 where either has one value only).
     """
-    from sklearn.metrics import accuracy_score, f1_score
+    from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
     codes = {value: code for code, value in enumerate(spec.labels)}
     truth = [codes[_label(example)] for example in examples]
@@ -112,20 +114,25 @@ def classification_scores(
     scores = {"eval_accuracy": float(accuracy_score(truth, predicted)), "eval_f1_macro": f1(occurring)}
     if len(codes) == 2:
         scores["eval_f1"] = f1([codes[spec.positive or list(codes)[-1]]])
+    if spec.matthews:
+        scores["eval_mcc"] = float(matthews_corrcoef(truth, predicted))
     if spec.scoring == "generate":
         scores["eval_invalid"] = predicted.count(_INVALID) / len(predicted)
     return scores
 
 
-def classification_rows(
-    examples: Sequence[Example], predictions: Sequence[str | None]
-) -> list[dict[str, float]]:
-    """Return whether each prediction is right, as 0 or 1."""
+def accuracy(examples: Sequence[Example], predictions: Sequence[str | None]) -> float:
+    """Return the share of right predictions."""
+    return fmean(row["correct"] for row in correct_rows(examples, predictions))
+
+
+def correct_rows(examples: Sequence[Example], predictions: Sequence[str | None]) -> list[dict[str, float]]:
+    """Return whether each predicted label or option is right, as 0 or 1."""
     pairs = zip(examples, predictions, strict=True)
     return [{"correct": float(prediction == _label(example))} for example, prediction in pairs]
 
 
 def _label(example: Example) -> str:
     if example.label is None:
-        raise ValueError(f"an example of a classification must have a label, but row {example.row} has none")
+        raise ValueError(f"an example with a right answer must name it, but row {example.row} has none")
     return example.label

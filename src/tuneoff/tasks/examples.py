@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuneoff.errors import DataError
-from tuneoff.spec import SplitName, Task, TrainSize
+from tuneoff.spec import LETTERS, SplitName, Task, TrainSize
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +20,35 @@ class Example:
     text: str
     """The prompt's columns of the row without the words around them, each starting a line."""
     target: str
-    """The text to be learned; for classification the label's text."""
+    """The text to be learned: of the right label or option, or the first reference."""
     label: str | None
-    """The label's value (a key of `labels`); None for other kinds of task."""
+    """The label's value (a key of `labels`), or the right option's letter; None if the answer is a text."""
+    options: tuple[str, ...] = ()
+    """The texts to choose from, in order; empty where a row has none of its own."""
+    alternatives: tuple[str, ...] = ()
+    """Further references, each as right as the target."""
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """All right texts, the target first."""
+        return (self.target, *self.alternatives)
 
     @property
     def reference(self) -> str:
-        """The label's value; for other kinds of task the target."""
-        return self.target if self.label is None else self.label
+        """What files and reports call right: the label's value or the option's letter, or all references."""
+        return " | ".join(self.references) if self.label is None else self.label
+
+    @property
+    def shown(self) -> str:
+        """What a report shows as the input: the text, and the options unless it has them."""
+        lettered = lettered_options(self.options)
+        return self.text if not self.options or lettered in self.text else f"{self.text}\n{lettered}"
+
+
+def lettered_options(options: Sequence[str]) -> str:
+    """Return the options of a row as lines that begin with their letters: `(A) yes`."""
+    pairs = zip(LETTERS, options, strict=False)
+    return "\n".join(f"({letter}) {option}" for letter, option in pairs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -41,34 +41,59 @@ _SIGNATURES = {
 }
 _PART = 1 << 20
 """Bytes that are unpacked at a time."""
+_LINE_ENDS = re.compile(r"\r\n|\r|\n")
 _PACKED_ENDINGS = (".bz2", ".xz", ".zip", ".zst", ".7z", ".tar", ".tgz")
 
 
-def read_file(path: Path, columns: Sequence[str], *, most_unpacked: int = MOST_UNPACKED) -> Table:
-    """Read the rows of a file, with those of the given columns that it has.
+def read_file(
+    path: Path, columns: Sequence[str], *, lists: Collection[str] = (), most_unpacked: int = MOST_UNPACKED
+) -> Table:
+    """Read the rows of a file, with those of the given columns that it has; `lists` may hold lists.
 
     Raises:
         DataError: the file is missing, unreadable, empty, or not of the type that its ending names; it
             changes while it is read, or unpacks to more than `most_unpacked` bytes.
     """
-    packed = path.suffix.lower() == ".gz"
-    ending = Path(path.stem).suffix.lower() if packed else path.suffix.lower()
-    if ending not in (*_TEXT_READERS, ".parquet"):
+    packed, ending = path.suffix.lower() == ".gz", _ending(path)
+    if not is_table(path):
         raise DataError(_unknown_ending(path, ending))
     with _opened(path) as file, unchanged(path, file):
         content = io.BytesIO(_unpacked(path, file, most_unpacked)) if packed else file
         if ending == ".parquet":
-            return _read_parquet(path, content, columns, most_unpacked)
+            return _read_parquet(path, content, columns, lists, most_unpacked)
         text = _text(path, content.read())
     if not text.strip():
         raise DataError(f"'{path}' is empty; give a file with rows")
     return _TEXT_READERS[ending](path, text, columns)
 
 
+def is_table(path: Path) -> bool:
+    """Return whether a file's ending is one that `read_file` reads."""
+    return _ending(path) in ENDINGS
+
+
+def _ending(path: Path) -> str:
+    packed = path.suffix.lower() == ".gz"
+    return Path(path.stem).suffix.lower() if packed else path.suffix.lower()
+
+
+def read_lines(path: Path) -> tuple[str, ...]:
+    """Read the lines of a text file, without blank ones and without spaces at their ends.
+
+    Raises:
+        DataError: the file is missing, unreadable or not text, or changes while it is read.
+    """
+    with _opened(path) as file, unchanged(path, file):
+        text = _text(path, file.read())
+    # not splitlines: a text may hold other line separators
+    lines = (line.strip() for line in _LINE_ENDS.split(text))
+    return tuple(line for line in lines if line)
+
+
 def _unknown_ending(path: Path, ending: str) -> str:
     if ending in _PACKED_ENDINGS:
         return f"'{path}' is compressed, and only gzip (.csv.gz) is supported; unpack it"
-    hint = suggestions(ending, (*_TEXT_READERS, ".parquet"))
+    hint = suggestions(ending, ENDINGS)
     return f"unsupported file type {shown(ending)} of '{path}'{hint}"
 
 
@@ -172,7 +197,7 @@ def _holds_lines(text: str, columns: Sequence[str]) -> bool:
 
 def _read_jsonl(path: Path, text: str, columns: Sequence[str]) -> Table:
     # not splitlines: a JSON text may hold other line separators
-    lines = enumerate(re.split(r"\r\n|\r|\n", text), start=1)
+    lines = enumerate(_LINE_ENDS.split(text), start=1)
     values = (
         (f"line {line}", _parsed(path, content, columns, line=line))
         for line, content in lines
@@ -222,7 +247,9 @@ def _kind(value: object) -> str:
     return "null" if value is None else f"a {type(value).__name__}"
 
 
-def _read_parquet(path: Path, file: BinaryIO, columns: Sequence[str], most_unpacked: int) -> Table:
+def _read_parquet(
+    path: Path, file: BinaryIO, columns: Sequence[str], lists: Collection[str], most_unpacked: int
+) -> Table:
     import pyarrow
     import pyarrow.parquet
 
@@ -232,7 +259,7 @@ def _read_parquet(path: Path, file: BinaryIO, columns: Sequence[str], most_unpac
         present = [column for column in columns if names.count(column) == 1]
         schema = pyarrow.schema([parquet.schema_arrow.field(column) for column in present])
         batches = parquet.iter_batches(columns=present)
-        records = arrow_records(f"'{path}'", schema, batches, most_bytes=most_unpacked)
+        records = arrow_records(f"'{path}'", schema, batches, lists=lists, most_bytes=most_unpacked)
     except (pyarrow.ArrowException, OSError) as error:
         cause = str(error).partition("\n")[0]
         raise DataError(f"cannot read '{path}' as Parquet ({cause}); write it again") from error
@@ -245,3 +272,5 @@ _TEXT_READERS: dict[str, Callable[[Path, str, Sequence[str]], Table]] = {
     ".json": _read_json,
     ".jsonl": _read_jsonl,
 }
+ENDINGS = (*_TEXT_READERS, ".parquet")
+"""Of the names of files that `read_file` reads, without .gz."""

@@ -25,8 +25,12 @@ _ALTERNATIVES = (
 )
 
 
-def hub_tables(source: HubSource, columns: Sequence[str]) -> tuple[dict[SplitName, Table], str]:
-    """Read the splits of a hub data set; return them and the commit that was read.
+def hub_tables(
+    source: HubSource, columns: Sequence[str], *, lists: Collection[str] = ()
+) -> tuple[dict[SplitName, Table], str]:
+    """Read the splits of a hub data set; return them and the commit that was read; `lists` may hold lists.
+
+    The fields of a column `answers` that holds objects are columns `answers.text` of their own.
 
     Raises:
         DataError: the hub is unreachable, the data set unknown, gated or unreadable, or a split missing.
@@ -40,7 +44,7 @@ def hub_tables(source: HubSource, columns: Sequence[str]) -> tuple[dict[SplitNam
     splits = _splits(source, commit)
     names = {split: _split_name(source, split, splits) for split in SPLIT_NAMES}
     tables = {
-        split: _table(f"hub data set {source.hub}, split {name}", splits[name], columns)
+        split: _table(f"hub data set {source.hub}, split {name}", splits[name], columns, lists)
         for split, name in names.items()
         if name is not None
     }
@@ -107,12 +111,13 @@ def _quiet() -> Iterator[None]:
             datasets.enable_progress_bars()
 
 
-def _table(name: str, split: Any, columns: Sequence[str]) -> Table:
+def _table(name: str, split: Any, columns: Sequence[str], lists: Collection[str]) -> Table:
+    split = split.flatten()
     known = tuple(split.column_names)
     present = [column for column in columns if known.count(column) == 1]
     batches = split.select_columns(present).with_format("arrow").iter(batch_size=_BATCH_ROWS)
     schema = split.select_columns(present).features.arrow_schema
-    return Table(name, known, arrow_records(name, schema, batches))
+    return Table(name, known, arrow_records(name, schema, batches, lists=lists))
 
 
 def _refusal(source: HubSource, error: Exception) -> str:

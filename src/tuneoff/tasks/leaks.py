@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from tuneoff.errors import DataError, shown
-from tuneoff.spec import ClassificationSpec, Task, prompt_columns
+from tuneoff.spec import LETTERS, MultipleChoiceSpec, Task, prompt_columns
+from tuneoff.tasks.choices import letter_of, options_of
 from tuneoff.tasks.classification import spelling
 from tuneoff.tasks.table import Row
 
@@ -28,28 +29,36 @@ def check_prompt(spec: Task) -> None:
 def check_columns(spec: Task, rows: Sequence[Row]) -> None:
     """Refuse a prompt with a column that equals the target in all rows of all splits.
 
-    For a classification, also a column that holds the texts of the labels, or that, beside other columns,
-    maps one to one to them.
+    Also a column that holds the texts of the right labels or options, or that, beside other columns, maps one
+    to one to labels. A prompt may have all options of a row.
 
     Raises:
         DataError: the prompt contains such a column, and the task does not allow that.
     """
     columns = [column for column in dict.fromkeys(prompt_columns(spec.prompt)) if column != spec.target]
+    if isinstance(spec, MultipleChoiceSpec) and set(spec.options) <= set(columns):
+        columns = [column for column in columns if column not in spec.options]
     for column in columns if rows and not spec.allow_target_in_prompt else ():
-        pairs = ((row.cells[column].strip(), row.cells[spec.target].strip()) for row in rows)
-        if all(_equal(spec, cell, answer) for cell, answer in pairs):
+        if all(_holds_answer(spec, column, row) for row in rows):
             raise DataError(_refusal(spec, column, "equals"))
-        if isinstance(spec, ClassificationSpec) and len(columns) > 1 and _one_to_one(spec, column, rows):
+        if spec.answer == "label" and len(columns) > 1 and _one_to_one(spec, column, rows):
             raise DataError(_refusal(spec, column, "maps one to one to"))
 
 
-def _equal(spec: Task, cell: str, answer: str) -> bool:
-    if isinstance(spec, ClassificationSpec) and cell.casefold() == spec.labels.get(answer, "").casefold():
-        return True
-    return spelling(cell.casefold()) == spelling(answer.casefold())
+def _holds_answer(spec: Task, column: str, row: Row) -> bool:
+    cell = row.cells[column].strip().casefold()
+    answers = [text.strip() for text in row.texts(spec.target)]
+    if isinstance(spec, MultipleChoiceSpec):
+        options = options_of(spec, row)
+        answers.append(options[LETTERS.index(letter_of(spec, row, options))].strip())
+    else:
+        answers += [spec.in_words(answer) for answer in answers]
+    return any(
+        cell == answer.casefold() or spelling(cell) == spelling(answer.casefold()) for answer in answers
+    )
 
 
-def _one_to_one(spec: ClassificationSpec, column: str, rows: Sequence[Row]) -> bool:
+def _one_to_one(spec: Task, column: str, rows: Sequence[Row]) -> bool:
     answers, cells = dict[str, str](), dict[str, str]()
     for row in rows:
         cell, answer = row.cells[column].strip(), row.cells[spec.target].strip()

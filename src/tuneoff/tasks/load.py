@@ -5,23 +5,36 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
-from tuneoff.errors import DataError
-from tuneoff.spec import ClassificationSpec, SplitName, Task, prompt_columns, prompt_pieces
+from tuneoff.errors import DataError, shown
+from tuneoff.spec import (
+    LETTERS,
+    ClassificationSpec,
+    FilesSource,
+    MultipleChoiceSpec,
+    SplitName,
+    Task,
+    TextSpec,
+    prompt_columns,
+    prompt_pieces,
+)
+from tuneoff.tasks.choices import check_options, letter_of, options_of
 from tuneoff.tasks.classification import check_label_values, label_of
-from tuneoff.tasks.examples import Example, RowCounts, TaskData
+from tuneoff.tasks.examples import Example, RowCounts, TaskData, lettered_options
 from tuneoff.tasks.leaks import check_columns, check_prompt
 from tuneoff.tasks.similar import similar_inputs
 from tuneoff.tasks.sources import check_answers, read_source
-from tuneoff.tasks.table import Row
+from tuneoff.tasks.table import Row, Table, text_rows
 
-CARVED_SHARE = 10
-"""A missing validation split gets one in this many rows of train."""
+CARVED_SHARE = 0.1
+"""The share of the rows of train that a missing validation split gets."""
 CARVED_MOST = 1000
 """The most rows that it gets."""
-_CARVING_SEED = 20_260_101
+_CARVING_SEEDS: Mapping[SplitName, int] = MappingProxyType({"validation": 20_260_101, "test": 20_261_129})
 
 
 def load_task(spec: Task) -> TaskData:
@@ -29,8 +42,8 @@ def load_task(spec: Task) -> TaskData:
 
     Rows with an empty prompt column or target are dropped, exact duplicates stay, and rows of validation and
     test whose input also occurs in train are dropped with `drop_overlap`; all are counted. Without a
-    validation split, a tenth of the rows of train (1 to 1000) is used for it, chosen by a fixed permutation;
-    rows of equal input stay together.
+    validation split, a tenth of the rows of train (1 to 1000) is used for it, and without a test file the
+    source's `test_share`, chosen by fixed permutations; rows of equal input stay together.
 
     Raises:
         DataError: the source or a row in it cannot be used, a split has no rows left, or the prompt contains
@@ -39,16 +52,25 @@ def load_task(spec: Task) -> TaskData:
     check_prompt(spec)
     if isinstance(spec, ClassificationSpec):
         check_label_values(spec)
-    columns = tuple(dict.fromkeys((*prompt_columns(spec.prompt), spec.target)))
-    read = read_source(spec.source, columns)
+    read = read_source(spec.source, spec.columns, lists=_lists(spec))
     check_answers(spec, read)
-    check_columns(spec, [row for rows in read.splits.values() for row in rows if not _empty(row)])
-    fill = prompt_filler(spec.prompt)
+    filled = [row for rows in read.splits.values() for row in rows if not _empty(row)]
+    if isinstance(spec, MultipleChoiceSpec):
+        check_options(spec, filled)
+    check_columns(spec, filled)
+    fill = prompt_filler(spec.prompt, listed=_listed(spec))
     splits = dict(read.splits)
     names = dict(read.names)
+    if isinstance(spec.source, FilesSource) and spec.source.test_share is not None:
+        splits["train"], splits["test"] = carve(
+            splits["train"], fill, "test", name=names["train"], share=spec.source.test_share
+        )
+        names["test"] = f"the test part of {names['train']}"
     carved = "validation" not in splits
     if carved:
-        splits["train"], splits["validation"] = carve(splits["train"], fill, name=names["train"])
+        splits["train"], splits["validation"] = carve(
+            splits["train"], fill, "validation", name=names["train"], share=CARVED_SHARE, most=CARVED_MOST
+        )
         names["validation"] = f"the validation part of {names['train']}"
     seen = {fill(row.cells) for row in splits["train"] if not _empty(row)}
     examples: dict[SplitName, tuple[Example, ...]] = {}
@@ -72,20 +94,48 @@ def load_task(spec: Task) -> TaskData:
     )
 
 
-def prompt_filler(prompt: str) -> Callable[[Mapping[str, str]], str]:
-    """Return a function from a row's cells to the prompt filled with them."""
+def _lists(spec: Task) -> tuple[str, ...]:
+    """Return the columns whose cells may be lists: that of all options, or of references."""
+    if isinstance(spec, TextSpec):
+        return (spec.target,)
+    listed = _listed(spec)
+    return () if listed is None else (listed,)
+
+
+def _listed(spec: Task) -> str | None:
+    return spec.listed if isinstance(spec, MultipleChoiceSpec) else None
+
+
+def prompt_filler(prompt: str, *, listed: str | None = None) -> Callable[[Mapping[str, str]], str]:
+    """Return a function from a row's cells to the prompt filled with them.
+
+    The column `listed` holds options as JSON, which the prompt has on lines that begin with their letters.
+    """
     pieces = prompt_pieces(prompt)
 
     def fill(cells: Mapping[str, str]) -> str:
-        return "".join(cells[piece.text] if piece.is_column else piece.text for piece in pieces)
+        return "".join(
+            _readable(cells[piece.text], is_list=piece.text == listed) if piece.is_column else piece.text
+            for piece in pieces
+        )
 
     return fill
 
 
+def _readable(cell: str, *, is_list: bool) -> str:
+    return lettered_options(json.loads(cell)) if is_list else cell
+
+
 def carve(
-    rows: Sequence[Row], fill: Callable[[Mapping[str, str]], str], *, name: str
+    rows: Sequence[Row],
+    fill: Callable[[Mapping[str, str]], str],
+    split: SplitName,
+    *,
+    name: str,
+    share: float,
+    most: int | None = None,
 ) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
-    """Split rows into train and validation, in file order: no input in both, no empty row in validation.
+    """Split a share of the rows off train, in file order: no input in both, no empty row in the new split.
 
     Raises:
         DataError: there are fewer than two different inputs.
@@ -96,21 +146,21 @@ def carve(
             groups[fill(row.cells)].append(row)
     if len(groups) < 2:
         raise DataError(
-            f"{name} has {len(groups)} different inputs, too few to split off validation rows; give a "
-            "validation split"
+            f"{name} has {len(groups)} different inputs, too few to split off {split} rows; give a "
+            f"{split} split"
         )
-    chosen = _chosen(list(groups.values()))
+    wanted = max(1, int(share * sum(map(len, groups.values()))))
+    chosen = _chosen(list(groups.values()), min(wanted, most or wanted), _CARVING_SEEDS[split])
     return (
         tuple(row for row in rows if row.number not in chosen),
         tuple(row for row in rows if row.number in chosen),
     )
 
 
-def _chosen(groups: Sequence[Sequence[Row]]) -> set[int]:
-    """Return the numbers of the validation rows: whole groups in random order, as long as they fit."""
-    limit = min(CARVED_MOST, max(1, sum(map(len, groups)) // CARVED_SHARE))
+def _chosen(groups: Sequence[Sequence[Row]], limit: int, seed: int) -> set[int]:
+    """Return the numbers of the rows to split off: whole groups in random order, as long as they fit."""
     chosen = set[int]()
-    for position in np.random.default_rng(_CARVING_SEED).permutation(len(groups)):
+    for position in np.random.default_rng(seed).permutation(len(groups)):
         if len(chosen) + len(groups[position]) <= limit:
             chosen.update(row.number for row in groups[position])
     # where every group is too large, the smallest one
@@ -133,13 +183,71 @@ def _checked(
     return tuple(remaining), counts
 
 
+def read_columns(spec: Task) -> tuple[str, ...]:
+    """Return the columns that a model reads of a row whose answer is not known: prompt and options."""
+    options = spec.options if isinstance(spec, MultipleChoiceSpec) else ()
+    return tuple(dict.fromkeys((*prompt_columns(spec.prompt), *options)))
+
+
+def unanswered_rows(spec: Task, table: Table) -> tuple[Row, ...]:
+    """Return the rows of a table whose answers are not known, with the columns that a model reads.
+
+    Raises:
+        DataError: a column is missing or a cell of it empty, or there are no rows.
+    """
+    listed = _listed(spec)
+    rows = text_rows(table, read_columns(spec), lists=() if listed is None else (listed,))
+    if not rows:
+        raise DataError(f"{table.name} has no rows; give another file")
+    for row in rows:
+        if _empty(row):
+            column = next(name for name, cell in row.cells.items() if not cell.strip())
+            raise DataError(f"{row.place}: column {shown(column)} is empty; fill it, or remove the row")
+    return rows
+
+
+def unanswered(spec: Task, rows: Sequence[Row]) -> list[Example]:
+    """Return the examples of rows whose answers are not known; their targets are empty.
+
+    Raises:
+        DataError: the options of a row cannot be read.
+    """
+    fill = prompt_filler(spec.prompt, listed=_listed(spec))
+    return [
+        Example(
+            row=row.number,
+            source=fill(row.cells),
+            text="\n".join(row.cells[column] for column in dict.fromkeys(prompt_columns(spec.prompt))),
+            target="",
+            label=None,
+            options=options_of(spec, row) if isinstance(spec, MultipleChoiceSpec) else (),
+        )
+        for row in rows
+    ]
+
+
 def _example(spec: Task, row: Row, fill: Callable[[Mapping[str, str]], str]) -> Example:
-    target, label = row.cells[spec.target], None
-    if isinstance(spec, ClassificationSpec):
-        label = label_of(spec, row)
-        target = spec.labels[label]
-    text = "\n".join(row.cells[column] for column in dict.fromkeys(prompt_columns(spec.prompt)))
-    return Example(row=row.number, source=fill(row.cells), text=text, target=target, label=label)
+    parts = (
+        _readable(row.cells[column], is_list=column == _listed(spec))
+        for column in dict.fromkeys(prompt_columns(spec.prompt))
+    )
+    return Example(row=row.number, source=fill(row.cells), text="\n".join(parts), **_answer(spec, row))
+
+
+def _answer(spec: Task, row: Row) -> dict[str, Any]:
+    """Return the fields of a row's example that say what is right."""
+    match spec:
+        case ClassificationSpec():
+            label = label_of(spec, row)
+            return {"target": spec.labels[label], "label": label}
+        case MultipleChoiceSpec():
+            options = options_of(spec, row)
+            letter = letter_of(spec, row, options)
+            return {"target": options[LETTERS.index(letter)], "label": letter, "options": options}
+        case _:
+            references = dict.fromkeys(text for text in row.texts(spec.target) if text.strip())
+            target, *alternatives = references
+            return {"target": target, "label": None, "alternatives": tuple(alternatives)}
 
 
 def _empty(row: Row) -> bool:

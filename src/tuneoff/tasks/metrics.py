@@ -2,36 +2,38 @@
 
 import unicodedata
 from collections.abc import Sequence
-from statistics import fmean
 
-from tuneoff.spec import ClassificationSpec, Task
-from tuneoff.tasks.classification import classification_rows, classification_scores
+from tuneoff.spec import ClassificationSpec, MultipleChoiceSpec, Task
+from tuneoff.tasks.classification import accuracy, classification_scores, correct_rows
 from tuneoff.tasks.examples import Example
-from tuneoff.tasks.summarization import rouge_rows
+from tuneoff.tasks.texts import signatures, text_rows, text_scores
 from tuneoff.words import TOKENIZER
 
 
 def score(spec: Task, examples: Sequence[Example], predictions: Sequence[str | None]) -> dict[str, float]:
-    """Compute the scores over all examples, as fractions in 0..1.
+    """Compute the scores over all examples, as fractions; a prediction is what `spec.answer` says, or None.
 
-    Predictions are label values for classification and texts for summarization; None is an invalid one.
+    None is a generated text that is no label.
     """
-    if isinstance(spec, ClassificationSpec):
-        return classification_scores(spec, examples, predictions)
-    rows = rouge_rows(examples, predictions)
-    return {name: fmean(row[name] for row in rows) for name in rows[0]}
+    match spec:
+        case ClassificationSpec():
+            return classification_scores(spec, examples, predictions)
+        case MultipleChoiceSpec():
+            return {"eval_accuracy": accuracy(examples, predictions)}
+        case _:
+            return text_scores(spec, examples, predictions)
 
 
 def score_rows(
     spec: Task, examples: Sequence[Example], predictions: Sequence[str | None]
 ) -> list[dict[str, float]]:
-    """Compute the scores of each example, whose means are the scores over all.
+    """Compute the scores of each example, whose means are scores over all: the main metric is one of them.
 
-    `correct` (its mean is `eval_accuracy`) for classification, the four ROUGE values for summarization.
+    `correct` (its mean is `eval_accuracy`) of labels and options, those of the task's metrics of texts.
     """
-    if isinstance(spec, ClassificationSpec):
-        return classification_rows(examples, predictions)
-    return rouge_rows(examples, predictions)
+    if isinstance(spec, ClassificationSpec | MultipleChoiceSpec):
+        return correct_rows(examples, predictions)
+    return text_rows(spec, examples, predictions)
 
 
 def tokenizer_versions() -> dict[str, str]:
@@ -40,5 +42,7 @@ def tokenizer_versions() -> dict[str, str]:
 
 
 def scoring(spec: Task) -> dict[str, str]:
-    """Return what else decides a task's scores: the tokenizer, where texts are compared."""
-    return {} if isinstance(spec, ClassificationSpec) else tokenizer_versions()
+    """Return what else decides a task's scores: where texts are compared, the tokenizer and sacrebleu."""
+    if isinstance(spec, ClassificationSpec | MultipleChoiceSpec):
+        return {}
+    return tokenizer_versions() | signatures(spec)

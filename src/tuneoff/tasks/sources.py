@@ -1,6 +1,6 @@
 """From a task's source to the rows of its splits, as text."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,15 +22,15 @@ class SourceRows:
     revision: str | None
 
 
-def read_source(source: Source, columns: Sequence[str]) -> SourceRows:
-    """Read the given columns of all rows of a source.
+def read_source(source: Source, columns: Sequence[str], *, lists: Collection[str] = ()) -> SourceRows:
+    """Read the given columns of all rows of a source; a cell of `lists` may be a list.
 
     Raises:
         DataError: the source cannot be read, or lacks a split, a column or rows.
     """
-    tables, revision = _tables(source, columns)
+    tables, revision = read_tables(source, columns, lists=lists)
     _check_columns(source, tables, columns)
-    splits = {split: text_rows(table, columns) for split, table in tables.items()}
+    splits = {split: text_rows(table, columns, lists=lists) for split, table in tables.items()}
     for split, rows in splits.items():
         if not rows:
             raise DataError(f"{tables[split].name} has no rows; give another file or split")
@@ -80,11 +80,18 @@ def _other_split(source: Source, split: SplitName) -> str:
     )
 
 
-def _tables(source: Source, columns: Sequence[str]) -> tuple[Mapping[SplitName, Table], str | None]:
+def read_tables(
+    source: Source, columns: Sequence[str], *, lists: Collection[str] = ()
+) -> tuple[Mapping[SplitName, Table], str | None]:
+    """Read the given columns of each split, as they are, and the revision of a hub's data set.
+
+    Raises:
+        DataError: the source cannot be read.
+    """
     match source:
-        case FilesSource():
-            return {split: read_file(Path(name), columns) for split, name in source.files.items()}, None
+        case FilesSource(files=files):
+            return {split: read_file(Path(name), columns, lists=lists) for split, name in files.items()}, None
         case HubSource():
-            return hub_tables(source, columns)
+            return hub_tables(source, columns, lists=lists)
         case BuiltinSource():
             return builtin_tables(source.builtin), None

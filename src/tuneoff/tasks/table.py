@@ -1,10 +1,11 @@
 """Raw rows of a source, and the columns that a task uses as text."""
 
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tuneoff.errors import DataError, shown, suggestions
 
@@ -38,12 +39,20 @@ class Row(NamedTuple):
     place: str
     """Source and row, as error messages name it."""
     cells: Mapping[str, str]
+    lists: frozenset[str] = frozenset()
+    """Columns whose cell is a list, written as JSON."""
+
+    def texts(self, column: str) -> tuple[str, ...]:
+        """Return the texts of a cell: those of a list, or the one that it is."""
+        cell = self.cells[column]
+        return tuple(json.loads(cell)) if column in self.lists else (cell,)
 
 
-def text_rows(table: Table, columns: Sequence[str]) -> tuple[Row, ...]:
-    """Return the given columns of a table as text; a missing value becomes empty text.
+def text_rows(table: Table, columns: Sequence[str], *, lists: Collection[str] = ()) -> tuple[Row, ...]:
+    """Return the given columns of a table as text; a missing value or a list without text becomes empty text.
 
-    Dates and times are written as in ISO 8601 with a space between the two; bytes are read as UTF-8.
+    Dates and times are written as in ISO 8601 with a space between the two; bytes are read as UTF-8. A cell
+    of the columns `lists` may be a list of single values, and becomes JSON.
 
     Raises:
         DataError: a column is missing or repeated, or a cell holds something else than a single value.
@@ -55,7 +64,7 @@ def text_rows(table: Table, columns: Sequence[str]) -> tuple[Row, ...]:
             raise DataError(
                 f"{table.name} has {table.columns.count(column)} columns named {shown(column)}; rename them"
             )
-    return tuple(_rows(table, columns))
+    return tuple(_rows(table, columns, lists))
 
 
 _BEYOND_NAME = re.compile(r"[!:.\[]")
@@ -79,11 +88,20 @@ def _missing(table: Table, column: str, columns: Sequence[str]) -> str:
     )
 
 
-def _rows(table: Table, columns: Sequence[str]) -> Iterator[Row]:
+def _rows(table: Table, columns: Sequence[str], lists: Collection[str]) -> Iterator[Row]:
     for index, record in enumerate(table.records):
         place = f"{table.name}, {record.place}"
-        cells = {column: _cell(record.cells.get(column), place, column) for column in columns}
-        yield Row(index, place, cells)
+        listed = frozenset(column for column in lists if isinstance(record.cells.get(column), list))
+        cells = {
+            column: (_list if column in listed else _cell)(record.cells.get(column), place, column)
+            for column in columns
+        }
+        yield Row(index, place, cells, listed)
+
+
+def _list(value: Any, place: str, column: str) -> str:
+    texts = [_cell(one, place, column) for one in value]
+    return json.dumps(texts, ensure_ascii=False) if any(text.strip() for text in texts) else ""
 
 
 def _cell(value: object, place: str, column: str) -> str:

@@ -7,6 +7,8 @@ from tuneoff.training.loop import FitResult, fit, total_steps, windows
 from tuneoff.training.run import Prepared, prepare, run_trial, train_run
 from tuneoff.training.seeding import generator, stream_seed, stream_seeds
 from tuneoff.training.session import Session
+from tuneoff.training.tokenizer import input_ids, target_ids
+from tuneoff.training.tuned import OnProgress, RowPrediction, TunedModel, load_tuned
 
 __all__ = [
     "Answer",
@@ -14,17 +16,23 @@ __all__ = [
     "Decoder",
     "Encoded",
     "FitResult",
+    "OnProgress",
     "Prepared",
+    "RowPrediction",
     "Session",
+    "TunedModel",
     "collate",
     "encode",
     "fit",
     "generator",
+    "input_ids",
     "load_backbone",
+    "load_tuned",
     "prepare",
     "run_trial",
     "stream_seed",
     "stream_seeds",
+    "target_ids",
     "total_steps",
     "train_run",
     "windows",

@@ -13,7 +13,9 @@ from huggingface_hub import HfApi, snapshot_download
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tuneoff.errors import ModelError, first_line, shown, unknown_name
+from tuneoff.extras import require_quantized
 from tuneoff.families import RANDOM_MODELS, Family, architecture_of, family_of
+from tuneoff.kernels import quantize
 from tuneoff.results import ModelIdentity
 from tuneoff.spec import BUILTIN, ModelSpec
 from tuneoff.training.gguf import SUFFIX, OnConversion, dequantized, ignore_conversion
@@ -36,7 +38,10 @@ _WAY_OUT = (
 
 @dataclass(frozen=True)
 class Backbone:
-    """A base model in float32 and evaluation mode, with fast modules, and its tokenizer."""
+    """A base model in evaluation mode, with fast modules, and its tokenizer.
+
+    Its weights are in float32, but for those that are quantized.
+    """
 
     family: Family
     tokenizer: PreTrainedTokenizerBase
@@ -63,8 +68,13 @@ def load_backbone(spec: ModelSpec, on_conversion: OnConversion = ignore_conversi
     Raises:
         ModelError: it does not exist, is not reachable, incomplete or of no known family, or its parts do not
             fit.
+        InputError: the package that quantizes it is missing.
     """
+    if spec.quantization:
+        require_quantized(spec.quantization)
     backbone = _found(spec, on_conversion)
+    if spec.quantization:
+        quantize(backbone.model, spec.quantization)
     choose_template(backbone.tokenizer, spec)
     return backbone
 

@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TypeVar
 
 import torch
@@ -30,11 +31,15 @@ class Encoded:
     input_ids: Sequence[int]
     labels: Sequence[int]
     label: str | None
-    """The label's value, for classification."""
+    """The label's value or the option's letter; None where the answer is a text."""
     truncated_input: bool
     truncated_target: bool
     encoder_output: Tensor | None = field(default=None, compare=False, repr=False)
     """The output of a frozen encoder for this row: [S, H]."""
+    options: Sequence[Sequence[int]] = ()
+    """The texts to choose from, whole and with end of sequence; empty where a row has none of its own."""
+    option_lengths: Sequence[int] = ()
+    """Characters of each."""
 
 
 def encode(
@@ -47,6 +52,7 @@ def encode(
     """Tokenize examples; cut their texts at the end to the limits (in tokens, with what closes a text)."""
     sources = _in_parts(input_ids, tokenizer, [example.source for example in examples])
     targets = _in_parts(target_ids, tokenizer, [example.target for example in examples])
+    options = _in_parts(target_ids, tokenizer, [option for example in examples for option in example.options])
     closing = len(closing_ids(tokenizer))
     return [
         Encoded(
@@ -55,6 +61,8 @@ def encode(
             label=example.label,
             truncated_input=len(source) > max_source_length,
             truncated_target=len(target) > max_target_length,
+            options=tuple(array("i", ids) for ids in islice(options, len(example.options))),
+            option_lengths=tuple(map(len, example.options)),
         )
         for example, source, target in zip(examples, sources, targets, strict=True)
     ]

@@ -8,10 +8,10 @@ from transformers import PreTrainedTokenizerBase
 
 from tuneoff.errors import DataError, shown
 from tuneoff.results import DataReport, SplitReport
-from tuneoff.spec import ClassificationSpec, RunSpec, SplitName
+from tuneoff.spec import ClassificationSpec, MultipleChoiceSpec, RunSpec, SplitName
 from tuneoff.tasks import Example, TaskData
 from tuneoff.training.batches import Encoded
-from tuneoff.training.decode import check_labels
+from tuneoff.training.decode import check_labels, check_options
 from tuneoff.training.session import Session
 from tuneoff.training.tokenizer import input_ids, unknown_ids
 
@@ -47,6 +47,9 @@ def run_data(spec: RunSpec, tokenizer: PreTrainedTokenizerBase, session: Session
         "test": data.test,
     }
     encoded = {split: session.encoded(rows, tokenizer, task) for split, rows in examples.items()}
+    if isinstance(task, MultipleChoiceSpec):
+        for split in ("validation", "test"):
+            check_options(task, examples[split], encoded[split])
     return RunData(examples, encoded, _report(data, encoded, tokenizer))
 
 

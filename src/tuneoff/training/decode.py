@@ -1,5 +1,6 @@
-"""A model's answers to a split: label likelihoods or generated text, with the loss beside them."""
+"""A model's answers to a split: likelihoods of labels or options, or generated text, and the loss."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -13,12 +14,12 @@ from tuneoff.errors import DataError, shown
 from tuneoff.families import Context
 from tuneoff.interrupts import raise_if_interrupted
 from tuneoff.methods import AdaptedModel
-from tuneoff.spec import ClassificationSpec, Task
-from tuneoff.tasks import match_label
+from tuneoff.spec import LETTERS, ClassificationSpec, MultipleChoiceSpec, Task
+from tuneoff.tasks import Example, match_label
 from tuneoff.training.batches import IGNORED, Encoded, collate, length_sorted_batches, min_padding_batches
 from tuneoff.training.encoder_outputs import encode_batches
 from tuneoff.training.generation import greedy
-from tuneoff.training.likelihood import label_losses, token_losses
+from tuneoff.training.likelihood import label_losses, option_losses, token_losses
 from tuneoff.training.precision import Dtype, autocast
 from tuneoff.training.tokenizer import target_ids
 
@@ -27,15 +28,16 @@ class Answer(NamedTuple):
     """A model's answer to one example."""
 
     prediction: str | None
-    """A label's value (None if the generated text is no label), or the generated text."""
+    """A label's value (None if the generated text is no label), an option's letter, or the generated text."""
     text: str | None
-    """The generated text; None where labels were scored."""
+    """The generated text; None where nothing was generated."""
     loss: float
-    """Sum over the target's tokens of their negative log-likelihood, in nats."""
+    """Sum over the target's tokens of their negative log-likelihood, in nats; NaN without a target."""
     log_likelihoods: dict[str, float]
-    """Of each label's whole text; empty where text was generated."""
+    """Of each label's whole text with its end, or of each option's text, by letter; empty where text was
+    generated."""
     cut: bool | None
-    """Generation reached its token limit without an end of sequence; None where labels were scored."""
+    """Generation reached its token limit without an end of sequence; None where nothing was generated."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Decoder:
         """Return an answer to each example, in the order of the examples."""
         self.adapted.model.eval()
         # generation takes a step for each token however few the rows, so its batches are full
-        to_batches = length_sorted_batches if self._scored_task is None else min_padding_batches
+        to_batches = length_sorted_batches if self.task.generates else min_padding_batches
         answers: dict[int, Answer] = {}
         for rows in to_batches([len(example.input_ids) for example in encoded], self.batch_size):
             raise_if_interrupted()
@@ -80,17 +82,15 @@ class Decoder:
                 context = family.encoder.context(inputs["encoder_outputs"], mask)
             else:
                 context = family.read(inputs["input_ids"], mask)
-            if self._scored_task is None:
+            if self.task.generates:
                 return self._by_generation(context, inputs["labels"])
-            return self._by_likelihood(self._scored_task, batch, context)
+            if isinstance(self.task, MultipleChoiceSpec):
+                return self._of_options(self.task, batch, context)
+            if isinstance(self.task, ClassificationSpec):
+                return self._of_labels(self.task, batch, context)
+            raise ValueError(f"a task of kind {self.task.kind} has nothing to choose from")
 
-    @property
-    def _scored_task(self) -> ClassificationSpec | None:
-        """Return the task if its labels are scored by likelihood, or None if text is generated."""
-        task = self.task
-        return task if isinstance(task, ClassificationSpec) and task.scoring == "likelihood" else None
-
-    def _by_likelihood(
+    def _of_labels(
         self, task: ClassificationSpec, batch: Sequence[Encoded], context: Context
     ) -> list[Answer]:
         labels = label_ids(self.tokenizer, task).to(self.adapted.model.device)  # [C, T]
@@ -98,8 +98,26 @@ class Decoder:
         answers = []
         for encoded, row in zip(batch, (-losses).tolist(), strict=True):
             scores = dict(zip(task.labels, row, strict=True))
-            loss = -scores[str(encoded.label)]
+            loss = math.nan if encoded.label is None else -scores[encoded.label]
             best = max(scores, key=scores.__getitem__)
+            answers.append(Answer(best, text=None, loss=loss, log_likelihoods=scores, cut=None))
+        return answers
+
+    def _of_options(
+        self, task: MultipleChoiceSpec, batch: Sequence[Encoded], context: Context
+    ) -> list[Answer]:
+        options = option_ids(batch).to(self.adapted.model.device)  # [N, C, T]
+        losses = option_losses(self.adapted.family, context, options)  # [N, C] each
+        answers = []
+        for encoded, row, whole in zip(batch, losses.text.tolist(), losses.with_end.tolist(), strict=True):
+            letters = LETTERS[: len(encoded.options)]
+            scores = {letter: -loss for letter, loss in zip(letters, row, strict=False)}
+            compared = scores
+            if task.length_normalized:
+                lengths = dict(zip(letters, encoded.option_lengths, strict=True))
+                compared = {letter: score / lengths[letter] for letter, score in scores.items()}
+            best = max(compared, key=compared.__getitem__)
+            loss = math.nan if encoded.label is None else whole[letters.index(encoded.label)]
             answers.append(Answer(best, text=None, loss=loss, log_likelihoods=scores, cut=None))
         return answers
 
@@ -143,6 +161,33 @@ def label_ids(tokenizer: PreTrainedTokenizerBase, task: ClassificationSpec) -> T
     """Return the ids of each label's text with its end of sequence: [C, T], padded with -100."""
     rows = [torch.tensor(ids) for ids in _label_tokens(tokenizer, task).values()]
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=IGNORED)
+
+
+def option_ids(batch: Sequence[Encoded]) -> Tensor:
+    """Return the ids of each row's options with their ends of sequence: [N, C, T], padded with -100."""
+    most = max(len(row.options) for row in batch)
+    longest = max(len(ids) for row in batch for ids in row.options)
+    padded = torch.full((len(batch), most, longest), IGNORED)
+    for number, row in enumerate(batch):
+        for option, ids in enumerate(row.options):
+            padded[number, option, : len(ids)] = torch.tensor([*ids])
+    return padded
+
+
+def check_options(task: MultipleChoiceSpec, examples: Sequence[Example], encoded: Sequence[Encoded]) -> None:
+    """Refuse options of which a model cannot tell the likelihood.
+
+    Raises:
+        DataError: an option has no tokens but its end, or more than `max_target_length`.
+    """
+    for example, row in zip(examples, encoded, strict=True):
+        for option, ids in zip(example.options, row.options, strict=True):
+            if not 2 <= len(ids) <= task.max_target_length:
+                raise DataError(
+                    f"an option must have 1 to {task.max_target_length - 1} tokens besides its end, but "
+                    f"{shown(option)} (row {example.row}) has {len(ids) - 1}; raise max_target_length, or "
+                    "correct the row"
+                )
 
 
 def generated_labels(tokenizer: PreTrainedTokenizerBase, task: ClassificationSpec) -> dict[str, str]:
@@ -213,6 +258,10 @@ def _check_readable(task: ClassificationSpec, generated: Mapping[str, str]) -> N
 
 def generation_limits(tokenizer: PreTrainedTokenizerBase, task: Task) -> tuple[int, int]:
     """Return the limit of new tokens and the number of beams; a model's own defaults are ignored."""
-    if isinstance(task, ClassificationSpec):
-        return label_ids(tokenizer, task).shape[1], 1
-    return task.max_new_tokens, task.num_beams
+    match task:
+        case ClassificationSpec():
+            return label_ids(tokenizer, task).shape[1], 1
+        case MultipleChoiceSpec():
+            return 0, 1
+        case _:
+            return task.max_new_tokens, task.num_beams

@@ -1,5 +1,7 @@
 """Likelihoods of targets: the loss of training and the label scores of evaluation."""
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -38,6 +40,23 @@ def token_losses(family: Family, context: Context, labels: Tensor) -> Tensor:
     return _losses(family, context.predict(labels), labels)
 
 
+def target_losses(family: Family, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> Tensor:
+    """Compute each row's loss in nats, the sum over its `labels` [B, T], which are padded with -100: [B].
+
+    `input_ids` and `attention_mask`: [B, S]. The logits are computed in parts of `MOST_BYTES`.
+    """
+    hidden, counted = family.read_and_predict(input_ids, attention_mask, labels), labels != IGNORED
+    states, targets = hidden[counted], labels[counted]
+    # a token takes twice its logits (for the softmax)
+    size = max(1, MOST_BYTES // (2 * family.logits(states[:1]).nbytes))
+    parts = zip(torch.split(states, size), torch.split(targets, size), strict=True)
+    losses = torch.zeros(labels.shape, device=labels.device)
+    losses[counted] = torch.cat(
+        [F.cross_entropy(family.logits(part), ids, reduction="none") for part, ids in parts]
+    )
+    return losses.sum(dim=1)
+
+
 def _losses(family: Family, hidden: Tensor, labels: Tensor) -> Tensor:
     """Compute the losses of `token_losses` from the states that predict them, `hidden`: [N, T, H]."""
     # select before projecting to the vocabulary: no logits of padding
@@ -50,27 +69,67 @@ def label_losses(family: Family, context: Context, labels: Tensor) -> Tensor:
 
     `labels`: [C, T], padded with -100. Memory is bounded by `MOST_BYTES`, however many labels there are.
     """
-    # one distribution scores every label's first token
+    first, later = _text_losses(family, context, labels.expand(context.rows, -1, -1))
+    return first + later.sum(dim=2)
+
+
+class OptionLosses(NamedTuple):
+    """The negative log-likelihood of the texts that each of N rows chooses from, C at most."""
+
+    text: Tensor
+    """Of the text alone, [N, C]; 0 for what a row does not have."""
+    with_end: Tensor
+    """The same with the end of sequence, which training has, too."""
+
+
+def option_losses(family: Family, context: Context, options: Tensor) -> OptionLosses:
+    """Compute the losses of C option texts of each of N rows.
+
+    `options`: [N, C, T], which end with the end of sequence and are padded with -100, as are missing options.
+    Memory is bounded as in `label_losses`: beyond `MOST_BYTES` by a copy of what has been read at most.
+    """
+    first, later = _text_losses(family, context, options)
+    with_end = first + later.sum(dim=2)
+    # the last token of a text is its end of sequence; of a missing option, the place does not matter
+    ends = ((options != IGNORED).sum(dim=2) - 2).clamp(min=0)  # [N, C]
+    return OptionLosses(with_end - later.gather(2, ends[:, :, None])[:, :, 0], with_end)
+
+
+def _text_losses(family: Family, context: Context, texts: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute the losses of the first token of each text, [N, C], and of the others, [N, C, T - 1].
+
+    `texts`: [N, C, T], padded with -100, whose losses are 0.
+    """
+    # one distribution scores the first token of all texts of a row
     log_likelihoods = family.logits(context.first()).log_softmax(dim=1)  # [N, V]
-    first_losses = -log_likelihoods[:, labels[:, 0]]  # [N, C]
+    first = texts[:, :, 0]
+    first_losses = -log_likelihoods.gather(1, first.clamp(min=0)).masked_fill(first == IGNORED, 0.0)
 
-    # a label takes a copy of what has been read, and twice the logits of its later tokens (for the softmax)
-    logits_bytes = 2 * log_likelihoods.nbytes * (labels.shape[1] - 1)
-    parts = torch.split(labels, max(1, MOST_BYTES // (context.kept_bytes + logits_bytes)))
-    later_losses = [_later_losses(family, context, part) for part in parts]
-    return first_losses + torch.cat(later_losses, dim=1)
+    # a text takes a copy of what has been read, and twice the logits of its later tokens (for the softmax)
+    logits_bytes = 2 * log_likelihoods.nbytes * (texts.shape[2] - 1)
+    parts = torch.split(texts, max(1, MOST_BYTES // (context.kept_bytes + logits_bytes)), dim=1)
+    # and one long text of many rows may have too many of them
+    tokens = max(1, MOST_BYTES // (2 * log_likelihoods[0].nbytes))
+    later_losses = [_later_losses(family, context, part, at_once=tokens) for part in parts]
+    return first_losses, torch.cat(later_losses, dim=1)
 
 
-def _later_losses(family: Family, context: Context, labels: Tensor) -> Tensor:
-    """Compute the loss of all but the first token of C labels for each row of a context: [N, C]."""
-    rows, texts = context.rows, len(labels)
-    # every row meets every label, in the order of `repeat`: row 0 with all labels, row 1 with all
-    later = labels[:, 1:].repeat(rows, 1)  # [N * C, T - 1]
+def _later_losses(family: Family, context: Context, texts: Tensor, *, at_once: int) -> Tensor:
+    """Compute the loss of all but the first token of C texts for each row of a context: [N, C, T - 1].
+
+    There are logits of at most `at_once` tokens at a time.
+    """
+    rows, count, length = texts.shape
+    # in the order of `repeat`: row 0 with all of its texts, row 1 with all of its own
+    texts = texts.reshape(rows * count, length)
+    later = texts[:, 1:]
     counted = later != IGNORED
-    losses = torch.zeros(later.shape, device=labels.device)
+    losses = torch.zeros(later.shape, device=texts.device)
     if counted.any():
         # teacher forcing; padding may be any token, as its losses do not count
-        given = labels[:, :-1].masked_fill(labels[:, :-1] == IGNORED, 0).repeat(rows, 1)
-        hidden = context.repeat(texts).follow(given)[counted]
-        losses[counted] = F.cross_entropy(family.logits(hidden), later[counted], reduction="none")
-    return losses.sum(dim=1).view(rows, texts)
+        given = texts[:, :-1].masked_fill(texts[:, :-1] == IGNORED, 0)
+        hidden = context.repeat(count).follow(given)[counted]
+        pairs = zip(torch.split(hidden, at_once), torch.split(later[counted], at_once), strict=True)
+        found = [F.cross_entropy(family.logits(part), ids, reduction="none") for part, ids in pairs]
+        losses[counted] = torch.cat(found)
+    return losses.view(rows, count, length - 1)

@@ -18,20 +18,32 @@ from accelerate import PartialState
 from transformers import PreTrainedTokenizerBase
 
 from tuneoff.errors import DivergedError, InputError, StoppedError, StudyError, first_line, writing
-from tuneoff.methods import AdaptedModel, attach, footprint, save
+from tuneoff.extras import QUANTIZED
+from tuneoff.methods import AdaptedModel, attach, footprint, load, save, with_stored
 from tuneoff.methods.lora_rank import cut, ranks
-from tuneoff.results import CurvePoint, CutScore, Environment, RunFailure, RunRecord, RunState, Timings
+from tuneoff.results import (
+    CurvePoint,
+    CutScore,
+    Environment,
+    Forgetting,
+    RunFailure,
+    RunRecord,
+    RunState,
+    Timings,
+)
 from tuneoff.results.curve import append_point
 from tuneoff.results.cuts import write_cuts
-from tuneoff.results.format import file_checksums
+from tuneoff.results.forgetting import write_text_losses
+from tuneoff.results.format import file_checksum, file_checksums
 from tuneoff.results.layout import RunFolder
 from tuneoff.results.predictions import Prediction, write_predictions
-from tuneoff.spec import RunSpec, SplitName
+from tuneoff.spec import NoneSpec, RunSpec, SplitName
 from tuneoff.tasks import scoring
 from tuneoff.training.backbone import Backbone, load_backbone
 from tuneoff.training.batches import Encoded, collate
 from tuneoff.training.data import RunData, run_data
 from tuneoff.training.decode import Answer, Decoder, generation_limits
+from tuneoff.training.forgetting import GeneralText, check_fits, general_text, text_losses
 from tuneoff.training.loop import FitResult, OnPoint, fit, total_steps
 from tuneoff.training.memory import measure_peak
 from tuneoff.training.precision import Dtype, resolve_dtype
@@ -87,6 +99,47 @@ def run_trial(
     return _with_failure_record(work, spec, RunFolder(folder))
 
 
+def measure_forgetting(
+    record: RunRecord, spec: RunSpec, folder: Path, *, session: Session | None = None
+) -> RunRecord:
+    """Measure what a finished run forgets, on its stored weights; return its record with that added.
+
+    `spec` is the run's, with the texts to measure on.
+
+    Raises:
+        InputError: the model, the texts or the folder cannot be used.
+    """
+    work = partial(_measure_stored, record, session=session or Session())
+    return _with_failure_record(work, spec, RunFolder(folder))
+
+
+def can_measure_forgetting(record: RunRecord, folder: Path) -> bool:
+    """Return whether a run has left all that `measure_forgetting` needs."""
+    has_weights = isinstance(record.spec.method, NoneSpec) or RunFolder(folder).adapter.is_dir()
+    # older versions wrote no checksums, to which that of a further file could be added
+    return has_weights and record.state == "complete" and bool(record.files)
+
+
+def _measure_stored(record: RunRecord, spec: RunSpec, folder: RunFolder, *, session: Session) -> RunRecord:
+    device = PartialState().device
+    backbone = load_backbone(spec.model)
+    backbone.model.to(device)
+    dtype = resolve_dtype(spec.training.dtype, device)
+    general = general_text(spec, backbone, session, dtype)
+    if isinstance(spec.method, NoneSpec):
+        adapted = attach(backbone.model, spec.method, generator=torch.Generator(), tokenizer=None)
+    else:
+        adapted = load(backbone.model, folder.adapter)
+    found = _write_forgetting(spec, backbone, adapted, general, dtype, folder)
+    return record.model_copy(
+        update={
+            "spec": record.spec.model_copy(update={"forgetting": spec.forgetting}),
+            "forgetting": found,
+            "files": record.files | {folder.forgetting.name: file_checksum(folder.forgetting)},
+        }
+    )
+
+
 def _with_failure_record(
     work: Callable[[RunSpec, RunFolder], RunRecord], spec: RunSpec, folder: RunFolder
 ) -> RunRecord:
@@ -126,6 +179,7 @@ def _train_and_test(spec: RunSpec, folder: RunFolder, *, session: Session, on_po
     with measure_peak(run.adapted.model.device) as training_peak:
         result = _fit(run, folder, on_point)
     run.adapted.fold()
+    counts = with_stored(counts, run.adapted)
     if spec.training.save_strategy == "best" and run.adapted.parts:
         save(run.adapted, folder.adapter)
     evaluating = time.perf_counter()
@@ -133,6 +187,7 @@ def _train_and_test(spec: RunSpec, folder: RunFolder, *, session: Session, on_po
         answers = run.answers("test")
     runtime = time.perf_counter() - evaluating
     write_predictions(folder.predictions, run.predictions("test", answers))
+    forgetting = _write_forgetting(spec, run.backbone, run.adapted, run.general, run.dtype, folder)
     timings = Timings(
         setup=setup,
         train=result.seconds,
@@ -152,10 +207,35 @@ def _train_and_test(spec: RunSpec, folder: RunFolder, *, session: Session, on_po
         result,
         scores=run.scores("test", answers),
         footprint=counts,
+        ranks=run.adapted.ranks(),
         timings=timings,
         cuts=cuts,
+        forgetting=forgetting,
         files=file_checksums(folder.path),
     )
+
+
+def _write_forgetting(
+    spec: RunSpec,
+    backbone: Backbone,
+    adapted: AdaptedModel,
+    general: GeneralText | None,
+    dtype: Dtype,
+    folder: RunFolder,
+) -> Forgetting | None:
+    """Measure a tuned model on the study's general texts, if it has any, and write the loss of each."""
+    if general is None:
+        return None
+    after = text_losses(
+        adapted.family,
+        [*general.encoded.values()],
+        prompt_ids=adapted.prompt_ids,
+        tokenizer=backbone.tokenizer,
+        batch_size=spec.training.per_device_eval_batch_size,
+        dtype=dtype,
+    )
+    write_text_losses(folder.forgetting, general.losses(after))
+    return general.report(after)
 
 
 def _train_only(
@@ -175,6 +255,8 @@ class Prepared:
     adapted: AdaptedModel
     dtype: Dtype
     session: Session
+    general: GeneralText | None = None
+    """The texts on which forgetting is measured, if the study measures it."""
 
     @property
     def decoder(self) -> Decoder:
@@ -238,11 +320,15 @@ def prepare(spec: RunSpec, session: Session) -> Prepared:
     backbone.family.set_dropout(spec.training.dropout)
     data = run_data(spec, backbone.tokenizer, session)
     backbone.model.to(device)
+    dtype = resolve_dtype(spec.training.dtype, device)
+    general = general_text(spec, backbone, session, dtype)  # while the model is untouched
     adapted = attach(
         backbone.model, spec.method, generator=generator(spec.seed, "init"), tokenizer=backbone.tokenizer
     )
     _check_lengths(spec, adapted, data, backbone.tokenizer)
-    return Prepared(spec, backbone, data, adapted, resolve_dtype(spec.training.dtype, device), session)
+    if general is not None:
+        check_fits(adapted.family, general.encoded.values(), adapted.prompt_ids)
+    return Prepared(spec, backbone, data, adapted, dtype, session, general)
 
 
 def _check_lengths(
@@ -257,7 +343,7 @@ def _check_lengths(
     def tokens(row: Encoded) -> int:
         """Return the tokens that the row has in one stack."""
         source = len(adapted.prompt_ids) + len(row.input_ids)
-        target = max(len(row.labels), generated)
+        target = max(generated, *map(len, (row.labels, *row.options)))
         # a decoder of its own is given a token or two to start with, but not the last of the target
         return source + target if is_one_stack else max(source, target + 1)
 
@@ -346,10 +432,12 @@ def _complete_record(run: Prepared, result: FitResult, **tested: Any) -> RunReco
 
 
 def _environment(run: Prepared) -> Environment:
+    quantization = run.spec.model.quantization
+    packages = (*_PACKAGES, QUANTIZED[quantization]) if quantization else _PACKAGES
     return Environment(
         platform=platform.platform(),
         python=platform.python_version(),
-        packages={package: version(package) for package in _PACKAGES},
+        packages={package: version(package) for package in packages},
         device=str(run.adapted.model.device),
         threads=torch.get_num_threads(),
         dtype=run.dtype,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tuneoff.results.predictions import Prediction
-from tuneoff.spec import SummarizationSpec, Task
+from tuneoff.spec import Task
 from tuneoff.tasks import Example, copied, score, score_rows
 from tuneoff.training.batches import Encoded
 from tuneoff.training.decode import Answer
@@ -31,7 +31,7 @@ def predictions_of(
             text=answer.text,
             loss=answer.loss / len(tokens.labels),
             cut=answer.cut,
-            copied=copied(example, answer.text) if isinstance(task, SummarizationSpec) else None,
+            copied=copied(example, answer.text) if task.answer == "text" else None,
             log_likelihoods=answer.log_likelihoods,
             scores=scores,
         )

@@ -1,4 +1,4 @@
-"""Caches of what all runs of one process share: rows, tokens and encoder outputs."""
+"""Caches of what all runs of one process share: rows, tokens, and what frozen models make of them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from tuneoff.spec import FilesSource, NoneSpec, RunSpec, Task
-from tuneoff.tasks import Example, TaskData, load_task, train_subset
+from tuneoff.spec import FilesSource, ForgettingSpec, NoneSpec, RunSpec, Task
+from tuneoff.tasks import Example, TaskData, general_texts, load_task, train_subset
 from tuneoff.training.batches import Encoded, encode
 from tuneoff.training.encoder_outputs import EncoderOutputs
 from tuneoff.training.seeding import stream_seed
@@ -26,6 +26,12 @@ class _Loaded:
     """The state of the source's files from before they were read."""
 
 
+@dataclass(frozen=True)
+class _LoadedTexts:
+    texts: tuple[str, ...]
+    files: tuple[FileState, ...]
+
+
 class Session:
     """A cache of rows, tokens and encoder outputs. Sessions share nothing.
 
@@ -38,6 +44,9 @@ class Session:
         self._drawn: dict[DrawKey, TaskData] = {}
         self._tokens: dict[tuple[str, int, int], dict[Example, Encoded]] = {}
         """By tokenizer (as JSON) and the limits of source and target."""
+        self._texts: dict[ForgettingSpec, _LoadedTexts] = {}
+        self.untouched_losses: dict[tuple[str, str, str, int], tuple[float, ...]] = {}
+        """Of the untouched model on each general text: by model, texts, precision and batch size."""
 
     def task_data(self, task: Task) -> TaskData:
         """Return the rows of a task; they are read once.
@@ -47,7 +56,7 @@ class Session:
         """
         key = task.model_dump_json()
         if key not in self._tasks:
-            files = _file_states(task)
+            files = _file_states(_paths(task))
             self._tasks[key] = _Loaded(load_task(task), files)
         return self._tasks[key].data
 
@@ -85,6 +94,17 @@ class Session:
         cached.update(zip(new, rows, strict=True))
         return [cached[example] for example in examples]
 
+    def general_texts(self, spec: ForgettingSpec) -> tuple[str, ...]:
+        """Return the general texts of a study; they are read once.
+
+        Raises:
+            DataError: they cannot be used.
+        """
+        if spec not in self._texts:
+            files = _file_states([] if spec.is_builtin else [spec.texts])
+            self._texts[spec] = _LoadedTexts(general_texts(spec), files)
+        return self._texts[spec].texts
+
     def for_runs(self, runs: Iterable[RunSpec]) -> "Session":
         """Return a session for another process, with the rows of some runs alone, and all tokens.
 
@@ -92,19 +112,21 @@ class Session:
             DataError: a source cannot be used, or has too few rows.
         """
         part = Session()
-        part._drawn = {_draw_key(run): self.run_rows(run) for run in runs}
-        part._tokens = self._tokens
+        for run in runs:
+            part._drawn[_draw_key(run)] = self.run_rows(run)
+            if run.forgetting:
+                self.general_texts(run.forgetting)
+        part._tokens, part._texts = self._tokens, self._texts
         return part
 
     def forget_changed_files(self) -> None:
-        """Forget the rows of tasks whose files have changed since they were read."""
-        changed = {
-            key
-            for key, loaded in self._tasks.items()
-            if loaded.files != tuple(_file_state(path) for path, *_ in loaded.files)
-        }
+        """Forget the rows of tasks, and the texts, whose files have changed since they were read."""
+        changed = {key for key, loaded in self._tasks.items() if _have_changed(loaded.files)}
         self._tasks = {key: loaded for key, loaded in self._tasks.items() if key not in changed}
         self._drawn = {key: data for key, data in self._drawn.items() if key[0] not in changed}
+        self._texts = {
+            spec: loaded for spec, loaded in self._texts.items() if not _have_changed(loaded.files)
+        }
 
 
 def _draw_key(run: RunSpec) -> DrawKey:
@@ -112,10 +134,17 @@ def _draw_key(run: RunSpec) -> DrawKey:
     return run.task.model_dump_json(), size, run.seed
 
 
-def _file_states(task: Task) -> tuple[FileState, ...]:
+def _paths(task: Task) -> list[str]:
     source = task.source
-    paths = sorted(set(source.files.values())) if isinstance(source, FilesSource) else []
+    return sorted(set(source.files.values())) if isinstance(source, FilesSource) else []
+
+
+def _file_states(paths: Iterable[str]) -> tuple[FileState, ...]:
     return tuple(_file_state(path) for path in paths)
+
+
+def _have_changed(files: tuple[FileState, ...]) -> bool:
+    return files != _file_states(path for path, *_ in files)
 
 
 def _file_state(path: str) -> FileState:

@@ -15,6 +15,7 @@ from tuneoff.reporting.charts.cuts import cuts_data, draw_cuts
 from tuneoff.reporting.charts.forest import draw_forest, forest_data
 from tuneoff.reporting.charts.frontier import draw_frontier, frontier_data
 from tuneoff.reporting.charts.pictures import Picture, chart_library, pictures
+from tuneoff.reporting.charts.ranks import draw_ranks, ranks_data
 from tuneoff.reporting.charts.search import draw_search, search_data
 from tuneoff.reporting.charts.sizes import draw_sizes, sizes_data
 from tuneoff.reporting.charts.style import ACCENT
@@ -35,12 +36,14 @@ __all__ = [
     "draw_cuts",
     "draw_forest",
     "draw_frontier",
+    "draw_ranks",
     "draw_search",
     "draw_sizes",
     "forest_data",
     "frontier_data",
     "panel_titles",
     "pictures",
+    "ranks_data",
     "run_curve",
     "run_label",
     "search_data",

@@ -13,11 +13,11 @@ from tuneoff.reporting.decision import (
     verdict,
 )
 from tuneoff.reporting.document import Table
+from tuneoff.reporting.forgetting import forgetting_sentence
 from tuneoff.reporting.formatting import sentence_case
 from tuneoff.reporting.page.views import task_group
 from tuneoff.reporting.races import race_sentence
 from tuneoff.results import metric_name
-from tuneoff.spec import ClassificationSpec
 from tuneoff.stats import Decision, TaskSize
 
 
@@ -35,6 +35,8 @@ class Answer(NamedTuple):
     """How the race went; empty if the seeds are fixed."""
     price: str = ""
     """What the candidate of the headline costs."""
+    forgetting: str = ""
+    """That the candidate of the headline forgets more than others that are as good; empty if it does not."""
     rows: tuple[str, str] | None = None
     """A sentence about test rows that show what the choice means, and their address on the page."""
 
@@ -84,6 +86,7 @@ def _answer(data: ReportData, place: TaskSize, decision: Decision, metric: str) 
         tuple(step.split("`")),
         race,
         price=price_sentence(data, place, decision.recommended),
+        forgetting=sentence_case(forgetting_sentence(data, place)),
         rows=_telling_rows(data, place, decision),
     )
 
@@ -100,6 +103,6 @@ def _telling_rows(data: ReportData, place: TaskSize, decision: Decision) -> tupl
     better, worse, *_ = tuned
     size = {"trainSize": str(place.train_size)} if data.several_sizes else {}
     address = urlencode({"task": place.task, **size, "better": better, "worse": worse})
-    labels = isinstance(data.study.tasks[place.task], ClassificationSpec)
-    verb = "is right and {} is wrong" if labels else "scores well above {}"
+    chosen = data.study.tasks[place.task].answer != "text"
+    verb = "is right and {} is wrong" if chosen else "scores well above {}"
     return f"test rows where {better} {verb.format(worse)}", f"#examples?{address}"

@@ -29,22 +29,14 @@ SCRIPTS = ("elements.js", "tables.js", "views.js", "runs.js", "examples.js", "th
 STYLES = ("style.css", "examples.css")
 ORDER = (
     *(Title.DECISION, Title.CONCLUSIONS, Title.COMPARISONS, Title.CURVES, Title.EXAMPLES, Title.RESULTS),
-    *(Title.CHARTS, Title.INTERVALS, Title.CROSSOVERS, Title.CUTS, Title.HEALTH, Title.FAILURES),
-    *(
-        Title.SEARCH,
-        Title.RUNS,
-        Title.HOW,
-        Title.CONFIGURATION,
-        Title.DATA,
-        Title.ENVIRONMENT,
-        Title.SEEDS,
-        Title.TIME,
-    ),
+    *(Title.CHARTS, Title.INTERVALS, Title.FORGETTING, Title.CROSSOVERS, Title.CUTS, Title.RANKS),
+    *(Title.HEALTH, Title.FAILURES, Title.SEARCH, Title.RUNS, Title.HOW, Title.CONFIGURATION, Title.DATA),
+    *(Title.ENVIRONMENT, Title.SEEDS, Title.TIME),
 )
 """The page's sections."""
 FOLDED = frozenset({Title.CONFIGURATION, Title.DATA, Title.ENVIRONMENT, Title.SEEDS, Title.TIME})
 """Sections of which the page shows the title alone until they are opened."""
-BY_TASK = frozenset({Title.RESULTS, Title.INTERVALS, Title.COMPARISONS})
+BY_TASK = frozenset({Title.RESULTS, Title.INTERVALS, Title.FORGETTING, Title.COMPARISONS})
 """Sections whose table is one for each task, with what matters of it in the first columns."""
 HEADLINES = {
     Title.CONCLUSIONS: "Everything the comparisons allow to say, in sentences made by rule.",
@@ -54,11 +46,13 @@ HEADLINES = {
     Title.RESULTS: "All scores, as means over seeds.",
     Title.CHARTS: "What more training rows or other settings change.",
     Title.INTERVALS: "How far each mean may be off, for other seeds and other test examples.",
+    Title.FORGETTING: "How much worse the tuned model is at general text than the untouched one.",
     Title.CROSSOVERS: "Where one method overtakes another as training rows grow.",
     Title.CUTS: "What is left of the score if LoRA stores less, cut after training without any more of it.",
     Title.HEALTH: "Findings that say whether a number can be used.",
     Title.FAILURES: "Runs that have no result.",
     Title.SEARCH: "How the settings were chosen, on validation alone.",
+    Title.RANKS: "Which layers needed a higher rank.",
     Title.RUNS: "Choose a run to see its curve, its record and its files.",
     Title.HOW: "The methods in words, and what it takes to do this again.",
 }

@@ -1,6 +1,6 @@
 """The test rows with the answers of all methods, for the scripts: as columns, with each text there once."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from tuneoff.errors import visible
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.evidence import failed_checks
 from tuneoff.results import StudyFolder, TaskExamples, metric_name
-from tuneoff.spec import ClassificationSpec, Task
+from tuneoff.spec import Task
 from tuneoff.stats.answers import Answers, Texts, answers_of, read_answers
 from tuneoff.stats.intervals import Floats
 
@@ -95,7 +95,7 @@ def _columns(data: ReportData, task_name: str, contenders: Sequence[Contender], 
     aligned = [_aligned(rows, one.runs, task) for one in contenders]
     references = np.full(len(rows), None, dtype=object)
     for run in runs:
-        references[np.searchsorted(rows, run.rows)] = _as_labels(run.references, task)
+        references[np.searchsorted(rows, run.rows)] = list(map(task.in_words, run.references))
     stored = data.examples.get(task_name)
     inputs = _inputs(stored, rows) if stored else np.full(len(rows), None, dtype=object)
 
@@ -106,7 +106,7 @@ def _columns(data: ReportData, task_name: str, contenders: Sequence[Contender], 
     def named(texts: Texts) -> list[int]:
         return [-1 if text is None else places.setdefault(text, len(places)) for text in texts[kept]]
 
-    are_labels = isinstance(task, ClassificationSpec)
+    are_labels = task.answer != "text"
     scale = 1 if are_labels else 1000
     return {
         "task": task_name,
@@ -148,16 +148,10 @@ def _aligned(rows: Rows, runs: Sequence[Answers], task: Task) -> Aligned:
 
 def _answers(run: Answers, task: Task) -> list[str]:
     """Return a run's answers as they are read: labels' texts, or what was generated where it is no label."""
-    if not isinstance(task, ClassificationSpec):
-        return run.predictions.tolist()
-    labels = _as_labels(run.predictions, task)
-    return [label or f"no label: {text}" for label, text in zip(labels, run.generated_texts, strict=True)]
-
-
-def _as_labels(values: Iterable[str], task: Task) -> list[str]:
-    """Return the texts of labels; other texts as they are."""
-    texts = task.labels if isinstance(task, ClassificationSpec) else {}
-    return [texts.get(value, value) for value in values]
+    answers = map(task.in_words, run.predictions)
+    if task.answer != "label":
+        return list(answers)
+    return [label or f"no label: {text}" for label, text in zip(answers, run.generated_texts, strict=True)]
 
 
 def _inputs(stored: TaskExamples, rows: Rows) -> Texts:

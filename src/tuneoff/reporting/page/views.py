@@ -20,6 +20,7 @@ from tuneoff.reporting.figures import (
     preferred_price,
     search_figures,
 )
+from tuneoff.reporting.ranks import rank_figures
 from tuneoff.reporting.titles import Title
 from tuneoff.spec import TrainSize
 
@@ -56,6 +57,7 @@ def views(data: ReportData) -> dict[Title, tuple[PageView, ...]]:
         Title.CHARTS: tuple(_drawn("charts", data, comparison_figures)),
         Title.CUTS: tuple(_drawn("cuts", data, cut_figures)),
         Title.SEARCH: tuple(_drawn("search", data, search_figures)),
+        Title.RANKS: tuple(_drawn("ranks", data, rank_figures)),
     }
     return {title: own for title, own in found.items() if own}
 

@@ -10,6 +10,9 @@ from tuneoff.spec.base import Scheduler, Spec
 LONGEST_TEXT = 100_000
 """Tokens that a prompt or prefix can be initialized from: the model reads them as one text."""
 
+GATED = "multiplied by a learned gate of each token (Mao et al. 2022, UniPELT, arXiv:2110.07577)"
+"""What `gate: true` does, in words."""
+
 
 class NoneSpec(Spec):
     """The base model without tuning (zero-shot)."""

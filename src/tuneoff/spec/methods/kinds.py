@@ -11,9 +11,23 @@ from pydantic_core import PydanticKnownError
 from tuneoff.errors import StudyError, first_line, shown
 from tuneoff.spec.base import LISTS, Spec
 from tuneoff.spec.methods.base import NoneSpec, TunedSpec
+from tuneoff.spec.methods.bias import BiasSpec
+from tuneoff.spec.methods.bottleneck import BottleneckSpec
 from tuneoff.spec.methods.full import FullSpec
 from tuneoff.spec.methods.lora import LoraSpec
+from tuneoff.spec.methods.peft import (
+    AdaloraSpec,
+    DoraSpec,
+    Ia3Spec,
+    LnTuningSpec,
+    OftSpec,
+    PeftSpec,
+    PissaSpec,
+    RsloraSpec,
+    VeraSpec,
+)
 from tuneoff.spec.methods.prefix import PrefixSpec
+from tuneoff.spec.methods.presets import MamSpec, PresetSpec, UnipeltSpec
 from tuneoff.spec.methods.prompt import PromptSpec
 
 
@@ -23,9 +37,28 @@ def kind_of(spec: type[Spec]) -> str:
 
 
 TUNED_KINDS: Mapping[str, type[TunedSpec]] = MappingProxyType(
-    {kind_of(spec): spec for spec in (FullSpec, LoraSpec, PrefixSpec, PromptSpec)}
+    {
+        kind_of(spec): spec
+        for spec in (
+            FullSpec,
+            BiasSpec,
+            LoraSpec,
+            DoraSpec,
+            RsloraSpec,
+            PissaSpec,
+            AdaloraSpec,
+            VeraSpec,
+            OftSpec,
+            Ia3Spec,
+            LnTuningSpec,
+            PeftSpec,
+            BottleneckSpec,
+            PrefixSpec,
+            PromptSpec,
+        )
+    }
 )
-"""In the order of attaching: LoRA must not find the linear layers of a prefix's projection."""
+"""In the order of attaching: LoRA must not find the linear layers of an adapter or a prefix's projection."""
 ENTRY_POINTS = "tuneoff.methods"
 """The group of entry points with which other packages add kinds: from a kind's name to its spec."""
 
@@ -51,7 +84,8 @@ def _read(value: Any, own: Mapping[str, type[Spec]]) -> Any:
         raise PydanticKnownError("union_tag_not_found", {"discriminator": "'kind'"})
     kind = value["kind"]
     if isinstance(kind, str) and kind in own:
-        return own[kind].model_validate(value)
+        spec = own[kind].model_validate(value)
+        return StackSpec(kind="stack", parts=spec.parts()) if isinstance(spec, PresetSpec) else spec
     added = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if not isinstance(kind, str) or kind not in added:
         known = ", ".join(f"'{name}'" for name in (*own, *added))
@@ -102,7 +136,10 @@ class StackSpec(Spec):
         return self
 
 
-KINDS: Mapping[str, type[Spec]] = MappingProxyType({"none": NoneSpec, **TUNED_KINDS, "stack": StackSpec})
+_PRESETS = {kind_of(spec): spec for spec in (MamSpec, UnipeltSpec)}
+KINDS: Mapping[str, type[Spec]] = MappingProxyType(
+    {"none": NoneSpec, **TUNED_KINDS, "stack": StackSpec, **_PRESETS}
+)
 """From the name of each kind to its spec."""
 
 Method = Annotated[

@@ -7,7 +7,7 @@ from pydantic import Field, PositiveFloat, field_validator
 from tuneoff.errors import shown
 from tuneoff.phrases import listed
 from tuneoff.spec.base import LISTS, Fraction, Size
-from tuneoff.spec.methods.base import TunedSpec
+from tuneoff.spec.methods.base import GATED, TunedSpec
 
 Targets = Annotated[tuple[str, ...], Field(min_length=1), LISTS] | Literal["all-linear"]
 """Ends of module names (of T5: q, k, v, o, wi, wi_0, wi_1, wo), in one stack alone if its name is prepended
@@ -35,6 +35,10 @@ class LoraSpec(TunedSpec):
     """Shares of its stored parameters to which the trained LoRA is cut (`methods/lora_rank.py`); what is left
     of it is tested, too."""
 
+    gate: bool = False
+    """Multiplies the update of each layer by a learned number from 0 to 1, which is computed for each token
+    from what the layer reads (Mao et al. 2022); it cannot be merged into the weights then."""
+
     @field_validator("cuts")
     @classmethod
     def _no_repeats(cls, cuts: tuple[float, ...]) -> tuple[float, ...]:
@@ -46,7 +50,7 @@ class LoraSpec(TunedSpec):
         dropout = f" and dropout {self.dropout:g}" if self.dropout else ""
         return (
             f"adds low-rank updates of rank {self.rank} (alpha {self.alpha:g}{dropout}) to "
-            f"{layers_in_words(self.targets)}"
+            f"{layers_in_words(self.targets)}{f', {GATED}' if self.gate else ''}"
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from tuneoff.results import RunRecord
-from tuneoff.spec import ClassificationSpec, NoneSpec
+from tuneoff.spec import NoneSpec
 from tuneoff.stats.answers import Answers
 from tuneoff.stats.health.finding import Finding
 
@@ -62,12 +62,12 @@ def _same_losses(group: Sequence[RunRecord], answers: Mapping[str, Answers]) -> 
 
 
 def _may_differ(run: RunRecord, answers: Answers) -> bool:
-    """Return whether two good models need not agree: on texts, and on labels if some are wrong.
+    """Return whether two good models need not agree: on texts, and on labels or options if some are wrong.
 
     Runs that always predict one label are excepted: each is already called collapsed.
     """
     wrong = int((answers.predictions != answers.references).sum())
-    several = not isinstance(run.spec.task, ClassificationSpec) or len({*answers.predictions}) > 1
+    several = run.spec.task.answer == "text" or len({*answers.predictions}) > 1
     return several and wrong >= FEWEST_WRONG
 
 

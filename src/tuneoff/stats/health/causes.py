@@ -48,10 +48,11 @@ def _long_labels(run: RunEvidence) -> str | None:
 
 
 def _different_measures(run: RunEvidence) -> str:
-    if isinstance(run.record.spec.task, ClassificationSpec):
+    if run.record.spec.task.answer != "text":
+        named = run.record.spec.task.answer
         return (
-            "the loss is a mean over the tokens of the right label with its end of sequence and falls by "
-            "learning the form of the labels, while accuracy depends on which label is most likely"
+            f"the loss is a mean over the tokens of the right {named} with its end of sequence and falls by "
+            f"learning the form of the {named}s, while accuracy depends on which {named} is most likely"
         )
     return (
         "the loss is teacher-forced, token by token after the right beginning, while the score reads whole "

@@ -4,6 +4,7 @@ import math
 
 from scipy.stats import spearmanr
 
+from tuneoff.results.metrics import RIGHT_OR_WRONG
 from tuneoff.results.predictions import score_column
 from tuneoff.spec import tuned_parts
 from tuneoff.stats.health.causes import likely_cause
@@ -185,7 +186,7 @@ def validation_gap(run: RunEvidence) -> Finding | None:
     scores = run.answers.scores(run.metric)
     test, rows = float(scores.mean()), len(scores)
     variance = float(scores.var())
-    if run.metric == "eval_accuracy":
+    if run.metric in RIGHT_OR_WRONG:
         # for right-or-wrong scores the variance follows from the mean; take the split with the larger one
         variance = max(mean * (1 - mean) for mean in (validation, test))
     # of the difference of two means; at least the variance that one different row gives

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tuneoff.results import RunRecord, SplitReport
-from tuneoff.spec import BuiltinSource, ClassificationSpec, HubSource, SplitName
+from tuneoff.spec import BuiltinSource, HubSource, SplitName
 from tuneoff.stats.health.finding import Finding, RunEvidence
 
 TRUNCATED_SHARE = 0.05
@@ -59,7 +59,7 @@ def truncated_share(run: RunEvidence) -> float | None:
     if not known.any():
         return None
     without_end = cut == 1
-    if isinstance(run.record.spec.task, ClassificationSpec):
+    if run.record.spec.task.answer == "label":
         without_end &= run.answers.predictions == ""
     return float(without_end[known].mean())
 
@@ -98,10 +98,14 @@ class _Seen(NamedTuple):
 _FLAN = "is part of the FLAN mixture that Flan-T5 was tuned on (Longpre et al. 2023)"
 _T5 = "is part of the supervised mixture that T5 1.0 was trained on (Raffel et al. 2020)"
 _SST2 = r"(?<![a-z0-9])sst[-_ ]?2(?![0-9])|stanford[-_ ]?sentiment"
+_OF_BOTH = {"SST-2": _SST2} | {
+    name: rf"(?<![a-z0-9]){name.casefold()}(?![a-z0-9])"
+    for name in ("CoLA", "MRPC", "RTE", "BoolQ", "CB", "COPA", "WiC")
+}
+_OF_FLAN = _OF_BOTH | {"SAMSum": r"samsum", "XSum": r"(?<![a-z0-9])xsum"}
 _SEEN = (
-    _Seen(r"flan[-_]?(t5|ul2)", _SST2, f"SST-2 {_FLAN}"),
-    _Seen(r"flan[-_]?(t5|ul2)", r"samsum", f"SAMSum {_FLAN}"),
-    _Seen(r"^t5-(small|base|large|3b|11b)$", _SST2, f"SST-2 {_T5}"),
+    *(_Seen(r"flan[-_]?(t5|ul2)", task, f"{name} {_FLAN}") for name, task in _OF_FLAN.items()),
+    *(_Seen(r"^t5-(small|base|large|3b|11b)$", task, f"{name} {_T5}") for name, task in _OF_BOTH.items()),
 )
 
 

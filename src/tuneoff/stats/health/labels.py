@@ -1,4 +1,4 @@
-"""Check whether a classifier's predictions agree with the labels of its test rows better than chance.
+"""Check whether predicted labels, or places of options, agree with the right ones better than chance.
 
 The statistic is the number of right predictions. If predictions had nothing to do with labels, each order of
 the same predictions would be equally likely: with two labels that is Fisher's exact test, with more its
@@ -15,7 +15,6 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 from scipy.stats import hypergeom, random_table
 
-from tuneoff.spec import ClassificationSpec
 from tuneoff.stats.health.finding import Finding, RunEvidence
 from tuneoff.stats.intervals import ALPHA
 
@@ -69,16 +68,16 @@ def too_few_to_tell(run: RunEvidence) -> Finding | None:
 def single_label(run: RunEvidence) -> Finding | None:
     """Report that all test rows have one label, so a model that ignores its input can be right on each."""
     task = run.record.spec.task
-    if run.answers is None or not isinstance(task, ClassificationSpec):
+    if run.answers is None or task.answer == "text":
         return None
     references = run.answers.references
     if len(references) < 2 or len({*references}) > 1:
         return None
-    label = task.labels.get(references[0], references[0])
+    right = f"{task.answer} '{task.in_words(references[0])}'"
     return Finding(
         "single label",
-        f"all {len(references):,} test rows have the label '{label}', so {run.metric_name} does not "
-        "distinguish a model that reads them from one that always predicts this label",
+        f"all {len(references):,} test rows have the {right}, so {run.metric_name} does not "
+        f"distinguish a model that reads them from one that always predicts this {task.answer}",
     )
 
 
@@ -115,8 +114,7 @@ def _accuracy_and_chance(found: _Agreement) -> str:
 
 
 def _agreement(run: RunEvidence) -> _Agreement | None:
-    task = run.record.spec.task
-    if run.answers is None or not len(run.answers) or not isinstance(task, ClassificationSpec):
+    if run.answers is None or not len(run.answers) or run.record.spec.task.answer == "text":
         return None
     references, predictions = run.answers.references, run.answers.predictions
     labels = sorted({*references, *predictions} - {""})

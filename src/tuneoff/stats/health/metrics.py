@@ -11,7 +11,7 @@ from tuneoff.stats.answers import Answers
 from tuneoff.stats.health.alike import alike
 from tuneoff.stats.health.finding import Finding
 from tuneoff.stats.health.pairs import paired
-from tuneoff.words import sentences
+from tuneoff.words import sentences, spaced
 
 FEWEST_RUNS = 3
 """Least number of different values: two runs can meet a relation by chance, and one meets many."""
@@ -21,6 +21,8 @@ DIFFERENT_SHARE = 0.1
 """Least share of different predictions between two runs for their equal scores to be no coincidence."""
 SEVERAL_SENTENCES = 0.05
 """Share of references of several sentences at or above which rougeLsum has to differ from rougeL."""
+SHORT = 10
+"""Words up to which a text is so short that metrics of texts may agree: order hardly counts."""
 _RIGHTLY_CONSTANT = frozenset({"eval_invalid"})
 
 
@@ -78,12 +80,28 @@ def _dependent(runs: list[RunRecord], answers: Mapping[str, Answers]) -> Iterato
 
 
 def _rightly_equal(one: str, other: str, runs: list[RunRecord], answers: Mapping[str, Answers]) -> bool:
-    """Return whether two metrics may be equal: rougeL and rougeLsum, where references are one sentence."""
-    if {one, other} != {"eval_rougeL", "eval_rougeLsum"}:
-        return False
+    """Return whether two metrics may be equal.
+
+    These are rougeL and rougeLsum, where references are one sentence, and all those of texts, where they
+    are a few words: of a single word they say the same.
+    """
+    if {one, other} == {"eval_rougeL", "eval_rougeLsum"}:
+        return _few(runs, answers, lambda text: len(sentences(text)) > 1, SEVERAL_SENTENCES)
+    return _are_short(runs, answers)
+
+
+def _are_short(runs: list[RunRecord], answers: Mapping[str, Answers]) -> bool:
+    """Return whether the answers of a task are texts, and its references a few words."""
+    texts = runs[0].spec.task.answer == "text"
+    return texts and _few(runs, answers, lambda text: len(spaced(text)) > SHORT, SEVERAL_SENTENCES)
+
+
+def _few(
+    runs: list[RunRecord], answers: Mapping[str, Answers], has: Callable[[str], bool], share: float
+) -> bool:
+    """Return whether less than a share of the references have something, or there are none."""
     references = [text for run in runs if run.run_id in answers for text in answers[run.run_id].references]
-    several = sum(len(sentences(text)) > 1 for text in references)
-    return several < SEVERAL_SENTENCES * len(references) or not references
+    return sum(map(has, references)) < share * len(references) or not references
 
 
 def _constant(runs: list[RunRecord], answers: Mapping[str, Answers]) -> Iterator[str]:
@@ -92,8 +110,12 @@ def _constant(runs: list[RunRecord], answers: Mapping[str, Answers]) -> Iterator
     scores = _scores([run for run in runs if run.run_id in answers])
     if different < FEWEST_RUNS:
         return
+    # of one word there are no pairs
+    rightly_zero = {"eval_exact_match", *(["eval_rouge2"] if _are_short(runs, answers) else [])}
     for name in scores.columns.difference(list(_RIGHTLY_CONSTANT)):
         values = scores[name].dropna()
+        if name in rightly_zero and values.max() == 0:
+            continue
         if len(values) == len(scores) and values.max() - values.min() <= EXACT:
             yield (
                 f"{metric_name(name)} is {values.iloc[0]:.3f} in all of {len(values)} runs, {different} of "

@@ -4,7 +4,6 @@ from collections import Counter
 
 import numpy as np
 
-from tuneoff.spec import ClassificationSpec
 from tuneoff.stats.answers import Texts
 from tuneoff.stats.health.finding import Finding, RunEvidence
 
@@ -31,11 +30,11 @@ def collapsed(run: RunEvidence) -> Finding | None:
     predictions = _normalized(run, run.answers.predictions)
     if _others(references) < FEWEST_OTHERS:
         return None
-    labels = isinstance(run.record.spec.task, ClassificationSpec)
-    if _others(predictions) <= (COLLAPSED_SPREAD if labels else TEXT_SPREAD) * _others(references):
+    texts = run.record.spec.task.answer == "text"
+    if _others(predictions) <= (TEXT_SPREAD if texts else COLLAPSED_SPREAD) * _others(references):
         return Finding("collapsed", _one_value(run, references, predictions))
     different, different_references = len(set(predictions)), len(set(references))
-    if not labels and different <= DIFFERENT_TEXTS * different_references:
+    if texts and different <= DIFFERENT_TEXTS * different_references:
         return Finding(
             "collapsed",
             f"{len(predictions):,} test predictions are {different:,} different texts, where the references "
@@ -66,17 +65,17 @@ def _most_common(values: Texts) -> str:
 
 
 def _normalized(run: RunEvidence, values: Texts) -> Texts:
-    """Return labels as they are, texts without case and with single spaces."""
-    if isinstance(run.record.spec.task, ClassificationSpec):
+    """Return labels and options as they are, texts without case and with single spaces."""
+    if run.record.spec.task.answer != "text":
         return values
     return np.array([" ".join(value.split()).casefold() for value in values], dtype=object)
 
 
 def _label_or_quote(run: RunEvidence, value: str) -> str:
     task = run.record.spec.task
-    if not isinstance(task, ClassificationSpec):
+    if task.answer == "text":
         return quoted(value)
-    return f"'{task.labels[value]}'" if value in task.labels else "no label"
+    return f"'{task.in_words(value)}'" if value else "no label"
 
 
 def quoted(text: str) -> str:

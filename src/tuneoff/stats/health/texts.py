@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tuneoff.spec import ClassificationSpec
 from tuneoff.stats.answers import Answers
 from tuneoff.stats.health.finding import Finding, RunEvidence
 from tuneoff.stats.health.spread import quoted
@@ -33,6 +32,7 @@ LONG_REFERENCE = 20
 """Characters of a reference that is not matched by chance or because nothing else could be right."""
 FEWEST_LONG = 20
 """Least number of different long references."""
+_OF_SHORT_ANSWERS = frozenset({"eval_exact_match", "eval_token_f1"})
 
 
 def empty_texts(run: RunEvidence) -> Finding | None:
@@ -49,7 +49,7 @@ def empty_texts(run: RunEvidence) -> Finding | None:
 def wordless_references(run: RunEvidence) -> Finding | None:
     """Report that many references have no word that ROUGE counts, so that no prediction scores above 0."""
     answers = _texts(run)
-    if answers is None:
+    if answers is None or run.metric != "eval_rougeL":
         return None
     wordless = [text for text in answers.references if not words(text)]
     if len(wordless) <= WORDLESS_SHARE * len(answers):
@@ -94,9 +94,12 @@ def copied_input(run: RunEvidence) -> Finding | None:
 
 
 def too_good(run: RunEvidence) -> Finding | None:
-    """Report that most predictions are their reference, which a model cannot know unless the input has it."""
+    """Report that most predictions are their reference, which a model cannot know unless the input has it.
+
+    Exact match and token F1 are for short answers, which a good model finds, often in the input.
+    """
     answers = _texts(run)
-    if answers is None:
+    if answers is None or run.metric in _OF_SHORT_ANSWERS:
         return None
     long = np.array([len(text) >= LONG_REFERENCE for text in answers.references])
     if len({*answers.references[long]}) < FEWEST_LONG:
@@ -124,5 +127,5 @@ def loops(text: str) -> bool:
 
 def _texts(run: RunEvidence) -> Answers | None:
     """Return the predictions of a run if they are texts."""
-    labels = isinstance(run.record.spec.task, ClassificationSpec)
-    return None if labels or run.answers is None or not len(run.answers) else run.answers
+    texts = run.record.spec.task.answer == "text"
+    return run.answers if texts and run.answers is not None and len(run.answers) else None

@@ -14,12 +14,17 @@ from tuneoff.words import sentences, stems
 def rouge_rows(examples: Sequence[Example], predictions: Sequence[str | None]) -> list[dict[str, float]]:
     """Compute the ROUGE F-measures of each prediction, in 0..1, on `words.stems`; None counts as empty.
 
-    rougeLsum compares sentence by sentence, so both sides are split into sentences.
+    rougeLsum compares sentence by sentence, so both sides are split into sentences. Of several references,
+    each measure is that of the reference for which it is highest.
     """
     return [
-        dict(_rouge(one.target, prediction or ""))
+        _best([_rouge(reference, prediction or "") for reference in one.references])
         for one, prediction in zip(examples, predictions, strict=True)
     ]
+
+
+def _best(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: max(one[name] for one in scores) for name in scores[0]}
 
 
 # cached, since a run's predictions are scored twice: for its record, and row by row for its predictions

@@ -1,0 +1,79 @@
+"""`tuneoff predict`: a tuned model's answers to a file or a text, as a table."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+import tuneoff.api
+from tuneoff.errors import InputError, suggestions, writing
+
+_WRITERS = (".csv", ".tsv", ".jsonl", ".parquet")
+"""Endings of the files that predictions can be written to."""
+
+
+def predict_rows(
+    run: Path,
+    *,
+    source: Path | None,
+    text: str | None,
+    output: Path | None,
+    model: str | None,
+    task: str | None,
+    batch_size: int | None,
+) -> None:
+    """Write the predictions to a file, or as csv to standard output.
+
+    Raises:
+        InputError: the run, the rows or the output cannot be used.
+    """
+    if (source is None) == (text is None):
+        raise InputError("tuneoff predict needs rows: either --input FILE or --text TEXT")
+    if output is not None and output.suffix.lower() not in _WRITERS:
+        raise InputError(
+            f"--output: unsupported file type '{output.suffix}'{suggestions(output.suffix, _WRITERS)}"
+        )
+    tuned = tuneoff.api.load_method(run, model=model, task=task)
+    rows: Path | list[dict[str, str]]
+    if source is not None:
+        rows = source
+    elif len(tuned.columns) == 1:
+        rows = [{tuned.columns[0]: text or ""}]
+    else:
+        raise InputError(
+            f"--text is for models that read one column, but this one reads {', '.join(tuned.columns)}; give "
+            "a file with --input"
+        )
+    # standard output is for the predictions
+    with Progress(
+        TextColumn("predicting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+        transient=True,
+    ) as progress:
+        bar = progress.add_task("", total=None)
+        table = tuneoff.api.predict(
+            tuned, rows, batch_size=batch_size, on_progress=lambda count: progress.advance(bar, count)
+        )
+    _write(table, output)
+
+
+def _write(table: pd.DataFrame, output: Path | None) -> None:
+    if output is None:
+        table.to_csv(sys.stdout, index=False)
+        return
+    with writing(output):
+        match output.suffix.lower():
+            case ".csv":
+                table.to_csv(output, index=False)
+            case ".tsv":
+                table.to_csv(output, index=False, sep="\t")
+            case ".jsonl":
+                table.to_json(output, orient="records", lines=True, force_ascii=False)
+            case ".parquet":
+                table.to_parquet(output, index=False)

@@ -1,0 +1,144 @@
+"""The model card of an exported model: how to use it, how well it does, and what it was made from."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tuneoff.reporting import ReportData
+from tuneoff.reporting.formatting import decimal, span
+from tuneoff.results import RunRecord, metric_name
+from tuneoff.spec import ClassificationSpec, HubSource, ModelSpec, Task, tuned_parts
+from tuneoff.stats import Cell
+
+_LOADING = {
+    "peft": """from peft import PeftModel
+from transformers import {auto}, AutoTokenizer
+
+model = PeftModel.from_pretrained({auto}.from_pretrained("{base}"), "{folder}")
+tokenizer = AutoTokenizer.from_pretrained("{folder}")""",
+    "merged": """from transformers import {auto}, AutoTokenizer
+
+model = {auto}.from_pretrained("{folder}")
+tokenizer = AutoTokenizer.from_pretrained("{folder}")""",
+    "tuneoff": """from tuneoff.methods import load
+from tuneoff.spec import ModelSpec
+from tuneoff.training import load_backbone
+
+backbone = load_backbone(ModelSpec(id="{base}"{settings}))
+adapted = load(backbone.model, Path("{folder}"))  # model, tokenizer: adapted.model, backbone.tokenizer""",
+}
+_AUTO = {True: "AutoModelForSeq2SeqLM", False: "AutoModelForCausalLM"}
+
+
+def card(
+    record: RunRecord, data: ReportData | None, *, base: str, format_name: str, encodes: bool, folder: Path
+) -> str:
+    """Return a model card: YAML that hubs read, and text.
+
+    `data` are the results of the run's study, for the interval over its seeds; None if it stands alone.
+    """
+    spec = record.spec
+    title = f"{Path(base).name or base} tuned on {spec.task_name} ({spec.method_name})"
+    parts = [part.in_words() for part in tuned_parts(spec.method)]
+    code = _LOADING[format_name].format(
+        auto=_AUTO[encodes], base=base, folder=folder.name, settings=_settings(spec.model)
+    )
+    lines = [
+        "---",
+        yaml.safe_dump(_metadata(record, title, base, format_name, encodes), sort_keys=False).strip(),
+        "# license: name one; the base model's and the data's terms count",
+        "---",
+        f"# {title}",
+        f"Made by tuneoff, which {'; it also '.join(parts)}." if parts else "Made by tuneoff.",
+        "",
+        "## Use",
+        f"```python\n{code}\n```",
+        *_prompt(spec.task),
+        "",
+        "## Scores",
+        *_scores(record, data),
+        "",
+        "## Made from",
+        f"- Base model: `{base}`{_identity(record)}{_quantization(spec.model)}",
+        *(f"- {split} rows, SHA-256: `{digest}`" for split, digest in _digests(record).items()),
+        f"- Run: `{record.run_id}`, seed {spec.seed}, train size {spec.train_size}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _metadata(record: RunRecord, title: str, base: str, format_name: str, encodes: bool) -> dict[str, Any]:
+    spec = record.spec
+    source = spec.task.source
+    name = source.hub if isinstance(source, HubSource) else spec.task_name
+    metrics = [
+        {"type": field.removeprefix("eval_"), "value": value, "name": f"{metric_name(field)} (test)"}
+        for field, value in record.scores.items()
+        if field != "eval_loss"
+    ]
+    return {
+        "base_model": base,
+        "library_name": {"merged": "transformers"}.get(format_name, format_name),
+        "pipeline_tag": "text2text-generation" if encodes else "text-generation",
+        "tags": ["tuneoff", *(part.kind for part in tuned_parts(spec.method))],
+        "model-index": [
+            {
+                "name": title,
+                "results": [
+                    {
+                        "task": {"type": spec.task.kind},
+                        "dataset": {"name": spec.task_name, "type": name},
+                        "metrics": metrics,
+                    }
+                ],
+            }
+        ],
+    }
+
+
+def _prompt(task: Task) -> list[str]:
+    """Say what the model reads and answers."""
+    said = [
+        "",
+        "Inputs are made from this template, with the row's columns in braces:",
+        f"```\n{task.prompt}\n```",
+    ]
+    if isinstance(task, ClassificationSpec):
+        pairs = ", ".join(f"`{text}` for {value}" for value, text in task.labels.items())
+        said.append(f"Answers: {pairs}; the one with the highest likelihood counts. `task.json` has them.")
+    return said
+
+
+def _scores(record: RunRecord, data: ReportData | None) -> list[str]:
+    metric = record.spec.task.main_metric
+    found = [f"- This run, on the test split: {metric_name(metric)} {decimal(record.scores[metric])}"]
+    cell = Cell(record.spec.task_name, record.spec.method_name, record.spec.train_size)
+    interval = data.judgement.intervals.get(cell) if data else None
+    if interval is not None:
+        found.append(
+            f"- The method, over {interval.seeds} seeds: {decimal(interval.mean)}, 95% interval "
+            f"{span(interval.low, interval.high)}"
+        )
+    return found
+
+
+def _identity(record: RunRecord) -> str:
+    if record.model is None:
+        return ""
+    if record.model.commit:
+        return f", commit `{record.model.commit}`"
+    return f", SHA-256 `{record.model.digest}`"
+
+
+def _settings(model: ModelSpec) -> str:
+    """Return the arguments of a `ModelSpec` that follow its id."""
+    return f', quantization="{model.quantization}"' if model.quantization else ""
+
+
+def _quantization(model: ModelSpec) -> str:
+    return f", its linear layers but the head quantized ({model.quantization})" if model.quantization else ""
+
+
+def _digests(record: RunRecord) -> dict[str, str]:
+    return record.data.digests if record.data else {}

@@ -1,0 +1,83 @@
+"""Write a run's tuned model for other tools, with its tokenizer, a model card and what its task needs."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal, get_args
+
+from tuneoff.errors import StoreError, writing
+from tuneoff.exporting.card import card
+from tuneoff.exporting.merged import write_merged
+from tuneoff.exporting.to_peft import write_peft
+from tuneoff.reporting import load_report_data
+from tuneoff.results import RunRecord, StudyFolder, find_run
+from tuneoff.results.format import read_json
+from tuneoff.results.store import write_atomically
+from tuneoff.spec import NoneSpec, RunSpec
+from tuneoff.training import TunedModel, load_tuned
+
+Format = Literal["peft", "merged", "tuneoff"]
+FORMATS: Mapping[Format, str] = MappingProxyType(
+    {
+        "peft": "beside the base model, for PeftModel.from_pretrained",
+        "merged": "plain weights, for AutoModel.from_pretrained",
+        "tuneoff": "beside the base model, for tuneoff.methods.load: holds every method",
+    }
+)
+
+
+def export_run(run: Path, folder: Path, *, to: Format, model: str | None = None) -> None:
+    """Write the tuned model of a run into a new folder.
+
+    `run` is as `find_run` takes it; `model` is where the base model is now, if it has moved.
+
+    Raises:
+        StoreError: the folder exists or cannot be written, the run has no weights, or the format cannot hold
+            its method.
+        ModelError: the base model cannot be loaded.
+    """
+    if to not in get_args(Format):
+        raise StoreError(f"a format must be one of {', '.join(FORMATS)}, but got '{to}'")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise StoreError(f"'{folder}' exists; give a new folder with --to")
+    source = find_run(run)
+    record, _ = read_json(RunRecord, source.record)
+    tuned = load_tuned(run, model=model)
+    if isinstance(record.spec.method, NoneSpec):
+        raise StoreError("nothing was trained in this run, so there is nothing to export; use the base model")
+    base = model or record.spec.model.id
+    study = source.path.parent.parent
+    data = load_report_data(study) if StudyFolder(study).study.is_file() else None
+    encodes = tuned.model.config.is_encoder_decoder
+    # written beside, and moved when it is whole
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    with writing(folder):
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        try:
+            _write_model(tuned, source.adapter, unfinished, to=to, base=base)
+            tuned.tokenizer.save_pretrained(unfinished)
+            write_atomically(unfinished / "task.json", _task(record.spec))
+            text = card(record, data, base=base, format_name=to, encodes=encodes, folder=folder)
+            write_atomically(unfinished / "README.md", text)
+            if folder.exists():
+                folder.rmdir()
+            unfinished.rename(folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _write_model(tuned: TunedModel, adapter: Path, folder: Path, *, to: Format, base: str) -> None:
+    match to:
+        case "peft":
+            write_peft(tuned.adapted, base, folder)
+        case "merged":
+            write_merged(tuned.adapted, folder)
+        case "tuneoff":
+            shutil.copytree(adapter, folder, dirs_exist_ok=True)
+
+
+def _task(spec: RunSpec) -> str:
+    """Return the task as JSON, without where its rows are: prompt, labels and limits."""
+    return spec.task.model_dump_json(exclude={"source", "training"}, indent=2) + "\n"
