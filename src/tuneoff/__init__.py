@@ -9,7 +9,13 @@ Names are imported when they are first used, so that `import tuneoff` is fast.
 """
 
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any
+
+# transformers and PEFT import torchao and bitsandbytes where they are installed, which then warn of parts
+# that are missing and not used here
+for _library in ("torchao", "bitsandbytes", "torch.utils._pytree"):
+    logging.getLogger(_library).setLevel(logging.ERROR)
 
 if TYPE_CHECKING:
     from tuneoff.api import export, load_method, new_study, predict, report, run
