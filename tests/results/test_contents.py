@@ -331,7 +331,7 @@ def test_a_record_with_an_unknown_setting_is_of_no_run_of_the_study(folder: Path
     found = _excluded_by_format(folder, lambda record: record["spec"]["method"].update(rotate=True))
     assert len(found.records) == 4
     (unrelated,) = found.unrelated
-    assert unrelated.reason.endswith("fields that this version does not know: spec.method.lora.rotate")
+    assert unrelated.reason.endswith("fields that this version does not know: spec.method.rotate")
 
 
 def test_a_study_of_a_newer_format_is_refused_by_name(folder: Path) -> None:
