@@ -39,7 +39,12 @@ class Measured(NamedTuple):
 def measure(study: str, task: str, rows: int, steps: int, kind: str | None) -> Measured:
     """Train a few steps of LoRA and answer test rows without it."""
     changes = [f"model.quantization={kind or 'null'}", f"tasks.{task}.max_predict_samples={rows}"]
-    changes += ["seeds=[0]", "methods={zero_shot: {kind: none}, lora: {kind: lora, targets: all-linear}}"]
+    changes += [
+        "seeds=[0]",
+        "search=null",
+        "ablations={}",
+        "methods={zero_shot: {kind: none}, lora: {kind: lora, targets: all-linear}}",
+    ]
     runs = {
         run.method_name: run for run in expand(load_study(study, overrides=changes)) if run.task_name == task
     }

@@ -12,9 +12,10 @@ import importlib
 import logging
 from typing import TYPE_CHECKING, Any
 
-# transformers imports these packages where they are installed, and they warn of kernels that are not needed
-for _name in ("bitsandbytes", "torchao", "torch.utils._pytree"):
-    logging.getLogger(_name).setLevel(logging.ERROR)
+# transformers and PEFT import torchao and bitsandbytes where they are installed, which then warn of parts
+# that are missing and not used here
+for _library in ("torchao", "bitsandbytes", "torch.utils._pytree"):
+    logging.getLogger(_library).setLevel(logging.ERROR)
 
 if TYPE_CHECKING:
     from tuneoff.api import export, load_method, new_study, predict, report, run

@@ -12,6 +12,7 @@ import tuneoff
 from helpers import small
 from helpers.method_contract import MethodContract
 from tuneoff.errors import StudyError
+from tuneoff.reporting.methods import described_methods
 from tuneoff.spec import LoraSpec, Method, StackSpec
 
 GUIDE = Path(tuneoff.__file__).parents[2] / "docs" / "adding_a_method.md"
@@ -74,9 +75,10 @@ def test_a_study_runs_it_and_the_report_describes_it(tmp_path: Path) -> None:
     (record,) = result.records
     assert record.state == "complete"
     assert record.spec.method.spread == pytest.approx(0.02)
-    report = (result.folder / "report" / "report.md").read_text(encoding="utf-8")
-    assert "scaled multiplies each dimension of the input's embeddings by a trained factor" in report
-    assert "nobody, it is an example" in report
+    described, _ = described_methods(result.data)
+    assert [one.name for one in described] == ["scaled"]
+    assert described[0].text.startswith("scaled multiplies each dimension of the input's embeddings by a")
+    assert described[0].sources[0] == "nobody, it is an example"
 
 
 def test_its_settings_are_checked_where_they_stand(tmp_path: Path) -> None:

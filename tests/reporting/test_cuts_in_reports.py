@@ -53,6 +53,9 @@ def test_the_furthest_cut_that_is_shown_to_cost_less_than_the_margin_is_told(fol
         "can be cut to 25% of its parameters (4 MB to 1 MB) without losing 0.05 of accuracy or more" in line
     )
     assert "95% interval" in line
+    means = load_report_data(folder).judgement.intervals
+    whole, base = (means["sst2", name, "full"].mean for name in ("lora", "zero_shot"))
+    assert line.endswith(f"; whole {whole:.3f}, zero_shot {base:.3f}).")
 
 
 def test_where_no_cut_is_shown_that_is_told(tmp_path: Path) -> None:

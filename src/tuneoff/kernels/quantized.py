@@ -6,10 +6,8 @@ evaluation on a CPU with AVX512-BF16, and no gradient passes it from then on. He
 training and in evaluation.
 """
 
-import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, cast, final
 
@@ -90,8 +88,8 @@ class Int8Linear(QuantizedLinear):
     """W as whole numbers of 8 bits with a scale for each row: torchao's int8 weight-only quantization."""
 
     def __init__(self, base: nn.Linear | Conv1D) -> None:
-        with _quiet_logging():
-            from torchao.quantization import Int8Tensor, PerRow
+        from torchao.quantization import Int8Tensor, PerRow
+
         made = Int8Tensor.from_hp(_full_weight(base), PerRow())
         super().__init__(base, {"weight": made.qdata.reshape(-1, 1), "scale": made.scale})
 
@@ -109,8 +107,8 @@ class NF4Linear(QuantizedLinear):
     """
 
     def __init__(self, base: nn.Linear | Conv1D) -> None:
-        with _quiet_logging():
-            from bitsandbytes import functional
+        from bitsandbytes import functional
+
         packed, state = functional.quantize_4bit(
             _full_weight(base), blocksize=_BLOCK, compress_statistics=True, quant_type="nf4"
         )
@@ -183,14 +181,3 @@ def _full_weight(layer: nn.Linear | Conv1D) -> Tensor:
     """Return W: [out, in], in float32."""
     weight = layer.weight.detach().float()
     return weight.t().contiguous() if isinstance(layer, Conv1D) else weight
-
-
-@contextmanager
-def _quiet_logging() -> Iterator[None]:
-    """Drop what libraries log on import: that parts are missing which are not used here."""
-    before = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.disable(before)

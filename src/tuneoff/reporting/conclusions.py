@@ -13,7 +13,7 @@ from tuneoff.reporting.formatting import byte_size, count, decimal, duration, in
 from tuneoff.reporting.titles import Title, anchor
 from tuneoff.results import FINISHED, metric_name
 from tuneoff.spec import TrainSize
-from tuneoff.stats import Cell, Comparison, Interval, TaskSize
+from tuneoff.stats import UNTRAINED_SIZE, Cell, Comparison, Interval, TaskSize
 
 EQUAL = 1e-12
 """Distance up to which two means are the same but for rounding."""
@@ -207,8 +207,16 @@ def _cuts(data: ReportData) -> Iterator[Statement]:
         claim = f"can be cut to {left} ({stored}) without losing {margin:g} of {metric} or more"
         if not shown:
             claim = f"is not shown to lose less than {margin:g} of {metric} if it is cut to {left} ({stored})"
+        # what gained nothing can be cut to nothing
+        means = {"whole": whole.score.mean}
+        for name in data.study.methods:
+            found = data.judgement.intervals.get(Cell(cell.task, name, UNTRAINED_SIZE))
+            if name in data.untrained and found:
+                means[name] = found.mean
+        scores = ", ".join(f"{name} {decimal(mean)}" for name, mean in means.items())
         yield _statement(
-            f"{data.place(cell.task, cell.train_size)}: {method} {claim} ({_with_interval(cut.difference)}).",
+            f"{data.place(cell.task, cell.train_size)}: {method} {claim} "
+            f"({_with_interval(cut.difference)}; {scores}).",
             Title.CUTS,
         )
 
