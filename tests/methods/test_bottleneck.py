@@ -1,7 +1,18 @@
 """Bottleneck adapters."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors.torch import load_file
+from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
+    GPT2Config,
+    GPT2LMHeadModel,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 from transformers.activations import ACT2FN
 
 from helpers.method_contract import MethodContract
@@ -34,12 +45,12 @@ class TestPfeiffer(MethodContract):
 
 class TestParallel(MethodContract):
     method = spec("parallel", activation="gelu")
-    kinds = (*KINDS, "gpt_neox", "opt", "phi")
+    kinds = ("flan", "llama", "gpt2", "gemma3_text", "gpt_neox", "opt", "phi")
 
 
 class TestGated(MethodContract):
     method = spec("houlsby", gate=True)
-    kinds = ("llama", "t5", "bart", "gpt_neox", "opt")
+    kinds = ("llama", "t5", "gpt_neox", "opt")
     halved = ("llama",)
 
 
@@ -197,6 +208,57 @@ def test_at_the_feed_forward_network_it_is_the_formula_by_hand(kind, placement, 
         gated=False,
     )
     torch.testing.assert_close(logits_of(adapted.model), expected)
+
+
+HUB = Path(__file__).with_name("adapterhub.safetensors")
+"""Weights and logits that AdapterHub computed, by benchmarks/adapterhub_logits.py."""
+_BART_SIZES = {
+    "d_model": 16,
+    "encoder_layers": 1,
+    "decoder_layers": 1,
+    "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2,
+    "encoder_ffn_dim": 24,
+    "decoder_ffn_dim": 24,
+    "max_position_embeddings": 16,
+}
+_T5_SIZES = {"d_model": 16, "d_kv": 4, "d_ff": 24, "num_layers": 1, "num_heads": 2}
+HUB_CASES = {
+    "t5-houlsby": (T5ForConditionalGeneration, T5Config(vocab_size=24, **_T5_SIZES), "swish"),
+    "bart-houlsby": (BartForConditionalGeneration, BartConfig(vocab_size=24, **_BART_SIZES), "swish"),
+    "bart-parallel": (BartForConditionalGeneration, BartConfig(vocab_size=24, **_BART_SIZES), "relu"),
+    "gpt2-pfeiffer": (
+        GPT2LMHeadModel,
+        GPT2Config(vocab_size=24, n_embd=16, n_layer=2, n_head=2, n_positions=16),
+        "relu",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HUB_CASES)
+@torch.no_grad()
+def test_logits_equal_those_of_adapterhub_with_the_same_weights(case):
+    model_class, config, activation = HUB_CASES[case]
+    tensors = {name: value for name, value in load_file(HUB).items() if name.startswith(case)}
+    model = model_class(config).eval()
+    for name, parameter in model.named_parameters():
+        parameter.copy_(tensors[f"{case}/model/{name}"])
+    method = BottleneckSpec(
+        kind="adapter", placement=case.partition("-")[2], reduction=4, activation=activation
+    )
+    adapted, start = adapt(model, method), f"{case}/adapter/"
+    adapted.restore(
+        {
+            f"adapter.{name.removeprefix(start)}": value
+            for name, value in tensors.items()
+            if name.startswith(start)
+        }
+    )
+    assert sum(name.startswith(start) for name in tensors) == len(adapted.stored())
+    ids = tensors[f"{case}/ids"]
+    inputs = {"decoder_input_ids": ids[:, :4]} if config.is_encoder_decoder else {}
+    logits = model(input_ids=ids, **inputs).logits
+    torch.testing.assert_close(logits, tensors[f"{case}/logits"])
 
 
 def test_a_gate_is_trained():

@@ -18,7 +18,7 @@ SMALL = {"prefix": {"length": 3, "projection": 8}, "adapter": {"reduction": 8}}
 
 class TestMam(MethodContract):
     method = read(kind="mam", **SMALL)
-    kinds = ("flan", "llama", "bart", "gpt2", "gemma3_text")
+    kinds = ("flan", "llama", "gpt2", "gemma3_text")
 
 
 class TestUnipelt(MethodContract):

@@ -8,7 +8,8 @@
 As Houlsby et al. have it, h is what comes out of the projection back to the model's width, before it is
 added to what goes past it: a norm after that projection (Gemma's) reads h with the adapter, and a dropout
 after it is a dropout of both. A parallel adapter reads what the network itself reads, after the norm in a
-model that normalizes first; AdapterHub's reads what is before that norm. U, u and d are zero at first, so
+model that normalizes first; AdapterHub's reads what is before that norm, and its Pfeiffer adapter reads h
+with what goes past the network. U, u and d are zero at first, so
 that the model computes what it did, and D is drawn as LoRA's A, as He et al. have it for all adapters. Norms
 stay frozen as in AdapterHub, while Houlsby et al. train them.
 """
