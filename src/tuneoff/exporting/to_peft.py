@@ -95,8 +95,9 @@ def _prompt(adapted: AdaptedModel) -> PeftFiles:
         num_virtual_tokens=length,
         token_dim=width,
         num_transformer_submodules=1,
-        num_layers=adapted.model.config.num_hidden_layers,
-        num_attention_heads=adapted.model.config.num_attention_heads,
+        # PEFT asks for these, too; it uses them for prefixes alone
+        num_layers=1,
+        num_attention_heads=1,
     )
     return PeftFiles(config, {"prompt_embeddings": vectors})
 

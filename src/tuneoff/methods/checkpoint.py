@@ -120,9 +120,10 @@ def read(folder: Path) -> tuple[SavedMethod, dict[str, Tensor]]:
 
 
 def _geometry(model: PreTrainedModel) -> Geometry:
-    config = model.config
+    # some encoder-decoders, such as T5Gemma, have a config for each stack
+    config = getattr(model.config, "decoder", model.config)
     return Geometry(
-        model_type=config.model_type,
+        model_type=model.config.model_type,
         layers=config.num_hidden_layers,
         width=config.hidden_size,
         heads=config.num_attention_heads,

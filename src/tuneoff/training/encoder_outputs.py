@@ -47,7 +47,7 @@ class EncoderOutputs:
 
         They come back unchanged if the method trains the encoder, or if their outputs exceed the limit.
         """
-        width = adapted.model.config.hidden_size
+        width = adapted.family.reader.config.hidden_size
         bytes_each = width * torch.finfo(getattr(torch, dtype)).bits // 8
         size = sum(len(row.input_ids) for row in rows) * bytes_each
         encoder = adapted.family.encoder
