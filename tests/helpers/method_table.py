@@ -44,7 +44,7 @@ class Sizes(NamedTuple):
 
 def flan_t5_small() -> PreTrainedModel:
     """Return a random model of the geometry in the config.json of google/flan-t5-small."""
-    return T5ForConditionalGeneration(
+    model = T5ForConditionalGeneration(
         T5Config(
             vocab_size=32128,
             d_model=512,
@@ -57,7 +57,10 @@ def flan_t5_small() -> PreTrainedModel:
             decoder_start_token_id=0,
             tie_word_embeddings=False,
         )
-    ).eval()
+    )
+    # transformers builds T5 tied; Flan has a head of its own
+    model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach().clone())
+    return model.eval()
 
 
 def smollm2() -> PreTrainedModel:
