@@ -134,7 +134,8 @@ def table() -> Iterator[str]:
         counts = []
         for model in models.values():
             found = sizes(default, model)
-            counts += ["", ""] if found is None else [f"{found.trained:,}", f"{found.stored:,}"]
+            # PEFT's TRAINABLE_TOKENS trains none unless it is told which
+            counts += [f"{count:,}" if count else "" for count in found or (0, 0)]
         yield f"{tried(name, fitted)} {' | '.join(counts)} |"
 
 
