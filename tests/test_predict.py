@@ -15,6 +15,7 @@ from helpers import small
 from helpers.command_line import tuneoff as command
 from tuneoff.errors import DataError, StoreError
 
+pytestmark = pytest.mark.slow
 STUDY = small.STUDY.replace("zero_shot: {kind: none}", "prompt: {kind: prompt, length: 3}")
 TALKS = """
 name: talks

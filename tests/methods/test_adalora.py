@@ -16,6 +16,7 @@ STEPS = 30
 TRAINING = TrainingSpec(max_steps=STEPS, per_device_train_batch_size=8, eval_steps=10, warmup_ratio=0.1)
 
 
+@pytest.mark.slow
 class TestAdalora(MethodContract):
     method = AdaloraSpec(kind="adalora", rank=2, initial_rank=3)
 

@@ -58,6 +58,7 @@ class TestScaled(MethodContract):
         return METHOD.validate_python({"kind": "scaled"})
 
 
+@pytest.mark.slow
 class TestScaledInAStack(MethodContract):
     kinds = ("flan",)
 

@@ -33,6 +33,7 @@ def spec(placement, **settings):
     return BottleneckSpec(kind="adapter", placement=placement, reduction=8, **settings)
 
 
+@pytest.mark.slow
 class TestHoulsby(MethodContract):
     method = spec("houlsby", activation="swish")
     kinds = KINDS
@@ -54,6 +55,7 @@ class TestGated(MethodContract):
     halved = ("llama",)
 
 
+@pytest.mark.slow
 class TestAfterLora(MethodContract):
     method = StackSpec(
         kind="stack", parts=(spec("houlsby"), LoraSpec(kind="lora", rank=2, targets="all-linear"))

@@ -16,6 +16,7 @@ def read(**method):
 SMALL = {"prefix": {"length": 3, "projection": 8}, "adapter": {"reduction": 8}}
 
 
+@pytest.mark.slow
 class TestMam(MethodContract):
     method = read(kind="mam", **SMALL)
     kinds = ("flan", "llama", "gpt2", "gemma3_text")

@@ -49,11 +49,13 @@ class TestLoraOnInt8(QuantizedContract):
     method = LoraSpec(kind="lora", rank=2, targets="all-linear")
 
 
+@pytest.mark.slow
 @needs_torchao
 class TestPrefixOnInt8(QuantizedContract):
     method = PrefixSpec(kind="prefix", length=3)
 
 
+@pytest.mark.slow
 @needs_torchao
 class TestPromptOnInt8(QuantizedContract):
     method = PromptSpec(kind="prompt", length=4, init="random")
@@ -66,12 +68,14 @@ class TestLoraOnNF4(QuantizedContract):
     method = LoraSpec(kind="lora", rank=2, targets="all-linear")
 
 
+@pytest.mark.slow
 @needs_bitsandbytes
 class TestPrefixOnNF4(QuantizedContract):
     quantization = "nf4"
     method = PrefixSpec(kind="prefix", length=3)
 
 
+@pytest.mark.slow
 @needs_bitsandbytes
 class TestPromptOnNF4(QuantizedContract):
     quantization = "nf4"

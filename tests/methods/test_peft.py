@@ -38,11 +38,14 @@ QUICK = (
     "test_detached_the_base_gives_bit_identical_outputs",
 )
 """What may go wrong with one of PEFT's methods alone; the rest of the contract is slow here."""
+DIFFERENT = ("IA3", "OSF", "RANDLORA", "VERA", "dora", "oft", "pissa")
+"""Methods that PEFT puts on a model in different ways; the others repeat the tests."""
 
 
 def parametrize(metafunc, name, values):
-    marks = () if metafunc.function.__name__ in QUICK else (pytest.mark.slow,)
-    metafunc.parametrize(name, [pytest.param(value, marks=marks) for value in values])
+    quick = DIFFERENT if metafunc.function.__name__ in QUICK else ()
+    marks = {value: () if value in quick else (pytest.mark.slow,) for value in values}
+    metafunc.parametrize(name, [pytest.param(value, marks=marks[value]) for value in values])
 
 
 @pytest.mark.filterwarnings("ignore:Sparse invariant checks")  # torch's, of FROD

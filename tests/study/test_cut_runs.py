@@ -19,6 +19,7 @@ from tuneoff.training import Decoder, Session, load_backbone
 from tuneoff.training.data import run_data
 from tuneoff.training.scores import scores_of
 
+pytestmark = pytest.mark.slow
 KEEPS = (0.5, 0.25)
 STUDY = small.STUDY.replace("dropout: 0.1}", "dropout: 0.1, cuts: [0.5, 0.25], learning_rate: 0.5}")
 OVERRIDES = ("--set", "ablations={}", "--set", "train_sizes=[8]")
@@ -38,7 +39,6 @@ def lora(folder: Path) -> RunRecord:
     return record
 
 
-@pytest.mark.slow
 def test_a_run_has_the_scores_of_each_cut_as_a_whole_and_by_row(folder: Path) -> None:
     record = lora(folder)
     assert record.footprint is not None
@@ -53,7 +53,6 @@ def test_a_run_has_the_scores_of_each_cut_as_a_whole_and_by_row(folder: Path) ->
     assert "cuts.parquet" in record.files
 
 
-@pytest.mark.slow
 def test_a_cut_scores_as_what_prune_saves_and_load_opens(folder: Path, tmp_path: Path) -> None:
     record = lora(folder)
     assert record.scores["eval_loss"] != pytest.approx(record.cuts[-1].scores["eval_loss"], rel=1e-6)
@@ -72,7 +71,6 @@ def test_a_cut_scores_as_what_prune_saves_and_load_opens(folder: Path, tmp_path:
         assert scores["eval_loss"] == pytest.approx(cut.scores["eval_loss"], rel=1e-2)
 
 
-@pytest.mark.slow
 def test_cuts_that_a_finished_study_lacks_are_measured_by_doing_those_runs_again(
     folder: Path, tmp_path: Path
 ) -> None:
@@ -90,7 +88,6 @@ def test_cuts_that_a_finished_study_lacks_are_measured_by_doing_those_runs_again
     assert "2 of 2 runs are already done" in tuneoff("run", fewer, "--out", tmp_path / "out", *OVERRIDES).out
 
 
-@pytest.mark.slow
 def test_a_changed_file_of_cuts_is_damage(folder: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(folder, tmp_path / "out"))
     path = StudyFolder(copy).run(lora(copy).run_id).cuts
