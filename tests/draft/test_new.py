@@ -117,6 +117,16 @@ def test_questions_are_asked_at_a_terminal(reviews: str, monkeypatch: pytest.Mon
 
 
 @pytest.mark.slow
+def test_labels_that_are_given_are_no_question(reviews: str) -> None:
+    labels = ("--label", "0=bad", "--label", "1=good")
+    outcome = tuneoff("new", reviews, *RANDOM, *labels, "--minutes", "1", "--out", "given.yaml")
+    assert outcome.code == 0, outcome.err
+    (task,) = load_study("given.yaml").tasks.values()
+    assert isinstance(task, ClassificationSpec)
+    assert task.labels == {"0": "bad", "1": "good"}
+
+
+@pytest.mark.slow
 def test_python_drafts_the_same_study(reviews: str) -> None:
     labels = {"0": "bad", "1": "good"}
     drafted = python.new_study(reviews, model="builtin:random-llama", minutes=1, labels=labels)

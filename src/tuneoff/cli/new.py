@@ -69,8 +69,8 @@ def new_study(wishes: Wishes, console: Console) -> Path:
     guess = guess_task(look.columns, target=wishes.target, inputs=wishes.inputs, kind=wishes.kind)
     if asks:
         guess = _asked(look, guess, wishes)
-    elif guess.unsure and not wishes.yes:
-        raise InputError(_unclear(guess))
+    elif not wishes.yes and (unsure := [one for one in guess.unsure if one != "labels" or not wishes.labels]):
+        raise InputError(_unclear(guess, unsure))
     labels = _given_labels(guess, wishes.labels)
     if asks and "labels" in guess.unsure and not wishes.labels:
         labels = {
@@ -127,13 +127,13 @@ def _asked(look: Look, guess: Guess, wishes: Wishes) -> Guess:
     return guess
 
 
-def _unclear(guess: Guess) -> str:
+def _unclear(guess: Guess, unsure: Sequence[str]) -> str:
     flags = {
         "target": f"the column with the answer (--target {guess.target.name}?)",
         "inputs": f"the columns to read ({' '.join(f'--input {column.name}' for column in guess.inputs)}?)",
         "labels": f"what the labels mean (--label {guess.labels[0] if guess.labels else ''}=...)",
     }
-    unclear = " and ".join(flags[one] for one in guess.unsure)
+    unclear = " and ".join(flags[one] for one in unsure)
     return f"it is not clear from the data: {unclear}; say so, or take the guesses with --yes"
 
 
