@@ -88,6 +88,17 @@ def test_cuts_that_a_finished_study_lacks_are_measured_by_doing_those_runs_again
     assert "2 of 2 runs are already done" in tuneoff("run", fewer, "--out", tmp_path / "out", *OVERRIDES).out
 
 
+def test_cuts_are_measured_later_in_a_study_that_measures_forgetting_too(tmp_path: Path) -> None:
+    text = f"{STUDY}forgetting: {{texts: builtin}}\n"
+    without = small.study(tmp_path, text.replace("cuts: [0.5, 0.25], ", ""))
+    tuneoff("run", without, "--out", tmp_path / "out", *OVERRIDES)
+    assert lora(tmp_path / "out").cuts == ()
+    tuneoff("run", small.study(tmp_path, text), "--out", tmp_path / "out", *OVERRIDES)
+    after = lora(tmp_path / "out")
+    assert [cut.keep for cut in after.cuts] == list(KEEPS)
+    assert after.forgetting is not None
+
+
 def test_a_changed_file_of_cuts_is_damage(folder: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(folder, tmp_path / "out"))
     path = StudyFolder(copy).run(lora(copy).run_id).cuts

@@ -90,8 +90,7 @@ class Contents:
             record = finished.get(run.settings_key)
             if record is None or record.state != "complete":
                 return record is not None
-            has_cuts = {*run.cuts} <= {cut.keep for cut in record.cuts}
-            return has_cuts and not _lacks_forgetting(self.study, record)
+            return record.has_cuts(run) and not _lacks_forgetting(self.study, record)
 
         return tuple(run for run in runs if not is_done(run))
 

@@ -163,3 +163,7 @@ class RunRecord(Spec):
     """What is left of its LoRA at each share that `cuts` of the method asks for."""
     files: dict[str, FileChecksum] = Field(default_factory=dict)
     """The other files in the run's folder, by relative path."""
+
+    def has_cuts(self, run: RunSpec) -> bool:
+        """Return whether there is every cut of LoRA that a run asks for."""
+        return {*run.cuts} <= {cut.keep for cut in self.cuts}

@@ -270,8 +270,9 @@ def _do_runs(
 
 def _job(run: RunSpec, folder: Path, record: RunRecord | None) -> Job:
     """Return the job of a pending run; if it has a record that lacks nothing but forgetting, only that."""
-    trained = record is not None and run.forgetting is not None and can_measure_forgetting(record, folder)
-    return Job(run, folder, record if trained else None)
+    if record is None or run.forgetting is None or not record.has_cuts(run):
+        return Job(run, folder)
+    return Job(run, folder, record if can_measure_forgetting(record, folder) else None)
 
 
 def do_job(job: Job, context: Context) -> RunRecord:
