@@ -49,12 +49,16 @@ def target_losses(family: Family, input_ids: Tensor, attention_mask: Tensor, lab
     states, targets = hidden[counted], labels[counted]
     # a token takes twice its logits (for the softmax)
     size = max(1, MOST_BYTES // (2 * family.logits(states[:1]).nbytes))
-    parts = zip(torch.split(states, size), torch.split(targets, size), strict=True)
     losses = torch.zeros(labels.shape, device=labels.device)
-    losses[counted] = torch.cat(
-        [F.cross_entropy(family.logits(part), ids, reduction="none") for part, ids in parts]
-    )
+    losses[counted] = _losses_in_parts(family, states, targets, at_once=size)
     return losses.sum(dim=1)
+
+
+def _losses_in_parts(family: Family, states: Tensor, targets: Tensor, *, at_once: int) -> Tensor:
+    """Compute the loss of each of M `targets` from its state [M, H], with `at_once` logits at a time: [M]."""
+    pairs = zip(torch.split(states, at_once), torch.split(targets, at_once), strict=True)
+    losses = [F.cross_entropy(family.logits(part), ids, reduction="none") for part, ids in pairs]
+    return torch.cat(losses)
 
 
 def _losses(family: Family, hidden: Tensor, labels: Tensor) -> Tensor:
@@ -129,7 +133,5 @@ def _later_losses(family: Family, context: Context, texts: Tensor, *, at_once: i
         # teacher forcing; padding may be any token, as its losses do not count
         given = texts[:, :-1].masked_fill(texts[:, :-1] == IGNORED, 0)
         hidden = context.repeat(count).follow(given)[counted]
-        pairs = zip(torch.split(hidden, at_once), torch.split(later[counted], at_once), strict=True)
-        found = [F.cross_entropy(family.logits(part), ids, reduction="none") for part, ids in pairs]
-        losses[counted] = torch.cat(found)
+        losses[counted] = _losses_in_parts(family, hidden, later[counted], at_once=at_once)
     return losses.view(rows, count, length - 1)
