@@ -85,12 +85,12 @@ def new_study(
     """
     require_train("tuneoff.new_study")
     from tuneoff.draft import as_study, draft_study, guess_task, look_at, source_of, study_name
-    from tuneoff.spec import ModelSpec
+    from tuneoff.spec import ModelSpec, model_id
     from tuneoff.training import load_backbone
 
     look = look_at(source_of(str(data)))
     guess = guess_task(look.columns, target=target, inputs=inputs, kind=kind)
-    model = str(Path(model).absolute()) if Path(model).exists() else model
+    model = model_id(model, Path.cwd())
     backbone = load_backbone(ModelSpec(id=model))
     draft = draft_study(
         look,

@@ -4,11 +4,12 @@ from peft import AdaLoraConfig, get_peft_model, set_peft_model_state_dict
 from transformers import get_scheduler
 
 from helpers.method_contract import MethodContract
-from helpers.models import VOCABULARY, batch, tiny_t5
+from helpers.models import batch, tiny_t5
+from helpers.training_rows import examples, without_dropout
 from tuneoff.errors import UnfitError
 from tuneoff.methods import attach, load, save
 from tuneoff.spec import AdaloraSpec, PeftSpec, TrainingSpec
-from tuneoff.training import Encoded, collate, fit, windows
+from tuneoff.training import collate, fit, windows
 from tuneoff.training.loop import OptimizerSteps
 
 SPEC = AdaloraSpec(kind="adalora", rank=2, initial_rank=4, learning_rate=3e-2, targets=("q", "v", "wo"))
@@ -19,25 +20,6 @@ TRAINING = TrainingSpec(max_steps=STEPS, per_device_train_batch_size=8, eval_ste
 @pytest.mark.slow
 class TestAdalora(MethodContract):
     method = AdaloraSpec(kind="adalora", rank=2, initial_rank=3)
-
-
-def examples(count=40):
-    generator = torch.Generator().manual_seed(1)
-
-    def ids(low, high):
-        length = int(torch.randint(low, high, (), generator=generator))
-        return torch.randint(2, VOCABULARY, (length,), generator=generator).tolist()
-
-    return [Encoded(ids(3, 12), ids(1, 5), None, False, False) for _ in range(count)]
-
-
-def without_dropout(model):
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-        if isinstance(getattr(module, "dropout", None), float):
-            module.dropout = 0.0
-    return model
 
 
 def generator(seed=0):

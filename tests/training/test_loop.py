@@ -5,36 +5,18 @@ import torch
 from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments
 from transformers.optimization import Adafactor
 
-from helpers.models import VOCABULARY, tiny_t5
+from helpers.models import tiny_t5
 from helpers.swallowing import ctrl_c_that_is_swallowed
+from helpers.training_rows import examples, without_dropout
 from tuneoff.errors import DivergedError
 from tuneoff.interrupts import interrupts_remembered
 from tuneoff.methods import attach
 from tuneoff.spec import FullSpec, LoraSpec, PrefixSpec, PromptSpec, StackSpec, TrainingSpec
-from tuneoff.training import Encoded, collate, fit, total_steps, windows
+from tuneoff.training import collate, fit, total_steps, windows
 from tuneoff.training.loop import _Best
 from tuneoff.training.optim import has_weight_decay, make_optimizer
 
 CPU = torch.device("cpu")
-
-
-def examples(count: int = 40) -> list[Encoded]:
-    generator = torch.Generator().manual_seed(1)
-
-    def ids(low: int, high: int) -> list[int]:
-        length = int(torch.randint(low, high, (), generator=generator))
-        return torch.randint(2, VOCABULARY, (length,), generator=generator).tolist()
-
-    return [Encoded(ids(3, 12), ids(1, 5), None, False, False) for _ in range(count)]
-
-
-def without_dropout(model):
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-        if hasattr(module, "dropout") and isinstance(module.dropout, float):
-            module.dropout = 0.0
-    return model
 
 
 def order(seed: int = 0) -> torch.Generator:

@@ -79,6 +79,19 @@ Folder = Annotated[
 ]
 
 
+RecommendedRun = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's folder; the output folder of its study followed by the run's id; or the output "
+        "folder alone, for the run that the decision recommends.",
+        callback=_usable_path,
+    ),
+]
+MovedModel = Annotated[str | None, typer.Option(help="Where the base model is now, if it has moved.")]
+DecisionTask = Annotated[str | None, typer.Option(help="The task whose decision counts, of several.")]
+
+
 class ExecutorName(StrEnum):
     """Where runs are done."""
 
@@ -356,15 +369,7 @@ def prune(
 
 @app.command()
 def predict(
-    run_path: Annotated[
-        Path,
-        typer.Argument(
-            metavar="RUN",
-            help="A run's folder; the output folder of its study followed by the run's id; or the output "
-            "folder alone, for the run that the decision recommends.",
-            callback=_usable_path,
-        ),
-    ],
+    run_path: RecommendedRun,
     source: Annotated[
         Path | None,
         typer.Option(
@@ -379,8 +384,8 @@ def predict(
             callback=_usable_path,
         ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Where the base model is now, if it has moved.")] = None,
-    task: Annotated[str | None, typer.Option(help="The task whose decision counts, of several.")] = None,
+    model: MovedModel = None,
+    task: DecisionTask = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Rows at a time.")] = None,
 ) -> None:
     """Apply a tuned model to new rows: labels with probabilities, options, or texts."""
@@ -403,15 +408,7 @@ class ExportFormat(StrEnum):
 
 @app.command()
 def export(
-    run_path: Annotated[
-        Path,
-        typer.Argument(
-            metavar="RUN",
-            help="A run's folder; the output folder of its study followed by the run's id; or the output "
-            "folder alone, for the run that the decision recommends.",
-            callback=_usable_path,
-        ),
-    ],
+    run_path: RecommendedRun,
     to: Annotated[Path, typer.Option(help="A new folder.", callback=_usable_path)],
     output_format: Annotated[
         ExportFormat,
@@ -421,8 +418,8 @@ def export(
             "tuneoff.methods.load, any method.",
         ),
     ] = ExportFormat.peft,
-    model: Annotated[str | None, typer.Option(help="Where the base model is now, if it has moved.")] = None,
-    task: Annotated[str | None, typer.Option(help="The task whose decision counts, of several.")] = None,
+    model: MovedModel = None,
+    task: DecisionTask = None,
 ) -> None:
     """Write a tuned model for other tools, with its tokenizer and a model card."""
     require_train("tuneoff export")

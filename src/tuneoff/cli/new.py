@@ -23,7 +23,7 @@ from tuneoff.draft import (
 )
 from tuneoff.draft.guess import Kind
 from tuneoff.errors import InputError, StoreError, shown, writing
-from tuneoff.spec import ModelSpec
+from tuneoff.spec import ModelSpec, model_id
 from tuneoff.training import load_backbone
 
 _SHOWN = 40
@@ -79,8 +79,7 @@ def new_study(wishes: Wishes, console: Console) -> Path:
         }
     model = wishes.model or (typer.prompt("Model", default=_MODEL) if asks else _MODEL)
     console.print(_found(guess), soft_wrap=True)
-    if Path(model).exists():
-        model = str(Path(model).absolute())
+    model = model_id(model, Path.cwd())
     backbone = load_backbone(ModelSpec(id=model))
     with console.status("timing each method on the data"):
         draft = draft_study(

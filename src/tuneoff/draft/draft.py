@@ -76,12 +76,15 @@ def as_study(draft: Draft) -> StudySpec:
 
 def _training(steps: int, *, batch: int) -> dict[str, Any]:
     return {
-        "max_steps": steps,
+        **_length(steps),
         "per_device_train_batch_size": batch,
-        "eval_steps": -(-steps // 4),
         "lr_scheduler_type": "linear",
         "warmup_ratio": 0.1,
     }
+
+
+def _length(steps: int) -> dict[str, int]:
+    return {"max_steps": steps, "eval_steps": -(-steps // 4)}
 
 
 def _timed(draft: Draft, minutes: float, session: Session) -> Draft:
@@ -119,7 +122,7 @@ def _timed(draft: Draft, minutes: float, session: Session) -> Draft:
 
 def _seconds(runs: Sequence[RunSpec], measured: MethodCosts, steps: int, rows: int) -> float:
     """Estimate the time of runs of this many steps."""
-    length = {"max_steps": steps, "eval_steps": -(-steps // 4)}
+    length = _length(steps)
     return sum(
         measured.costs[run.task_name, run.method_name].seconds(
             run.model_copy(update={"training": run.training.model_copy(update=length)}), rows

@@ -1,5 +1,5 @@
 """Export a tuned model for other tools: as PEFT's files, or merged into plain weights."""
 
-from tuneoff.exporting.export import FORMATS, Format, export_run
+from tuneoff.exporting.export import Format, export_run
 
-__all__ = ["FORMATS", "Format", "export_run"]
+__all__ = ["Format", "export_run"]

@@ -1,9 +1,7 @@
 """Write a run's tuned model for other tools, with its tokenizer, a model card and what its task needs."""
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal, get_args
 
 from tuneoff.errors import StoreError, writing
@@ -18,13 +16,6 @@ from tuneoff.spec import NoneSpec, RunSpec
 from tuneoff.training import TunedModel, load_tuned
 
 Format = Literal["peft", "merged", "tuneoff"]
-FORMATS: Mapping[Format, str] = MappingProxyType(
-    {
-        "peft": "beside the base model, for PeftModel.from_pretrained",
-        "merged": "plain weights, for AutoModel.from_pretrained",
-        "tuneoff": "beside the base model, for tuneoff.methods.load: holds every method",
-    }
-)
 
 
 def export_run(run: Path, folder: Path, *, to: Format, model: str | None = None) -> None:
@@ -38,14 +29,14 @@ def export_run(run: Path, folder: Path, *, to: Format, model: str | None = None)
         ModelError: the base model cannot be loaded.
     """
     if to not in get_args(Format):
-        raise StoreError(f"a format must be one of {', '.join(FORMATS)}, but got '{to}'")
+        raise StoreError(f"a format must be one of {', '.join(get_args(Format))}, but got '{to}'")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StoreError(f"'{folder}' exists; give a new folder with --to")
     source = find_run(run)
     record, _ = read_json(RunRecord, source.record)
-    tuned = load_tuned(run, model=model)
     if isinstance(record.spec.method, NoneSpec):
         raise StoreError("nothing was trained in this run, so there is nothing to export; use the base model")
+    tuned = load_tuned(run, model=model)
     base = model or record.spec.model.id
     study = source.path.parent.parent
     data = load_report_data(study) if StudyFolder(study).study.is_file() else None

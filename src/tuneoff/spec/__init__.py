@@ -2,7 +2,7 @@
 
 from tuneoff.spec.base import Spec, SplitName, TrainSize
 from tuneoff.spec.forgetting import ForgettingSpec
-from tuneoff.spec.load import dump_study, load_study, packaged_studies
+from tuneoff.spec.load import dump_study, load_study, model_id, packaged_studies
 from tuneoff.spec.methods import (
     AdaloraSpec,
     BiasSpec,
@@ -114,6 +114,7 @@ __all__ = [
     "expand",
     "flow_yaml",
     "load_study",
+    "model_id",
     "packaged_studies",
     "prompt_columns",
     "prompt_pieces",

@@ -288,9 +288,8 @@ def _make_paths_absolute(data: dict[str, Any], folder: Path) -> None:
     The data are not validated yet: values of a wrong type are skipped here and reported by validation.
     """
     match data.get("model"):
-        # a name without ./ can be a hub id or a folder
-        case {"id": str(name)} if name.startswith((".", "/", "~")) or (name and _is_model(folder / name)):
-            data["model"]["id"] = _absolute(folder, name)
+        case {"id": str(name)}:
+            data["model"]["id"] = model_id(name, folder)
     tasks = data.get("tasks")
     for task in tasks.values() if isinstance(tasks, dict) else ():
         source = task.get("source") if isinstance(task, dict) else None
@@ -302,6 +301,13 @@ def _make_paths_absolute(data: dict[str, Any], folder: Path) -> None:
     match data.get("forgetting"):
         case {"texts": str(name)} if name and name != BUILTIN_TEXTS:
             data["forgetting"]["texts"] = _absolute(folder, name)
+
+
+def model_id(name: str, folder: Path) -> str:
+    """Return the id of a model, an absolute path where the name is one that is relative to the folder."""
+    # a name without ./ can be a hub id or a folder
+    is_path = name.startswith((".", "/", "~")) or (name and _is_model(folder / name))
+    return _absolute(folder, name) if is_path else name
 
 
 def _is_model(path: Path) -> bool:

@@ -14,7 +14,7 @@ from tuneoff.errors import StoreError
 from tuneoff.methods import AdaptedModel, attach, load
 from tuneoff.results import RunRecord, find_run
 from tuneoff.results.format import read_json
-from tuneoff.spec import ClassificationSpec, NoneSpec, RunSpec, Task
+from tuneoff.spec import ClassificationSpec, NoneSpec, RunSpec, Task, model_id
 from tuneoff.tasks import Example, read_columns, unanswered, unanswered_rows
 from tuneoff.tasks.files import read_file
 from tuneoff.tasks.table import Record, Table
@@ -127,7 +127,7 @@ def load_tuned(run: Path, *, model: str | None = None) -> TunedModel:
         )
     base = spec.model
     if model is not None:
-        base = base.model_copy(update={"id": _absolute(model), "revision": None})
+        base = base.model_copy(update={"id": model_id(model, Path.cwd()), "revision": None})
     backbone = load_backbone(base)
     device = PartialState().device
     backbone.model.to(device)
@@ -137,10 +137,6 @@ def load_tuned(run: Path, *, model: str | None = None) -> TunedModel:
         adapted = load(backbone.model, folder.adapter)
     backbone.model.eval()
     return TunedModel(spec, adapted, backbone.tokenizer, resolve_dtype(spec.training.dtype, device))
-
-
-def _absolute(model: str) -> str:
-    return str(Path(model).absolute()) if Path(model).exists() else model
 
 
 def _table(rows: Iterable[Mapping[str, object]]) -> Table:
