@@ -13,7 +13,7 @@ from tuneoff.reporting.charts.style import (
     layer,
     layered,
     line_and_points,
-    log_ticks,
+    log_axis,
     quantity,
     score_scale,
     titled,
@@ -78,7 +78,13 @@ def draw_cuts(
             layered(
                 data,
                 {
-                    "x": _bytes_axis(data["stored_bytes"].min(), data["stored_bytes"].max()),
+                    "x": log_axis(
+                        "stored_bytes",
+                        data["stored_bytes"].min(),
+                        data["stored_bytes"].max(),
+                        title="stored bytes",
+                        label_format="~s",
+                    ),
                     "color": categorical_encoding("method", PALETTE, methods),
                     "tooltip": tooltip,
                 },
@@ -91,13 +97,3 @@ def draw_cuts(
     }
     subtitle = "a point per cut, the whole at the right; bands are 95% intervals"
     return titled(with_line_key(panel, methods, width=width), title, subtitle, offset=10)
-
-
-def _bytes_axis(least: float, most: float) -> View:
-    domain = [least / 1.2, most * 1.2]
-    return quantity(
-        "stored_bytes",
-        title="stored bytes (log scale)",
-        scale={"type": "log", "domain": domain, "nice": False},
-        axis={"values": log_ticks(*domain), "format": "~s"},
-    )

@@ -15,6 +15,7 @@ from tuneoff.reporting.charts.style import (
     layer,
     layered,
     line_and_points,
+    log_axis,
     quantity,
     score_scale,
     titled,
@@ -70,13 +71,7 @@ def draw_sizes(data: pd.DataFrame, *, title: str, metric: str, narrow: bool = Fa
 
 
 def _rows_axis(rows: list[float]) -> View:
-    domain = [rows[0] / 1.2, rows[-1] * 1.2]
-    return quantity(
-        "rows",
-        title="training rows used (log scale)",
-        scale={"type": "log", "domain": domain, "nice": False},
-        axis={"values": rows, "format": ",.0f"},
-    )
+    return log_axis("rows", rows[0], rows[-1], title="training rows used", label_format=",.0f", values=rows)
 
 
 def _lines(data: pd.DataFrame, methods: list[str], y: View) -> View:

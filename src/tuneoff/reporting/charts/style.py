@@ -150,6 +150,19 @@ def log_ticks(low: float, high: float) -> list[float]:
     return ticks
 
 
+def log_axis(
+    field: str, low: float, high: float, *, title: str, label_format: str, values: list[float] | None = None
+) -> View:
+    """Return a logarithmic horizontal axis with some room at both ends, and ticks at the values, if given."""
+    domain = [low / 1.2, high * 1.2]
+    return quantity(
+        field,
+        title=f"{title} (log scale)",
+        scale={"type": "log", "domain": domain, "nice": False},
+        axis={"values": values or log_ticks(*domain), "format": label_format},
+    )
+
+
 def untrained_lines(methods: pd.DataFrame) -> pd.DataFrame:
     """Return a row per score of untrained methods: mean, and a label with all their names."""
     rows = [
