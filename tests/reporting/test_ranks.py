@@ -57,3 +57,10 @@ def test_without_such_a_method_there_is_nothing_of_ranks(tmp_path: Path) -> None
     data = load_report_data(made.write_folder(tmp_path, study))
     assert not ranks_table(data).rows
     assert not list(rank_figures(data))
+
+
+def test_a_field_is_one_color_more_or_less_opaque_as_the_page_cannot_mix_colors_of_its_theme() -> None:
+    view = charts.draw_ranks(charts.ranks_data([T5]), title="ranks")
+    (fields,) = (one for one in view["layer"] if one["mark"]["type"] == "rect")
+    assert fields["encoding"]["fillOpacity"]["scale"]["range"] == [0, 1]
+    assert "color" not in fields["encoding"]

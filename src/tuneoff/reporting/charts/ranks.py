@@ -44,14 +44,24 @@ def draw_ranks(data: pd.DataFrame, *, title: str, narrow: bool = False) -> View:
     highest = max(float(data["rank"].max()), 1.0)
     data = data.assign(text=[f"{rank:.3g}" for rank in data["rank"]], dark=data["rank"] > highest / 2)
     places = list(dict.fromkeys(data["place"]))
-    color = {"domain": [0, highest], "range": ["#ffffff", ACCENT]}
+    # not a color between two: on the page, colors are those of its theme, and are no numbers
+    opacity = {"domain": [0, highest], "range": [0, 1]}
     panel = layered(
         data,
         {
-            "x": {"field": "layer", "type": "ordinal", "title": "layer", "axis": {"labelAngle": 0}},
-            "y": category("place", title=None, sort=places),
+            "x": {
+                "field": "layer",
+                "type": "ordinal",
+                "title": "layer",
+                "axis": {"labelAngle": 0, "grid": False},
+            },
+            "y": category("place", title=None, sort=places, axis={"grid": False}),
         },
-        layer("rect", {"stroke": "#e6e6e6"}, color=quantity("rank", scale=color, legend=None)),
+        layer(
+            "rect",
+            {"color": ACCENT, "stroke": "#e6e6e6"},
+            fillOpacity=quantity("rank", scale=opacity, legend=None),
+        ),
         layer(
             "text",
             {"fontSize": 10},
