@@ -28,6 +28,7 @@ NAMES = {
         "runs",
         "baselines",
         "damaged",
+        "activity.json",
         "examples",
     ),
 }

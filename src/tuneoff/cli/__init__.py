@@ -24,6 +24,7 @@ from tuneoff.interrupts import interrupts_remembered
 
 if TYPE_CHECKING:
     from tuneoff.reporting import ReportData, Result
+    from tuneoff.results import Contents
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 _PLAN_WIDTH = 132
@@ -193,7 +194,7 @@ def run(
             import tuneoff.api
             from tuneoff.cli.progress import Progress
 
-        with Progress(console) as progress:
+        with Progress(console, spec.name) as progress:
             result = tuneoff.api.run(
                 spec, out=out, executor=executor.value, workers=workers, on_event=progress.show
             )
@@ -441,22 +442,22 @@ def studies() -> None:
 
 
 @app.command()
-def status(folder: Folder) -> None:
-    """Show how many runs of a study are complete."""
+def status(
+    folder: Folder,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Show what the study is doing, every two seconds, until it is done."),
+    ] = False,
+) -> None:
+    """Show how many runs of a study are complete, or what it is doing right now."""
     from collections import Counter
 
-    from tuneoff.results import read_folder
+    found, races = _standing(folder)
+    if watch:
+        from tuneoff.cli.live import watch as watch_folder
 
-    found = read_folder(folder)
-    races: list[str] = []
-    if found.study.race:
-        with _lasting_imports():
-            from tuneoff.reporting import as_raced, race_lines
-            from tuneoff.stats import read_evidence
-
-        evidence = read_evidence(folder, found.records, found.baselines)
-        found, courses = as_raced(found, lambda: evidence)
-        races = race_lines(found.study, courses)
+        watch_folder(folder, _Terminal(), is_done=not found.pending(found.plan))
+        found, races = _standing(folder)
     states = Counter(record.state for record in found.records)
     typer.echo(f"{states['complete']} of {len(found.plan)} runs complete")
     for line in races:
@@ -472,6 +473,22 @@ def status(folder: Folder) -> None:
         typer.echo(note)
     if found.unrelated:
         typer.echo(f"{len(found.unrelated)} other results in the folder belong to no run of this study")
+
+
+def _standing(folder: Path) -> tuple["Contents", list[str]]:
+    """Return the results in a folder, and a line for each race."""
+    from tuneoff.results import read_folder
+
+    found = read_folder(folder)
+    if not found.study.race:
+        return found, []
+    with _lasting_imports():
+        from tuneoff.reporting import as_raced, race_lines
+        from tuneoff.stats import read_evidence
+
+    evidence = read_evidence(folder, found.records, found.baselines)
+    found, courses = as_raced(found, lambda: evidence)
+    return found, race_lines(found.study, courses)
 
 
 @app.command()

@@ -1,115 +1,115 @@
-"""Progress of a study: live bars on a terminal, and a line for each run or search that ends."""
+"""Progress of a study: a live view on a terminal, and a line for each event of note above it or alone."""
 
+import threading
 from collections.abc import Iterable
 from typing import Self
 
-import rich.progress
 from rich.console import Console
-from rich.progress import TaskID
+from rich.live import Live
 
+from tuneoff.cli.live import REFRESHES, View, in_one_line, is_live
 from tuneoff.errors import visible
-from tuneoff.results import RunRecord, SearchResult, metric_name
+from tuneoff.results import Activity, RunRecord, SearchResult, metric_name
 from tuneoff.spec import RunSpec, TrainSize
 from tuneoff.study import (
     DamagedMoved,
     Event,
+    Follower,
     ModelConverting,
     PointLogged,
     RunFinished,
     RunsPlanned,
     RunStarted,
-    SearchesPlanned,
     SearchFinished,
     TrialFinished,
+    TrialStarted,
 )
 
 
 class Progress:
-    """Shows how many trials and runs are done, and the loss and score of each run under way."""
+    """Shows what a study is doing: drawn anew on a terminal, elsewhere in a line for each event."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, study: str = "") -> None:
         self._console = console
-        self._bars = rich.progress.Progress(
-            rich.progress.TextColumn("{task.description}", markup=False),
-            rich.progress.BarColumn(bar_width=24),
-            rich.progress.MofNCompleteColumn(),
-            rich.progress.TimeElapsedColumn(),
-            rich.progress.TextColumn("{task.fields[note]}", markup=False),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._whole = self._bars.add_task("runs", total=None, note="")
-        self._of_runs: dict[str, TaskID] = {}
-        """The bars of the runs under way, by run id."""
-        self._notes: dict[str, dict[str, float]] = {}
-        """Their latest loss and validation score."""
+        self._follower = Follower(study)
+        self._lock = threading.Lock()  # the view is drawn by a thread of its own
+        self._is_live = is_live(console)
+        self._live = Live(View(self._activity), console=console, refresh_per_second=REFRESHES, transient=True)
 
     def __enter__(self) -> Self:
-        self._bars.start()
+        if self._is_live:
+            self._live.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for bar in self._of_runs.values():
-            self._bars.remove_task(bar)
-        self._bars.stop()
+        if self._is_live:
+            self._live.stop()
 
     def show(self, event: Event) -> None:
         """Show an event."""
+        with self._lock:
+            self._follower.take(event)
         match event:
             case ModelConverting(file, folder):
                 self._line(f"dequantizing {file.name} once, into {folder}")
             case DamagedMoved(results):
                 for one in results:
                     self._line(f"{one.name} will be computed again: {one.reason}")
-            case SearchesPlanned(pending):
-                trials = sum(search.trainings for search in pending)
-                self._bars.update(self._whole, description="trials", total=trials, completed=0)
-            case TrialFinished():
-                self._bars.advance(self._whole)
             case SearchFinished(result):
                 self._line(_search_line(result))
             case RunsPlanned(pending, total, number):
-                done = total - len(pending)
-                self._bars.update(self._whole, description="runs", total=total, completed=done)
                 if number > 1:
                     more = "1 more run" if len(pending) == 1 else f"{len(pending)} more runs"
                     self._line(f"{more} where a decision needs more seeds: {_methods(pending)}")
-                elif done:
+                elif done := total - len(pending):
                     self._line(f"{done} of {total} runs are already done")
-            case RunStarted(run):
-                self._start(run)
-            case PointLogged(run, point):
-                notes = self._notes.setdefault(run.run_id, {})
-                if point.loss is not None:
-                    notes["loss"] = point.loss
-                if point.scores is not None:
-                    notes[metric_name(run.task.main_metric)] = point.scores[run.task.main_metric]
-                note = "  ".join(f"{name} {value:.3f}" for name, value in notes.items())
-                if run.run_id in self._of_runs:
-                    self._bars.update(self._of_runs[run.run_id], completed=point.step, note=note)
             case RunFinished(record):
-                self._finish(record)
+                self._line(_run_line(record) + self._how_far())
+            case _ if not self._is_live:
+                self._plain(event)
 
-    def _start(self, run: RunSpec) -> None:
-        if run.run_id in self._of_runs:  # after its worker was lost
-            self._bars.remove_task(self._of_runs[run.run_id])
-        name = run.run_id.rpartition("-")[0]
-        steps = run.training.max_steps
-        self._of_runs[run.run_id] = self._bars.add_task(f"  {name}", total=steps, note="")
+    def _plain(self, event: Event) -> None:
+        """Show in a line what a terminal shows in its view."""
+        match event:
+            case TrialStarted(search, number, seed, steps):
+                self._line(f"{_slug(search.search_id)}  trial {number}  seed {seed}  {steps} steps  started")
+            case TrialFinished(search, trial):
+                metric = metric_name(search.run.task.main_metric)
+                score = "" if trial.score is None else f"  {metric} {trial.score:.3f} on validation"
+                state = trial.state.replace("_", " ")
+                how_far = self._how_far()
+                self._line(f"{_slug(search.search_id)}  trial {trial.number}  {state}{score}{how_far}")
+            case RunStarted(run):
+                self._line(f"{run.run_id}  started")
+            case PointLogged(run, point) if point.scores is not None:
+                metric = run.task.main_metric
+                score = f"{metric_name(metric)} {point.scores[metric]:.3f} on validation"
+                self._line(f"{run.run_id}  step {point.step}  {score}")
 
-    def _finish(self, record: RunRecord) -> None:
-        self._bars.advance(self._whole)
-        self._notes.pop(record.run_id, None)
-        if bar := self._of_runs.pop(record.run_id, None):
-            self._bars.remove_task(bar)
-        metric = record.spec.task.main_metric
-        result = f"{metric_name(metric)} {record.scores[metric]:.3f}" if record.scores else ""
-        seconds = f"{record.timings.total:.0f} s" if record.timings else ""
-        parts = [record.run_id, record.state.replace("_", " "), result, seconds]
-        self._line("  ".join(part for part in parts if part))
+    def _how_far(self) -> str:
+        """Return how far the study is; nothing where the view says so."""
+        return "" if self._is_live else f"  ({in_one_line(self._activity())})"
+
+    def _activity(self) -> Activity:
+        with self._lock:
+            return self._follower.activity()
 
     def _line(self, text: str) -> None:
         self._console.print(visible(text), markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def _run_line(record: RunRecord) -> str:
+    """Return a line about a run that has ended."""
+    metric = record.spec.task.main_metric
+    result = f"{metric_name(metric)} {record.scores[metric]:.3f}" if record.scores else ""
+    seconds = f"{record.timings.total:.0f} s" if record.timings else ""
+    parts = [record.run_id, record.state.replace("_", " "), result, seconds]
+    return "  ".join(part for part in parts if part)
+
+
+def _slug(id_: str) -> str:
+    """Return the readable part of an id."""
+    return id_.rpartition("-")[0]
 
 
 def _methods(runs: Iterable[RunSpec]) -> str:
@@ -126,7 +126,7 @@ def _search_line(result: SearchResult) -> str:
     if best := result.best:
         values = ", ".join(f"{name} {value:.3g}" for name, value in best.values.items())
         chosen = f"{values}  {metric_name(result.metric)} {best.score:.3f} on validation"
-    name = result.search_id.rpartition("-")[0]
+    name = _slug(result.search_id)
     failed = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in result.lost.items())
     note = f"  (of {len(result.trials)} trials: {failed})" if failed else ""
     return f"{name}  {chosen}{note}"

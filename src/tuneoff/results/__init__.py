@@ -1,5 +1,6 @@
 """A study's output folder: its layout, and how results are written, read back and checked. No torch."""
 
+from tuneoff.results.activity import Activity, Count, Training, end_activity, read_activity, write_activity
 from tuneoff.results.baseline import BaselineRecord
 from tuneoff.results.contents import Contents, Excluded, read_folder
 from tuneoff.results.curve import CurvePoint, append_point, read_curve
@@ -34,9 +35,11 @@ from tuneoff.results.store import RunStore
 
 __all__ = [
     "FINISHED",
+    "Activity",
     "BaselineFiles",
     "BaselineRecord",
     "Contents",
+    "Count",
     "CurvePoint",
     "CutScore",
     "DataReport",
@@ -59,12 +62,15 @@ __all__ = [
     "StudyFolder",
     "TaskExamples",
     "Timings",
+    "Training",
     "Trial",
     "append_point",
     "chosen_values",
+    "end_activity",
     "find_run",
     "metric_name",
     "metric_title",
+    "read_activity",
     "read_baselines",
     "read_curve",
     "read_folder",
@@ -72,4 +78,5 @@ __all__ = [
     "read_records",
     "read_searches",
     "read_study",
+    "write_activity",
 ]

@@ -1,5 +1,6 @@
 """Run a whole study: check it, search settings, do the runs, and resume after an interruption."""
 
+from tuneoff.study.activity import Follower
 from tuneoff.study.baselines import count_baselines
 from tuneoff.study.estimate import Cost, Estimate, MethodCosts, estimate, measure_costs
 from tuneoff.study.events import (
@@ -13,7 +14,11 @@ from tuneoff.study.events import (
     RunStarted,
     SearchesPlanned,
     SearchFinished,
+    SearchStarted,
     TrialFinished,
+    TrialPointLogged,
+    TrialStarted,
+    WorkExpected,
 )
 from tuneoff.study.executor import Context, Executor, InlineExecutor, Job, Lost, ProcessExecutor, Work
 from tuneoff.study.runner import check, do_job, run_study
@@ -25,6 +30,7 @@ __all__ = [
     "Estimate",
     "Event",
     "Executor",
+    "Follower",
     "InlineExecutor",
     "Job",
     "Lost",
@@ -37,9 +43,13 @@ __all__ = [
     "RunStarted",
     "RunsPlanned",
     "SearchFinished",
+    "SearchStarted",
     "SearchesPlanned",
     "TrialFinished",
+    "TrialPointLogged",
+    "TrialStarted",
     "Work",
+    "WorkExpected",
     "check",
     "count_baselines",
     "do_job",

@@ -1,11 +1,13 @@
 """Events of a study under way, for a progress display or a notebook."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tuneoff.results import CurvePoint, Excluded, RunRecord, SearchResult, Trial
 from tuneoff.spec import RunSpec, Search
+from tuneoff.stats import Cell
+from tuneoff.study.workload import Load
 
 
 @dataclass(frozen=True)
@@ -24,16 +26,56 @@ class DamagedMoved:
 
 
 @dataclass(frozen=True)
+class WorkExpected:
+    """What the runs of a study are expected to take, and those that the folder already holds."""
+
+    loads: Mapping[Cell, Load]
+    done: tuple[RunRecord, ...]
+
+
+@dataclass(frozen=True)
 class SearchesPlanned:
     """The searches to do, of `total` in the study."""
 
     pending: tuple[Search, ...]
     total: int
+    steps: Mapping[str, int]
+    """Optimizer steps of each search's whole trials, by search id."""
+    then: tuple[RunSpec, ...]
+    """The runs to do after them, as far as they are known; their values are not."""
+
+
+@dataclass(frozen=True)
+class SearchStarted:
+    """A search starts, or goes on after it was interrupted."""
+
+    search: Search
+    done: int
+    """Trainings of trials that its folder holds; with halving, a trial has one for each rung."""
+
+
+@dataclass(frozen=True)
+class TrialStarted:
+    """A trial of a search starts with one of the search's seeds."""
+
+    search: Search
+    number: int
+    seed: int
+    steps: int
+    """Optimizer steps that it is trained for; with halving, those of its rung."""
+
+
+@dataclass(frozen=True)
+class TrialPointLogged:
+    """The trial that a search is at has logged or evaluated a step."""
+
+    search: Search
+    point: CurvePoint
 
 
 @dataclass(frozen=True)
 class TrialFinished:
-    """A trial of a search has ended."""
+    """A trial of a search has ended with all seeds; with halving, it has come to a rung."""
 
     search: Search
     trial: Trial
@@ -84,7 +126,11 @@ class RunFinished:
 Event = (
     ModelConverting
     | DamagedMoved
+    | WorkExpected
     | SearchesPlanned
+    | SearchStarted
+    | TrialStarted
+    | TrialPointLogged
     | TrialFinished
     | SearchFinished
     | RunsPlanned

@@ -15,12 +15,14 @@ import torch
 from tuneoff.errors import StudyError, TuneoffError, UnfitError
 from tuneoff.methods import attach
 from tuneoff.results import (
+    Contents,
     Inputs,
     RunFailure,
     RunRecord,
     RunState,
     RunStore,
     SearchResult,
+    StudyFolder,
     TaskExamples,
 )
 from tuneoff.results.identity import places_of
@@ -28,6 +30,7 @@ from tuneoff.results.store import fresh_folder
 from tuneoff.spec import Method, ModelSpec, NoneSpec, RunSpec, StudySpec, expand, searches
 from tuneoff.spec.run import range_ends
 from tuneoff.stats import needed_runs, race_courses, read_evidence
+from tuneoff.study.activity import activity_written
 from tuneoff.study.baselines import add_baselines
 from tuneoff.study.events import (
     DamagedMoved,
@@ -39,10 +42,12 @@ from tuneoff.study.events import (
     RunStarted,
     SearchesPlanned,
     SearchFinished,
+    WorkExpected,
     ignore,
 )
 from tuneoff.study.executor import Context, Executor, Job, Lost
 from tuneoff.study.tune import SearchJob, end_trial, search_job, trial_steps
+from tuneoff.study.workload import expected_loads
 from tuneoff.tasks import texts_digest
 from tuneoff.training import Backbone, Session, load_backbone, train_run
 from tuneoff.training.data import run_data
@@ -70,11 +75,17 @@ def run_study(
     session.forget_changed_files()
     inputs = check(study, session, on_event)
     executor.prepare(_session_setup(study, session, executor))
-    with RunStore(folder, study, inputs) as store, closing(executor):
+    with (
+        RunStore(folder, study, inputs) as store,
+        closing(executor),
+        activity_written(study.name, StudyFolder(folder), on_event) as on_event,
+    ):
         on_event(DamagedMoved(store.moved))
         _store_examples(study, store, session)
         add_baselines(study, store, session)
-        _search_settings(study, store, executor, session, inputs, on_event)
+        found = store.contents()
+        on_event(WorkExpected(expected_loads(found.plan, session), found.records))
+        _search_settings(found, store, executor, session, inputs, on_event)
         _do_rounds(store, executor, on_event)
 
 
@@ -177,7 +188,7 @@ def _given(session: Session) -> Session:
 
 
 def _search_settings(
-    study: StudySpec,
+    found: Contents,
     store: RunStore,
     executor: Executor,
     session: Session,
@@ -185,12 +196,15 @@ def _search_settings(
     on_event: OnEvent,
 ) -> None:
     """Do the searches of a study that have no result in the folder."""
-    planned, found = searches(study), store.contents().searches
-    pending = tuple(search for search in planned if not any(result.answers(search) for result in found))
+    planned = searches(found.study)
+    pending = tuple(
+        search for search in planned if not any(result.answers(search) for result in found.searches)
+    )
     if not pending:
         return
-    on_event(SearchesPlanned(pending, len(planned)))
     steps = trial_steps(planned, session)
+    then = found.pending(_needed(found, store.folder))
+    on_event(SearchesPlanned(pending, len(planned), steps, then))
     jobs = [
         SearchJob(
             search,
@@ -228,8 +242,7 @@ def _do_rounds(store: RunStore, executor: Executor, on_event: OnEvent) -> None:
     tried: set[str] = set()
     for number in count(1):
         found = store.contents()
-        read = partial(read_evidence, store.folder, found.records, found.baselines)
-        needed = needed_runs(found.study, found.plan, race_courses(found, read))
+        needed = _needed(found, store.folder)
         pending = tuple(run for run in found.pending(needed) if run.run_id not in tried)
         if number == 1 or pending:
             on_event(RunsPlanned(pending, len(needed), number))
@@ -239,6 +252,12 @@ def _do_rounds(store: RunStore, executor: Executor, on_event: OnEvent) -> None:
         if found.study.race is None:
             return
         tried |= {run.run_id for run in pending}
+
+
+def _needed(found: Contents, folder: Path) -> tuple[RunSpec, ...]:
+    """Return the runs that a study needs as far as is known: all of them, or those of a race's look."""
+    read = partial(read_evidence, folder, found.records, found.baselines)
+    return needed_runs(found.study, found.plan, race_courses(found, read))
 
 
 def _do_runs(

@@ -35,7 +35,7 @@ from tuneoff.results.layout import SearchFolder
 from tuneoff.results.store import fresh_folder, write_atomically
 from tuneoff.spec import Range, RunSpec, Search, Spec, TrainSize
 from tuneoff.spec.search import Values
-from tuneoff.study.events import TrialFinished
+from tuneoff.study.events import SearchStarted, TrialFinished, TrialPointLogged, TrialStarted
 from tuneoff.study.executor import Context
 from tuneoff.study.halving import Training, ended_trials, next_training
 from tuneoff.training import Session, prepare, run_trial, stream_seed, total_steps
@@ -75,9 +75,10 @@ def search_job(job: SearchJob, context: Context) -> SearchResult:
         InputError: the model, the data or the folder cannot be used.
     """
     search, finished = job.search, _read_trials(job)
+    context.emit(SearchStarted(search, len(finished)))
     while training := _next_training(search, finished):
         with _optuna_silenced():
-            trial, reported = _train(job, training, finished, context.session)
+            trial, reported = _train(job, training, finished, context)
         _store_trial(job, finished, trial, reported)
         context.emit(TrialFinished(search, trial))
     several = len(search.rungs) > 1
@@ -324,7 +325,7 @@ def _as_optuna_trial(stored: _StoredTrial, space: dict[str, BaseDistribution]) -
 
 
 def _train(
-    job: SearchJob, training: Training, finished: Sequence[_StoredTrial], session: Session
+    job: SearchJob, training: Training, finished: Sequence[_StoredTrial], context: Context
 ) -> tuple[Trial, dict[int, float]]:
     """Train a trial to a rung, and return it with the scores that were reported to Optuna, by step.
 
@@ -335,7 +336,8 @@ def _train(
     scores: list[dict[str, float]] = []
     reported: dict[int, float] = {}
 
-    def report_to_pruner(point: CurvePoint) -> None:
+    def report(point: CurvePoint) -> None:
+        context.emit(TrialPointLogged(search, point))
         # curves of different seeds must not mix, so the first seed alone decides about pruning
         is_first_seed = not scores
         if proposed is None or not is_first_seed or point.scores is None:
@@ -345,15 +347,17 @@ def _train(
         if proposed.should_prune():
             raise StoppedError(f"pruned at step {point.step}")
 
+    stop_after = search.rungs[training.rung].steps(job.steps)
     for seed in search.seeds:
+        context.emit(TrialStarted(search, number, seed, stop_after))
         spec = search.trial(values, seed=seed, steps=job.steps)
         folder = fresh_folder(job.folder.trial(number, seed).path)
         record = run_trial(
             spec,
             folder,
-            stop_after=search.rungs[training.rung].steps(job.steps),
-            session=session,
-            on_point=report_to_pruner,
+            stop_after=stop_after,
+            session=context.session,
+            on_point=report,
         )
         if record.state != "complete":
             state = "pruned" if record.state == "cancelled" else record.state

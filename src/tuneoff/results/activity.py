@@ -1,0 +1,86 @@
+"""What a study is doing right now, for those who watch its folder from elsewhere."""
+
+from contextlib import suppress
+from typing import Literal
+
+from pydantic import NonNegativeInt, ValidationError
+
+from tuneoff.results.layout import StudyFolder
+from tuneoff.spec import Spec, TrainSize
+
+
+class Count(Spec):
+    """How much of the planned work is done."""
+
+    done: NonNegativeInt = 0
+    total: NonNegativeInt = 0
+
+
+class Training(Spec):
+    """A run under way, or a trial of a search."""
+
+    task: str
+    method: str
+    train_size: TrainSize
+    seed: int
+    trial: NonNegativeInt | None = None
+    """Number of the trial; None for a run."""
+    step: NonNegativeInt = 0
+    """The last step that was logged or evaluated."""
+    steps: NonNegativeInt | None = None
+    """All optimizer steps; None where they are not known."""
+    losses: tuple[float, ...] = ()
+    """The curve of the training loss, as means of at most 32 equal parts."""
+    loss: float | None = None
+    """The last loss that was logged."""
+    metric: str | None = None
+    """Name of `score`."""
+    score: float | None = None
+    """The last main metric on validation."""
+    seconds: float = 0.0
+    """Time since it started."""
+
+    @property
+    def name(self) -> str:
+        """Task, method, train size, trial and seed as one word: the beginning of a run's id."""
+        trial = "" if self.trial is None else f".trial{self.trial}"
+        return f"{self.task}.{self.method}.n{self.train_size}{trial}.s{self.seed}"
+
+
+class Activity(Spec):
+    """What a study is doing."""
+
+    study: str
+    stage: Literal["checks", "search", "runs"] = "checks"
+    trials: Count = Count()
+    """Trainings of trials of the searches that had no result when the study started."""
+    runs: Count = Count()
+    running: tuple[Training, ...] = ()
+    """What is under way, in the order in which it started."""
+    seconds: float = 0.0
+    """Time since the study started or was resumed."""
+    left: float | None = None
+    """Expected time until the last run ends; None while nothing is known. Further runs of a race are not in
+    it."""
+
+
+def write_activity(folder: StudyFolder, activity: Activity) -> None:
+    """Replace the file with what a study is doing; a failure is passed over, as nothing depends on it."""
+    temporary = folder.activity.with_name(f".{folder.activity.name}.new")
+    with suppress(OSError):
+        temporary.write_text(activity.model_dump_json(exclude_defaults=True), encoding="utf-8")
+        temporary.replace(folder.activity)
+
+
+def end_activity(folder: StudyFolder) -> None:
+    """Remove the file: the study is done, or was stopped."""
+    with suppress(OSError):
+        folder.activity.unlink(missing_ok=True)
+
+
+def read_activity(folder: StudyFolder) -> Activity | None:
+    """Return what a study is doing; None if no process says that it works on it."""
+    try:
+        return Activity.model_validate_json(folder.activity.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError):  # none, or that of another version
+        return None
