@@ -54,15 +54,29 @@ def run(
             f"workers={workers} has no effect without executor='process'; add that, or remove workers"
         )
     require_train("tuneoff.run")
-    from tuneoff.study import run_study
+    from tuneoff.study import Trackers, run_study
     from tuneoff.study.events import ignore
 
     spec = load_study(study, overrides=overrides)
     folder = Path("results") / spec.name if out is None else Path(out)
     if isinstance(executor, str):
         executor = _executor(executor, workers or WORKERS)
-    run_study(spec, folder, executor=executor, session=session, on_event=on_event or ignore)
-    return write_report(folder)
+    trackers = Trackers(spec, folder, on_event or ignore)
+    try:
+        run_study(spec, folder, executor=executor, session=session, on_event=trackers.take)
+        result = write_report(folder)
+        trackers.conclude(_decided(result))
+    finally:
+        trackers.close()
+    return result
+
+
+def _decided(result: Result) -> dict[str, str]:
+    """Return what a study recommends, by task and train size."""
+    return {
+        f"{one['task']}.n{one['train_size']}": f"{one['recommended'] or 'nothing'} ({one['state']})"
+        for one in result.decision.to_dict("records")
+    }
 
 
 def new_study(

@@ -1,4 +1,4 @@
-"""The packages of the extras: `tuneoff[train]`, which a report does not need, and `tuneoff[quantized]`."""
+"""The packages of the extras: `tuneoff[train]`, which reports do not need, and those of single settings."""
 
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -50,6 +50,19 @@ def require_quantized(quantization: str) -> None:
         raise InputError(
             f"model.quantization: {quantization} needs a package of tuneoff[quantized]: "
             f"pip install 'tuneoff[quantized]' (missing: {QUANTIZED[quantization]})"
+        )
+
+
+def require_tracker(name: str) -> None:
+    """Check that the module of a tracker is installed, without importing it; its extra has the same name.
+
+    Raises:
+        InputError: it is missing.
+    """
+    if not _is_installed(name):
+        raise InputError(
+            f"training.report_to: {name} needs a package of tuneoff[{name}]: pip install 'tuneoff[{name}]' "
+            f"(missing: {name})"
         )
 
 

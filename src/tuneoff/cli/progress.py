@@ -21,6 +21,7 @@ from tuneoff.study import (
     RunsPlanned,
     RunStarted,
     SearchFinished,
+    TrackerStopped,
     TrialFinished,
     TrialStarted,
 )
@@ -65,6 +66,8 @@ class Progress:
                     self._line(f"{done} of {total} runs are already done")
             case RunFinished(record):
                 self._line(_run_line(record) + self._how_far())
+            case TrackerStopped(name, reason):
+                self._line(f"warning: nothing more is reported to {name}: {reason}")
             case _ if not self._is_live:
                 self._plain(event)
 

@@ -8,6 +8,7 @@ DIR/search/<search_id>/        result.json, written last; trials.jsonl, and tria
 DIR/baselines/<task>.n<size>/  <name>.json, written last, and <name>.parquet as predictions
 DIR/examples/<task>.parquet    the test examples of a task: row, input, reference
 DIR/pruned/<run_id>.keep<x>/   a run's method with its LoRA cut, as adapter/ of a run
+DIR/tensorboard/               what runs have reported to TensorBoard, if the study asks for it
 DIR/activity.json              what the study is doing; there while a process works on it
 DIR/damaged/                   results whose files were damaged; they are computed again
 DIR/report/                    made from the above: report.md, report.html, summary.csv, decision.json,
@@ -161,6 +162,11 @@ class StudyFolder:
     def lock(self) -> Path:
         """Held by the process that writes into the folder."""
         return self.path / ".lock"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Where runs report to TensorBoard."""
+        return self.path / "tensorboard"
 
     @property
     def activity(self) -> Path:

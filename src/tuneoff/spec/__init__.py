@@ -50,7 +50,7 @@ from tuneoff.spec.tasks import (
     TextSpec,
     TextTask,
 )
-from tuneoff.spec.training import DropoutSpec, TrainingSpec
+from tuneoff.spec.training import DropoutSpec, Tracker, TrainingSpec
 from tuneoff.spec.yaml import flow_yaml
 
 __all__ = [
@@ -103,6 +103,7 @@ __all__ = [
     "TaskSpec",
     "TextSpec",
     "TextTask",
+    "Tracker",
     "TrainSize",
     "TrainingSpec",
     "TunedSpec",

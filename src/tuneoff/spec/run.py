@@ -19,14 +19,14 @@ from tuneoff.spec.training import TrainingSpec
 
 S = TypeVar("S", bound=Spec)
 
-# Settings that do not change a result: they change what is logged or kept, how fast a test is, or what is
-# measured beside it (`cuts` of LoRA, forgetting). A task's own training settings are already part of the
+# Settings that do not change a result: they change what is logged, kept or reported, how fast a test is, or
+# what is measured beside it (`cuts` of LoRA, forgetting). A task's own training settings are part of the
 # run's `training`.
 _NO_EFFECT_ON_RESULT: dict[str, Any] = {
     "forgetting": True,
     "method": {"cuts": True, "parts": {"__all__": {"cuts"}}},
     "task": {"training"},
-    "training": {"logging_steps", "save_strategy", "per_device_eval_batch_size"},
+    "training": {"logging_steps", "save_strategy", "report_to", "per_device_eval_batch_size"},
 }
 _FORMER_DEFAULTS = {"targets": ["q", "v"], "sites": ["encoder", "decoder", "cross"]}
 """Defaults of LoRA and prefix from before they were null. They are what null means for each model that has

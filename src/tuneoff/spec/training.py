@@ -4,7 +4,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from tuneoff.spec.base import Fraction, Scheduler, Spec
+from tuneoff.spec.base import LISTS, Fraction, Scheduler, Spec
+
+Tracker = Literal["tensorboard", "mlflow", "wandb", "trackio"]
 
 
 class DropoutSpec(Spec):
@@ -44,6 +46,8 @@ class TrainingSpec(Spec):
     """Precision of matrix products; weights stay float32. `auto`: bfloat16 where the device has it."""
     save_strategy: Literal["best", "no"] = "best"
     """Keep the tested weights of each run on disk, or only its scores and predictions."""
+    report_to: Annotated[tuple[Tracker, ...], LISTS] = ()
+    """Trackers that runs are reported to while they go on; each needs the extra of its name."""
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:

@@ -15,6 +15,7 @@ from tuneoff.study.events import (
     SearchesPlanned,
     SearchFinished,
     SearchStarted,
+    TrackerStopped,
     TrialFinished,
     TrialPointLogged,
     TrialStarted,
@@ -22,6 +23,7 @@ from tuneoff.study.events import (
 )
 from tuneoff.study.executor import Context, Executor, InlineExecutor, Job, Lost, ProcessExecutor, Work
 from tuneoff.study.runner import check, do_job, run_study
+from tuneoff.study.trackers import Trackers
 
 __all__ = [
     "Context",
@@ -45,6 +47,8 @@ __all__ = [
     "SearchFinished",
     "SearchStarted",
     "SearchesPlanned",
+    "TrackerStopped",
+    "Trackers",
     "TrialFinished",
     "TrialPointLogged",
     "TrialStarted",

@@ -123,6 +123,14 @@ class RunFinished:
     record: RunRecord
 
 
+@dataclass(frozen=True)
+class TrackerStopped:
+    """A tracker has failed and gets nothing more; the study goes on."""
+
+    name: str
+    reason: str
+
+
 Event = (
     ModelConverting
     | DamagedMoved
@@ -137,6 +145,7 @@ Event = (
     | RunStarted
     | PointLogged
     | RunFinished
+    | TrackerStopped
 )
 OnEvent = Callable[[Event], None]
 """Called in the process that runs the study, with the events of each run in order."""
