@@ -5,6 +5,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 
 from rich.cells import cell_len, set_cell_size
@@ -13,7 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from tuneoff.errors import visible
-from tuneoff.results import Activity, Count, StudyFolder, Training, read_activity
+from tuneoff.results import Activity, Count, StudyFolder, Training, means, read_activity
 
 REFRESHES = 2.0
 """Times in a second that a view is drawn."""
@@ -24,10 +25,14 @@ _PATIENCE = 60.0
 there are none."""
 _BARS = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
 _ASCII_BARS = "_.-=^"
-_WIDEST_CURVE = 16
-_LEAST_NAME = 16
-"""Columns of a name that are kept as long as something else can be left out."""
-_BAR = 24
+_BAR, _NAMES = 24, 6
+"""Columns of the longest bar, and of what stands before it."""
+_GAP = 2
+"""Columns between fields, and before the first."""
+_LAYOUTS = ((5, 16), (5, 8), (4, 8), (3, 8), (3, 4), (2, 0), (1, 0))
+"""How many fields a training has, and how wide its curve is; the first that fits is taken."""
+_BESIDE = 5
+"""How many of these may stand beside a name: those with a curve."""
 
 
 class View:
@@ -53,19 +58,26 @@ def draw(activity: Activity, *, width: int, height: int = 24, ascii_only: bool =
         waiting = activity.runs.total - activity.runs.done - running
         notes = [f"{running} running", f"{waiting} waiting"]
         lines.append(_counted("runs", activity.runs, notes, width, ascii_only))
-    room = max(1, height - len(lines) - 3)
-    shown = activity.running if len(activity.running) <= room else activity.running[: room - 1]
-    lines += _trainings(shown, width, ascii_only)
-    if more := len(activity.running) - len(shown):
-        lines.append(f"  and {more} more")
+    trainings = _trainings(activity.running, width, ascii_only) if activity.running else []
+    room = height - len(lines) - 2
+    if trainings and sum(map(len, trainings)) > room:
+        shown = max(0, (room - 1) // max(map(len, trainings)))
+        trainings = [*trainings[:shown], (f"{'':{_GAP}}and {len(trainings) - shown} more",)]
+    lines += chain.from_iterable(trainings)
     lines.append(time_line(activity))
     return [_cut(line, width) for line in lines]
 
 
 def time_line(activity: Activity) -> str:
     """Return how long a study has taken and is expected to take."""
-    left = "time left not known yet" if activity.left is None else f"about {rough(activity.left)} left"
-    return f"{rough(activity.seconds)} so far, {left}"
+    so_far = f"{rough(activity.seconds)} so far"
+    if activity.stage == "checks":
+        return f"{so_far}, checking model and data"
+    if activity.stage == "runs" and activity.runs.done == activity.runs.total:
+        return so_far
+    if activity.left is None:
+        return f"{so_far}, time left not known yet"
+    return f"{so_far}, about {rough(activity.left)} left"
 
 
 def rough(seconds: float) -> str:
@@ -77,8 +89,8 @@ def rough(seconds: float) -> str:
 
 
 def curve(values: Sequence[float], width: int, *, ascii_only: bool = False) -> str:
-    """Return values as bars of a text, from the lowest to the highest of them; the last `width` at most."""
-    bars, values = _ASCII_BARS if ascii_only else _BARS, values[-width:]
+    """Return values as bars of a text, from the lowest to the highest; of more than `width`, means."""
+    bars, values = _ASCII_BARS if ascii_only else _BARS, means(values, width)
     low, high = min(values, default=0.0), max(values, default=0.0)
     if low == high:
         return bars[0] * len(values)
@@ -155,36 +167,41 @@ def _counted(name: str, count: Count, notes: list[str], width: int, ascii_only: 
     """Return a line with a bar; a narrow one has none."""
     full, empty = ("=", "-") if ascii_only else ("\u2501", "\u2500")
     text = ", ".join([f"{count.done} of {count.total} done", *notes])
-    length = min(_BAR, width - len(name) - len(text) - 2)
+    length = min(_BAR, width - _NAMES - len(text) - 2)
     if length < 4:
         return f"{name} {text}"
     filled = length * min(count.done, count.total) // count.total
-    return f"{name:6} {full * filled}{empty * (length - filled)} {text}"
+    return f"{name:{_NAMES}} {full * filled}{empty * (length - filled)} {text}"
 
 
-def _trainings(trainings: Sequence[Training], width: int, ascii_only: bool) -> list[str]:
-    """Return a line for each training, in columns; a narrow view has fewer of them."""
-    longest = max((cell_len(_in_a_line(one.name)) for one in trainings), default=0)
-    # what is left out first comes last; the curve is made shorter before that
-    for kept, curve_width in ((5, _WIDEST_CURVE), (5, 8), (4, 8), (3, 8), (3, 4), (2, 0), (1, 0)):
-        columns = [_columns(one, curve_width, ascii_only)[:kept] for one in trainings]
-        widths = [max(map(cell_len, column)) for column in zip(*columns, strict=True)]
-        name = width - 2 - sum(2 + one for one in widths)
-        if name >= min(longest, _LEAST_NAME):
-            break
+def _trainings(trainings: Sequence[Training], width: int, ascii_only: bool) -> list[tuple[str, ...]]:
+    """Return the lines of each training: one, or two where its fields do not fit beside its name."""
+    names = [_in_a_line(one.name) for one in trainings]
+    longest, gap = max(map(cell_len, names)), " " * _GAP
+    if rows := _rows(trainings, _LAYOUTS[:_BESIDE], width - longest - 2 * _GAP, ascii_only):
+        return [
+            (f"{gap}{set_cell_size(name, longest)}{gap}{row}",) for name, row in zip(names, rows, strict=True)
+        ]
+    rows = _rows(trainings, _LAYOUTS, width - 2 * _GAP, ascii_only) or [""] * len(names)
     return [
-        "  "
-        + "  ".join(
-            [
-                set_cell_size(_shortened(_in_a_line(one.name), name, ascii_only), min(longest, name)),
-                *map(set_cell_size, row, widths),
-            ]
-        ).rstrip()
-        for one, row in zip(trainings, columns, strict=True)
+        (f"{gap}{_shortened(name, width - _GAP, ascii_only)}", f"{gap}{gap}{row}")
+        for name, row in zip(names, rows, strict=True)
     ]
 
 
-def _columns(one: Training, curve_width: int, ascii_only: bool) -> list[str]:
+def _rows(
+    trainings: Sequence[Training], layouts: Sequence[tuple[int, int]], room: int, ascii_only: bool
+) -> list[str]:
+    """Return the fields of each training, as many as there is room for; nothing if none fits."""
+    for kept, curve_width in layouts:
+        fields = [_fields(one, curve_width, ascii_only)[:kept] for one in trainings]
+        widths = [max(map(cell_len, column)) for column in zip(*fields, strict=True)]
+        if sum(widths) + _GAP * (kept - 1) <= room:
+            return [(" " * _GAP).join(map(set_cell_size, row, widths)).rstrip() for row in fields]
+    return []
+
+
+def _fields(one: Training, curve_width: int, ascii_only: bool) -> list[str]:
     """Return step, loss, curve, score and time of a training."""
     return [
         f"{one.step}/{one.steps}" if one.steps else "",

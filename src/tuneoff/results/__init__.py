@@ -1,6 +1,14 @@
 """A study's output folder: its layout, and how results are written, read back and checked. No torch."""
 
-from tuneoff.results.activity import Activity, Count, Training, end_activity, read_activity, write_activity
+from tuneoff.results.activity import (
+    Activity,
+    Count,
+    Training,
+    end_activity,
+    means,
+    read_activity,
+    write_activity,
+)
 from tuneoff.results.baseline import BaselineRecord
 from tuneoff.results.contents import Contents, Excluded, read_folder
 from tuneoff.results.curve import CurvePoint, append_point, read_curve
@@ -68,6 +76,7 @@ __all__ = [
     "chosen_values",
     "end_activity",
     "find_run",
+    "means",
     "metric_name",
     "metric_title",
     "read_activity",

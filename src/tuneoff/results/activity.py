@@ -1,6 +1,9 @@
 """What a study is doing right now, for those who watch its folder from elsewhere."""
 
+from collections.abc import Sequence
 from contextlib import suppress
+from itertools import pairwise
+from statistics import fmean
 from typing import Literal
 
 from pydantic import NonNegativeInt, ValidationError
@@ -62,6 +65,13 @@ class Activity(Spec):
     left: float | None = None
     """Expected time until the last run ends; None while nothing is known. Further runs of a race are not in
     it."""
+
+
+def means(values: Sequence[float], parts: int) -> tuple[float, ...]:
+    """Return the means of at most so many equal parts of a curve; all values if they are no more."""
+    parts = min(len(values), parts)
+    ends = [len(values) * part // parts for part in range(parts + 1)] if parts else []
+    return tuple(fmean(values[low:high]) for low, high in pairwise(ends))
 
 
 def write_activity(folder: StudyFolder, activity: Activity) -> None:

@@ -4,8 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import pairwise
-from statistics import fmean
 from typing import Literal
 
 from tuneoff.results import (
@@ -16,6 +14,7 @@ from tuneoff.results import (
     StudyFolder,
     Training,
     end_activity,
+    means,
     metric_name,
     write_activity,
 )
@@ -92,7 +91,7 @@ class _Training:
             trial=self.trial,
             step=self.step,
             steps=self.steps or None,
-            losses=_means(self.losses),
+            losses=means(self.losses, _PARTS),
             loss=self.losses[-1] if self.losses else None,
             metric=metric_name(self.run.task.main_metric),
             score=self.score,
@@ -304,10 +303,3 @@ def _spent(run: RunSpec, load: float, seconds: float) -> Spent:
 
 def _with(count: Count, *, done: int) -> Count:
     return Count(done=count.done + done, total=count.total)
-
-
-def _means(values: Sequence[float]) -> tuple[float, ...]:
-    """Return the means of at most 32 equal parts of a curve."""
-    parts = min(len(values), _PARTS)
-    ends = [len(values) * part // parts for part in range(parts + 1)] if parts else []
-    return tuple(fmean(values[low:high]) for low, high in pairwise(ends))
