@@ -61,6 +61,7 @@ class TestPromptOnInt8(QuantizedContract):
     method = PromptSpec(kind="prompt", length=4, init="random")
 
 
+@pytest.mark.slow
 @needs_bitsandbytes
 class TestLoraOnNF4(QuantizedContract):
     kinds = (*KINDS, "gpt2")
@@ -137,6 +138,7 @@ def losses(kind, quantization, *, evaluations):
     return found, [parameter.grad for parameter in adapted.parameters()]
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_matrix_learns_after_evaluations_as_without_any(kind, quantization):

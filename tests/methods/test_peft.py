@@ -124,6 +124,7 @@ class TestPeftBesideOwnMethods(MethodContract):
     kinds = ("flan", "llama")
 
 
+@pytest.mark.slow
 class TestTwoOfPeft(MethodContract):
     method = StackSpec(kind="stack", parts=(DoraSpec(kind="dora", rank=2), Ia3Spec(kind="ia3")))
     kinds = ("flan", "gemma3_text")
@@ -276,6 +277,7 @@ def test_seeds_of_what_peft_draws_apart_come_from_the_run_and_are_saved(tmp_path
     assert chosen.method.config["random_loc_seed"] == 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("peft_type", TYPES)
 def test_what_peft_can_merge_adds_nothing_when_deployed(peft_type):
     """Merged by PEFT it computes the same; where PEFT cannot, what is trained stays beside the base."""
