@@ -275,11 +275,3 @@ def test_seeds_of_what_peft_draws_apart_come_from_the_run_and_are_saved(tmp_path
     assert load(tiny("flan"), tmp_path / "adapter").method.config["random_loc_seed"] == seeds[0]
     chosen = adapt(peft_spec("FOURIERFT", n_frequency=20, random_loc_seed=7))
     assert chosen.method.config["random_loc_seed"] == 7
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("peft_type", TYPES)
-def test_what_peft_can_merge_adds_nothing_when_deployed(peft_type):
-    """Merged by PEFT it computes the same; where PEFT cannot, what is trained stays beside the base."""
-    adapted = adapt(spec_of(peft_type))
-    assert (adapted.parts[0].deployed() == 0) == (peft_type != "BEFT")
