@@ -59,10 +59,10 @@ def run(
 
     spec = load_study(study, overrides=overrides)
     folder = Path("results") / spec.name if out is None else Path(out)
-    if isinstance(executor, str):
-        executor = _executor(executor, workers or WORKERS)
     trackers = Trackers(spec, folder, on_event or ignore)
     try:
+        if isinstance(executor, str):
+            executor = _executor(executor, workers or WORKERS)
         run_study(spec, folder, executor=executor, session=session, on_event=trackers.take)
         result = write_report(folder)
         trackers.conclude(_decided(result))

@@ -36,7 +36,7 @@ def _study(*names: str) -> StudySpec:
     return made.a_study(seeds=[0], training=training)
 
 
-def _report(study: StudySpec, folder: Path, *, at_once: bool = True) -> list[Event]:
+def _report(study: StudySpec, folder: Path) -> list[Event]:
     """Two runs that go on at once, as two workers do them, and what passes through."""
     events: list[Event] = []
     runs = [run for run in expand(study) if run.method_name in ("full", "lora")]
@@ -114,6 +114,13 @@ def test_mlflow_has_a_run_for_the_study_and_below_it_one_for_each_run(
         curve = {one.step: one.value for one in client.get_metric_history(run.info.run_id, "train/loss")}
         assert curve == {step: loss + shift for step, loss in LOSSES.items()}
         assert run.data.metrics["test/accuracy"] == made.scores_of(runs[method])["eval_accuracy"]
+    assert whole.info.status == "FINISHED"
+    interrupted = Trackers(study, tmp_path, print)
+    interrupted.take(RunStarted(runs["lora"]))
+    interrupted.close()
+    later = {run.info.run_id: run for run in client.search_runs([experiment.experiment_id])}
+    before = {run.info.run_id for run in found.values()}
+    assert [run.info.status for run_id, run in later.items() if run_id not in before] == ["KILLED", "KILLED"]
 
 
 @pytest.mark.slow
@@ -122,7 +129,11 @@ def test_wandb_writes_a_file_for_each_run_and_for_the_decision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("wandb")
-    for name, value in {"WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path), "DO_NOT_TRACK": "1"}.items():
+    for name, value in {
+        "WANDB_MODE": "offline",
+        "WANDB_DIR": str(tmp_path),
+        "WANDB_ERROR_REPORTING": "false",
+    }.items():
         monkeypatch.setenv(name, value)
     study = _study("wandb")
     _report(study, tmp_path)
@@ -177,6 +188,9 @@ class _Broken:
 
     def conclude(self, decisions: Mapping[str, str]) -> None:
         self.calls.append("conclude")
+
+    def close(self) -> None:
+        self.calls.append("close")
 
 
 def _replaced(monkeypatch: pytest.MonkeyPatch, backend: object) -> None:

@@ -9,6 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from contextvars import Context
 from functools import partial
 from pathlib import Path
@@ -47,6 +48,9 @@ class _Backend(Protocol):
 
     def conclude(self, decisions: Mapping[str, str]) -> None:
         """Report what a study has decided, by task and train size."""
+
+    def close(self) -> None:
+        """Close all that is open, after the study or because it was stopped."""
 
 
 class Trackers:
@@ -119,6 +123,9 @@ class Trackers:
             except Exception as error:  # whatever a tracker does, it is no matter of the runs
                 off.add(name)
                 self._failures.put(TrackerStopped(name, first_line(error)))
+        for name in backends.keys() - off:
+            with suppress(Exception):
+                backends[name].close()
 
 
 class _Accelerated:
@@ -146,6 +153,10 @@ class _Accelerated:
         entry = self._start(_DECISION, _DECISION, {})
         entry.log({f"{_DECISION}/{place}": text for place, text in decisions.items()}, step=0)
         entry.finish()
+
+    def close(self) -> None:
+        for entry in self._open.values():
+            entry.finish()
 
 
 def _tensorboard(study: str, folder: Path) -> _Backend:
@@ -212,6 +223,8 @@ class _Mlflow:
         found = self._client.get_experiment_by_name(study)
         self._experiment = found.experiment_id if found else self._client.create_experiment(study)
         self._study = self._client.create_run(self._experiment, run_name=study).info.run_id
+        self._state = "KILLED"
+        """How the study has ended, unless it has come to its decisions."""
         self._open: dict[str, str] = {}
 
     def begin(self, run: RunSpec) -> None:
@@ -245,7 +258,12 @@ class _Mlflow:
     def conclude(self, decisions: Mapping[str, str]) -> None:
         for place, text in decisions.items():
             self._client.set_tag(self._study, f"{_DECISION}.{place}", text)
-        self._client.set_terminated(self._study, "FINISHED")
+        self._state = "FINISHED"
+
+    def close(self) -> None:
+        for entry in self._open.values():
+            self._client.set_terminated(entry, "KILLED")
+        self._client.set_terminated(self._study, self._state)
 
 
 _CONNECT: Mapping[Tracker, Callable[[str, Path], _Backend]] = MappingProxyType(
