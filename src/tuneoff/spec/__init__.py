@@ -32,6 +32,7 @@ from tuneoff.spec.model import BUILTIN, ModelSpec, Quantization
 from tuneoff.spec.plan import Variant, ablation_variants, expand, searches, variants
 from tuneoff.spec.prompt import prompt_columns, prompt_pieces
 from tuneoff.spec.run import RunSpec, Search
+from tuneoff.spec.schema import SCHEMA_FILE, study_schema
 from tuneoff.spec.search import Range, SearchSpec
 from tuneoff.spec.seeds import BudgetSpec, SeedRange
 from tuneoff.spec.study import AblationSpec, ComparisonSpec, Preference, StudySpec
@@ -56,6 +57,7 @@ from tuneoff.spec.yaml import flow_yaml
 __all__ = [
     "BUILTIN",
     "LETTERS",
+    "SCHEMA_FILE",
     "AblationSpec",
     "AdaloraSpec",
     "BiasSpec",
@@ -119,6 +121,7 @@ __all__ = [
     "prompt_columns",
     "prompt_pieces",
     "searches",
+    "study_schema",
     "tuned_parts",
     "variants",
 ]

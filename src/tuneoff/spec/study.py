@@ -30,6 +30,7 @@ class AblationSpec(Spec):
     """Variants of one method that differ in its fields, the model's quantization or the prompt of a task."""
 
     of: Name
+    """The method that is varied."""
     task: Name | None = None
     """The task whose prompt is varied; the variants are run on it alone."""
     vary: Annotated[dict[str, Annotated[tuple[Varied, ...], Field(min_length=1), LISTS]], Field(min_length=1)]
@@ -61,17 +62,27 @@ class StudySpec(Spec):
     """A study: tasks x (methods + ablations) x train sizes x seeds."""
 
     name: Name
+    """Names the output folder, results/NAME."""
     model: ModelSpec
+    """The pretrained model that every method starts from."""
     tasks: Annotated[dict[Name, Task], Field(min_length=1)]
+    """By name, the data sets, with what the model reads and has to answer."""
     methods: Annotated[dict[Name, Method], Field(min_length=1)]
+    """By name, the ways of tuning that are compared; `kind: none` is the model as it is."""
     ablations: dict[Name, AblationSpec] = Field(default_factory=dict)
+    """By name, further variants of methods."""
     train_sizes: Annotated[tuple[TrainSize, ...], Field(min_length=1), LISTS] = ("full",)
+    """How many training rows are used; the smaller sets lie within the larger ones."""
     seeds: Seeds = (0,)
     """Seeds of every method; `{from: 3, to: 12}` races the methods."""
     budget: BudgetSpec | None = None
+    """What a race may spend; null: no limit."""
     training: TrainingSpec
+    """Conditions that all trained methods share."""
     search: SearchSpec | None = None
+    """A search for each method's settings before the runs; null: they are as given."""
     comparison: ComparisonSpec = ComparisonSpec()
+    """How methods are compared, and what is recommended."""
     forgetting: ForgettingSpec | None = None
     """General text whose loss is measured before and after tuning; null: it is not."""
 
