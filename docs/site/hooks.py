@@ -50,7 +50,9 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         path, anchor = _repository_path(target, here), target.partition("#")[2]
         if path is None:
             return target
-        return posixpath.relpath(_uri(path), posixpath.dirname(here) or ".") + (f"#{anchor}" if anchor else "")
+        return posixpath.relpath(_uri(path), posixpath.dirname(here) or ".") + (
+            f"#{anchor}" if anchor else ""
+        )
 
     return for_python_markdown(relinked(_GENERATED.sub(_generated, markdown), in_site))
 
@@ -86,5 +88,4 @@ def _commands() -> str:
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     _, _, commands = text.partition("\n## ")
     # a text outside of backticks is no HTML
-    escaped = re.sub(r"(`[^`]*`)|<", lambda match: match[1] or "&lt;", f"## {commands}")
-    return escaped
+    return re.sub(r"(`[^`]*`)|<", lambda match: match[1] or "&lt;", f"## {commands}")

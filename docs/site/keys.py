@@ -46,7 +46,8 @@ def _sections(study: Schema, specs: Mapping[str, Schema], titles: Mapping[str, s
 
     shared = set.intersection(*(set(specs[name]["properties"]) for name in _TASKS)) - {"kind"}
     first = specs[_TASKS[0]]
-    yield f"## tasks\n\nEach task has these keys, and those of its kind.\n\n{table(first, only=shared.__contains__)}\n"
+    text = table(first, only=shared.__contains__)
+    yield f"## tasks\n\nEach task has these keys, and those of its kind.\n\n{text}\n"
     for name in _TASKS:
         yield _section(3, titles[name], specs[name], table(specs[name], only=lambda key: key not in shared))
     for name in _SOURCES:
@@ -54,9 +55,10 @@ def _sections(study: Schema, specs: Mapping[str, Schema], titles: Mapping[str, s
         yield _section(3, title, specs[name], table(specs[name]))
 
     common = set(TunedSpec.model_fields) - {"kind", "learning_rate"}
+    text = table(specs["LoraSpec"], only=common.__contains__)
     yield (
-        "## methods\n\nEach method that trains something has these keys, those of its kind, and `learning_rate`, whose "
-        f"default depends on the kind.\n\n{table(specs['LoraSpec'], only=common.__contains__)}\n"
+        "## methods\n\nEach method that trains something has these keys, those of its kind, and "
+        f"`learning_rate`, whose default depends on the kind.\n\n{text}\n"
     )
     for kind, spec in KINDS.items():
         text = table(specs[spec.__name__], only=lambda key: key not in common)
@@ -134,7 +136,11 @@ def _in_words(field: Schema, titles: Mapping[str, str]) -> str:
         case "array":
             return f"list of: {_in_words(field['items'], titles)}"
         case "object" if "properties" in field and "description" in field:
-            return "some of the keys of the training" if "max_steps" in field["properties"] else "keys of the part"
+            return (
+                "some of the keys of the training"
+                if "max_steps" in field["properties"]
+                else "keys of the part"
+            )
         case "object" if "properties" in field:
             return "keys of the part"
         case "object":
