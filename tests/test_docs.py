@@ -123,5 +123,5 @@ def test_lists_become_those_of_python_markdown() -> None:
     text = "Words:\n- one\n  goes on\n\n  ```\n  - code\n  ```\n- two\nEnd"
     assert (
         for_python_markdown(text)
-        == "Words:\n\n- one\n    goes on\n\n    ```\n    - code\n    ```\n- two\nEnd"
+        == "Words:\n\n- one\n    goes on\n\n    ```\n    - code\n    ```\n\n- two\nEnd"
     )

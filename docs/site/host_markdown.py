@@ -44,15 +44,15 @@ def links(text: str) -> list[str]:
 def for_python_markdown(text: str) -> str:
     """Return a text whose lists Python-Markdown reads as code hosts do.
 
-    It wants a blank line before a list, and what belongs to an item indented by four spaces, where two are
-    usual.
+    It wants a blank line before a list and after code in an item, and what belongs to an item indented by
+    four spaces, where two are usual.
     """
     lines: list[str] = []
     in_list = False
     for line, plain in outside_of_code(text):
         indented = line.startswith("  ")
         item = plain and _ITEM.match(line)
-        if item and not in_list and lines and lines[-1].strip():
+        if item and lines and lines[-1].strip() and (not in_list or _FENCE.match(lines[-1])):
             lines.append("")
         if item:
             in_list = True

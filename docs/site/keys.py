@@ -9,6 +9,7 @@ from tuneoff.spec.methods import KINDS, TunedSpec
 
 Schema = Mapping[str, Any]
 
+_LARGE = 2**30
 _TASKS = ("ClassificationSpec", "MultipleChoiceSpec", "SummarizationSpec", "GenerationSpec")
 _SOURCES = ("FilesSource", "HubSource", "BuiltinSource")
 _PLACES = {
@@ -154,8 +155,12 @@ def _in_words(field: Schema, titles: Mapping[str, str]) -> str:
 
 
 def _range(field: Schema) -> str:
+    """Return the limits of a number; those that are only there to keep it computable are left out."""
     words = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
-    parts = [f"{word} {field[key]:,}" for key, word in words.items() if key in field]
+    limits = {word: field[key] for key, word in words.items() if key in field and field[key] < _LARGE}
+    if field["type"] == "integer" and "above" in limits:
+        limits = {"from": limits.pop("above") + 1, **limits}
+    parts = [f"{word} {limit:,}" for word, limit in limits.items()]
     return f" {' '.join(parts)}" if parts else ""
 
 
