@@ -1,7 +1,9 @@
 """The documentation: links lead somewhere, quoted messages exist, the site has every page."""
 
 import ast
+import importlib.util
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,6 +119,25 @@ def test_the_page_of_keys_has_every_kind_and_all_its_keys() -> None:
 def methods_of(page: str) -> str:
     """The section of the keys that all methods have."""
     return page.partition("\n## methods\n")[2].partition("\n### ")[0]
+
+
+@pytest.mark.slow
+@pytest.mark.subprocess
+@pytest.mark.skipif(importlib.util.find_spec("mkdocs") is None, reason="needs what `make docs` installs")
+def test_the_site_is_built_and_fetches_nothing_from_elsewhere(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    pages = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.glob("*.html")}
+    assert len(pages) > 25
+    fetched = re.compile(r"<(?:script|img|iframe|link)\b[^>]*\b(?:src|href)=\"?(?:https?:)?//[^>]*>")
+    for name, page in pages.items():
+        parts = [one for one in fetched.findall(page) if 'rel="canonical"' not in one]
+        assert not parts, name
+    # what is generated
+    assert "--executor" in pages["commands.html"]
+    assert "warmup_ratio" in pages["keys.html"]
+    assert "load_method" in pages["python.html"]
 
 
 def test_lists_become_those_of_python_markdown() -> None:
