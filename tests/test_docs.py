@@ -11,14 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from host_markdown import for_python_markdown, links, outside_of_code
+from keys import keys_page, slug
 from tuneoff.spec.methods import KINDS
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "docs" / "site"))
-
-from host_markdown import for_python_markdown, links, outside_of_code  # noqa: E402
-from keys import keys_page, slug  # noqa: E402
-
 FOLDERS = (".", "docs", "examples", "benchmarks", "pretraining")
 PAGES = sorted(path for folder in FOLDERS for path in (ROOT / folder).glob("*.md"))
 STUBS = {"docs/keys.md", "docs/commands.md"}

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from host_markdown import for_python_markdown, links, relinked
-from keys import keys_page
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
+
+from host_markdown import for_python_markdown, links, relinked
+from keys import keys_page
 
 ROOT = Path(__file__).parents[2]
 OUTSIDE = {
