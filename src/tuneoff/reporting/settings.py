@@ -46,10 +46,11 @@ def methods_table(data: ReportData) -> Table:
         place = f"{run.task_name}, train size {run.train_size}" if data.several_sizes else run.task_name
         used[run.method_name].setdefault(run.method, {})[place] = None
     rows = []
-    for name, _, wording, model in data.variants:
+    for name, _, wording, model, mixture in data.variants:
         for method, places in used[name].items():
-            runs = "; ".join(places) if len(used[name]) > 1 or wording else "all"
+            runs = "; ".join(places) if len(used[name]) > 1 or wording or mixture else "all"
             varied = f"; prompt: {as_text(wording.prompt)}" if wording else ""
+            varied += f"; mixture: {as_text(data.study.mixtures[mixture].model_dump())}" if mixture else ""
             if model != data.study.model:
                 varied += f"; quantization: {as_text(model.quantization)}"
             rows.append((name, method.kind, runs, _settings(method) + varied))

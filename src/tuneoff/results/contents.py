@@ -194,8 +194,10 @@ class _Reader:
         places = (record.spec.model, record.spec.task.source)
         if self.inputs is None and places != (self.study.model, task.source):
             return "study.yaml names another model or source of data than it was made with"
-        digests = record.data.digests if record.data else {}
-        return self.input_problem(record.spec.task_name, record.model, digests)
+        digests = {record.spec.task_name: record.data.digests if record.data else {}}
+        digests |= {name: share.digests for name, share in record.shares.items()}
+        problems = (self.input_problem(name, record.model, one) for name, one in digests.items())
+        return next((problem for problem in problems if problem), None)
 
     def measured(self, record: RunRecord) -> RunRecord:
         """Return a record without its measurement of forgetting if that is not on the study's own texts."""
@@ -244,6 +246,10 @@ def _check_run(path: Path, record: RunRecord, *, weights: bool) -> None:
         for name, checksum in record.files.items():
             file = folder.path / name
             _check_file(file, checksum, size_only=not weights and file.is_relative_to(folder.adapter))
+        if record.weights_of:
+            for name, checksum in record.weights_of.files.items():
+                file = record.weights_folder(folder).path / name
+                _check_file(file, checksum, size_only=not weights)
     elif record.state == "complete":
         _check_scores(folder, record)
 

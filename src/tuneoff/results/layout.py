@@ -60,6 +60,10 @@ class RunFolder:
         """The folder of the tuned weights."""
         return self.path / "adapter"
 
+    def sibling(self, run_id: str) -> "RunFolder":
+        """Return the folder of another run of the study."""
+        return RunFolder(self.path.with_name(run_id))
+
     @property
     def error_log(self) -> Path:
         """The traceback of a run that failed."""

@@ -28,6 +28,7 @@ from tuneoff.spec.methods import (
     attach_order,
     tuned_parts,
 )
+from tuneoff.spec.mixtures import MIXTURE_SCORE, Mixture, MixtureSpec, Rate
 from tuneoff.spec.model import BUILTIN, ModelSpec, Quantization
 from tuneoff.spec.plan import Variant, ablation_variants, expand, searches, variants
 from tuneoff.spec.prompt import prompt_columns, prompt_pieces
@@ -56,6 +57,7 @@ from tuneoff.spec.yaml import flow_yaml
 __all__ = [
     "BUILTIN",
     "LETTERS",
+    "MIXTURE_SCORE",
     "AblationSpec",
     "AdaloraSpec",
     "BiasSpec",
@@ -75,6 +77,8 @@ __all__ = [
     "LnTuningSpec",
     "LoraSpec",
     "Method",
+    "Mixture",
+    "MixtureSpec",
     "ModelSpec",
     "MultipleChoiceSpec",
     "NoneSpec",
@@ -87,6 +91,7 @@ __all__ = [
     "PromptSpec",
     "Quantization",
     "Range",
+    "Rate",
     "RsloraSpec",
     "RunSpec",
     "Search",

@@ -86,7 +86,7 @@ def search_job(job: SearchJob, context: Context) -> SearchResult:
         task_name=search.run.task_name,
         method_name=search.run.method_name,
         train_size=search.run.train_size,
-        metric=search.run.task.main_metric,
+        metric=search.run.selection_metric,
         space=search.space,
         seeds=search.seeds,
         steps=job.steps,
@@ -122,7 +122,7 @@ def trial_steps(searches: Sequence[Search], session: Session) -> dict[str, int]:
     factors = length_factors(searches, session)
     steps = {}
     for search in searches:
-        planned = total_steps(search.run.training, session.train_count(search.run))
+        planned = total_steps(search.run.training, session.epoch_rows(search.run))
         steps[search.search_id] = max(1, round(planned * factors[search.search_id]))
     return steps
 
@@ -330,7 +330,7 @@ def _train(
 
     The trial has means over the search's seeds, or the state of the first seed that did not complete.
     """
-    number, search, metric = training.number, job.search, job.search.run.task.main_metric
+    number, search, metric = training.number, job.search, job.search.run.selection_metric
     values, proposed = _values(search, training, finished)
     scores: list[dict[str, float]] = []
     reported: dict[int, float] = {}
