@@ -93,7 +93,7 @@ def difference_charts(data: ReportData, *, narrow: bool = False) -> Iterator[tup
     """Yield the task and train size, the reference, the chart and the title of each forest plot."""
     for task, size in product(data.study.tasks, data.study.train_sizes):
         metric = data.study.tasks[task].main_metric
-        for reference in data.study.references:
+        for reference in data.references:
             own = [
                 one
                 for one in data.judgement.comparisons
@@ -192,7 +192,7 @@ class CurveGroup(NamedTuple):
 
 def curve_groups(data: ReportData) -> Iterator[CurveGroup]:
     """Yield the groups that have logged anything, by task, train size and ablation."""
-    members = {"": tuple(data.study.methods)}
+    members = {"": tuple(data.study.all_methods)}
     for name, ablation in data.study.ablations.items():
         members[name] = tuple(one.name for one in ablation_variants(data.study, ablation))
     for (task, size), (group, methods) in product(_places(data), members.items()):
@@ -229,7 +229,7 @@ def _sizes(data: ReportData, task: str, *, narrow: bool) -> Iterator[Drawing]:
         data.runs,
         task=task,
         metric=metric,
-        methods=list(data.study.methods),
+        methods=list(data.study.methods_on(task)),
         untrained=data.untrained,
         intervals=data.judgement.intervals,
     )

@@ -197,6 +197,13 @@ class RunRecord(Spec):
         """Return the folder that has the run's weights, if they were kept, from the run's own."""
         return folder.sibling(self.weights_of.run_id) if self.weights_of else folder
 
+    @property
+    def seconds(self) -> float | None:
+        """Wall time of the training and what the run did besides; None if it was not timed."""
+        if self.timings is None:
+            return None
+        return self.timings.total + (self.timings.train if self.weights_of else 0.0)
+
     def has_cuts(self, run: RunSpec) -> bool:
         """Return whether there is every cut of LoRA that a run asks for."""
         return {*run.cuts} <= {cut.keep for cut in self.cuts}
