@@ -6,6 +6,7 @@ from functools import partial
 from itertools import product
 from typing import NamedTuple
 
+from tuneoff.phrases import listed
 from tuneoff.reporting import charts
 from tuneoff.reporting.charts.style import View
 from tuneoff.reporting.data import ReportData
@@ -144,26 +145,25 @@ def cut_figures(data: ReportData, *, narrow: bool = False) -> Iterator[Drawing]:
 
 
 def search_figures(data: ReportData, *, narrow: bool = False) -> Iterator[Drawing]:
-    """Yield the validation score against each searched setting, of each task and train size."""
-    for task, size in product(data.study.tasks, data.study.train_sizes):
-        searches = [one for one in data.searches if (one.task_name, one.train_size) == (task, size)]
-        metric = data.study.tasks[task].main_metric
+    """Yield the validation score against each searched setting, of each task or mixture, and train size."""
+    for tasks, size in dict.fromkeys((one.tasks, one.train_size) for one in data.searches):
+        searches = [one for one in data.searches if (one.tasks, one.train_size) == (tasks, size)]
         for field in dict.fromkeys(field for one in searches for field in one.space):
             points = charts.search_data(searches, field=field)
             if points.empty:
                 continue
             log = any(one.space[field][2] == "log" for one in searches if field in one.space)
-            title = f"{task}: score against {field}{_size_in_title(data, size)}"
+            title = f"{listed(tasks)}: score against {field}{_size_in_title(data, size)}"
             chart = charts.draw_search(
                 points,
                 field=field,
                 log=log,
                 title=title,
-                metric=metric,
+                metric=searches[0].metric,
                 at_first_rung=any(one.rungs for one in searches),
                 narrow=narrow,
             )
-            yield Drawing(f"search-{task}-{field}{_suffix(data, size)}", title, chart)
+            yield Drawing(f"search-{'-'.join(tasks)}-{field}{_suffix(data, size)}", title, chart)
 
 
 def curve_figures(data: ReportData) -> Iterator[Drawing]:

@@ -197,7 +197,7 @@ class _Reader:
         digests = {record.spec.task_name: record.data.digests if record.data else {}}
         digests |= {name: share.digests for name, share in record.shares.items()}
         problems = (self.input_problem(name, record.model, one) for name, one in digests.items())
-        return next((problem for problem in problems if problem), None)
+        return next(filter(None, problems), None)
 
     def measured(self, record: RunRecord) -> RunRecord:
         """Return a record without its measurement of forgetting if that is not on the study's own texts."""
@@ -206,11 +206,16 @@ class _Reader:
         return record if own else record.model_copy(update={"forgetting": None})
 
     def input_problem(
-        self, task_name: str, model: ModelIdentity | None, digests: Mapping[str, str]
+        self,
+        task_name: str,
+        model: ModelIdentity | None,
+        digests: Mapping[str, str],
+        other_tasks: Iterable[str] = (),
     ) -> str | None:
         """Return why a result is of another model or other data than the study; None if it is not.
 
-        A model of None and empty digests are not known, and count as equal.
+        `digests` are those of the task, and of the other ones of a mixture. A model of None and empty digests
+        are not known, and count as equal.
         """
         if self.inputs is None:
             return None
@@ -218,7 +223,7 @@ class _Reader:
             return "study.yaml was edited after the run: it names another model or source of data"
         if model and not model.is_same(self.inputs.model):
             return f"it was made with another model ('{model.id}' as it was then)"
-        if digests and digests != self.inputs.data.get(task_name):
+        if digests and digests != self.inputs.digests_of(task_name, *other_tasks):
             return f"it was made from other data of task '{task_name}'"
         return None
 
@@ -331,7 +336,7 @@ def _own_searches(
         for path, result in results:
             if not result.answers(search):
                 continue
-            problem = reader.input_problem(result.task_name, result.model, result.digests)
+            problem = reader.input_problem(result.task_name, result.model, result.digests, result.other_tasks)
             if problem is None:
                 own.append(result)
                 break

@@ -201,7 +201,7 @@ def _search_settings(
             search,
             store.search_folder(search.search_id),
             steps=steps[search.search_id],
-            origin=inputs.of_task(search.run.task_name),
+            origin=inputs.of_tasks(*(one.task_name for one in search.run.members)),
         )
         for search in pending
     ]

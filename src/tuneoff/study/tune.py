@@ -84,6 +84,7 @@ def search_job(job: SearchJob, context: Context) -> SearchResult:
     return SearchResult(
         search_id=search.search_id,
         task_name=search.run.task_name,
+        other_tasks=tuple(one.task_name for one in search.run.members[1:]),
         method_name=search.run.method_name,
         train_size=search.run.train_size,
         metric=search.run.selection_metric,
