@@ -15,6 +15,7 @@ TONE = (
     "labels: {0: bad, 1: good}, training: {max_steps: 99}}"
 )
 BOTH = (TONE, "mixtures={both: {of: [films, tone], cap: 6}}")
+GUIDE = Path(__file__).parents[2] / "docs" / "writing_a_study.md"
 SEARCH = "search={trials: 2, seeds: [7], space: {learning_rate: [1e-4, 1e-2, log]}}"
 
 
@@ -62,6 +63,13 @@ def test_where_the_data_of_a_mixture_lie_does_not_decide_which_run_it_is(tmp_pat
     assert expand(study)[0].task.source != expand(moved)[0].task.source
 
 
+def test_the_order_of_a_mixtures_tasks_means_nothing(tmp_path: Path) -> None:
+    plans = [
+        expand(mixed(tmp_path, f"mixtures.both.of=[{tasks}]")) for tasks in ("films, tone", "tone, films")
+    ]
+    assert plans[0] == plans[1]
+
+
 def test_only_the_methods_that_a_mixture_names_are_tuned_on_it(tmp_path: Path) -> None:
     methods = "methods={full: {kind: full}, lora: {kind: lora}}"
     study = mixed(tmp_path, methods, "ablations={}", "mixtures.both.methods=[full]")
@@ -100,6 +108,19 @@ def test_the_runs_of_mixtures_count_towards_the_most_that_a_study_may_have(
     monkeypatch.setattr(planning, "MOST_RUNS", len(expand(study)) - 1)
     with pytest.raises(StudyError, match=f"this one has {len(expand(study))} "):
         planning.check_size(study)
+
+
+def test_the_example_in_the_docs_has_the_runs_that_they_promise(tmp_path: Path) -> None:
+    _, _, section = GUIDE.read_text(encoding="utf-8").partition("## Mixtures of tasks")
+    (tmp_path / "study.yaml").write_text(section.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
+    runs = [run for run in expand(load_study(str(tmp_path / "study.yaml"))) if run.mixture]
+    names = {(run.task_name, run.method_name, run.training.max_steps) for run in runs}
+    assert names == {
+        (task, name, steps)
+        for task in ("reviews", "dialogues")
+        for name, steps in (("lora@both", 300), ("prompt@both", 300), ("lora@evenly", 600))
+    }
+    assert len(runs) == len(names) * 3
 
 
 def test_a_dumped_study_keeps_its_mixtures(tmp_path: Path) -> None:

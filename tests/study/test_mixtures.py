@@ -152,6 +152,9 @@ def test_the_weights_can_be_exported_and_cut_by_the_record_of_any_task(mixed: Pa
     record = record_of(mixed, TONE)
     outcome = tuneoff("export", mixed / record.run_id, "--to", tmp_path / "model")
     assert (outcome.code, outcome.err) == (0, "")
+    card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    assert "Tasks of the one training: films and tone" in card
+    assert card.count(record.shares["films"].digests["train"]) == 1
     outcome = tuneoff("prune", mixed / record.run_id, "--keep", "0.5", "--out", tmp_path / "cut")
     assert (outcome.code, outcome.err) == (0, "")
 

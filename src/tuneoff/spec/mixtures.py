@@ -32,6 +32,6 @@ class Mixture(Spec):
     """What a run is trained on in place of its own task alone."""
 
     tasks: dict[Name, Task]
-    """The run of the first of them trains; those of the others are tested with its weights."""
+    """In the order of their names. The run of the first one trains; those of the others test its weights."""
     rate: Rate
     cap: PositiveInt | None

@@ -257,8 +257,9 @@ def _product(study: StudySpec, seeds: Iterable[int]) -> Iterator[RunSpec]:
 
 
 def _mixture(study: StudySpec, name: str) -> Mixture:
+    """Return a mixture of the study, its tasks by name, as their order in the file means nothing."""
     spec = study.mixtures[name]
-    return Mixture(tasks={task: study.tasks[task] for task in spec.of}, rate=spec.rate, cap=spec.cap)
+    return Mixture(tasks={task: study.tasks[task] for task in sorted(spec.of)}, rate=spec.rate, cap=spec.cap)
 
 
 def _in_name(value: object) -> str:

@@ -132,7 +132,8 @@ def _measure(run: RunSpec, session: Session) -> tuple[Cost, int]:
     setup, prepared = _timed(lambda: prepare(run, session))
     encoded = prepared.data.encoded
     counts = footprint(prepared.adapted, prepared.train_batch(1))
-    step = _step_seconds(prepared) if prepared.adapted.parts else 0.0
+    trains = prepared.adapted.parts and run.trained_by is None
+    step = _step_seconds(prepared) if trains else 0.0
     prepared.adapted.fold()
     cost = Cost(
         counts,

@@ -148,23 +148,26 @@ def planned_trainings(searches: Sequence[Search], session: Session) -> list[tupl
 def length_factors(searches: Sequence[Search], session: Session) -> dict[str, float]:
     """Return the factor by which each search's trials are lengthened to equalize FLOPs, by search id.
 
-    It is 1 under `budget: steps`. Under `budget: flops`, every method of a task and train size may spend what
-    the planned steps cost the most expensive one. A step costs a forward and a backward pass over a batch of
-    the longest rows.
+    It is 1 under `budget: steps`. Under `budget: flops`, every method of a task or mixture and train size may
+    spend what the planned steps cost the most expensive one. A step costs a forward and a backward pass over
+    a batch of the longest rows.
 
     Raises:
         InputError: the model or the data cannot be used.
     """
     costs = {one.search_id: _step_flops(one.run, session) for one in searches if one.budget == "flops"}
-    highest = defaultdict[tuple[str, TrainSize], int](int)
+    highest = defaultdict[tuple[tuple[str, ...], TrainSize], int](int)
     for search in searches:
-        cell = (search.run.task_name, search.run.train_size)
-        highest[cell] = max(highest[cell], costs.get(search.search_id, 1))
+        place = _place(search.run)
+        highest[place] = max(highest[place], costs.get(search.search_id, 1))
     return {
-        search.search_id: highest[search.run.task_name, search.run.train_size]
-        / costs.get(search.search_id, 1)
-        for search in searches
+        search.search_id: highest[_place(search.run)] / costs.get(search.search_id, 1) for search in searches
     }
+
+
+def _place(run: RunSpec) -> tuple[tuple[str, ...], TrainSize]:
+    """Return the task, or the tasks of the mixture, and the train size."""
+    return tuple(one.task_name for one in run.members), run.train_size
 
 
 def _step_flops(run: RunSpec, session: Session) -> int:

@@ -400,7 +400,7 @@ class Prepared:
         # with dropout, every epoch needs other outputs; for less than one epoch, encoding all rows is a waste
         if encoder is None or encoder.reads_with_dropout() or rows_used < len(rows):
             return rows
-        return [row for one in self.members for row in one.rows("train")]
+        return self._with_encoder_outputs(rows)
 
     def _encoded_train(self) -> list[Encoded]:
         """Return the training rows, of a mixture those of all its tasks, one task after the other."""
@@ -408,8 +408,11 @@ class Prepared:
 
     def rows(self, split: SplitName) -> Sequence[Encoded]:
         """Return the rows of a split, with their encoder outputs where the encoder is frozen."""
+        return self._with_encoder_outputs(self.data.encoded[split])
+
+    def _with_encoder_outputs(self, rows: Sequence[Encoded]) -> Sequence[Encoded]:
         return self.session.encoder_outputs.added_to(
-            self.data.encoded[split],
+            rows,
             self.adapted,
             batch_size=self.spec.training.per_device_eval_batch_size,
             pad_token_id=self.backbone.tokenizer.pad_token_id,
