@@ -62,7 +62,8 @@ def methods_table(data: ReportData) -> Table:
 
 def _mixture(data: ReportData, name: str) -> str:
     """Return the settings of a mixture."""
-    return as_text(data.study.mixtures[name].model_dump(exclude={"methods"}))
+    settings = data.study.mixtures[name].model_dump(exclude={"methods"})
+    return as_text({key: value for key, value in settings.items() if value is not None and value != {}})
 
 
 def tasks_table(data: ReportData) -> Table:
