@@ -140,6 +140,7 @@ def trained(run: Prepared, model: Any, folder: Path, *, knows: bool, seed: int) 
             disable_tqdm=True,
             include_num_input_tokens_seen="non_padding",
             seed=seed,
+            use_cpu=model.device.type == "cpu",  # bf16 asks for it there
             **(known if knows else {}),
         ),
         train_dataset=Dataset.from_list(joined(run)),

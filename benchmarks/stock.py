@@ -61,6 +61,7 @@ class Stock:
             predict_with_generate=True,
             include_num_input_tokens_seen="non_padding",
             generation_max_length=NEW_TOKENS[task] + 1,
+            use_cpu=device.type == "cpu",  # bf16 asks for it there
             per_device_train_batch_size=BATCH[task],
             **({"per_device_eval_batch_size": BATCH[task]} | (known if self.knows else {}) | changes),
         )

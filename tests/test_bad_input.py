@@ -250,6 +250,7 @@ def folder(finished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "out"))
 
 
+@pytest.mark.slow
 def test_the_output_folder_of_another_study_is_refused(folder: Path) -> None:
     before = contents(folder)
     outcome = tuneoff("run", folder / "study.yaml", "--out", folder, "--set", "name=other")

@@ -97,6 +97,7 @@ def test_what_cannot_be_is_one_error(reviews: str, arguments: list[str], message
     assert [path.name for path in Path.cwd().iterdir()] == [reviews]
 
 
+@pytest.mark.slow
 def test_questions_are_asked_at_a_terminal(reviews: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # an answer for each question: labels (bad, default), model
     answers = iter(["bad", "", "builtin:random"])

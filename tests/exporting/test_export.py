@@ -75,6 +75,16 @@ def base_of(studies: Path, name: str) -> torch.nn.Module:
     return auto.from_pretrained(studies / f"{name}-base")
 
 
+def executed(card: str, place: Path) -> dict[str, object]:
+    """What the names of a card's code are after it has run as it stands."""
+    code = card.split("```python\n", 1)[1].split("```", 1)[0]
+    values: dict[str, object] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        exec(code, values)
+    return values
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "method"),
@@ -152,13 +162,19 @@ def test_the_card_and_the_task_say_what_a_user_needs(studies: Path, tmp_path: Pa
     assert record["data"]["digests"]["train"] in text
     task = json.loads((tmp_path / "out" / "task.json").read_text(encoding="utf-8"))
     assert task["labels"] == {"0": "negative", "1": "positive"}
-    # the code of the card, run as it stands
-    code = text.split("```python\n", 1)[1].split("```", 1)[0]
-    values: dict[str, object] = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path)
-        exec(code, values)
-    assert isinstance(values["model"], peft.PeftModel)
+    assert isinstance(executed(text, tmp_path)["model"], peft.PeftModel)
+
+
+@pytest.mark.slow
+def test_the_card_of_a_builtin_model_says_how_to_load_it(tmp_path: Path) -> None:
+    methods = json.dumps({"lora": METHODS["lora"]})
+    overrides = ["model.id=builtin:random", f"methods={methods}", "train_sizes=[8]", "training.max_steps=2"]
+    tuneoff.run(small.spec(tmp_path, [*overrides, "ablations={}"]), out=tmp_path / "study")
+    folder = tuneoff.export(run_of(tmp_path, "study", "lora"), tmp_path / "out")
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert "base_model:" not in text
+    model = executed(text, tmp_path)["model"]
+    assert isinstance(model, peft.PeftModel)
 
 
 @pytest.mark.slow

@@ -98,6 +98,7 @@ def test_a_model_that_sees_what_follows_is_refused(model_type):
         family.check(Path("folder"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model_type", [name for name in MODELS if name not in REFUSED])
 def test_a_method_is_saved_and_loaded_and_encoder_outputs_are_kept(model_type, tmp_path):
     adapted = adapt(model_type, LoraSpec(kind="lora", rank=2, targets="all-linear"))

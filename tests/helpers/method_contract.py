@@ -7,6 +7,7 @@ import torch
 from transformers import GenerationConfig, PreTrainedModel
 
 from helpers.models import END, PAD, batch, tiny
+from tuneoff.errors import UnfitError
 from tuneoff.families import family_of
 from tuneoff.methods import AdaptedModel, attach, footprint, load, save
 from tuneoff.spec import Method
@@ -171,6 +172,22 @@ class MethodContract:
         before = self.logits(adapted)
         adapted.fold()
         torch.testing.assert_close(self.logits(adapted), before, rtol=1e-5, atol=1e-5)
+
+    # of PEFT: transformers' T5 says that its embeddings are tied, even where they are not
+    @pytest.mark.filterwarnings("ignore:Input and output embeddings are no longer tied")
+    def test_what_adds_nothing_when_deployed_is_merged_into_a_plain_model(self, kind):
+        model = self.model(kind)
+        names = [name for name, _ in model.named_modules()]
+        adapted = self.trained(model)
+        adapted.fold()
+        before = self.logits(adapted)
+        if len(adapted.parts) > 1 or adapted.parts[0].deployed():
+            with pytest.raises(UnfitError, match="cannot be merged"):
+                adapted.merge()
+            return
+        adapted.merge()
+        assert [name for name, _ in model.named_modules()] == names
+        torch.testing.assert_close(self.logits(adapted), before, rtol=1e-4, atol=1e-4)
 
     def test_generated_step_scores_equal_teacher_forced_logits(self, kind):
         adapted = self.trained(self.model(kind))

@@ -107,6 +107,7 @@ def test_losses_gradient_norms_and_ranks_equal_those_of_pefts_own_training(peft_
     assert len(set(ranks.values())) > 1
 
 
+@pytest.mark.slow
 def test_folded_it_stores_the_kept_ranks_alone_and_computes_the_same(tmp_path):
     adapted = adapt()
     whole = sum(tensor.numel() for tensor in adapted.stored().values())
@@ -123,6 +124,7 @@ def test_folded_it_stores_the_kept_ranks_alone_and_computes_the_same(tmp_path):
     assert loaded.ranks() == ranks
 
 
+@pytest.mark.slow
 def test_the_ranks_are_those_of_the_step_whose_weights_are_kept():
     """The first evaluation after a step is the best, when few ranks are dropped yet."""
     early, late = adapt(), adapt()

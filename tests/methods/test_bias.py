@@ -32,6 +32,7 @@ class TestBias(MethodContract):
             assert all(torch.equal(tensor, base[name]) for name, tensor in stored.items())
 
 
+@pytest.mark.slow
 class TestLoraBesideBias(MethodContract):
     method = StackSpec(kind="stack", parts=(BiasSpec(kind="bias"), LoraSpec(kind="lora", rank=2)))
     kinds = ("bart",)

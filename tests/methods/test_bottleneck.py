@@ -39,6 +39,7 @@ class TestHoulsby(MethodContract):
     kinds = KINDS
 
 
+@pytest.mark.slow
 class TestPfeiffer(MethodContract):
     method = spec("pfeiffer")
     kinds = ("flan", "gpt2")
@@ -49,6 +50,7 @@ class TestParallel(MethodContract):
     kinds = ("flan", "llama", "gpt2", "gemma3_text", "gpt_neox", "opt", "phi")
 
 
+@pytest.mark.slow
 class TestGated(MethodContract):
     method = spec("houlsby", gate=True)
     kinds = ("llama", "t5", "gpt_neox", "opt")

@@ -22,6 +22,7 @@ class TestMam(MethodContract):
     kinds = ("flan", "llama", "gpt2", "gemma3_text")
 
 
+@pytest.mark.slow
 class TestUnipelt(MethodContract):
     method = read(kind="unipelt", lora={"rank": 2}, **SMALL)
     kinds = ("flan", "llama", "bart", "gpt2", "gemma3_text")

@@ -17,6 +17,7 @@ class TestLoraOnAllLinearLayers(MethodContract):
     method = LoraSpec(kind="lora", rank=2, targets="all-linear")
 
 
+@pytest.mark.slow
 class TestGatedLora(MethodContract):
     method = LoraSpec(kind="lora", rank=2, targets="all-linear", gate=True)
     kinds = ("llama", "gpt2")

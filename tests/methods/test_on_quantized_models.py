@@ -9,7 +9,6 @@ from helpers.method_contract import MethodContract
 from helpers.model_table import KINDS as EVERY_KIND
 from helpers.models import batch, tiny
 from tuneoff.errors import StudyError, UnfitError
-from tuneoff.exporting.merged import write_merged
 from tuneoff.families import family_of
 from tuneoff.kernels import QuantizedLinear, quantize
 from tuneoff.methods import attach, footprint
@@ -61,6 +60,7 @@ class TestPromptOnInt8(QuantizedContract):
     method = PromptSpec(kind="prompt", length=4, init="random")
 
 
+@pytest.mark.slow
 @needs_bitsandbytes
 class TestLoraOnNF4(QuantizedContract):
     kinds = (*KINDS, "gpt2")
@@ -137,6 +137,7 @@ def losses(kind, quantization, *, evaluations):
     return found, [parameter.grad for parameter in adapted.parameters()]
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_matrix_learns_after_evaluations_as_without_any(kind, quantization):
@@ -184,7 +185,8 @@ def test_merged_it_is_a_plain_model_that_predicts_the_same(kind, quantization, t
     suite.quantization, suite.method = quantization, LoraSpec(kind="lora", rank=2, targets="all-linear")
     adapted = suite.trained(suite.model(kind))
     expected = suite.logits(adapted)
-    write_merged(adapted, tmp_path)
+    adapted.merge()
+    adapted.model.save_pretrained(tmp_path)
     merged = type(adapted.model).from_pretrained(tmp_path)
     with torch.no_grad():
         torch.testing.assert_close(suite.logits_of(merged, batch(seed=9)), expected, rtol=1e-4, atol=1e-4)

@@ -124,6 +124,7 @@ class TestPeftBesideOwnMethods(MethodContract):
     kinds = ("flan", "llama")
 
 
+@pytest.mark.slow
 class TestTwoOfPeft(MethodContract):
     method = StackSpec(kind="stack", parts=(DoraSpec(kind="dora", rank=2), Ia3Spec(kind="ia3")))
     kinds = ("flan", "gemma3_text")
@@ -274,10 +275,3 @@ def test_seeds_of_what_peft_draws_apart_come_from_the_run_and_are_saved(tmp_path
     assert load(tiny("flan"), tmp_path / "adapter").method.config["random_loc_seed"] == seeds[0]
     chosen = adapt(peft_spec("FOURIERFT", n_frequency=20, random_loc_seed=7))
     assert chosen.method.config["random_loc_seed"] == 7
-
-
-@pytest.mark.parametrize("peft_type", TYPES)
-def test_what_peft_can_merge_adds_nothing_when_deployed(peft_type):
-    """Merged by PEFT it computes the same; where PEFT cannot, what is trained stays beside the base."""
-    adapted = adapt(spec_of(peft_type))
-    assert (adapted.parts[0].deployed() == 0) == (peft_type != "BEFT")

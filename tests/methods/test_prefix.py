@@ -23,6 +23,7 @@ class TestProjectedPrefix(MethodContract):
     method = PrefixSpec(kind="prefix", length=4, projection=10)
 
 
+@pytest.mark.slow
 class TestPrefixWithPositions(MethodContract):
     method = PrefixSpec(kind="prefix", length=4, relative_positions=True)
     kinds = ("flan", "t5")
@@ -43,11 +44,13 @@ class TestCrossPrefix(MethodContract):
     kinds = ("flan", "t5")
 
 
+@pytest.mark.slow
 class TestGatedPrefix(MethodContract):
     method = PrefixSpec(kind="prefix", length=4, projection=10, gate=True)
     kinds = ("flan", "t5", "gpt2", "gemma3_text", "gemma2")
 
 
+@pytest.mark.slow
 class TestPrefixFromText(MethodContract):
     method = PrefixSpec(kind="prefix", length=4, init="text", init_text="w7 w9 w11")
     tokenizer = word_tokenizer()

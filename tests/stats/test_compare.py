@@ -145,6 +145,7 @@ def test_holms_adjustment_of_three_by_hand() -> None:
     assert holm([]) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 7, 60])
 def test_holms_adjustment_is_that_of_statsmodels(size: int) -> None:
     p_values = np.random.default_rng(size).beta(0.3, 3, size).round(2).tolist()  # with ties

@@ -26,6 +26,7 @@ def runs(monkeypatch):
     return expand(load_study("quickstart")), encoded
 
 
+@pytest.mark.slow
 def test_each_example_is_tokenized_once_in_a_session(runs):
     specs, encoded = runs
     own = Session()

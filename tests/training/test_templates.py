@@ -97,6 +97,7 @@ def test_a_limit_without_room_for_the_template_is_refused(tmp_path: Path) -> Non
         run_data(run, load_backbone(run.model).tokenizer, Session())
 
 
+@pytest.mark.slow
 def test_the_template_is_recorded_and_makes_another_run(tmp_path: Path) -> None:
     run = chat_run(tmp_path, "tasks.films.max_target_length=16")
     plain = run.model_copy(update={"model": run.model.model_copy(update={"template": "plain"})})

@@ -9,7 +9,7 @@ from tuneoff.phrases import listed
 from tuneoff.reporting import ReportData
 from tuneoff.reporting.formatting import decimal, span
 from tuneoff.results import RunRecord, metric_name
-from tuneoff.spec import ClassificationSpec, HubSource, ModelSpec, RunSpec, Task, tuned_parts
+from tuneoff.spec import BUILTIN, ClassificationSpec, HubSource, ModelSpec, RunSpec, Task, tuned_parts
 from tuneoff.stats import Cell
 
 _LOADING = {
@@ -17,6 +17,13 @@ _LOADING = {
 from transformers import {auto}, AutoTokenizer
 
 model = PeftModel.from_pretrained({auto}.from_pretrained("{base}"), "{folder}")
+tokenizer = AutoTokenizer.from_pretrained("{folder}")""",
+    "peft, builtin": """from peft import PeftModel
+from transformers import AutoTokenizer
+from tuneoff.spec import ModelSpec
+from tuneoff.training import load_backbone
+
+model = PeftModel.from_pretrained(load_backbone(ModelSpec(id="{base}")).model, "{folder}")
 tokenizer = AutoTokenizer.from_pretrained("{folder}")""",
     "merged": """from transformers import {auto}, AutoTokenizer
 
@@ -42,7 +49,8 @@ def card(
     spec = record.spec
     title = f"{Path(base).name or base} tuned on {spec.task_name} ({spec.method_name})"
     parts = [part.in_words() for part in tuned_parts(spec.method)]
-    code = _LOADING[format_name].format(
+    builtin = base.startswith(BUILTIN)  # of tuneoff; no other library finds it
+    code = _LOADING["peft, builtin" if builtin and format_name == "peft" else format_name].format(
         auto=_AUTO[encodes], base=base, folder=folder.name, settings=_settings(spec.model)
     )
     lines = [
@@ -80,7 +88,7 @@ def _metadata(record: RunRecord, title: str, base: str, format_name: str, encode
         if field != "eval_loss"
     ]
     return {
-        "base_model": base,
+        **({} if base.startswith(BUILTIN) else {"base_model": base}),
         "library_name": {"merged": "transformers"}.get(format_name, format_name),
         "pipeline_tag": "text2text-generation" if encodes else "text-generation",
         "tags": ["tuneoff", *(part.kind for part in tuned_parts(spec.method))],

@@ -4,9 +4,8 @@ import shutil
 from pathlib import Path
 from typing import Literal, get_args
 
-from tuneoff.errors import StoreError, writing
+from tuneoff.errors import StoreError, UnfitError, writing
 from tuneoff.exporting.card import card
-from tuneoff.exporting.merged import write_merged
 from tuneoff.exporting.to_peft import write_peft
 from tuneoff.reporting import load_report_data
 from tuneoff.results import RunRecord, StudyFolder, find_run
@@ -64,7 +63,11 @@ def _write_model(tuned: TunedModel, adapter: Path, folder: Path, *, to: Format, 
         case "peft":
             write_peft(tuned.adapted, base, folder)
         case "merged":
-            write_merged(tuned.adapted, folder)
+            try:
+                tuned.adapted.merge()
+            except UnfitError as error:
+                raise StoreError(f"{error}; take --format peft or tuneoff") from error
+            tuned.model.save_pretrained(folder)
         case "tuneoff":
             shutil.copytree(adapter, folder, dirs_exist_ok=True)
 

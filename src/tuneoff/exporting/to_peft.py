@@ -1,5 +1,7 @@
 """A tuned method as the files that `peft.PeftModel.from_pretrained` reads."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +13,8 @@ from transformers import Conv1D
 
 from tuneoff.errors import StoreError
 from tuneoff.methods import AdaptedModel
-from tuneoff.spec import FullSpec, LoraSpec, PrefixSpec, PromptSpec, StackSpec
+from tuneoff.methods.peft import PeftAdapter
+from tuneoff.spec import FullSpec, LoraSpec, PeftKind, PrefixSpec, PromptSpec, StackSpec
 
 _MOVES = "PEFT moves the text to other positions, which this model has learned"
 _IN_PEFT = "base_model.model."
@@ -45,6 +48,8 @@ def _files(adapted: AdaptedModel) -> PeftFiles:
     match adapted.method:
         case LoraSpec(gate=False) as method:
             return _lora(adapted, method)
+        case PeftKind():
+            return _of_peft(adapted)
         case PromptSpec():
             return _prompt(adapted)
         case PrefixSpec(gate=False) as method:
@@ -62,29 +67,55 @@ def _task(adapted: AdaptedModel) -> str:
 
 
 def _lora(adapted: AdaptedModel, method: LoraSpec) -> PeftFiles:
-    """Return LoRA's files; layers that were cut to another rank have their own in PEFT's patterns."""
     stored = adapted.parts[0].stored()
-    tensors = {f"{_IN_PEFT}{name}.weight": tensor for name, tensor in stored.items()}
-    ranks = {
-        name.removesuffix(".lora_A"): len(tensor)
-        for name, tensor in stored.items()
-        if name.endswith(".lora_A")
-    }
-    others = {layer: rank for layer, rank in ranks.items() if rank != method.rank}
-    scaling = method.alpha / method.rank
-    is_conv1d = any(isinstance(module, Conv1D) for module in adapted.model.modules())
+    layers = [name.removesuffix(".lora_A") for name in stored if name.endswith(".lora_A")]
+    updates = {layer: (stored[f"{layer}.lora_A"], stored[f"{layer}.lora_B"]) for layer in layers}
+    return _low_rank(
+        adapted, updates, rank=method.rank, scaling=method.alpha / method.rank, dropout=method.dropout
+    )
+
+
+def _low_rank(
+    adapted: AdaptedModel,
+    updates: Mapping[str, tuple[Tensor, Tensor]],
+    *,
+    rank: int,
+    scaling: float,
+    dropout: float,
+) -> PeftFiles:
+    """Return the files of updates scaling * B A of layers, by A [r, in] and B [out, r].
+
+    Layers of another rank than `rank` have their own in PEFT's patterns.
+    """
+    ranks = {layer: len(a) for layer, (a, _) in updates.items() if len(a)}
+    others = {layer: own for layer, own in ranks.items() if own != rank}
+    tensors: dict[str, Tensor] = {}
+    for layer in ranks:
+        a, b = updates[layer]
+        tensors |= {f"{_IN_PEFT}{layer}.lora_A.weight": a, f"{_IN_PEFT}{layer}.lora_B.weight": b}
     config = peft.LoraConfig(
         task_type=_task(adapted),
-        r=method.rank,
-        lora_alpha=method.alpha,
-        lora_dropout=method.dropout,
+        r=rank,
+        lora_alpha=scaling * rank,
+        lora_dropout=dropout,
         target_modules=list(ranks),
         # PEFT reads a key as a pattern that a module's name ends with
-        rank_pattern={f"^{layer}$": rank for layer, rank in others.items()},
-        alpha_pattern={f"^{layer}$": scaling * rank for layer, rank in others.items()},
-        fan_in_fan_out=is_conv1d,
+        rank_pattern={f"^{layer}$": own for layer, own in others.items()},
+        alpha_pattern={f"^{layer}$": scaling * own for layer, own in others.items()},
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in adapted.model.modules()),
     )
     return PeftFiles(config, tensors)
+
+
+def _of_peft(adapted: AdaptedModel) -> PeftFiles:
+    """Return the files of one of PEFT's own methods; updates that PEFT would load otherwise become LoRA's."""
+    (part,) = adapted.parts
+    assert isinstance(part, PeftAdapter)
+    updates = part.updates()
+    if updates is None:
+        return PeftFiles(replace(part.config, task_type=_task(adapted)), part.stored())
+    rank = max(len(a) for a, _ in updates.values())
+    return _low_rank(adapted, updates, rank=rank, scaling=1.0, dropout=0.0)
 
 
 def _prompt(adapted: AdaptedModel) -> PeftFiles:

@@ -80,6 +80,16 @@ class AdaLora:
                 layer.lora_E[self._name][kept],
             )
 
+    def updates(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return A [r, in] and B [out, r] of each layer's update B A, by the layer's name."""
+        found = {}
+        for name, layer in self._layers.items():
+            a, b, e = (matrices[self._name] for matrices in (layer.lora_A, layer.lora_B, layer.lora_E))
+            # as PEFT's layer computes it, whose rank is the one at the start
+            scaling = layer.scaling[self._name] / (layer.ranknum[self._name] + 1e-5)
+            found[name] = (a * e, b * scaling)
+        return found
+
     def resize(self, tensors: dict[str, Tensor]) -> None:
         """Give each layer the rank that its stored tensors have."""
         for name, layer in self._layers.items():

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from tuneoff.errors import UnfitError
 from tuneoff.families import Family
+from tuneoff.kernels import dequantize
 from tuneoff.spec import Method, TunedSpec
 
 
@@ -48,6 +50,16 @@ class Adapter(ABC):
 
         Outputs are then bit-identical to those of the base, unless the method trained weights of the base.
         """
+
+    def merge(self) -> None:
+        """Put the method into the model's weights, and take the rest of it off: outputs stay the same.
+
+        Raises:
+            UnfitError: no weights of the model compute what the method does.
+        """
+        raise UnfitError(
+            f"kind: {self.spec.kind} stays beside the model's weights and cannot be merged into them"
+        )
 
     def penalty(self) -> Tensor | None:
         """Return what is added to the loss of a batch, a scalar; None for nothing."""
@@ -121,6 +133,20 @@ class AdaptedModel:
         """Drop what only training needs; outputs stay the same."""
         for part in self.parts:
             part.fold()
+
+    def merge(self) -> None:
+        """Make the model a plain one that computes the same, without quantized weights.
+
+        Raises:
+            UnfitError: the method cannot be merged into weights.
+        """
+        if len(self.parts) > 1:
+            raise UnfitError(
+                "the parts of a stack may depend on each other and cannot be merged into weights"
+            )
+        dequantize(self.model)
+        for part in self.parts:
+            part.merge()
 
     def detach(self) -> None:
         """Remove all parts, the last one first; restore the base's weights where a copy was made."""

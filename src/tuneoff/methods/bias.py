@@ -39,6 +39,9 @@ class BiasAdapter(Adapter):
         """Return 0: the base has as many biases."""
         return 0
 
+    def merge(self) -> None:
+        """Do nothing: the biases are the model's own."""
+
     def detach(self) -> None:
         """Restore the base's biases."""
         self.restore(self._base)

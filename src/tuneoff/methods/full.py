@@ -38,6 +38,9 @@ class FullAdapter(Adapter):
     def deployed(self) -> int:  # noqa: D102
         return 0
 
+    def merge(self) -> None:
+        """Do nothing: the weights are the method."""
+
     def detach(self) -> None:
         """Do nothing: `AdaptedModel.detach` restores the base's weights where it has a copy."""
 

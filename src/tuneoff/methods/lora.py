@@ -66,6 +66,17 @@ class LoraAdapter(Adapter):
         """Return 0, as B A can be merged into the weight that it updates; with a gate it cannot."""
         return sum(parameter.numel() for parameter in self.parameters()) if self._is_gated else 0
 
+    @torch.no_grad()
+    def merge(self) -> None:
+        """Add scaling * B A to the weights of the layers beside which they are."""
+        if self._is_gated:
+            super().merge()
+        for layer in self._layers.values():
+            update = layer.scaling * (layer.lora_B @ layer.lora_A)
+            weight = layer.base_layer.weight
+            weight += (update.t() if isinstance(layer.base_layer, Conv1D) else update).to(weight.dtype)
+        self.detach()
+
     def detach(self) -> None:  # noqa: D102
         for name, layer in self._layers.items():
             self._model.set_submodule(name, layer.base_layer)

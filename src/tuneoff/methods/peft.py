@@ -40,8 +40,13 @@ class PeftAdapter(Adapter):
         self._parameters = [
             one for one in model.parameters() if one.requires_grad and id(one) not in before.trained
         ]
-        self._type = next(iter(wrapper.peft_config.values())).peft_type.value
+        self._type = self.config.peft_type.value
         self._ranks = AdaLora(spec, wrapper) if self._type == "ADALORA" else None
+
+    @property
+    def config(self) -> peft.PeftConfig:
+        """PEFT's config of the layers."""
+        return next(iter(self._wrapper.peft_config.values()))
 
     def parameters(self) -> list[nn.Parameter]:  # noqa: D102
         return self._parameters
@@ -68,6 +73,26 @@ class PeftAdapter(Adapter):
         named = [part for part in name.split(".") if part.startswith((_OWN, _START))]
         return any(part not in self._wrapper.peft_config for part in named)
 
+    @torch.no_grad()
+    def updates(self) -> dict[str, tuple[Tensor, Tensor]] | None:
+        """Return A [r, in] and B [out, r] of each layer's update B A, by the layer's name.
+
+        None unless it takes more to load what is stored than PEFT's own loading does: ranks that training has
+        chosen, or a start that is taken away from the base.
+        """
+        if self._ranks is not None:
+            return self._ranks.updates()
+        if not starts_from_base(self.config):
+            return None
+        found = {}
+        for name in self._wrapper.targeted_module_names:
+            layer = self._model.get_submodule(name)
+            adapters = list(self._wrapper.peft_config)
+            a = [layer.lora_A[adapter].weight for adapter in adapters]
+            b = [layer.lora_B[adapter].weight * layer.scaling[adapter] for adapter in adapters]
+            found[name] = (torch.cat(a), torch.cat(b, dim=1))
+        return found
+
     def restore(self, tensors: dict[str, Tensor]) -> None:  # noqa: D102
         if self._ranks is not None:
             self._ranks.resize(tensors)
@@ -88,6 +113,12 @@ class PeftAdapter(Adapter):
     def deployed(self) -> int:
         """Return 0 where PEFT can merge the method into the weights, else what is trained."""
         return sum(one.numel() for one in self._parameters) if self._type in _NOT_MERGED else 0
+
+    def merge(self) -> None:
+        """Let PEFT merge its layers into those that they are around."""
+        if self._type in _NOT_MERGED:
+            super().merge()
+        self._wrapper.base_model.merge_and_unload(safe_merge=True)
 
     def penalty(self) -> Tensor | None:  # noqa: D102
         return None if self._ranks is None else self._ranks.penalty()
