@@ -27,7 +27,9 @@ from tuneoff.results.record import (
     RunRecord,
     RunState,
     SplitReport,
+    TaskShare,
     Timings,
+    WeightsOf,
 )
 from tuneoff.results.search import SearchResult, Trial, chosen_values
 from tuneoff.results.store import RunStore
@@ -58,8 +60,10 @@ __all__ = [
     "SplitReport",
     "StudyFolder",
     "TaskExamples",
+    "TaskShare",
     "Timings",
     "Trial",
+    "WeightsOf",
     "append_point",
     "chosen_values",
     "find_run",

@@ -28,6 +28,7 @@ from tuneoff.spec.methods import (
     attach_order,
     tuned_parts,
 )
+from tuneoff.spec.mixtures import MIXTURE_SCORE, Mixture, MixtureSpec, Rate
 from tuneoff.spec.model import BUILTIN, ModelSpec, Quantization
 from tuneoff.spec.plan import Variant, ablation_variants, expand, searches, variants
 from tuneoff.spec.prompt import prompt_columns, prompt_pieces
@@ -57,6 +58,7 @@ from tuneoff.spec.yaml import flow_yaml
 __all__ = [
     "BUILTIN",
     "LETTERS",
+    "MIXTURE_SCORE",
     "SCHEMA_FILE",
     "AblationSpec",
     "AdaloraSpec",
@@ -77,6 +79,8 @@ __all__ = [
     "LnTuningSpec",
     "LoraSpec",
     "Method",
+    "Mixture",
+    "MixtureSpec",
     "ModelSpec",
     "MultipleChoiceSpec",
     "NoneSpec",
@@ -89,6 +93,7 @@ __all__ = [
     "PromptSpec",
     "Quantization",
     "Range",
+    "Rate",
     "RsloraSpec",
     "RunSpec",
     "Search",
