@@ -5,7 +5,7 @@ PIP_FLAGS ?=
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: setup quickstart test test-fast lint types unit format clean
+.PHONY: setup quickstart test test-fast lint types unit docs format clean
 
 setup: .venv/ready
 
@@ -40,6 +40,14 @@ types: setup
 
 unit: setup
 	$(PYTEST)
+
+# the site, in site/; a broken link or anchor ends it, and so does a page that would fetch from elsewhere
+docs: .venv/docs-ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+.venv/docs-ready: .venv/ready requirements-docs.lock
+	$(BIN)/pip install --quiet --no-compile --constraint requirements.lock -r requirements-docs.lock
+	touch .venv/docs-ready
 
 format: setup
 	$(BIN)/ruff check --fix .

@@ -88,7 +88,7 @@ def test_the_modules_of_the_extra_are_those_of_its_packages() -> None:
 
 
 def test_the_locked_versions_are_within_the_ranges() -> None:
-    locked, project = _locked(), PROJECT["project"]
+    locked, project = _locked() | _locked("requirements-docs.lock"), PROJECT["project"]
     groups = [project["dependencies"], *project["optional-dependencies"].values()]
     for group in (*groups, *PROJECT["dependency-groups"].values()):
         for one in _requirements(group):
@@ -104,8 +104,12 @@ def test_what_locked_packages_need_is_locked_too() -> None:
                 assert locked[canonicalize_name(one.name)] in one.specifier, f"{name}: {one}"
 
 
-def _locked() -> dict[str, str]:
-    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+def test_no_package_is_locked_twice() -> None:
+    assert not _locked().keys() & _locked("requirements-docs.lock").keys()
+
+
+def _locked(name: str = "requirements.lock") -> dict[str, str]:
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     pairs = (line.split("==") for line in lines if not line.startswith("#"))
     return {canonicalize_name(name): version for name, version in pairs}
 

@@ -40,10 +40,10 @@ def run(
 ) -> Result:
     """Do the runs of a study, write the report, and return the results.
 
-    `study` is anything that `load_study` takes. Results go to the folder `out` (default: results/<study
-    name>), and runs that are finished there are not repeated. Runs are done in this process, or in `workers`
-    processes with `executor="process"`, or by any `Executor`. `on_event` is called with each event. A
-    `session` caches rows and tokens from one call to the next, as long as no file has changed.
+    `study` is anything that `load_study` takes. Results go to the folder `out` (default: `results/NAME`, of
+    the study's name), and runs that are finished there are not repeated. Runs are done in this process, or in
+    `workers` processes with `executor="process"`, or by any `Executor`. `on_event` is called with each event.
+    A `session` caches rows and tokens from one call to the next, as long as no file has changed.
 
     Raises:
         InputError: an argument, the study, its model or its data cannot be used.

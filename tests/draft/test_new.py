@@ -1,14 +1,17 @@
 """`tuneoff new` as its users meet it: a file becomes a study that runs."""
 
 import csv
+import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
 import tuneoff as python
 from helpers.command_line import tuneoff
 from tuneoff.spec import ClassificationSpec, SummarizationSpec, load_study
+from tuneoff.spec.yaml import parse_yaml
 
 RANDOM = ("--model", "builtin:random-llama")
 
@@ -39,10 +42,14 @@ def test_a_file_becomes_a_commented_study_that_runs(reviews: str) -> None:
     assert isinstance(task, ClassificationSpec)
     assert task.labels == {"0": "negative", "1": "positive"}
     assert task.prompt == "Te xt: {te xt}\nSentiment:"
+    # editors find the schema beside it
+    text = Path("first.yaml").read_text(encoding="utf-8")
+    assert text.startswith("# yaml-language-server: $schema=study.schema.json\n")
+    schema = json.loads(Path("study.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(parse_yaml(text), schema)
     # 99% of the inputs fit
     assert 8 <= task.max_source_length <= 128
     assert set(study.methods) == {"zero_shot", "full", "lora", "prefix", "prompt"}
-    text = Path("first.yaml").read_text(encoding="utf-8")
     assert "a run" in next(line for line in text.splitlines() if line.startswith("  lora:"))
     # named relative to the study
     assert yaml.safe_load(text)["tasks"].popitem()[1]["source"]["files"] == {"train": reviews}

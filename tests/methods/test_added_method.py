@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import jsonschema
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
@@ -13,7 +14,7 @@ from helpers import small
 from helpers.method_contract import MethodContract
 from tuneoff.errors import StudyError
 from tuneoff.reporting.methods import described_methods
-from tuneoff.spec import LoraSpec, Method, StackSpec
+from tuneoff.spec import LoraSpec, Method, StackSpec, study_schema
 
 GUIDE = Path(tuneoff.__file__).parents[2] / "docs" / "adding_a_method.md"
 METHOD = TypeAdapter[Method](Method)
@@ -67,6 +68,14 @@ class TestScaledInAStack(MethodContract):
         return StackSpec(
             kind="stack", parts=(METHOD.validate_python({"kind": "scaled"}), LoraSpec(kind="lora"))
         )
+
+
+def test_the_schema_of_studies_knows_its_name() -> None:
+    schema = study_schema()
+    (methods,) = schema["properties"]["methods"]["patternProperties"].values()
+    validator = jsonschema.Draft202012Validator({"$defs": schema["$defs"], **methods})
+    assert validator.is_valid({"kind": "scaled", "spread": 0.02})
+    assert not validator.is_valid({"kind": "scalde", "spread": 0.02})
 
 
 @pytest.mark.slow

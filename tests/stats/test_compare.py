@@ -425,6 +425,28 @@ def test_other_train_sizes_and_ablation_variants_make_no_claim_harder() -> None:
 
 
 @pytest.mark.slow
+def test_a_method_on_a_mixture_meets_itself_on_the_task_alone_in_the_same_family() -> None:
+    cells: dict[Cell, Scores] = {
+        Cell("reviews", name, 100): scores(answers(level, draw=number))
+        for number, (name, level) in enumerate({"full": 0.0, "lora": 0.01, "lora@both": 0.012}.items())
+    }
+    found = comparisons(
+        cells,
+        references=("full",),
+        untrained=frozenset(),
+        margin=None,
+        metrics={"reviews": "eval_accuracy"},
+        alone={"lora@both": "lora", "full@both": "full"},
+    )
+    assert {(item.method, item.reference) for item in found} == {
+        ("lora", "full"),
+        ("lora@both", "full"),
+        ("lora@both", "lora"),
+    }
+    expected = multipletests([item.p_value for item in found], method="holm")[1]
+    assert [item.p_adjusted for item in found] == pytest.approx(list(expected))
+
+
 def test_comparisons_of_one_seed_claim_nothing_and_take_no_part_in_the_adjustment() -> None:
     one_seed: dict[Cell, Scores] = {Cell("reviews", "prompt", "full"): scores(answers(0.3, seeds=1, draw=9))}
     few, more = compared(many()), compared(many() | one_seed)

@@ -142,3 +142,18 @@ def test_writing_takes_longer_than_choosing(tmp_path: Path) -> None:
     loads = expected_loads(expand(small.spec(tmp_path, [written])), Session())
     of = {task: loads[Cell(task, "zero_shot", "full")].end for task in ("films", "written")}
     assert of["written"] > of["films"]
+
+
+def test_of_a_mixture_the_first_run_trains_and_the_others_are_tests(tmp_path: Path) -> None:
+    second = (
+        "tasks.again={kind: classification, source: {files: {train: train.csv, test: test.csv}}, "
+        "prompt: '{text}', target: label, labels: {0: negative, 1: positive}}"
+    )
+    study = small.spec(tmp_path, [second, "mixtures={both: {of: [films, again]}}", "ablations={}"])
+    loads = expected_loads(expand(study), Session())
+    mixed = {cell.task: load for cell, load in loads.items() if "@" in cell.method and cell.train_size == 8}
+    assert mixed["again"].steps == 4
+    assert mixed["again"].step > 0
+    assert mixed["films"].whole == mixed["films"].end > 0
+    alone = loads[Cell("again", "lora", 8)]
+    assert mixed["again"].start > alone.start  # it is scored on the validation rows of both

@@ -261,6 +261,12 @@ def test_reporting_is_part_of_no_run() -> None:
         assert (one.run_id, one.settings_key) == (other.run_id, other.settings_key)
 
 
+def test_scores_have_the_names_of_transformers_trainer() -> None:
+    run = expand(_study())[0]
+    point = CurvePoint(step=1, scores={"eval_loss": 1.0, "other/eval_rougeL": 0.5})
+    assert module._point_values(run, point) == {"eval/loss": 1.0, "eval/other/rougeL": 0.5}
+
+
 def test_settings_are_flat_and_short() -> None:
     prompt = f"{'long ' * 100}{{text}}"
     task = made.SST2 | {"prompt": prompt}

@@ -442,6 +442,31 @@ def studies() -> None:
 
 
 @app.command()
+def schema(
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The file to write [default: standard output].", callback=_usable_path),
+    ] = None,
+) -> None:
+    """Write the JSON Schema of studies, with which an editor completes, explains and checks them.
+
+    `tuneoff new` puts it beside the study that it drafts. In any other study, a first line
+    `# yaml-language-server: $schema=study.schema.json` names it.
+    """
+    import json
+
+    from tuneoff.errors import writing
+    from tuneoff.spec import study_schema
+
+    text = json.dumps(study_schema(), indent=1)
+    if out is None:
+        typer.echo(text)
+    else:
+        with writing(out):
+            out.write_text(f"{text}\n", encoding="utf-8")
+
+
+@app.command()
 def status(
     folder: Folder,
     watch: Annotated[

@@ -1,5 +1,6 @@
 """`tuneoff new`: the questions, and what it says to the answers."""
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ from tuneoff.draft import (
 )
 from tuneoff.draft.guess import Kind
 from tuneoff.errors import InputError, StoreError, shown, writing
-from tuneoff.spec import ModelSpec, model_id
+from tuneoff.spec import SCHEMA_FILE, ModelSpec, model_id, study_schema
 from tuneoff.training import load_backbone
 
 _SHOWN = 40
@@ -52,7 +53,9 @@ class Wishes(NamedTuple):
 
 
 def new_study(wishes: Wishes, console: Console) -> Path:
-    """Draft a study and write it; ask what cannot be guessed; return its path.
+    """Draft a study and write it, with the schema for editors beside it; return its path.
+
+    What cannot be guessed is asked.
 
     Raises:
         InputError: the data, the model or the path cannot be used, or a question cannot be asked.
@@ -94,6 +97,9 @@ def new_study(wishes: Wishes, console: Console) -> Path:
         )
     with writing(out):
         out.write_text(written(draft, out.absolute().parent), encoding="utf-8")
+    schema = out.with_name(SCHEMA_FILE)
+    with writing(schema):
+        schema.write_text(json.dumps(study_schema()), encoding="utf-8")
     _tell(console, draft, out)
     return out
 

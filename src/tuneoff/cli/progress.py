@@ -77,7 +77,7 @@ class Progress:
             case TrialStarted(search, number, seed, steps):
                 self._line(f"{_slug(search.search_id)}  trial {number}  seed {seed}  {steps} steps  started")
             case TrialFinished(search, trial):
-                metric = metric_name(search.run.task.main_metric)
+                metric = metric_name(search.run.selection_metric)
                 score = "" if trial.score is None else f"  {metric} {trial.score:.3f} on validation"
                 state = trial.state.replace("_", " ")
                 how_far = self._how_far()
@@ -85,7 +85,7 @@ class Progress:
             case RunStarted(run):
                 self._line(f"{run.run_id}  started")
             case PointLogged(run, point) if point.scores is not None:
-                metric = run.task.main_metric
+                metric = run.selection_metric
                 score = f"{metric_name(metric)} {point.scores[metric]:.3f} on validation"
                 self._line(f"{run.run_id}  step {point.step}  {score}")
 

@@ -10,7 +10,7 @@ from tuneoff.draft.guess import Guess
 from tuneoff.draft.look import Look
 from tuneoff.draft.suit import Tokens
 from tuneoff.phrases import plural
-from tuneoff.spec import FilesSource, HubSource, flow_yaml
+from tuneoff.spec import SCHEMA_FILE, FilesSource, HubSource, flow_yaml
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ def written(draft: Draft, folder: Path) -> str:
     training = [f"{name}: {flow_yaml(value)}" for name, value in draft.training.items()]
     return "\n".join(
         [
+            f"# yaml-language-server: $schema={SCHEMA_FILE}",
             "# Drafted by `tuneoff new`. `tuneoff plan` says what it will take, `tuneoff run` does it.",
             f"name: {flow_yaml(draft.name)}",
             f"model: {{id: {flow_yaml(_model(draft.model, folder))}}}",

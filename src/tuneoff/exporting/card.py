@@ -5,10 +5,11 @@ from typing import Any
 
 import yaml
 
+from tuneoff.phrases import listed
 from tuneoff.reporting import ReportData
 from tuneoff.reporting.formatting import decimal, span
 from tuneoff.results import RunRecord, metric_name
-from tuneoff.spec import BUILTIN, ClassificationSpec, HubSource, ModelSpec, Task, tuned_parts
+from tuneoff.spec import BUILTIN, ClassificationSpec, HubSource, ModelSpec, RunSpec, Task, tuned_parts
 from tuneoff.stats import Cell
 
 _LOADING = {
@@ -69,6 +70,7 @@ def card(
         "",
         "## Made from",
         f"- Base model: `{base}`{_identity(record)}{_quantization(spec.model)}",
+        *_mixture(spec),
         *(f"- {split} rows, SHA-256: `{digest}`" for split, digest in _digests(record).items()),
         f"- Run: `{record.run_id}`, seed {spec.seed}, train size {spec.train_size}",
         "",
@@ -103,6 +105,14 @@ def _metadata(record: RunRecord, title: str, base: str, format_name: str, encode
             }
         ],
     }
+
+
+def _mixture(spec: RunSpec) -> list[str]:
+    """Say which tasks the model was tuned on, if these are several."""
+    if spec.mixture is None:
+        return []
+    tasks = listed(spec.mixture.tasks)
+    return [f"- Tasks of the one training: {tasks}; scores and template are those of {spec.task_name}"]
 
 
 def _prompt(task: Task) -> list[str]:
@@ -149,4 +159,6 @@ def _quantization(model: ModelSpec) -> str:
 
 
 def _digests(record: RunRecord) -> dict[str, str]:
-    return record.data.digests if record.data else {}
+    own = record.data.digests if record.data else {}
+    others = {name: share.digests for name, share in record.shares.items() if name != record.spec.task_name}
+    return own | {f"{name} {split}": one[split] for name, one in others.items() for split in one}

@@ -46,7 +46,7 @@ def export_run(run: Path, folder: Path, *, to: Format, model: str | None = None)
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         try:
-            _write_model(tuned, source.adapter, unfinished, to=to, base=base)
+            _write_model(tuned, record.weights_folder(source).adapter, unfinished, to=to, base=base)
             tuned.tokenizer.save_pretrained(unfinished)
             write_atomically(unfinished / "task.json", _task(record.spec))
             text = card(record, data, base=base, format_name=to, encodes=encodes, folder=folder)

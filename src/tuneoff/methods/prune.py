@@ -77,7 +77,7 @@ def _adapter(folder: RunFolder) -> Path:
     elif record.spec.training.save_strategy == "no":
         reason = "the study has training.save_strategy: no"
     else:
-        return folder.adapter
+        return record.weights_folder(folder).adapter
     raise StoreError(
         f"only a saved method can be cut, but the run '{folder.path}' has none: {reason}; give another run"
     )

@@ -34,7 +34,7 @@ def conclusions(data: ReportData) -> tuple[Statement, ...]:
     statements: list[Statement] = []
     for task, size in product(data.study.tasks, data.study.train_sizes):
         statements += _best(data, task, size)
-        for reference in data.study.references:
+        for reference in data.references:
             statements += _against(data, task, size, reference)
         statements += _cheapest(data, task, size)
         statements += _below_baseline(data, task, size)
@@ -71,7 +71,7 @@ def _best(data: ReportData, task: str, size: TrainSize) -> Iterator[Statement]:
 def _methods_with_mean(data: ReportData, task: str, size: TrainSize, mean: float) -> list[str]:
     """Return the trained methods, without ablation variants, that have this mean but for rounding."""
     names = []
-    for name in data.study.methods:
+    for name in data.study.all_methods:
         found = data.judgement.intervals.get(Cell(task, name, size))
         if name not in data.untrained and found and abs(found.mean - mean) <= EQUAL:
             names.append(name)
@@ -82,7 +82,7 @@ def _higher_variants(data: ReportData, task: str, size: TrainSize, mean: float) 
     """List the ablation variants with a higher mean than the best method."""
     higher = []
     for cell, one in data.judgement.intervals.items():
-        is_variant = cell.method not in data.study.methods
+        is_variant = cell.method not in data.study.all_methods
         if cell.task_size == TaskSize(task, size) and is_variant and one.mean > mean:
             failures = _failures(data, task, cell.method, [size])
             higher.append(f"{cell.method} ({decimal(one.mean)}{failures})")
@@ -137,9 +137,9 @@ def _cheapest(data: ReportData, task: str, size: TrainSize) -> Iterator[Statemen
 
 
 def _seconds(data: ReportData, task: str, method: str, size: TrainSize) -> float:
-    """Return the mean wall time of a method's runs."""
-    timings = [record.timings for record in data.of_cell(Cell(task, method, size)) if record.timings]
-    return sum(one.total for one in timings) / len(timings) if timings else float("nan")
+    """Return the mean wall time of a method's runs, each with its whole training."""
+    times = [one.seconds for one in data.of_cell(Cell(task, method, size)) if one.seconds is not None]
+    return sum(times) / len(times) if times else float("nan")
 
 
 def _below_baseline(data: ReportData, task: str, size: TrainSize) -> Iterator[Statement]:

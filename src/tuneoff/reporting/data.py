@@ -63,6 +63,12 @@ class ReportData(Contents):
         return frozenset(one.name for one in self.variants if isinstance(one.method, NoneSpec))
 
     @property
+    def references(self) -> tuple[str, ...]:
+        """What all others are compared with, and then what those on mixtures are compared with, too."""
+        alone = (one.method for one in self.study.mixed.values())
+        return tuple(dict.fromkeys((*self.study.references, *alone)))
+
+    @property
     def several_sizes(self) -> bool:
         """Whether the study compares train sizes."""
         return len(self.study.train_sizes) > 1

@@ -214,7 +214,7 @@ def _mark(decision: Decision, name: str) -> str:
 def _row(data: ReportData, place: TaskSize, one: Candidate, *, mark: str) -> tuple[str, ...]:
     in_words = [price_in_words(price, price_of(data, place, one.name, price)) for price in _PRICE_WORDS]
     cell = candidate_cell(data, place, one.name)
-    checks = NONE if one.name in data.study.methods else ABSENT  # baselines are not checked
+    checks = NONE if one.name in data.study.all_methods else ABSENT  # baselines are not checked
     return (
         place.task,
         str(place.train_size),
@@ -246,10 +246,12 @@ def next_with(data: ReportData, place: TaskSize, name: str) -> str:
     They are those of the seed with the best validation score.
     """
     metric, folder = data.study.tasks[place.task].main_metric, StudyFolder(data.folder)
+    runs = data.of_cell(Cell(place.task, name, place.train_size))
+    weights = {run.run_id: run.weights_folder(folder.run(run.run_id)).adapter for run in runs}
     kept = {
-        folder.run(run.run_id).adapter: run.validation[metric]
-        for run in data.of_cell(Cell(place.task, name, place.train_size))
-        if run.state == "complete" and metric in run.validation and folder.run(run.run_id).adapter.is_dir()
+        weights[run.run_id]: run.validation[metric]
+        for run in runs
+        if run.state == "complete" and metric in run.validation and weights[run.run_id].is_dir()
     }
     if not kept:
         return ""
@@ -350,7 +352,7 @@ def _forgetting_json(data: ReportData, place: TaskSize, name: str) -> dict[str, 
 
 def is_trained(data: ReportData, name: str) -> bool:
     """Return whether a candidate is a tuned method, and not the base model or a baseline."""
-    return name in data.study.methods and name not in data.untrained
+    return name in data.study.all_methods and name not in data.untrained
 
 
 def _race_json(course: Course) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from functools import partial
 from itertools import product
 from typing import NamedTuple
 
+from tuneoff.phrases import listed
 from tuneoff.reporting import charts
 from tuneoff.reporting.charts.style import View
 from tuneoff.reporting.data import ReportData
@@ -93,7 +94,7 @@ def difference_charts(data: ReportData, *, narrow: bool = False) -> Iterator[tup
     """Yield the task and train size, the reference, the chart and the title of each forest plot."""
     for task, size in product(data.study.tasks, data.study.train_sizes):
         metric = data.study.tasks[task].main_metric
-        for reference in data.study.references:
+        for reference in data.references:
             own = [
                 one
                 for one in data.judgement.comparisons
@@ -144,26 +145,25 @@ def cut_figures(data: ReportData, *, narrow: bool = False) -> Iterator[Drawing]:
 
 
 def search_figures(data: ReportData, *, narrow: bool = False) -> Iterator[Drawing]:
-    """Yield the validation score against each searched setting, of each task and train size."""
-    for task, size in product(data.study.tasks, data.study.train_sizes):
-        searches = [one for one in data.searches if (one.task_name, one.train_size) == (task, size)]
-        metric = data.study.tasks[task].main_metric
+    """Yield the validation score against each searched setting, of each task or mixture, and train size."""
+    for tasks, size in dict.fromkeys((one.tasks, one.train_size) for one in data.searches):
+        searches = [one for one in data.searches if (one.tasks, one.train_size) == (tasks, size)]
         for field in dict.fromkeys(field for one in searches for field in one.space):
             points = charts.search_data(searches, field=field)
             if points.empty:
                 continue
             log = any(one.space[field][2] == "log" for one in searches if field in one.space)
-            title = f"{task}: score against {field}{_size_in_title(data, size)}"
+            title = f"{listed(tasks)}: score against {field}{_size_in_title(data, size)}"
             chart = charts.draw_search(
                 points,
                 field=field,
                 log=log,
                 title=title,
-                metric=metric,
+                metric=searches[0].metric,
                 at_first_rung=any(one.rungs for one in searches),
                 narrow=narrow,
             )
-            yield Drawing(f"search-{task}-{field}{_suffix(data, size)}", title, chart)
+            yield Drawing(f"search-{'-'.join(tasks)}-{field}{_suffix(data, size)}", title, chart)
 
 
 def curve_figures(data: ReportData) -> Iterator[Drawing]:
@@ -192,7 +192,7 @@ class CurveGroup(NamedTuple):
 
 def curve_groups(data: ReportData) -> Iterator[CurveGroup]:
     """Yield the groups that have logged anything, by task, train size and ablation."""
-    members = {"": tuple(data.study.methods)}
+    members = {"": tuple(data.study.all_methods)}
     for name, ablation in data.study.ablations.items():
         members[name] = tuple(one.name for one in ablation_variants(data.study, ablation))
     for (task, size), (group, methods) in product(_places(data), members.items()):
@@ -229,7 +229,7 @@ def _sizes(data: ReportData, task: str, *, narrow: bool) -> Iterator[Drawing]:
         data.runs,
         task=task,
         metric=metric,
-        methods=list(data.study.methods),
+        methods=list(data.study.methods_on(task)),
         untrained=data.untrained,
         intervals=data.judgement.intervals,
     )

@@ -14,6 +14,11 @@ _SOURCES = {
     "arXiv:1804.04235",
 }
 """From an optimizer to where it was published."""
+_MIXING = (
+    "Raffel et al. 2020, Exploring the limits of transfer learning with a unified text-to-text transformer, "
+    "arXiv:1910.10683"
+)
+"""Where the rates of a mixture were published."""
 
 
 class Description(NamedTuple):
@@ -26,7 +31,9 @@ class Description(NamedTuple):
 
 def described_methods(data: ReportData) -> tuple[tuple[Description, ...], str]:
     """Return the methods of the study in words, and the conditions that all of them share."""
-    return tuple(_description(data, name) for name in data.study.methods), _conditions(data)
+    methods = tuple(_description(data, name) for name in data.study.methods)
+    mixed = tuple(_mixed_description(data, name) for name in data.study.mixed)
+    return (*methods, *mixed), _conditions(data)
 
 
 def _description(data: ReportData, name: str) -> Description:
@@ -48,6 +55,17 @@ def _description(data: ReportData, name: str) -> Description:
         text += f" {listed(fields)} {'is' if len(fields) == 1 else 'are'} chosen by the search on validation."
     sources = dict.fromkeys([*(part.source for part in parts), _SOURCES[parts[0].optim]])
     return Description(name, text, tuple(sources))
+
+
+def _mixed_description(data: ReportData, name: str) -> Description:
+    one = data.study.mixed[name]
+    mixture = data.study.mixtures[one.mixture]
+    rate = "as often from each" if mixture.rate == "equal" else "in proportion to their training rows"
+    cap = f", of which at most {count(mixture.cap)} of a task count" if mixture.cap else ""
+    text = f"{name} is {one.method} tuned once on {listed(mixture.of)} together, with rows drawn {rate}{cap}"
+    if mixture.training.get("load_best_model_at_end", data.study.training.load_best_model_at_end):
+        text += "; the step whose weights are tested has the best mean of their main metrics on validation"
+    return Description(name, f"{text}.", (_MIXING,))
 
 
 def _optimizer(parts: tuple[TunedSpec, ...]) -> str:

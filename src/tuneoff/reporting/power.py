@@ -36,8 +36,9 @@ def power_statements(study: StudySpec, planned: Mapping[str, PlannedTask]) -> tu
 def _statements(study: StudySpec, task: str, one: PlannedTask) -> list[str]:
     spec, margin = study.tasks[task], study.decision_margin
     typical = typical_components(spec)
-    methods, trained = len(study.methods), _trained(study)
-    plan = Plan(len(study.all_seeds), one.test_rows, trained, methods - trained + one.baselines)
+    methods = study.methods_on(task).values()
+    trained = sum(not isinstance(method, NoneSpec) for method in methods)
+    plan = Plan(len(study.all_seeds), one.test_rows, trained, len(methods) - trained + one.baselines)
     size = (
         f"{task}: with {plural(plan.seeds, 'seed')}, {plural(plan.examples, 'test example')} and "
         f"{plural(plan.trained + plan.untrained, 'candidate')}"
@@ -64,10 +65,6 @@ def _statements(study: StudySpec, task: str, one: PlannedTask) -> list[str]:
 def typical_components(task: Task) -> Components:
     """Return how seeds and examples vary in this kind of task."""
     return CLASSIFICATION if task.main_metric in RIGHT_OR_WRONG else SUMMARIZATION
-
-
-def _trained(study: StudySpec) -> int:
-    return sum(not isinstance(method, NoneSpec) for method in study.methods.values())
 
 
 def _needs(lead: float, plan: Plan, typical: Components, margin: float) -> str:

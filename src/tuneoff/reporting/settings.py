@@ -46,10 +46,11 @@ def methods_table(data: ReportData) -> Table:
         place = f"{run.task_name}, train size {run.train_size}" if data.several_sizes else run.task_name
         used[run.method_name].setdefault(run.method, {})[place] = None
     rows = []
-    for name, _, wording, model in data.variants:
+    for name, _, wording, model, mixture in data.variants:
         for method, places in used[name].items():
-            runs = "; ".join(places) if len(used[name]) > 1 or wording else "all"
+            runs = "; ".join(places) if len(used[name]) > 1 or wording or mixture else "all"
             varied = f"; prompt: {as_text(wording.prompt)}" if wording else ""
+            varied += f"; mixture: {_mixture(data, mixture)}" if mixture else ""
             if model != data.study.model:
                 varied += f"; quantization: {as_text(model.quantization)}"
             rows.append((name, method.kind, runs, _settings(method) + varied))
@@ -57,6 +58,12 @@ def methods_table(data: ReportData) -> Table:
         plain = tuple((name, kind, settings) for name, kind, _, settings in rows)
         return Table(("Method", "Kind", "Settings"), plain, text_columns=3, caption="Methods")
     return Table(("Method", "Kind", "Runs", "Settings"), tuple(rows), text_columns=4, caption="Methods")
+
+
+def _mixture(data: ReportData, name: str) -> str:
+    """Return the settings of a mixture."""
+    settings = data.study.mixtures[name].model_dump(exclude={"methods"})
+    return as_text({key: value for key, value in settings.items() if value is not None and value != {}})
 
 
 def tasks_table(data: ReportData) -> Table:
@@ -130,7 +137,10 @@ def seeds_table(data: ReportData) -> Table:
 
 
 def time_table(data: ReportData) -> Table:
-    """Return a row per method: wall time of training steps alone and of whole runs, mean and sum."""
+    """Return a row per method: wall time of training steps alone and of whole runs, mean and sum.
+
+    A training on a mixture counts in the mean of each of its tasks, and once in the sum.
+    """
     timed = [record for record in data.records if record.timings]
     rows = []
     for name, *_ in data.variants:
@@ -196,13 +206,13 @@ def _range(values: Iterable[int | None]) -> str:
 
 
 def _times(name: str, records: Iterable[RunRecord]) -> tuple[str, ...]:
-    timings = [record.timings for record in records if record.timings]
-    train, total = [one.train for one in timings], [one.total for one in timings]
+    timed = [(one, one.timings) for one in records if one.timings]
+    whole = [one.seconds or 0.0 for one, _ in timed]
     return (
         name,
-        str(len(timings)),
-        duration(sum(train) / len(train)),
-        duration(sum(train)),
-        duration(sum(total) / len(total)),
-        duration(sum(total)),
+        str(len(timed)),
+        duration(sum(times.train for _, times in timed) / len(timed)),
+        duration(sum(times.train for one, times in timed if not one.weights_of)),
+        duration(sum(whole) / len(whole)),
+        duration(sum(times.total for _, times in timed)),
     )

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from tuneoff.phrases import plural
+from tuneoff.phrases import listed, plural
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Entry, Link, Table
 from tuneoff.reporting.forgetting import forgetting_columns, forgetting_entry
@@ -128,7 +128,7 @@ def _search_row(result: SearchResult) -> tuple[Entry, ...]:
     edges = "; ".join(f"{field} at the {end} edge" for field, end in result.edges.items())
     return (
         result.method_name,
-        result.task_name,
+        listed(result.tasks),
         str(result.train_size),
         chosen,
         edges if best else "no trial has a score: the study's own values were used",

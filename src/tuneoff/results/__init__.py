@@ -36,7 +36,9 @@ from tuneoff.results.record import (
     RunRecord,
     RunState,
     SplitReport,
+    TaskShare,
     Timings,
+    WeightsOf,
 )
 from tuneoff.results.search import SearchResult, Trial, chosen_values
 from tuneoff.results.store import RunStore
@@ -69,9 +71,11 @@ __all__ = [
     "SplitReport",
     "StudyFolder",
     "TaskExamples",
+    "TaskShare",
     "Timings",
     "Training",
     "Trial",
+    "WeightsOf",
     "append_point",
     "chosen_values",
     "end_activity",

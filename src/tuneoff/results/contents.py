@@ -194,8 +194,10 @@ class _Reader:
         places = (record.spec.model, record.spec.task.source)
         if self.inputs is None and places != (self.study.model, task.source):
             return "study.yaml names another model or source of data than it was made with"
-        digests = record.data.digests if record.data else {}
-        return self.input_problem(record.spec.task_name, record.model, digests)
+        digests = {record.spec.task_name: record.data.digests if record.data else {}}
+        digests |= {name: share.digests for name, share in record.shares.items()}
+        problems = (self.input_problem(name, record.model, one) for name, one in digests.items())
+        return next(filter(None, problems), None)
 
     def measured(self, record: RunRecord) -> RunRecord:
         """Return a record without its measurement of forgetting if that is not on the study's own texts."""
@@ -204,11 +206,16 @@ class _Reader:
         return record if own else record.model_copy(update={"forgetting": None})
 
     def input_problem(
-        self, task_name: str, model: ModelIdentity | None, digests: Mapping[str, str]
+        self,
+        task_name: str,
+        model: ModelIdentity | None,
+        digests: Mapping[str, str],
+        other_tasks: Iterable[str] = (),
     ) -> str | None:
         """Return why a result is of another model or other data than the study; None if it is not.
 
-        A model of None and empty digests are not known, and count as equal.
+        `digests` are those of the task, and of the other ones of a mixture. A model of None and empty digests
+        are not known, and count as equal.
         """
         if self.inputs is None:
             return None
@@ -216,7 +223,7 @@ class _Reader:
             return "study.yaml was edited after the run: it names another model or source of data"
         if model and not model.is_same(self.inputs.model):
             return f"it was made with another model ('{model.id}' as it was then)"
-        if digests and digests != self.inputs.data.get(task_name):
+        if digests and digests != self.inputs.digests_of(task_name, *other_tasks):
             return f"it was made from other data of task '{task_name}'"
         return None
 
@@ -244,6 +251,10 @@ def _check_run(path: Path, record: RunRecord, *, weights: bool) -> None:
         for name, checksum in record.files.items():
             file = folder.path / name
             _check_file(file, checksum, size_only=not weights and file.is_relative_to(folder.adapter))
+        if record.weights_of:
+            for name, checksum in record.weights_of.files.items():
+                file = record.weights_folder(folder).path / name
+                _check_file(file, checksum, size_only=not weights)
     elif record.state == "complete":
         _check_scores(folder, record)
 
@@ -325,7 +336,7 @@ def _own_searches(
         for path, result in results:
             if not result.answers(search):
                 continue
-            problem = reader.input_problem(result.task_name, result.model, result.digests)
+            problem = reader.input_problem(result.task_name, result.model, result.digests, result.other_tasks)
             if problem is None:
                 own.append(result)
                 break

@@ -30,9 +30,17 @@ class Inputs(Spec):
     texts: str | None = None
     """SHA-256 of the general texts on which forgetting is measured; None if it is not."""
 
-    def of_task(self, name: str) -> dict[str, str | None]:
-        """Return what identifies the model and a task's data."""
-        return {"commit": self.model.commit, "digest": self.model.digest, **self.data[name]}
+    def of_tasks(self, *names: str) -> dict[str, str | None]:
+        """Return what identifies the model and the data of a task, or of several in a mixture."""
+        return {"commit": self.model.commit, "digest": self.model.digest, **self.digests_of(*names)}
+
+    def digests_of(self, *names: str) -> dict[str, str]:
+        """Return the SHA-256 of the splits of a task by name, of further tasks as `task/split`."""
+        first, *others = names
+        of_others = {
+            f"{name}/{split}": digest for name in others for split, digest in self.data.get(name, {}).items()
+        }
+        return self.data.get(first, {}) | of_others
 
 
 def places_of(study: StudySpec) -> str:

@@ -4,6 +4,7 @@ DIR/study.yaml                 format number, identity of model and data, and th
 DIR/runs/<run_id>/record.json  written last: a run without it has not ended
                   curve.jsonl  predictions.parquet  cuts.parquet  forgetting.parquet  adapter/
                   error.log
+                  (in a mixture the run of its first task has the adapter/ of all)
 DIR/search/<search_id>/        result.json, written last; trials.jsonl, and trials/<number>.s<seed>/
 DIR/baselines/<task>.n<size>/  <name>.json, written last, and <name>.parquet as predictions
 DIR/examples/<task>.parquet    the test examples of a task: row, input, reference
@@ -61,6 +62,10 @@ class RunFolder:
     def adapter(self) -> Path:
         """The folder of the tuned weights."""
         return self.path / "adapter"
+
+    def sibling(self, run_id: str) -> "RunFolder":
+        """Return the folder of another run of the study."""
+        return RunFolder(self.path.with_name(run_id))
 
     @property
     def error_log(self) -> Path:

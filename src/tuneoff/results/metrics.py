@@ -9,6 +9,7 @@ _NAMES = {
     "eval_f1_macro": "macro F1",
     "eval_invalid": "invalid answers",
     "eval_loss": "loss",
+    "eval_mixture": "mean over the mixture",
     "eval_mcc": "Matthews correlation",
     "eval_rouge1": "ROUGE-1",
     "eval_rouge2": "ROUGE-2",
@@ -29,8 +30,13 @@ RIGHT_OR_WRONG = frozenset({"eval_accuracy", "eval_exact_match"})
 
 
 def metric_name(field: str) -> str:
-    """Return the name of a record's score or speed, given its field; other names are returned as they are."""
-    return _NAMES.get(field, field.removeprefix("eval_"))
+    """Return the name of a record's score or speed, given its field; other names are returned as they are.
+
+    `task/eval_loss`, of another task of a mixture, is its `loss on task`.
+    """
+    task, _, field = field.rpartition("/")
+    name = _NAMES.get(field, field.removeprefix("eval_"))
+    return f"{name} on {task}" if task else name
 
 
 def metric_title(field: str) -> str:

@@ -8,6 +8,7 @@ from tuneoff.results.cuts import CutScore
 from tuneoff.results.forgetting import Forgetting
 from tuneoff.results.format import FileChecksum
 from tuneoff.results.identity import ModelIdentity
+from tuneoff.results.layout import RunFolder
 from tuneoff.spec import RunSpec, Spec
 
 RunState = Literal["complete", "failed", "out_of_memory", "diverged", "cancelled"]
@@ -85,13 +86,34 @@ class DataReport(Spec):
     """SHA-256 of each split's rows as loaded."""
 
 
+class TaskShare(Spec):
+    """What the training on a mixture took of one of its tasks."""
+
+    rows: int
+    """Its training rows."""
+    epoch_rows: int
+    """How many of them an epoch has: the rates of the tasks are in proportion to these."""
+    digests: dict[str, str]
+    """SHA-256 of each of its splits' rows as loaded."""
+
+
+class WeightsOf(Spec):
+    """The weights of another run."""
+
+    run_id: str
+    files: dict[str, FileChecksum]
+    """By path relative to that run's folder."""
+
+
 class Timings(Spec):
     """Wall time of a run in seconds, its speed, and its memory. Not reproducible by nature."""
 
     setup: float
     train: float
-    """Optimizer steps alone, without evaluations."""
+    """Optimizer steps alone, without evaluations. All runs of a mixture have those of their one training, and
+    the same of the tokens per second and the memory of training."""
     total: float
+    """What the run itself took, so without the training where another run did that."""
     eval_runtime: float
     eval_samples_per_second: float
     eval_steps_per_second: float
@@ -137,7 +159,8 @@ class RunRecord(Spec):
     scores: dict[str, float] = Field(default_factory=dict)
     """Test scores: `eval_loss` and the task's metrics, as fractions."""
     validation: dict[str, float] = Field(default_factory=dict)
-    """Validation scores of the weights that were kept."""
+    """Validation scores of the weights that were kept. Of a run that trained a mixture, there are also those
+    of its other tasks, as `task/score`."""
     best_step: int | None = None
     """Optimizer step of the weights that were kept; 0 for an untrained method."""
     steps: int = 0
@@ -148,6 +171,12 @@ class RunRecord(Spec):
     ranks: dict[str, int] = Field(default_factory=dict)
     """Of the update of each layer, by its name, where the method chose them while training."""
     data: DataReport | None = None
+    """The rows of its own task."""
+    shares: dict[str, TaskShare] = Field(default_factory=dict)
+    """Of a mixture, by task."""
+    weights_of: WeightsOf | None = None
+    """The run that trained and has the weights, where it is another one: in a mixture that of its first
+    task."""
     seeds: dict[str, int] = Field(default_factory=dict)
     """The seed of each named stream."""
     timings: Timings | None = None
@@ -163,6 +192,17 @@ class RunRecord(Spec):
     """What is left of its LoRA at each share that `cuts` of the method asks for."""
     files: dict[str, FileChecksum] = Field(default_factory=dict)
     """The other files in the run's folder, by relative path."""
+
+    def weights_folder(self, folder: RunFolder) -> RunFolder:
+        """Return the folder that has the run's weights, if they were kept, from the run's own."""
+        return folder.sibling(self.weights_of.run_id) if self.weights_of else folder
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall time of the training and what the run did besides; None if it was not timed."""
+        if self.timings is None:
+            return None
+        return self.timings.total + (self.timings.train if self.weights_of else 0.0)
 
     def has_cuts(self, run: RunSpec) -> bool:
         """Return whether there is every cut of LoRA that a run asks for."""

@@ -18,7 +18,8 @@ class Trial(Spec):
     values: Values
     state: Literal["complete", "pruned", "diverged", "failed", "out_of_memory"]
     score: float | None = None
-    """The main metric on validation, mean over the search's seeds; None unless complete."""
+    """The main metric on validation, of a mixture the mean over its tasks, mean over the search's seeds; None
+    unless complete."""
     eval_loss: float | None = None
     """The validation loss, likewise a mean."""
     rung_scores: tuple[float, ...] = ()
@@ -36,6 +37,9 @@ class SearchResult(Spec):
 
     search_id: str
     task_name: Name
+    """Of a mixture, its first task."""
+    other_tasks: tuple[Name, ...] = ()
+    """Of a mixture, the others."""
     method_name: str
     train_size: TrainSize
     metric: str
@@ -49,7 +53,13 @@ class SearchResult(Spec):
     model: ModelIdentity | None = None
     """The model that was searched with; None in results of older versions."""
     digests: dict[str, str] = Field(default_factory=dict)
-    """SHA-256 of each split's rows as loaded; empty in results of older versions."""
+    """SHA-256 of each split's rows as loaded, of a mixture's other tasks as `task/split`; empty in results of
+    older versions."""
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The task, or all of a mixture."""
+        return (self.task_name, *self.other_tasks)
 
     @property
     def best(self) -> Trial | None:

@@ -133,7 +133,8 @@ class RunStore:
         Raises:
             StoreError: the result cannot be written.
         """
-        inputs = {"model": self._inputs.model, "digests": self._inputs.data[result.task_name]}
+        digests = self._inputs.digests_of(*result.tasks)
+        inputs = {"model": self._inputs.model, "digests": digests}
         result = result.model_copy(update=inputs)
         write_atomically(self.search_folder(result.search_id).result, dump_json(result))
         return result

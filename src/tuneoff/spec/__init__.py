@@ -28,10 +28,12 @@ from tuneoff.spec.methods import (
     attach_order,
     tuned_parts,
 )
+from tuneoff.spec.mixtures import MIXTURE_SCORE, Mixture, MixtureSpec, Rate
 from tuneoff.spec.model import BUILTIN, ModelSpec, Quantization
 from tuneoff.spec.plan import Variant, ablation_variants, expand, searches, variants
 from tuneoff.spec.prompt import prompt_columns, prompt_pieces
 from tuneoff.spec.run import RunSpec, Search
+from tuneoff.spec.schema import SCHEMA_FILE, study_schema
 from tuneoff.spec.search import Range, SearchSpec
 from tuneoff.spec.seeds import BudgetSpec, SeedRange
 from tuneoff.spec.study import AblationSpec, ComparisonSpec, Preference, StudySpec
@@ -56,6 +58,8 @@ from tuneoff.spec.yaml import flow_yaml
 __all__ = [
     "BUILTIN",
     "LETTERS",
+    "MIXTURE_SCORE",
+    "SCHEMA_FILE",
     "AblationSpec",
     "AdaloraSpec",
     "BiasSpec",
@@ -75,6 +79,8 @@ __all__ = [
     "LnTuningSpec",
     "LoraSpec",
     "Method",
+    "Mixture",
+    "MixtureSpec",
     "ModelSpec",
     "MultipleChoiceSpec",
     "NoneSpec",
@@ -87,6 +93,7 @@ __all__ = [
     "PromptSpec",
     "Quantization",
     "Range",
+    "Rate",
     "RsloraSpec",
     "RunSpec",
     "Search",
@@ -120,6 +127,7 @@ __all__ = [
     "prompt_columns",
     "prompt_pieces",
     "searches",
+    "study_schema",
     "tuned_parts",
     "variants",
 ]

@@ -13,7 +13,14 @@ from tuneoff.errors import NewerFormatError, StudyError, shown, suggestions, unk
 from tuneoff.spec.forgetting import BUILTIN_TEXTS
 from tuneoff.spec.messages import broken_rules, dotted
 from tuneoff.spec.methods import NoneSpec
-from tuneoff.spec.plan import all_ablations, check_size, searches, task_training, variants
+from tuneoff.spec.plan import (
+    all_ablations,
+    check_size,
+    mixture_training,
+    searches,
+    task_training,
+    variants,
+)
 from tuneoff.spec.run import range_ends
 from tuneoff.spec.study import StudySpec
 from tuneoff.spec.yaml import MOST_BYTES, MOST_LEVELS, MOST_VALUES, as_written, dump_yaml, parse_yaml
@@ -81,6 +88,17 @@ def load_study(
             task_training(spec, task)
         except ValidationError as error:
             raise StudyError(broken_rules(f"{where}: tasks.{name}.training", task.training, error)) from error
+    for name, mixture in spec.mixtures.items():
+        place = f"{where}: mixtures.{name}"
+        try:
+            saves = mixture_training(spec, name).save_strategy
+        except ValidationError as error:
+            raise StudyError(broken_rules(f"{place}.training", mixture.training, error)) from error
+        if saves == "no":
+            raise StudyError(
+                f"{place}: its tasks are tested with stored weights, but got training.save_strategy: no; "
+                "remove that, or set training: {save_strategy: best} here"
+            )
     _check_search(spec, where)
     return spec
 

@@ -11,6 +11,7 @@ from tuneoff.errors import LONGEST_VALUE, shown, unknown_name
 from tuneoff.spec.base import Spec
 from tuneoff.spec.forgetting import ForgettingSpec
 from tuneoff.spec.methods import KINDS
+from tuneoff.spec.mixtures import MixtureSpec
 from tuneoff.spec.model import ModelSpec
 from tuneoff.spec.search import SearchSpec
 from tuneoff.spec.seeds import BudgetSpec, SeedRange
@@ -34,6 +35,7 @@ _PARTS: dict[type[Spec], str] = {
     DropoutSpec: "`training.dropout`",
     SearchSpec: "`search`",
     AblationSpec: "`ablations`",
+    MixtureSpec: "`mixtures`",
     ComparisonSpec: "`comparison`",
     ForgettingSpec: "`forgetting`",
     SeedRange: "`seeds`",

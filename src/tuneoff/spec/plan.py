@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from tuneoff.errors import StudyError, shown, suggestions
 from tuneoff.spec.methods import Method, NoneSpec
+from tuneoff.spec.mixtures import Mixture
 from tuneoff.spec.model import ModelSpec
 from tuneoff.spec.run import RunSpec, Search, changed, with_values
 from tuneoff.spec.search import SearchSpec, Values
@@ -27,7 +28,7 @@ class Wording(NamedTuple):
 
 
 class Variant(NamedTuple):
-    """A method, or an ablated copy of it, under its name in runs and reports."""
+    """A method, an ablated copy of it, or it on a mixture, under its name in runs and reports."""
 
     name: str
     method: Method
@@ -35,6 +36,8 @@ class Variant(NamedTuple):
     """Of a variant that is run on one task alone; None: every task with its own prompt."""
     model: ModelSpec
     """The study's, but for a quantization that is varied."""
+    mixture: str | None = None
+    """The name of the mixture that it is tuned on; None: each task alone."""
 
 
 def check_size(study: StudySpec) -> None:
@@ -55,6 +58,9 @@ def check_size(study: StudySpec) -> None:
             untrained_runs += count
         else:
             trained += count
+    mixed = study.mixed.values()
+    methods += len(mixed)
+    trained += sum(len(study.mixtures[one.mixture].of) for one in mixed)
     unquantized = _unquantized(study)
     methods += len(unquantized)
     untrained_runs += tasks * len(unquantized)
@@ -91,24 +97,26 @@ def all_ablations(study: StudySpec) -> Iterator[tuple[AblationSpec, tuple[Varian
     # Equal methods are one variant with one name, so that they are run once: an ablation of the rank that
     # includes the method's own rank gives the method itself. Among equal methods, the first name counts
     # (`reversed`, as the last entry of a dict's key wins).
-    names: dict[tuple[Method, Wording | None, ModelSpec], str] = {
-        (method, None, study.model): name for name, method in reversed(study.methods.items())
-    }
+    names = {Variant("", method, None, study.model): name for name, method in reversed(study.methods.items())}
     for ablation in study.ablations.values():
         varied = tuple(_varied(study, ablation))
         for one in varied:
-            names.setdefault(one[1:], one.name)
-        yield ablation, tuple(one._replace(name=names[one[1:]]) for one in varied)
+            names.setdefault(one._replace(name=""), one.name)
+        yield ablation, tuple(one._replace(name=names[one._replace(name="")]) for one in varied)
 
 
 def variants(study: StudySpec) -> tuple[Variant, ...]:
-    """Return methods and ablation variants of a study, each once, methods first.
+    """Return methods, those on mixtures, and ablation variants of a study, each once, in this order.
 
     The last is the untuned model without quantization, if the study's is quantized.
     """
     methods = [Variant(name, method, None, study.model) for name, method in study.methods.items()]
+    mixed = [
+        Variant(name, study.methods[one.method], None, study.model, one.mixture)
+        for name, one in study.mixed.items()
+    ]
     varied = [variant for _, found in all_ablations(study) for variant in found]
-    return tuple(dict.fromkeys([*methods, *varied, *_unquantized(study)]))
+    return tuple(dict.fromkeys([*methods, *mixed, *varied, *_unquantized(study)]))
 
 
 def _unquantized(study: StudySpec) -> tuple[Variant, ...]:
@@ -157,6 +165,15 @@ def task_training(study: StudySpec, task: Task) -> TrainingSpec:
     return changed(study.training, task.training)
 
 
+def mixture_training(study: StudySpec, name: str) -> TrainingSpec:
+    """Return the training settings of a mixture: the study's, with the mixture's own in place of some.
+
+    Raises:
+        pydantic.ValidationError: there is no such setting, or a value does not fit.
+    """
+    return changed(study.training, study.mixtures[name].training)
+
+
 def expand(study: StudySpec, chosen: Mapping[str, Values] = MappingProxyType({})) -> tuple[RunSpec, ...]:
     """Return all runs of a study: tasks x train sizes x seeds x variants, in this order.
 
@@ -173,7 +190,10 @@ def expand(study: StudySpec, chosen: Mapping[str, Values] = MappingProxyType({})
 
 
 def searches(study: StudySpec) -> tuple[Search, ...]:
-    """Return the searches of a study: one for each task, train size and trained variant, if it has any."""
+    """Return the searches of a study: one for each task, train size and trained variant, if it has any.
+
+    A method on a mixture has one for all of its tasks.
+    """
     if study.search is None:
         return ()
     found = {}
@@ -190,6 +210,8 @@ def _search_of(run: RunSpec, spec: SearchSpec) -> Search:
     Raises:
         pydantic.ValidationError: the method has no such field.
     """
+    run = run.members[0]  # one search for all tasks of a mixture, in the ranges of its method
+    name = run.method_name.partition("@")[0] if run.mixture else run.method_name
     training = run.training
     if spec.max_steps is not None:
         training = changed(training, {"max_steps": spec.max_steps, "num_train_epochs": None})
@@ -197,7 +219,7 @@ def _search_of(run: RunSpec, spec: SearchSpec) -> Search:
         run=changed(
             run, {"seed": spec.seeds[0], "training": training.model_dump(), "forgetting": None}
         ),  # a trial is scored on validation alone
-        space=spec.spaces.get(run.method_name, spec.space),
+        space=spec.spaces.get(name, spec.space),
         trials=spec.trials,
         seeds=spec.seeds,
         pruner=spec.pruner,
@@ -208,12 +230,17 @@ def _search_of(run: RunSpec, spec: SearchSpec) -> Search:
 def _product(study: StudySpec, seeds: Iterable[int]) -> Iterator[RunSpec]:
     """Yield tasks x train sizes x seeds x variants; an untrained method repeatedly, as the same run."""
     training = {name: task_training(study, task) for name, task in study.tasks.items()}
+    mixtures = {name: _mixture(study, name) for name in study.mixtures}
+    of_mixtures = {name: mixture_training(study, name) for name in study.mixtures}
     product = itertools.product(study.tasks.items(), study.train_sizes, seeds, variants(study))
     for (task_name, task), train_size, seed, variant in product:
         if variant.wording is not None:
             if variant.wording.task != task_name:
                 continue
             task = task.model_copy(update={"prompt": variant.wording.prompt})
+        mixture = mixtures[variant.mixture] if variant.mixture else None
+        if mixture is not None and task_name not in mixture.tasks:
+            continue
         trained = not isinstance(variant.method, NoneSpec)
         yield RunSpec(
             task_name=task_name,
@@ -223,9 +250,16 @@ def _product(study: StudySpec, seeds: Iterable[int]) -> Iterator[RunSpec]:
             method=variant.method,
             train_size=train_size if trained else "full",
             seed=seed if trained else study.all_seeds[0],
-            training=training[task_name],
+            training=of_mixtures[variant.mixture] if variant.mixture else training[task_name],
             forgetting=study.forgetting,
+            mixture=mixture,
         )
+
+
+def _mixture(study: StudySpec, name: str) -> Mixture:
+    """Return a mixture of the study, its tasks by name, as their order in the file means nothing."""
+    spec = study.mixtures[name]
+    return Mixture(tasks={task: study.tasks[task] for task in sorted(spec.of)}, rate=spec.rate, cap=spec.cap)
 
 
 def _in_name(value: object) -> str:

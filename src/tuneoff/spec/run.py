@@ -12,6 +12,7 @@ from tuneoff.errors import shown
 from tuneoff.spec.base import Name, Spec, TrainSize
 from tuneoff.spec.forgetting import ForgettingSpec
 from tuneoff.spec.methods import LoraSpec, Method, NoneSpec, StackSpec, tuned_parts
+from tuneoff.spec.mixtures import MIXTURE_SCORE, Mixture
 from tuneoff.spec.model import ModelSpec
 from tuneoff.spec.search import Pruner, Range, Rung, rungs
 from tuneoff.spec.tasks import Task
@@ -25,6 +26,7 @@ S = TypeVar("S", bound=Spec)
 _NO_EFFECT_ON_RESULT: dict[str, Any] = {
     "forgetting": True,
     "method": {"cuts": True, "parts": {"__all__": {"cuts"}}},
+    "mixture": {"tasks": {"__all__": {"training"}}},
     "task": {"training"},
     "training": {"logging_steps", "save_strategy", "report_to", "per_device_eval_batch_size"},
 }
@@ -32,6 +34,7 @@ _FORMER_DEFAULTS = {"targets": ["q", "v"], "sites": ["encoder", "decoder", "cros
 """Defaults of LoRA and prefix from before they were null. They are what null means for each model that has
 such targets and sites, so that ids and records from before stay those of the same runs."""
 _NOT_IN_SETTINGS_KEY: dict[str, Any] = _NO_EFFECT_ON_RESULT | {
+    "mixture": {"tasks": {"__all__": {"training", "source"}}},
     "model": {"id", "revision"},
     "task": {"training", "source"},
 }
@@ -50,6 +53,8 @@ class RunSpec(Spec):
     training: TrainingSpec
     forgetting: ForgettingSpec | None = None
     """General text whose loss is measured beside the result, which it does not change."""
+    mixture: Mixture | None = None
+    """What the training is on, if it is on several tasks."""
 
     @property
     def run_id(self) -> str:
@@ -60,7 +65,7 @@ class RunSpec(Spec):
     def cell_slug(self) -> str:
         """Task, method and train size, for names of folders."""
         # an ablation's values can hold anything
-        method = re.sub(r"[^A-Za-z0-9_.=+-]+", "-", self.method_name)[:60]
+        method = re.sub(r"[^A-Za-z0-9_.=+@-]+", "-", self.method_name)[:60]
         return f"{self.task_name}.{method}.n{self.train_size}"
 
     @property
@@ -72,6 +77,25 @@ class RunSpec(Spec):
         of their contents (`tuneoff.results.contents`).
         """
         return _canonical(self._settings(_NOT_IN_SETTINGS_KEY))
+
+    @property
+    def members(self) -> tuple["RunSpec", ...]:
+        """The runs that share one training: of a mixture one for each of its tasks, else this one alone."""
+        if self.mixture is None:
+            return (self,)
+        tasks = self.mixture.tasks.items()
+        return tuple(self.model_copy(update={"task_name": name, "task": task}) for name, task in tasks)
+
+    @property
+    def trained_by(self) -> "RunSpec | None":
+        """The run whose weights are tested, where it is another one: that of a mixture's first task."""
+        first = self.members[0]
+        return None if first.task_name == self.task_name else first
+
+    @property
+    def selection_metric(self) -> str:
+        """The validation score that chooses the weights that are kept, and among the trials of a search."""
+        return MIXTURE_SCORE if self.mixture else self.task.main_metric
 
     @property
     def cuts(self) -> tuple[float, ...]:

@@ -18,7 +18,9 @@ class SeedRange(Spec):
     model_config = ConfigDict(serialize_by_alias=True)
 
     fewest: Annotated[int, Field(ge=2, alias="from")]
+    """Seeds that every method gets."""
     to: Annotated[int, Field(le=MOST_SEEDS_RACED)]
+    """The most seeds that a method may get."""
 
     @model_validator(mode="after")
     def _grows(self) -> Self:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Discriminator, Field, PositiveInt, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, PositiveInt, Tag, WithJsonSchema, field_validator, model_validator
 
 from tuneoff.errors import shown
 from tuneoff.spec.base import LISTS, Length, Spec, SplitName
@@ -17,8 +17,11 @@ class HubSource(Spec):
     """A data set on the Hugging Face hub."""
 
     hub: Annotated[str, Field(min_length=1)]
+    """Its id."""
     config: str | None = None
+    """Which of its subsets, as the hub names them."""
     revision: str | None = None
+    """Branch, tag or commit; the commit it resolves to is recorded."""
     splits: dict[SplitName, str] = Field(default_factory=dict)
     """The hub's names of splits: `{test: validation}` tests on the validation split. By default, train,
     validation (or val, valid, dev) and test."""
@@ -34,6 +37,7 @@ class FilesSource(Spec):
     """Local files, one for each split; the ending names the format (csv, tsv, json, jsonl, parquet; .gz)."""
 
     files: dict[SplitName, str]
+    """From `train`, `validation` and `test` to their files, relative to the study's."""
     test_share: Annotated[float, Field(gt=0, le=0.5)] | None = None
     """Without a test file: the share of the rows of train that is the test split, always the same rows."""
 
@@ -57,6 +61,7 @@ class BuiltinSource(Spec):
     """A data set that tuneoff generates itself."""
 
     builtin: str
+    """`reviews` or `dialogues`."""
 
 
 def _source_kind(source: Any) -> str | None:
@@ -73,6 +78,8 @@ Source = Annotated[
 ]
 
 
+Written = str | int | float | bool | None
+"""What a study file may have where its text counts as it is written."""
 Answer = Literal["label", "option", "text"]
 """What a prediction is: one of the task's labels (its value), one of the row's own options (its letter), or a
 text."""
@@ -86,6 +93,7 @@ class TaskSpec(Spec):
     answer: ClassVar[Answer]
 
     source: Source
+    """Where the rows are: exactly one of the keys hub, files and builtin."""
     prompt: str
     """The model's input, with the row's columns in braces: `"Summarize: {dialogue}"`. The text in braces is
     the column's name as it is; literal braces are doubled."""
@@ -139,7 +147,7 @@ class ClassificationSpec(TaskSpec):
     labels: Annotated[dict[str, Annotated[str, Field(min_length=1)]], Field(min_length=2)]
     """From the value in the target column to the text that the model generates for it, both as written in
     the file. A list stands for values that are the texts themselves."""
-    positive: str | None = None
+    positive: Annotated[str | None, WithJsonSchema({"type": ["string", "number", "boolean", "null"]})] = None
     """With two labels, the value whose F1 is `eval_f1`; by default the last one listed."""
     scoring: Literal["likelihood", "generate"] = "likelihood"
     """Choose the label whose text has the highest likelihood, or generate text and compare it."""
@@ -159,7 +167,7 @@ class ClassificationSpec(TaskSpec):
     def in_words(self, answer: str) -> str:  # noqa: D102
         return self.labels.get(answer, answer)
 
-    @field_validator("labels", mode="before")
+    @field_validator("labels", mode="before", json_schema_input_type=dict[str, Written] | list[str])
     @classmethod
     def _as_texts(cls, labels: Any) -> Any:
         if isinstance(labels, dict):
@@ -212,7 +220,7 @@ class MultipleChoiceSpec(TaskSpec):
         """The column that holds a list of options; None where each option has a column."""
         return self.options[0] if len(self.options) == 1 else None
 
-    @field_validator("options", mode="before")
+    @field_validator("options", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _as_columns(cls, options: Any) -> Any:
         return [options] if isinstance(options, str) else options

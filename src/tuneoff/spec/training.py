@@ -24,24 +24,36 @@ class TrainingSpec(Spec):
     """The conditions that all trained methods share."""
 
     max_steps: PositiveInt | None = None
+    """Optimizer steps of a run; either this or `num_train_epochs` is given."""
     num_train_epochs: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    """Times that the training rows are read."""
     per_device_train_batch_size: PositiveInt = 16
+    """Rows of a batch in training."""
     per_device_eval_batch_size: PositiveInt = 32
+    """Rows of a batch in evaluation and testing; it does not change results."""
     gradient_accumulation_steps: PositiveInt = 1
+    """Batches of a step; less memory for the same step than one large batch."""
     group_by_length: bool = True
     """Batches of similar input length, in random order."""
     eval_steps: PositiveInt = 500
+    """Steps from one evaluation on validation to the next; there is always one at the end."""
     logging_steps: PositiveInt = 10
+    """Steps over which a point of the loss curve is a mean."""
     early_stopping_patience: PositiveInt | None = None
     """Stop after this many evaluations without a better validation metric."""
     load_best_model_at_end: bool = True
     """Test the weights with the best validation metric, or those of the last step: of few validation rows,
     the best of many evaluations is largely chance."""
     lr_scheduler_type: Scheduler = "linear"
+    """How the learning rate falls after the warm-up."""
     warmup_ratio: Fraction = 0.0
+    """Share of the steps in which the learning rate rises from 0."""
     weight_decay: NonNegativeFloat = 0.0
+    """Of the optimizer, for all trained weights but biases and norms."""
     max_grad_norm: PositiveFloat | None = 1.0
+    """Gradients with a larger norm are scaled down to it; null: never."""
     dropout: DropoutSpec = DropoutSpec()
+    """Dropout rates, where they shall not be the model's own."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of matrix products; weights stay float32. `auto`: bfloat16 where the device has it."""
     save_strategy: Literal["best", "no"] = "best"

@@ -120,6 +120,7 @@ def comparisons(
     metrics: Mapping[str, str],
     ablated: frozenset[str] = frozenset(),
     shares: Mapping[Cell, float] = MappingProxyType({}),
+    alone: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Comparison, ...]:
     """Compare every method with every reference, by task, train size and method in the order of the cells.
 
@@ -127,9 +128,10 @@ def comparisons(
     one, or else the one named first, is then the reference. A pair without a seed or an example in common is
     excluded. `metrics` has the name of each task's metric, `ablated` the names of ablation variants.
     `shares` has the part of the error that belongs to the look at which a cell of a race got its last seeds.
+    `alone` names for each method on a mixture the one that is tuned on each task alone, a reference for it.
     """
     contrasts: dict[Pair, Contrast] = {}
-    for pair in _pairs(cells, references, untrained):
+    for pair in _pairs(cells, references, untrained, alone):
         sides = paired_scores(cells, pair, untrained)
         if sides is not None:
             seeded = _has_trained(pair, untrained)
@@ -263,7 +265,9 @@ def _holm_if_tested(p_values: Sequence[float | None]) -> Sequence[float | None]:
     return holm(tested) if tested else p_values
 
 
-def _pairs(cells: Collection[Cell], references: Sequence[str], untrained: frozenset[str]) -> Iterator[Pair]:
+def _pairs(
+    cells: Collection[Cell], references: Sequence[str], untrained: frozenset[str], alone: Mapping[str, str]
+) -> Iterator[Pair]:
     """Yield all that could be compared; two untrained methods only once, not at every train size."""
     tasks = dict.fromkeys(task for task, _, _ in cells)
     methods = dict.fromkeys(method for _, method, _ in cells)
@@ -273,6 +277,9 @@ def _pairs(cells: Collection[Cell], references: Sequence[str], untrained: frozen
             pair = Pair(task, size, method, reference)
             if _has_trained(pair, untrained) or size == UNTRAINED_SIZE:
                 yield pair
+        for mixed, method in alone.items():
+            if mixed in methods and method not in references:
+                yield Pair(task, size, mixed, method)
 
 
 def _has_trained(pair: Pair, untrained: frozenset[str]) -> bool:

@@ -132,7 +132,7 @@ def judge(
     records = tuple(records)
     ids = {record.run_id for record in records}
     untrained = _untrained(study)
-    ablated = frozenset(one.name for one in variants(study) if one.name not in study.methods)
+    ablated = frozenset(one.name for one in variants(study) if one.name not in study.all_methods)
     strongest = strongest_baselines(evidence.baselines)
     cells = _cells(records, evidence.scores)
     of_methods = {
@@ -156,6 +156,7 @@ def judge(
             metrics={name: task.main_metric for name, task in study.tasks.items()},
             ablated=ablated,
             shares=_error_shares(study, courses),
+            alone={name: one.method for name, one in study.mixed.items()},
         ),
         against_baseline=_against_baselines(cells, strongest),
         crossovers=crossovers(
@@ -281,7 +282,7 @@ def _entrants(
     entrants = {}
     for task, size in product(study.tasks, study.train_sizes):
         results: dict[str, Mapping[int, RunResult | None]] = {}
-        for method in study.methods:
+        for method in study.methods_on(task):
             own_size = UNTRAINED_SIZE if method in untrained else size
             results[method] = of_cell.get(Cell(task, method, own_size), {})
         own = [one for one in evidence.baselines if one.task_size == TaskSize(task, size)]

@@ -69,7 +69,7 @@ class _Training:
         if point.loss is not None:
             self.losses.append(point.loss)
         if point.scores is not None:
-            self.score = point.scores[self.run.task.main_metric]
+            self.score = point.scores[self.run.selection_metric]
 
     @property
     def steps_taken(self) -> Spent:
@@ -93,7 +93,7 @@ class _Training:
             steps=self.steps or None,
             losses=means(self.losses, _PARTS),
             loss=self.losses[-1] if self.losses else None,
-            metric=metric_name(self.run.task.main_metric),
+            metric=metric_name(self.run.selection_metric),
             score=self.score,
             seconds=now - self.started,
         )

@@ -31,7 +31,7 @@ class Cost(NamedTuple):
     step: float
     """One optimizer step."""
     validation: float
-    """One evaluation of the validation split."""
+    """One evaluation of the validation split, of a mixture those of all its tasks."""
     test: float
     """The evaluation of the test split."""
     setup: float
@@ -47,7 +47,8 @@ class Cost(NamedTuple):
 
     def seconds(self, run: RunSpec, examples: int) -> float:
         """Estimate the time of a run over that many training examples; each cut of LoRA is tested, too."""
-        return self.trial_seconds(run, examples) + self.test * (1 + len(run.cuts))
+        trained = self.setup if run.trained_by else self.trial_seconds(run, examples)
+        return trained + self.test * (1 + len(run.cuts))
 
 
 class Estimate(NamedTuple):
@@ -116,7 +117,7 @@ def _estimate(run: RunSpec, measured: MethodCosts, session: Session) -> Estimate
         rows, reason = len(session.run_rows(run).test), measured.unfit[run.method_name]
         return Estimate(run, None, seconds=0, trial_seconds=0, test_rows=rows, unfit=reason)
     cost = measured.costs[run.task_name, run.method_name]
-    examples = 0 if isinstance(run.method, NoneSpec) else session.train_count(run)
+    examples = 0 if isinstance(run.method, NoneSpec) else session.epoch_rows(run)
     return Estimate(
         run,
         cost.footprint,
@@ -131,12 +132,13 @@ def _measure(run: RunSpec, session: Session) -> tuple[Cost, int]:
     setup, prepared = _timed(lambda: prepare(run, session))
     encoded = prepared.data.encoded
     counts = footprint(prepared.adapted, prepared.train_batch(1))
-    step = _step_seconds(prepared) if prepared.adapted.parts else 0.0
+    trains = prepared.adapted.parts and run.trained_by is None
+    step = _step_seconds(prepared) if trains else 0.0
     prepared.adapted.fold()
     cost = Cost(
         counts,
         step=step,
-        validation=_evaluation_seconds(prepared, encoded["validation"]),
+        validation=sum(_evaluation_seconds(one, one.data.encoded["validation"]) for one in prepared.members),
         test=_evaluation_seconds(prepared, encoded["test"]),
         setup=setup,
     )
@@ -149,8 +151,7 @@ def _step_seconds(run: Prepared) -> float:
     It is the lowest time of a token among them, which other work on the machine disturbs least, times the
     tokens of a mean step.
     """
-    training, rows = run.spec.training, run.train_rows()
-    count = total_steps(training, len(rows))
+    training, rows, count = run.spec.training, run.train_rows(), run.steps
     optimizer_steps = OptimizerSteps(
         run.adapted,
         training,
@@ -159,7 +160,8 @@ def _step_seconds(run: Prepared) -> float:
         pad_token_id=run.backbone.tokenizer.pad_token_id,
     )
     order = generator(run.spec.seed, "order")
-    steps = list(windows(rows, training, order=order, steps=min(count, _STEPS)))
+    planned = windows(rows, training, order=order, steps=min(count, _STEPS), mixing=run.mixing)
+    steps = list(planned)
     sizes = [_tokens(window, len(run.adapted.prompt_ids)) for window in steps]
     timed = [
         _timed(partial(_step, optimizer_steps, window, step))[0] / size

@@ -69,6 +69,8 @@ class Job(NamedTuple):
     folder: Path
     trained: RunRecord | None = None
     """The record of a run that is finished but for what it forgets, which is measured on its weights."""
+    trained_by: RunRecord | None = None
+    """Of a mixture, the record of the run whose weights this one tests."""
 
 
 @dataclass(frozen=True)

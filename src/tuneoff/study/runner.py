@@ -52,7 +52,12 @@ from tuneoff.tasks import texts_digest
 from tuneoff.training import Backbone, Session, load_backbone, train_run
 from tuneoff.training.data import run_data
 from tuneoff.training.forgetting import check_fits, encode_texts
-from tuneoff.training.run import can_measure_forgetting, is_out_of_memory, measure_forgetting
+from tuneoff.training.run import (
+    can_measure_forgetting,
+    is_out_of_memory,
+    measure_forgetting,
+    run_member,
+)
 
 _INTERRUPTED = "interrupted; done again when the study is resumed"
 
@@ -210,7 +215,7 @@ def _search_settings(
             search,
             store.search_folder(search.search_id),
             steps=steps[search.search_id],
-            origin=inputs.of_task(search.run.task_name),
+            origin=inputs.of_tasks(*(one.task_name for one in search.run.members)),
         )
         for search in pending
     ]
@@ -248,7 +253,10 @@ def _do_rounds(store: RunStore, executor: Executor, on_event: OnEvent) -> None:
             on_event(RunsPlanned(pending, len(needed), number))
         if not pending:
             return
-        _do_runs(pending, found.records, store, executor, on_event)
+        trained = [run for run in pending if run.trained_by is None]
+        _do_runs(trained, found.records, store, executor, on_event)
+        if tested := [run for run in pending if run.trained_by is not None]:
+            _do_runs(tested, store.contents().records, store, executor, on_event)
         if found.study.race is None:
             return
         tried |= {run.run_id for run in pending}
@@ -262,20 +270,27 @@ def _needed(found: Contents, folder: Path) -> tuple[RunSpec, ...]:
 
 def _do_runs(
     pending: Sequence[RunSpec],
-    present: Iterable[RunRecord],
+    present: Sequence[RunRecord],
     store: RunStore,
     executor: Executor,
     on_event: OnEvent,
 ) -> None:
     """Do runs, and store each record as it comes; on Ctrl-C, mark the runs under way as cancelled.
 
-    `present` are the records of the folder, some of which may lack a part only.
+    `present` are the records of the folder, some of which may lack a part only, and some of which are of the
+    runs whose weights the pending ones test.
     """
     if not executor.in_process:
         # the short runs of untrained methods last, so that no worker idles while another does a long one
         pending = sorted(pending, key=lambda run: isinstance(run.method, NoneSpec))
     records = {record.run_id: record for record in present}
-    jobs = [_job(run, store.run_folder(run.run_id).path, records.get(run.run_id)) for run in pending]
+    trained = {record.spec.settings_key: record for record in present}
+    jobs = [
+        Job(run, store.run_folder(run.run_id).path, trained_by=trained[run.trained_by.settings_key])
+        if run.trained_by
+        else _job(run, store.run_folder(run.run_id).path, records.get(run.run_id))
+        for run in pending
+    ]
     try:
         with closing(executor.map(do_job, jobs, on_event)) as results:
             for result in results:
@@ -301,6 +316,8 @@ def do_job(job: Job, context: Context) -> RunRecord:
         return measure_forgetting(job.trained, job.spec, job.folder, session=context.session)
     fresh_folder(job.folder)
     context.emit(RunStarted(job.spec))
+    if job.trained_by is not None:
+        return run_member(job.trained_by, job.spec, job.folder, session=context.session)
     return train_run(
         job.spec,
         job.folder,

@@ -283,6 +283,8 @@ def settings_of(run: RunSpec) -> dict[str, Setting]:
         "seed": run.seed,
         "prompt": run.task.prompt[:_LONGEST_SETTING],
     }
+    if run.mixture is not None:
+        found["mixture"] = ", ".join(run.mixture.tasks)[:_LONGEST_SETTING]
     for part in ("model", "method", "training"):
         for name, value in getattr(run, part).model_dump(mode="json").items():
             found |= _flat(f"{part}.{name}", value)
@@ -317,4 +319,9 @@ def _point_values(run: RunSpec, point: CurvePoint) -> dict[str, float]:
 
 
 def _named(scores: Mapping[str, float], split: str) -> dict[str, float]:
-    return {f"{split}/{name.removeprefix('eval_')}": value for name, value in scores.items()}
+    """Return scores under names such as `test/accuracy`; of a mixture's tasks, `eval/<task>/accuracy`."""
+    found = {}
+    for name, value in scores.items():
+        *task, score = name.split("/")
+        found["/".join([split, *task, score.removeprefix("eval_")])] = value
+    return found

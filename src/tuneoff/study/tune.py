@@ -85,9 +85,10 @@ def search_job(job: SearchJob, context: Context) -> SearchResult:
     return SearchResult(
         search_id=search.search_id,
         task_name=search.run.task_name,
+        other_tasks=tuple(one.task_name for one in search.run.members[1:]),
         method_name=search.run.method_name,
         train_size=search.run.train_size,
-        metric=search.run.task.main_metric,
+        metric=search.run.selection_metric,
         space=search.space,
         seeds=search.seeds,
         steps=job.steps,
@@ -123,7 +124,7 @@ def trial_steps(searches: Sequence[Search], session: Session) -> dict[str, int]:
     factors = length_factors(searches, session)
     steps = {}
     for search in searches:
-        planned = total_steps(search.run.training, session.train_count(search.run))
+        planned = total_steps(search.run.training, session.epoch_rows(search.run))
         steps[search.search_id] = max(1, round(planned * factors[search.search_id]))
     return steps
 
@@ -148,23 +149,26 @@ def planned_trainings(searches: Sequence[Search], session: Session) -> list[tupl
 def length_factors(searches: Sequence[Search], session: Session) -> dict[str, float]:
     """Return the factor by which each search's trials are lengthened to equalize FLOPs, by search id.
 
-    It is 1 under `budget: steps`. Under `budget: flops`, every method of a task and train size may spend what
-    the planned steps cost the most expensive one. A step costs a forward and a backward pass over a batch of
-    the longest rows.
+    It is 1 under `budget: steps`. Under `budget: flops`, every method of a task or mixture and train size may
+    spend what the planned steps cost the most expensive one. A step costs a forward and a backward pass over
+    a batch of the longest rows.
 
     Raises:
         InputError: the model or the data cannot be used.
     """
     costs = {one.search_id: _step_flops(one.run, session) for one in searches if one.budget == "flops"}
-    highest = defaultdict[tuple[str, TrainSize], int](int)
+    highest = defaultdict[tuple[tuple[str, ...], TrainSize], int](int)
     for search in searches:
-        cell = (search.run.task_name, search.run.train_size)
-        highest[cell] = max(highest[cell], costs.get(search.search_id, 1))
+        place = _place(search.run)
+        highest[place] = max(highest[place], costs.get(search.search_id, 1))
     return {
-        search.search_id: highest[search.run.task_name, search.run.train_size]
-        / costs.get(search.search_id, 1)
-        for search in searches
+        search.search_id: highest[_place(search.run)] / costs.get(search.search_id, 1) for search in searches
     }
+
+
+def _place(run: RunSpec) -> tuple[tuple[str, ...], TrainSize]:
+    """Return the task, or the tasks of the mixture, and the train size."""
+    return tuple(one.task_name for one in run.members), run.train_size
 
 
 def _step_flops(run: RunSpec, session: Session) -> int:
@@ -331,7 +335,7 @@ def _train(
 
     The trial has means over the search's seeds, or the state of the first seed that did not complete.
     """
-    number, search, metric = training.number, job.search, job.search.run.task.main_metric
+    number, search, metric = training.number, job.search, job.search.run.selection_metric
     values, proposed = _values(search, training, finished)
     scores: list[dict[str, float]] = []
     reported: dict[int, float] = {}

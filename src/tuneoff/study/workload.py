@@ -57,19 +57,26 @@ def expected_loads(runs: Iterable[RunSpec], session: Session) -> dict[Cell, Load
 
 
 def _load(run: RunSpec, session: Session) -> Load:
-    data, training = session.run_rows(run), run.training
-    validation = _evaluation(run.task, data.validation, training.per_device_eval_batch_size)
-    test = _evaluation(run.task, data.test, training.per_device_eval_batch_size)
+    training, size = run.training, run.training.per_device_eval_batch_size
+    test = _evaluation(run.task, session.run_rows(run).test, size) * (1 + len(run.cuts))
+    if run.trained_by is not None:
+        return Load(start=0.0, step=0.0, steps=0, end=test)
+    data = {member.task_name: session.run_rows(member) for member in run.members}
+    validation = sum(_evaluation(one.spec, one.validation, size) for one in data.values())
     if isinstance(run.method, NoneSpec):
         return Load(start=validation, step=0.0, steps=0, end=test)
     rows = training.per_device_train_batch_size * training.gradient_accumulation_steps
-    tokens = fmean(_input(run.task, one) + _target(run.task, one.target) for one in data.train[:_SAMPLE])
+    tokens = fmean(
+        _input(one.spec, row) + _target(one.spec, row.target)
+        for one in data.values()
+        for row in one.train[:_SAMPLE]
+    )
     passes = _FULL_STEP if isinstance(run.method, FullSpec) else _STEP
     return Load(
         start=validation,
         step=passes * rows * tokens + validation / training.eval_steps,
-        steps=total_steps(training, session.train_count(run)),
-        end=test * (1 + len(run.cuts)),
+        steps=total_steps(training, session.epoch_rows(run)),
+        end=test,
     )
 
 

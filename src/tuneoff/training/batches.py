@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, repeat
 from typing import TypeVar
 
 import torch
@@ -111,14 +111,20 @@ def _padded(rows: list[Tensor], value: int) -> Tensor:
 
 
 def epochs(
-    lengths: Sequence[int], *, batch_size: int, group_by_length: bool, order: torch.Generator
+    lengths: Sequence[int],
+    *,
+    batch_size: int,
+    group_by_length: bool,
+    order: torch.Generator,
+    rows_by_epoch: Iterator[Sequence[int]] | None = None,
 ) -> Iterator[list[list[int]]]:
-    """Yield endless epochs, each a list of batches of row numbers; every row once an epoch.
+    """Yield endless epochs, each a list of batches of row numbers.
 
-    With `group_by_length`, a batch holds rows of similar length, and batches come in random order.
+    An epoch has every row once, or those that `rows_by_epoch` gives for it. With `group_by_length`, a batch
+    holds rows of similar length, and batches come in random order.
     """
-    while True:
-        rows = torch.randperm(len(lengths), generator=order).tolist()
+    for chosen in rows_by_epoch or repeat(range(len(lengths))):
+        rows = [chosen[index] for index in torch.randperm(len(chosen), generator=order).tolist()]
         if not group_by_length:
             yield chunks(rows, batch_size)
             continue

@@ -18,6 +18,7 @@ from tuneoff.results import CurvePoint
 from tuneoff.spec import TrainingSpec
 from tuneoff.training.batches import Encoded, chunks, collate, epochs
 from tuneoff.training.likelihood import Objective
+from tuneoff.training.mixing import Mixing
 from tuneoff.training.optim import make_optimizer, make_schedule
 from tuneoff.training.precision import Dtype, autocast
 
@@ -61,13 +62,15 @@ def fit(
     metric: str,
     on_point: OnPoint,
     stop_after: int | None = None,
+    mixing: Mixing | None = None,
 ) -> FitResult:
     """Train the method's parameters and leave the best of them in the model, or the last.
 
     `evaluate` scores the validation split: before the first step, every `eval_steps` and after the last.
     `metric` names the score that selects the best weights; those from before the first step do not compete,
     and without `load_best_model_at_end` only the last ones do. With `stop_after`, training ends after that
-    step, on the learning-rate schedule of the full length.
+    step, on the learning-rate schedule of the full length. `mixing` says which examples make an epoch; by
+    default all do.
 
     Raises:
         DivergedError: the loss, a gradient or a validation score is not finite.
@@ -80,14 +83,15 @@ def fit(
                 raise DivergedError(f"at step {step} {name} on validation is {value}")
         return scores
 
-    steps = total_steps(training, len(examples))
+    steps = total_steps(training, mixing.epoch_rows if mixing else len(examples))
     last = min(steps, stop_after or steps)
     optimizer_steps = OptimizerSteps(adapted, training, dtype=dtype, steps=steps, pad_token_id=pad_token_id)
     best = _Best(metric, adapted.parameters())
     on_point(CurvePoint(step=0, scores=evaluated(0)))
     losses: list[float] = []
     step = tokens = 0
-    for step, window in enumerate(windows(examples, training, order=order, steps=last), start=1):
+    ordered = windows(examples, training, order=order, steps=last, mixing=mixing)
+    for step, window in enumerate(ordered, start=1):
         # a library may have swallowed the KeyboardInterrupt of a Ctrl-C
         raise_if_interrupted()
         outcome = optimizer_steps.take(window, step)
@@ -109,20 +113,26 @@ def fit(
 
 
 def windows(
-    examples: Sequence[Encoded], training: TrainingSpec, *, order: torch.Generator, steps: int
+    examples: Sequence[Encoded],
+    training: TrainingSpec,
+    *,
+    order: torch.Generator,
+    steps: int,
+    mixing: Mixing | None = None,
 ) -> Iterator[Window]:
     """Return the batches of each of this many optimizer steps; no step has batches of two epochs."""
-    return itertools.islice(_endless_windows(examples, training, order), steps)
+    return itertools.islice(_endless_windows(examples, training, order, mixing), steps)
 
 
 def _endless_windows(
-    examples: Sequence[Encoded], training: TrainingSpec, order: torch.Generator
+    examples: Sequence[Encoded], training: TrainingSpec, order: torch.Generator, mixing: Mixing | None
 ) -> Iterator[Window]:
     endless_epochs = epochs(
         [len(example.input_ids) for example in examples],
         batch_size=training.per_device_train_batch_size,
         group_by_length=training.group_by_length,
         order=order,
+        rows_by_epoch=mixing.epochs() if mixing else None,
     )
     for batches in endless_epochs:
         # the last window of an epoch may have fewer batches than the others

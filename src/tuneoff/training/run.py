@@ -6,12 +6,12 @@
 import platform
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from accelerate import PartialState
@@ -29,12 +29,14 @@ from tuneoff.results import (
     RunFailure,
     RunRecord,
     RunState,
+    TaskShare,
     Timings,
+    WeightsOf,
 )
-from tuneoff.results.curve import append_point
+from tuneoff.results.curve import append_point, read_curve
 from tuneoff.results.cuts import write_cuts
 from tuneoff.results.forgetting import write_text_losses
-from tuneoff.results.format import file_checksum, file_checksums
+from tuneoff.results.format import FileChecksum, file_checksum, file_checksums
 from tuneoff.results.layout import RunFolder
 from tuneoff.results.predictions import Prediction, write_predictions
 from tuneoff.spec import NoneSpec, RunSpec, SplitName
@@ -46,6 +48,7 @@ from tuneoff.training.decode import Answer, Decoder, generation_limits
 from tuneoff.training.forgetting import GeneralText, check_fits, general_text, text_losses
 from tuneoff.training.loop import FitResult, OnPoint, fit, total_steps
 from tuneoff.training.memory import measure_peak
+from tuneoff.training.mixing import Mixing, joined_scores, scores_on
 from tuneoff.training.precision import Dtype, resolve_dtype
 from tuneoff.training.scores import predictions_of, scores_of
 from tuneoff.training.seeding import deterministic, generator, seed_dropout, stream_seeds
@@ -99,6 +102,20 @@ def run_trial(
     return _with_failure_record(work, spec, RunFolder(folder))
 
 
+def run_member(
+    trained: RunRecord, spec: RunSpec, folder: Path, *, session: Session | None = None
+) -> RunRecord:
+    """Do a run of a mixture that another one has trained: test its weights; return the record.
+
+    `trained` is the record of that other run. Where it ended without a result, so does this one.
+
+    Raises:
+        InputError: the model, the data or the folder cannot be used.
+    """
+    work = partial(_test_only, trained, session=session or Session())
+    return _with_failure_record(work, spec, RunFolder(folder))
+
+
 def measure_forgetting(
     record: RunRecord, spec: RunSpec, folder: Path, *, session: Session | None = None
 ) -> RunRecord:
@@ -115,7 +132,8 @@ def measure_forgetting(
 
 def can_measure_forgetting(record: RunRecord, folder: Path) -> bool:
     """Return whether a run has left all that `measure_forgetting` needs."""
-    has_weights = isinstance(record.spec.method, NoneSpec) or RunFolder(folder).adapter.is_dir()
+    weights = record.weights_folder(RunFolder(folder)).adapter
+    has_weights = isinstance(record.spec.method, NoneSpec) or weights.is_dir()
     # older versions wrote no checksums, to which that of a further file could be added
     return has_weights and record.state == "complete" and bool(record.files)
 
@@ -129,7 +147,7 @@ def _measure_stored(record: RunRecord, spec: RunSpec, folder: RunFolder, *, sess
     if isinstance(spec.method, NoneSpec):
         adapted = attach(backbone.model, spec.method, generator=torch.Generator(), tokenizer=None)
     else:
-        adapted = load(backbone.model, folder.adapter)
+        adapted = load(backbone.model, record.weights_folder(folder).adapter)
     found = _write_forgetting(spec, backbone, adapted, general, dtype, folder)
     return record.model_copy(
         update={
@@ -182,37 +200,113 @@ def _train_and_test(spec: RunSpec, folder: RunFolder, *, session: Session, on_po
     counts = with_stored(counts, run.adapted)
     if spec.training.save_strategy == "best" and run.adapted.parts:
         save(run.adapted, folder.adapter)
-    evaluating = time.perf_counter()
-    with measure_peak(run.adapted.model.device) as inference_peak:
-        answers = run.answers("test")
-    runtime = time.perf_counter() - evaluating
-    write_predictions(folder.predictions, run.predictions("test", answers))
-    forgetting = _write_forgetting(spec, run.backbone, run.adapted, run.general, run.dtype, folder)
+    tested = _test(run, folder)
     timings = Timings(
         setup=setup,
         train=result.seconds,
         total=time.perf_counter() - started,
-        eval_runtime=runtime,
-        eval_samples_per_second=len(answers) / runtime,
-        eval_steps_per_second=-(-len(answers) // spec.training.per_device_eval_batch_size) / runtime,
         tokens_per_second=result.tokens / result.seconds if result.seconds else None,
         training_peak_bytes=training_peak.process,
-        inference_peak_bytes=inference_peak.process,
         training_peak_device_bytes=training_peak.device,
-        inference_peak_device_bytes=inference_peak.device,
+        **tested.timings,
     )
     cuts = _test_cuts(run, folder)
     return _complete_record(
         run,
         result,
-        scores=run.scores("test", answers),
+        scores=tested.scores,
         footprint=counts,
         ranks=run.adapted.ranks(),
         timings=timings,
         cuts=cuts,
-        forgetting=forgetting,
+        forgetting=tested.forgetting,
+        shares=_shares(run),
         files=file_checksums(folder.path),
     )
+
+
+def _test_only(trained: RunRecord, spec: RunSpec, folder: RunFolder, *, session: Session) -> RunRecord:
+    started = time.perf_counter()
+    if trained.state != "complete" or trained.timings is None:
+        why = trained.failure.message if trained.failure else "no reason recorded"
+        failure = RunFailure(kind="Training", message=f"as {trained.run_id}, which trained it: {why}")
+        return RunRecord(run_id=spec.run_id, spec=spec, state=trained.state, failure=failure)
+    source = folder.sibling(trained.run_id)
+    run = _prepare_trained(spec, source, session)
+    setup = time.perf_counter() - started
+    for point in read_curve(source):
+        scores = scores_on(spec.task_name, point.scores) if point.scores else None
+        append_point(folder, point.model_copy(update={"scores": scores}))
+    tested = _test(run, folder)
+    own = {"setup": setup, "total": time.perf_counter() - started}
+    cuts = _test_cuts(run, folder)
+    result = FitResult(
+        best_step=trained.best_step or 0,
+        validation=scores_on(spec.task_name, trained.validation),
+        steps=trained.steps,
+        seconds=trained.timings.train,
+        tokens=trained.tokens,
+    )
+    return _complete_record(
+        run,
+        result,
+        scores=tested.scores,
+        footprint=trained.footprint,
+        ranks=trained.ranks,
+        timings=trained.timings.model_copy(update=own | tested.timings),
+        cuts=cuts,
+        forgetting=tested.forgetting,
+        shares=trained.shares,
+        weights_of=WeightsOf(run_id=trained.run_id, files=_weight_files(trained, source)),
+        files=file_checksums(folder.path),
+    )
+
+
+def _weight_files(trained: RunRecord, folder: RunFolder) -> dict[str, FileChecksum]:
+    return {
+        name: checksum
+        for name, checksum in trained.files.items()
+        if (folder.path / name).is_relative_to(folder.adapter)
+    }
+
+
+def _shares(run: "Prepared") -> dict[str, TaskShare]:
+    """Return what a mixture takes of each of its tasks."""
+    mixing = run.mixing
+    if mixing is None:
+        return {}
+    counts = zip(run.members, mixing.counts, mixing.quotas, strict=True)
+    return {
+        one.spec.task_name: TaskShare(rows=rows, epoch_rows=quota, digests=one.data.report.digests)
+        for one, rows, quota in counts
+    }
+
+
+class _Tested(NamedTuple):
+    """The results of a model on its test split, and on general text."""
+
+    scores: dict[str, float]
+    forgetting: Forgetting | None
+    timings: dict[str, Any]
+    """Those fields of `Timings` that are of the test."""
+
+
+def _test(run: "Prepared", folder: RunFolder) -> _Tested:
+    """Answer the test split, and write the predictions and what else is measured."""
+    spec, started = run.spec, time.perf_counter()
+    with measure_peak(run.adapted.model.device) as peak:
+        answers = run.answers("test")
+    runtime = time.perf_counter() - started
+    write_predictions(folder.predictions, run.predictions("test", answers))
+    forgetting = _write_forgetting(spec, run.backbone, run.adapted, run.general, run.dtype, folder)
+    timings = {
+        "eval_runtime": runtime,
+        "eval_samples_per_second": len(answers) / runtime,
+        "eval_steps_per_second": -(-len(answers) // spec.training.per_device_eval_batch_size) / runtime,
+        "inference_peak_bytes": peak.process,
+        "inference_peak_device_bytes": peak.device,
+    }
+    return _Tested(run.scores("test", answers), forgetting, timings)
 
 
 def _write_forgetting(
@@ -251,12 +345,33 @@ class Prepared:
 
     spec: RunSpec
     backbone: Backbone
-    data: RunData
+    data_by_task: Mapping[str, RunData]
+    """Of the run's own task, and of the others of the mixture that it trains."""
     adapted: AdaptedModel
     dtype: Dtype
     session: Session
     general: GeneralText | None = None
     """The texts on which forgetting is measured, if the study measures it."""
+
+    @property
+    def data(self) -> RunData:
+        """Return the rows of the run's own task."""
+        return self.data_by_task[self.spec.task_name]
+
+    @property
+    def members(self) -> tuple["Prepared", ...]:
+        """Return the runs that share the training, each on its own task; of most runs, the run itself."""
+        return tuple(replace(self, spec=one) for one in self.spec.members)
+
+    @property
+    def mixing(self) -> Mixing | None:
+        """Return which training rows make an epoch of a mixture; None for a run on its own task alone."""
+        return self.session.mixing(self.spec)
+
+    @property
+    def steps(self) -> int:
+        """Return the number of optimizer steps."""
+        return total_steps(self.spec.training, self.session.epoch_rows(self.spec))
 
     @property
     def decoder(self) -> Decoder:
@@ -278,19 +393,26 @@ class Prepared:
 
     def train_rows(self) -> Sequence[Encoded]:
         """Return the training rows, with their encoder outputs where these can be cached and it pays."""
-        rows, training = self.data.encoded["train"], self.spec.training
+        rows, training = self._encoded_train(), self.spec.training
         batch_size = training.per_device_train_batch_size * training.gradient_accumulation_steps
-        rows_used = total_steps(training, len(rows)) * batch_size
+        rows_used = self.steps * batch_size
         encoder = self.adapted.family.encoder
         # with dropout, every epoch needs other outputs; for less than one epoch, encoding all rows is a waste
         if encoder is None or encoder.reads_with_dropout() or rows_used < len(rows):
             return rows
-        return self.rows("train")
+        return self._with_encoder_outputs(rows)
+
+    def _encoded_train(self) -> list[Encoded]:
+        """Return the training rows, of a mixture those of all its tasks, one task after the other."""
+        return [row for one in self.members for row in one.data.encoded["train"]]
 
     def rows(self, split: SplitName) -> Sequence[Encoded]:
         """Return the rows of a split, with their encoder outputs where the encoder is frozen."""
+        return self._with_encoder_outputs(self.data.encoded[split])
+
+    def _with_encoder_outputs(self, rows: Sequence[Encoded]) -> Sequence[Encoded]:
         return self.session.encoder_outputs.added_to(
-            self.data.encoded[split],
+            rows,
             self.adapted,
             batch_size=self.spec.training.per_device_eval_batch_size,
             pad_token_id=self.backbone.tokenizer.pad_token_id,
@@ -299,7 +421,7 @@ class Prepared:
 
     def train_batch(self, size: int) -> dict[str, torch.Tensor]:
         """Return a batch of the longest training rows, or of test rows where nothing is trained."""
-        rows = self.data.encoded["train"] or self.data.encoded["test"]
+        rows = self._encoded_train() or self.data.encoded["test"]
         rows = sorted(rows, key=lambda row: -len(row.input_ids))[:size]
         return collate(
             rows,
@@ -318,16 +440,29 @@ def prepare(spec: RunSpec, session: Session) -> Prepared:
     device = PartialState().device
     backbone = load_backbone(spec.model)
     backbone.family.set_dropout(spec.training.dropout)
-    data = run_data(spec, backbone.tokenizer, session)
+    data = {one.task_name: run_data(one, backbone.tokenizer, session) for one in spec.members}
     backbone.model.to(device)
     dtype = resolve_dtype(spec.training.dtype, device)
     general = general_text(spec, backbone, session, dtype)  # while the model is untouched
     adapted = attach(
         backbone.model, spec.method, generator=generator(spec.seed, "init"), tokenizer=backbone.tokenizer
     )
-    _check_lengths(spec, adapted, data, backbone.tokenizer)
+    for one in spec.members:
+        _check_lengths(one, adapted, data[one.task_name], backbone.tokenizer)
     if general is not None:
         check_fits(adapted.family, general.encoded.values(), adapted.prompt_ids)
+    return Prepared(spec, backbone, data, adapted, dtype, session, general)
+
+
+def _prepare_trained(spec: RunSpec, source: RunFolder, session: Session) -> Prepared:
+    """Load the data and the model of a run, and put the weights of another one on it, ready for the test."""
+    device = PartialState().device
+    backbone = load_backbone(spec.model)
+    data = {spec.task_name: run_data(spec, backbone.tokenizer, session)}
+    backbone.model.to(device)
+    dtype = resolve_dtype(spec.training.dtype, device)
+    general = general_text(spec, backbone, session, dtype)  # while the model is untouched
+    adapted = load(backbone.model, source.adapter)
     return Prepared(spec, backbone, data, adapted, dtype, session, general)
 
 
@@ -358,10 +493,14 @@ def _check_lengths(
 
 def _fit(run: Prepared, folder: RunFolder, on_point: OnPoint, *, stop_after: int | None = None) -> FitResult:
     """Train a run; for zero-shot, only compute the validation scores."""
-    rows = run.rows("validation")
+    validation = [(one, one.rows("validation")) for one in run.members]
 
     def evaluate() -> dict[str, float]:
-        return run.scores("validation", run.decoder.answers(rows))
+        scores = {
+            one.spec.task_name: one.scores("validation", one.decoder.answers(rows))
+            for one, rows in validation
+        }
+        return joined_scores(run.spec, scores)
 
     def report(point: CurvePoint) -> None:
         append_point(folder, point)
@@ -381,9 +520,10 @@ def _fit(run: Prepared, folder: RunFolder, on_point: OnPoint, *, stop_after: int
         order=generator(spec.seed, "order"),
         pad_token_id=run.backbone.tokenizer.pad_token_id,
         evaluate=evaluate,
-        metric=spec.task.main_metric,
+        metric=spec.selection_metric,
         on_point=report,
         stop_after=stop_after,
+        mixing=run.mixing,
     )
 
 

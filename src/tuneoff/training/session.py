@@ -10,6 +10,7 @@ from tuneoff.spec import FilesSource, ForgettingSpec, NoneSpec, RunSpec, Task
 from tuneoff.tasks import Example, TaskData, general_texts, load_task, train_subset
 from tuneoff.training.batches import Encoded, encode
 from tuneoff.training.encoder_outputs import EncoderOutputs
+from tuneoff.training.mixing import Mixing, quotas
 from tuneoff.training.seeding import stream_seed
 from tuneoff.training.tokenizer import tokenizer_key
 
@@ -75,12 +76,31 @@ class Session:
             self._drawn[key] = replace(data, train=train)
         return self._drawn[key]
 
-    def train_count(self, run: RunSpec) -> int:
-        """Return how many rows a run trains on.
+    def epoch_rows(self, run: RunSpec) -> int:
+        """Return how many rows an epoch of a run has.
 
         Raises:
-            DataError: the source cannot be used.
+            DataError: a source cannot be used.
         """
+        mixing = self.mixing(run)
+        if mixing is not None:
+            return mixing.epoch_rows
+        return self._train_count(run)
+
+    def mixing(self, run: RunSpec) -> Mixing | None:
+        """Return which of the joined training rows of a mixture make an epoch; None where there is none.
+
+        Raises:
+            DataError: a source cannot be used.
+        """
+        if run.mixture is None:
+            return None
+        counts = tuple(map(self._train_count, run.members))
+        shares = quotas(counts, rate=run.mixture.rate, cap=run.mixture.cap)
+        return Mixing(counts, shares, run.seed)
+
+    def _train_count(self, run: RunSpec) -> int:
+        """Return the training rows of a run's own task."""
         return len(self.run_rows(run).train) if run.train_size == "full" else run.train_size
 
     def encoded(
@@ -113,7 +133,8 @@ class Session:
         """
         part = Session()
         for run in runs:
-            part._drawn[_draw_key(run)] = self.run_rows(run)
+            for member in run.members:
+                part._drawn[_draw_key(member)] = self.run_rows(member)
             if run.forgetting:
                 self.general_texts(run.forgetting)
         part._tokens, part._texts = self._tokens, self._texts

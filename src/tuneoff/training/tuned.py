@@ -120,7 +120,8 @@ def load_tuned(run: Path, *, model: str | None = None) -> TunedModel:
         raise StoreError(f"run {record.run_id} is {record.state.replace('_', ' ')}, so nothing can be loaded")
     spec = record.spec
     untuned = isinstance(spec.method, NoneSpec)
-    if not untuned and not folder.adapter.is_dir():
+    weights = record.weights_folder(folder).adapter
+    if not untuned and not weights.is_dir():
         raise StoreError(
             f"the weights of run {record.run_id} were not saved; train it again with "
             "--set training.save_strategy=best, in a new folder"
@@ -134,7 +135,7 @@ def load_tuned(run: Path, *, model: str | None = None) -> TunedModel:
     if untuned:
         adapted = attach(backbone.model, spec.method, generator=torch.Generator(), tokenizer=None)
     else:
-        adapted = load(backbone.model, folder.adapter)
+        adapted = load(backbone.model, weights)
     backbone.model.eval()
     return TunedModel(spec, adapted, backbone.tokenizer, resolve_dtype(spec.training.dtype, device))
 

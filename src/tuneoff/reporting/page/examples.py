@@ -54,7 +54,7 @@ def page_examples(data: ReportData) -> list[dict[str, Any]]:
 def _contenders(data: ReportData, task_name: str) -> Iterator[Contender]:
     """Yield the methods and baselines that have answers; not ablations, which are too many to read."""
     for cell in data.cells:
-        if cell.task != task_name or cell.method not in data.study.methods:
+        if cell.task != task_name or cell.method not in data.study.all_methods:
             continue
         complete = [record for record in data.of_cell(cell) if record.state == "complete"]
         answers = {record.spec.seed: answers_of(data.folder, record) for record in complete}

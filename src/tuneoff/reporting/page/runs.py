@@ -75,10 +75,16 @@ def _fields(record: RunRecord) -> list[tuple[str, str]]:
     if times:
         fields += [
             ("training", price_in_words("training_seconds", times.train)),
-            ("whole run", duration(times.total)),
+            ("whole run", duration(record.seconds or times.total)),
         ]
         fields.append(("answers per second", decimal(times.eval_samples_per_second, places=1)))
         fields.append(("memory in training", byte_size(times.training_peak_bytes)))
+    fields += [
+        (f"rows of {task} in an epoch", f"{count(own.epoch_rows)} (of {count(own.rows)})")
+        for task, own in record.shares.items()
+    ]
+    if record.weights_of:
+        fields.append(("trained by", record.weights_of.run_id))
     settings = spec.method.model_dump(exclude={"kind"})
     fields += [(name, as_text(value)) for name, value in settings.items()]
     return fields

@@ -37,7 +37,9 @@ class TunedSpec(Spec):
 
     kind: str
     learning_rate: PositiveFloat
+    """The highest learning rate, after the warm-up."""
     optim: Literal["adamw_torch", "adafactor"] = "adamw_torch"
+    """AdamW, or Adafactor without momentum."""
     scale_parameter: bool = False
     """With Adafactor: the rate is a share of each matrix's RMS, 1e-3 at least (Shazeer & Stern 2018)."""
     weight_decay: NonNegativeFloat | None = None

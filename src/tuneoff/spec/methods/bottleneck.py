@@ -33,6 +33,7 @@ class BottleneckSpec(TunedSpec):
     reduction: Size = 16
     """The width of the model divided by that of the adapter, which is 1 at least."""
     activation: Literal["relu", "gelu", "swish"] = "relu"
+    """Between its two layers."""
     scale: PositiveFloat | None = None
     """Factor of what an adapter adds; null for 4 beside a network (He et al. 2022) and 1 after one."""
     gate: bool = False

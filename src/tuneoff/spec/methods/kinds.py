@@ -1,9 +1,9 @@
 """All kinds of methods: those of tuneoff, those that other packages add, and stacks of several."""
 
-from collections.abc import Mapping
-from importlib.metadata import entry_points
+from collections.abc import Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, Union, get_args
 
 from pydantic import Field, PlainValidator, SerializeAsAny, model_validator
 from pydantic_core import PydanticKnownError
@@ -69,6 +69,11 @@ def attach_order(method: TunedSpec) -> int:
     return kinds.index(method.kind) if method.kind in kinds else len(kinds)
 
 
+def added_kinds() -> dict[str, EntryPoint]:
+    """Return the kinds that other packages add, and where their specs are."""
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+
+
 def _read(value: Any, own: Mapping[str, type[Spec]]) -> Any:
     """Read a method by its kind, which is one of these or one that another package adds.
 
@@ -86,7 +91,7 @@ def _read(value: Any, own: Mapping[str, type[Spec]]) -> Any:
     if isinstance(kind, str) and kind in own:
         spec = own[kind].model_validate(value)
         return StackSpec(kind="stack", parts=spec.parts()) if isinstance(spec, PresetSpec) else spec
-    added = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    added = added_kinds()
     if not isinstance(kind, str) or kind not in added:
         known = ", ".join(f"'{name}'" for name in (*own, *added))
         context = {"discriminator": "'kind'", "tag": str(kind), "expected_tags": known}
@@ -108,15 +113,25 @@ def _read_part(value: Any) -> TunedSpec:
     return part
 
 
+def _any_of(specs: Iterable[type[Spec]]) -> Any:
+    """Return the union of these specs, for a JSON Schema of what `_read` takes."""
+    return Annotated[Union[tuple(specs)], Field(discriminator="kind")]  # noqa: UP007
+
+
+_Part = Annotated[
+    SerializeAsAny[TunedSpec],
+    PlainValidator(
+        _read_part, json_schema_input_type=_any_of(spec for spec in TUNED_KINDS.values() if spec.in_stack)
+    ),
+]
+
+
 class StackSpec(Spec):
     """Several methods on one model, each part with its own learning rate."""
 
     kind: Literal["stack"]
-    parts: Annotated[
-        tuple[Annotated[SerializeAsAny[TunedSpec], PlainValidator(_read_part)], ...],
-        Field(min_length=2),
-        LISTS,
-    ]
+    parts: Annotated[tuple[_Part, ...], Field(min_length=2), LISTS]
+    """The methods, two or more of different kinds."""
 
     def for_inference(self) -> Self:
         """Return the settings without what only training needs."""
@@ -143,7 +158,8 @@ KINDS: Mapping[str, type[Spec]] = MappingProxyType(
 """From the name of each kind to its spec."""
 
 Method = Annotated[
-    SerializeAsAny[NoneSpec | TunedSpec | StackSpec], PlainValidator(lambda value: _read(value, KINDS))
+    SerializeAsAny[NoneSpec | TunedSpec | StackSpec],
+    PlainValidator(lambda value: _read(value, KINDS), json_schema_input_type=_any_of(KINDS.values())),
 ]
 """Any method, chosen by `kind`."""
 

@@ -25,8 +25,11 @@ class LoraSpec(TunedSpec):
     kind: Literal["lora"]
     learning_rate: PositiveFloat = 1e-3
     rank: Size = 8
+    """Of each update; what is stored grows with it."""
     alpha: PositiveFloat = 16
+    """An update is multiplied by alpha / rank."""
     dropout: Fraction = 0.0
+    """Of what the update reads, in training."""
     targets: Targets | None = None
     """Ends of module names (of T5: q, k, v, o, wi, wi_0, wi_1, wo), in one stack alone if its name is
     prepended (decoder.q), or every linear layer but the head; null for those of the model's family: [q, v] of

@@ -71,8 +71,11 @@ class _LowRankSpec(PeftKind):
     """A variant of LoRA, with LoRA's settings."""
 
     rank: Size = 8
+    """Of each update; what is stored grows with it."""
     alpha: PositiveFloat = 16
+    """Decides with the rank by how much an update is multiplied."""
     dropout: Fraction = 0.0
+    """Of what the update reads, in training."""
     targets: Targets | None = None
     """As those of LoRA."""
 
@@ -170,8 +173,11 @@ class AdaloraSpec(PeftKind):
     rank: Size = 8
     """Of each layer in the end, on average."""
     initial_rank: Size = 12
+    """Of each layer at first."""
     alpha: PositiveFloat = 16
+    """An update is multiplied by alpha / rank."""
     dropout: Fraction = 0.0
+    """Of what the update reads, in training."""
     targets: Targets | None = None
     """As those of LoRA."""
     warmup: Fraction = 0.1
@@ -243,7 +249,9 @@ class VeraSpec(PeftKind):
     kind: Literal["vera"]
     learning_rate: PositiveFloat = 1e-2
     rank: Size = 256
+    """Of the random update."""
     dropout: Fraction = 0.0
+    """Of what the update reads, in training."""
     initial: PositiveFloat = 0.1
     """Of the vector that scales the rank."""
     targets: Targets | None = None

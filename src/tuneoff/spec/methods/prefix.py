@@ -33,6 +33,7 @@ class PrefixSpec(TunedSpec):
     kind: Literal["prefix"]
     learning_rate: PositiveFloat = 1e-2
     length: Size = 20
+    """Trained positions at each attention."""
     sites: Annotated[tuple[Site, ...], Field(min_length=1), LISTS] | None = None
     """Where it is; null for every site that the model has. A decoder-only model has one, decoder."""
     projection: Size | None = None

@@ -22,6 +22,7 @@ class PromptSpec(TunedSpec):
     kind: Literal["prompt"]
     learning_rate: PositiveFloat = 0.3
     length: Annotated[int, Field(gt=0, le=LONGEST_TEXT)] = 20
+    """Trained vectors."""
     init: Literal["random", "vocabulary", "text"] = "vocabulary"
     """Random numbers, the embeddings of frequent tokens, or those of `init_text`."""
     init_text: str | None = None
