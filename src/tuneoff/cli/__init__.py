@@ -1,36 +1,29 @@
-"""The command line, a thin layer over `tuneoff.api`. Commands do heavy imports, so that --help is fast."""
+"""The command line, a thin layer over `tuneoff.api`: what commands take; what they print is beside this.
+
+Commands do heavy imports, so that --help is fast.
+"""
 
 import atexit
 import errno
 import gc
 import io
-import math
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from tuneoff.errors import LONGEST_VALUE, InputError, TuneoffError, shown, visible
+from tuneoff.cli.terminal import Terminal, lasting_imports
+from tuneoff.errors import LONGEST_VALUE, InputError, TuneoffError, shown
 from tuneoff.extras import require_train
 from tuneoff.interrupts import interrupts_remembered
 
-if TYPE_CHECKING:
-    from tuneoff.reporting import ReportData, Result
-    from tuneoff.results import Contents
-
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
-_PLAN_WIDTH = 132
-_MOST_DECISIONS = 5
-_LONGEST_NAME, _LONGEST_WORD = 100, 600
-"""Characters at or above which a method's name in a table, or a word in a message, is cut."""
+_LONGEST_WORD = 600
+"""Characters at or above which a word in a message is cut."""
 _USAGE_ERROR: Any = typer.BadParameter.__base__  # typer gives it no name of its own
 
 app = typer.Typer(
@@ -107,16 +100,6 @@ class ReportFormat(StrEnum):
     latex = "latex"
 
 
-class _Terminal(Console):
-    """A console that shows every text as it is: nothing in it is markup, and no character is hidden."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(markup=False, highlight=False, emoji=False, **options)
-
-    def render_str(self, text: str, **options: Any) -> Text:
-        return super().render_str(visible(text), **options)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 success, 1 a run or the program failed, 2 bad input, 130 Ctrl-C."""
     atexit.register(gc.freeze)  # skips the last garbage collection: the process ends anyway
@@ -142,13 +125,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _print_error("out of memory; free memory, or make the batches, the texts or the model smaller")
         code = FAILED
     if code == INTERRUPTED:  # what Typer returns for a KeyboardInterrupt
-        _Terminal().print("\nInterrupted. Run the same command again to resume.")
+        Terminal().print("\nInterrupted. Run the same command again to resume.")
     sys.exit(code)
 
 
 def _print_error(message: str) -> None:
     message = re.sub(rf"\S{{{_LONGEST_WORD},}}", _shortened, message)
-    _Terminal(stderr=True, soft_wrap=True).print(f"error: {message}")
+    Terminal(stderr=True, soft_wrap=True).print(f"error: {message}")
 
 
 def _shortened(word: re.Match[str]) -> str:
@@ -184,85 +167,36 @@ def run(
             f"--workers {workers} has no effect without --executor process; add that, or remove --workers"
         )
     require_train("tuneoff run")
-    console = _Terminal()
+    console = Terminal()
     with interrupts_remembered():
         from tuneoff.spec import load_study
 
         # before the heavy imports, so that bad input is reported at once
         spec = load_study(study, overrides=overrides or ())
-        with _lasting_imports():
+        with lasting_imports():
             import tuneoff.api
+            from tuneoff.cli.outcome import print_outcome
             from tuneoff.cli.progress import Progress
 
         with Progress(console, spec.name) as progress:
             result = tuneoff.api.run(
                 spec, out=out, executor=executor.value, workers=workers, on_event=progress.show
             )
-    _print_outcome(console, result)
+    _exit_unless(print_outcome(console, result))
 
 
 @app.command()
 def plan(study: StudyName, overrides: Overrides = None) -> None:
     """List the runs with parameter counts and estimated times."""
     require_train("tuneoff plan")
-    from tuneoff.spec import expand, load_study, searches
+    from tuneoff.spec import load_study
 
+    # before the heavy imports, so that bad input is reported at once
     spec = load_study(study, overrides=overrides or ())
-    runs, found = expand(spec), searches(spec)
-    console = _Terminal()
+    with lasting_imports():
+        from tuneoff.cli.plan import print_plan
 
-    with _lasting_imports():
-        from tuneoff.cli.progress import Progress
-        from tuneoff.reporting import PlannedTask, power_statements, race_plan
-        from tuneoff.reporting.formatting import duration
-        from tuneoff.study import check, count_baselines, estimate
-        from tuneoff.study.tune import planned_trainings
-        from tuneoff.training import Session
-
-    with console.status("timing each method on each task"):
-        session = Session()
-        check(spec, session, Progress(console).show)
-        estimates = estimate(runs, session)
-        trainings = planned_trainings(found, session)
-        of_trainings = estimate([run for run, _ in trainings], session)
-    table = Table(box=None, pad_edge=False)
-    table.add_column("run", no_wrap=True)
-    for name in ("trainable", "%", "receiving\ngradient", "stored", "deployed", "time"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for item in estimates:
-        counts = item.footprint
-        if counts is None:
-            table.add_row(item.run.run_id, *"-----", "not possible")
-            continue
-        table.add_row(
-            item.run.run_id,
-            f"{counts.trainable:,}",
-            f"{counts.trainable_percent:.3g}",
-            f"{counts.receiving_gradient:,}",
-            f"{counts.stored:,}",
-            f"{counts.deployed:,}",
-            duration(item.seconds),
-        )
-    # run ids are there to be copied: a narrow terminal wraps them, it must not cut them
-    _Terminal(width=max(console.width, _PLAN_WIDTH)).print(table)
-    for method, reason in {item.run.method_name: item.unfit for item in estimates if item.unfit}.items():
-        console.print(f"method '{method}' is not possible: {reason}", soft_wrap=True)
-    test_rows = {item.run.task_name: item.test_rows for item in estimates}
-    if spec.race:
-        seconds = {item.run.run_id: item.seconds for item in estimates}
-        console.print(race_plan(spec, runs, seconds=seconds, examples=test_rows), soft_wrap=True)
-    else:
-        total = duration(sum(item.seconds for item in estimates))
-        console.print(f"{len(runs)} runs, about {total} one at a time on this machine")
-    if found:
-        count = sum(search.trials * len(search.seeds) for search in found)
-        of_trials = (one.trial_seconds * n for one, (_, n) in zip(of_trainings, trainings, strict=True))
-        longer = duration(sum(of_trials))
-        console.print(f"plus {count} search trials in {len(found)} searches first, about {longer}")
-    baselines = count_baselines(spec, session)
-    planned = {task: PlannedTask(rows, baselines[task]) for task, rows in test_rows.items()}
-    for line in power_statements(spec, planned):
-        console.print(line, soft_wrap=True)
+    print_plan(spec, Terminal())
 
 
 class TaskKind(StrEnum):
@@ -300,7 +234,7 @@ def new(
 ) -> None:
     """Draft a study for your data: a commented file that `tuneoff run` runs."""
     require_train("tuneoff new")
-    with _lasting_imports():
+    with lasting_imports():
         from tuneoff.cli.new import Wishes, new_study
 
     wishes = Wishes(
@@ -315,7 +249,7 @@ def new(
         out=out,
         yes=yes,
     )
-    new_study(wishes, _Terminal())
+    new_study(wishes, Terminal())
 
 
 @app.command()
@@ -345,27 +279,11 @@ def prune(
     if not 0 < keep <= 1:
         raise InputError(f"--keep must be a share above 0 and up to 1, but got {keep:g}; try --keep 0.25")
     require_train("tuneoff prune")
-    with _lasting_imports():
-        import tuneoff.methods
-        from tuneoff.reporting.formatting import byte_size, percent
+    with lasting_imports():
+        from tuneoff.cli.prune import print_pruned
+        from tuneoff.methods import prune as prune_run
 
-    found = tuneoff.methods.prune(run_path, keep=keep, out=out)
-    table = Table("layer", box=None, pad_edge=False)
-    for name in ("rank", "kept"):
-        table.add_column(name, justify="right")
-    for layer, (before, after) in found.ranks.items():
-        table.add_row(layer, str(before), str(after))
-    console = _Terminal()
-    console.print(table)
-    left_out = sum(not after for _, after in found.ranks.values())
-    ranks, kept = (sum(column) for column in zip(*found.ranks.values(), strict=True))
-    console.print(f"kept {kept:,} of {ranks:,} ranks; of {len(found.ranks)} layers, {left_out} are left out")
-    share = percent(100 * found.after.parameters / found.before.parameters)
-    console.print(
-        f"stored: {found.before.parameters:,} parameters ({byte_size(found.before.bytes)}) before, "
-        f"{found.after.parameters:,} ({byte_size(found.after.bytes)}) after, {share}%"
-    )
-    console.print(f"saved: {found.folder.as_posix()}", soft_wrap=True)
+    print_pruned(prune_run(run_path, keep=keep, out=out), Terminal())
 
 
 @app.command()
@@ -391,7 +309,7 @@ def predict(
 ) -> None:
     """Apply a tuned model to new rows: labels with probabilities, options, or texts."""
     require_train("tuneoff predict")
-    with _lasting_imports():
+    with lasting_imports():
         from tuneoff.cli.predict import predict_rows
 
     predict_rows(
@@ -424,7 +342,7 @@ def export(
 ) -> None:
     """Write a tuned model for other tools, with its tokenizer and a model card."""
     require_train("tuneoff export")
-    with _lasting_imports():
+    with lasting_imports():
         import tuneoff.api
 
     folder = tuneoff.api.export(run_path, to, format=output_format.value, model=model, task=task)
@@ -475,45 +393,9 @@ def status(
     ] = False,
 ) -> None:
     """Show how many runs of a study are complete, or what it is doing right now."""
-    from collections import Counter
+    from tuneoff.cli.status import print_status
 
-    found, races = _standing(folder)
-    if watch:
-        from tuneoff.cli.live import watch as watch_folder
-
-        watch_folder(folder, _Terminal(), is_done=not found.pending(found.plan))
-        found, races = _standing(folder)
-    states = Counter(record.state for record in found.records)
-    typer.echo(f"{states['complete']} of {len(found.plan)} runs complete")
-    for line in races:
-        typer.echo(line)
-    for state, count in sorted(states.items()):
-        if state != "complete":
-            typer.echo(f"{count} {state.replace('_', ' ')}")
-    for one in found.excluded:
-        typer.echo(f"excluded: {one.name}: {one.reason}")
-    if found.damaged:
-        typer.echo("`tuneoff run` will compute damaged results again")
-    for note in found.notes:
-        typer.echo(note)
-    if found.unrelated:
-        typer.echo(f"{len(found.unrelated)} other results in the folder belong to no run of this study")
-
-
-def _standing(folder: Path) -> tuple["Contents", list[str]]:
-    """Return the results in a folder, and a line for each race."""
-    from tuneoff.results import read_folder
-
-    found = read_folder(folder)
-    if not found.study.race:
-        return found, []
-    with _lasting_imports():
-        from tuneoff.reporting import as_raced, race_lines
-        from tuneoff.stats import read_evidence
-
-    evidence = read_evidence(folder, found.records, found.baselines)
-    found, courses = as_raced(found, lambda: evidence)
-    return found, race_lines(found.study, courses)
+    print_status(folder, Terminal(), watch=watch)
 
 
 @app.command()
@@ -527,69 +409,18 @@ def report(
     ] = ReportFormat.files,
 ) -> None:
     """Write the report again from the results; trains nothing."""
-    with _lasting_imports():
+    with lasting_imports():
         import tuneoff.api
+        from tuneoff.cli.outcome import print_outcome
         from tuneoff.reporting import latex, load_report_data
 
     if output_format is ReportFormat.latex:
         typer.echo(latex(load_report_data(folder)), nl=False)
     else:
-        _print_outcome(_Terminal(), tuneoff.api.report(folder))
+        _exit_unless(print_outcome(Terminal(), tuneoff.api.report(folder)))
 
 
-@contextmanager
-def _lasting_imports() -> Iterator[None]:
-    """Keep the garbage collector off heavy imports, whose objects live as long as the process."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
-def _print_outcome(console: Console, result: "Result") -> None:
-    """Print scores, failures, conclusions and the report's path; exit with 1 if a run has no result."""
-    spread = "+/-" if console.options.ascii_only else "\u00b1"
-    for task in result.data.study.tasks:
-        console.print(_scores(result.data, task, spread))
-    failed = [record for record in result.data.records if record.state != "complete"]
-    for record in failed:
-        reason = record.failure.message if record.failure else "no reason recorded"
-        console.print(f"{record.run_id}: {record.state.replace('_', ' ')}: {reason}", soft_wrap=True)
-    for one in result.data.excluded:
-        console.print(f"excluded: {one.name}: {one.reason}", soft_wrap=True)
-    for warning in result.warnings:
-        console.print(warning, soft_wrap=True)
-    for decision in result.decisions[:_MOST_DECISIONS]:
-        console.print(decision, soft_wrap=True)
-    if (more := len(result.decisions) - _MOST_DECISIONS) > 0:
-        console.print(f"and {more} more decisions in the report")
-    console.print(f"report: {result.report.as_posix()}", soft_wrap=True)
-    if failed or result.data.excluded:
+def _exit_unless(complete: bool) -> None:
+    """Exit with 1 unless every run has a result."""
+    if not complete:
         raise typer.Exit(FAILED)
-
-
-def _scores(data: "ReportData", task: str, plus_minus: str) -> Table:
-    """Return a table of a task's main metric by method; `plus_minus` stands before the standard deviation."""
-    from tuneoff.reporting.forgetting import forgetting_columns
-    from tuneoff.reporting.formatting import signed
-    from tuneoff.results import metric_name
-    from tuneoff.stats import Cell
-
-    metric = data.study.tasks[task].main_metric
-    order = [variant.name for variant in data.variants]
-    rows = data.summary[data.summary["task"] == task].to_dict("records")
-    table = Table("method", "train size", title=task, title_justify="left", box=None, pad_edge=False)
-    forgetting = [column.lower() for column in forgetting_columns(data)]
-    for name in ("trainable %", metric_name(metric), *forgetting, "runs"):
-        table.add_column(name, justify="right")
-    for row in sorted(rows, key=lambda row: order.index(row["method"])):
-        deviation = row[f"{metric}_std"]
-        spread = "" if math.isnan(deviation) else f" {plus_minus} {deviation:.3f}"
-        percent, score = f"{row['trainable_percent']:.3g}", f"{row[metric]:.3f}{spread}"
-        name = row["method"] if len(row["method"]) <= _LONGEST_NAME else f"{row['method'][:_LONGEST_NAME]}..."
-        found = data.judgement.forgotten.get(Cell(task, row["method"], row["train_size"]))
-        forgotten = [signed(found.increase.mean) if found else "" for _ in forgetting]
-        table.add_row(name, str(row["train_size"]), percent, score, *forgotten, str(row["n"]))
-    return table

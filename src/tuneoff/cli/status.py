@@ -1,0 +1,48 @@
+"""How far a study is, from its folder alone."""
+
+from collections import Counter
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from tuneoff.cli.live import watch as watch_folder
+from tuneoff.cli.terminal import lasting_imports
+from tuneoff.results import Contents, read_folder
+
+
+def print_status(folder: Path, console: Console, *, watch: bool) -> None:
+    """Print how many runs are complete, and what stands in their way; first watch them, if asked for."""
+    found, races = _standing(folder)
+    if watch:
+        watch_folder(folder, console, is_done=not found.pending(found.plan))
+        found, races = _standing(folder)
+    states = Counter(record.state for record in found.records)
+    typer.echo(f"{states['complete']} of {len(found.plan)} runs complete")
+    for line in races:
+        typer.echo(line)
+    for state, count in sorted(states.items()):
+        if state != "complete":
+            typer.echo(f"{count} {state.replace('_', ' ')}")
+    for one in found.excluded:
+        typer.echo(f"excluded: {one.name}: {one.reason}")
+    if found.damaged:
+        typer.echo("`tuneoff run` will compute damaged results again")
+    for note in found.notes:
+        typer.echo(note)
+    if found.unrelated:
+        typer.echo(f"{len(found.unrelated)} other results in the folder belong to no run of this study")
+
+
+def _standing(folder: Path) -> tuple[Contents, list[str]]:
+    """Return the results in a folder, and a line for each race."""
+    found = read_folder(folder)
+    if not found.study.race:
+        return found, []
+    with lasting_imports():
+        from tuneoff.reporting import as_raced, race_lines
+        from tuneoff.stats import read_evidence
+
+    evidence = read_evidence(folder, found.records, found.baselines)
+    found, courses = as_raced(found, lambda: evidence)
+    return found, race_lines(found.study, courses)
