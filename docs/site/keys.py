@@ -15,6 +15,7 @@ _SOURCES = ("FilesSource", "HubSource", "BuiltinSource")
 _PLACES = {
     "ModelSpec": "model",
     "AblationSpec": "ablations",
+    "MixtureSpec": "mixtures",
     "SeedRange": "seeds of a race",
     "BudgetSpec": "budget",
     "TrainingSpec": "training",
