@@ -135,6 +135,22 @@ def test_labels_that_are_given_are_no_question(reviews: str) -> None:
 
 
 @pytest.mark.slow
+def test_the_search_in_the_last_comment_is_one_for_the_rate_of_each_method(reviews: str) -> None:
+    outcome = tuneoff("new", reviews, *RANDOM, "--yes", "--minutes", "1", "--out", "drafted.yaml")
+    assert outcome.code == 0, outcome.err
+    before, after = Path("drafted.yaml").read_text(encoding="utf-8").split("# search:", 1)
+    Path("searched.yaml").write_text(f"{before}search:{after}".replace("\n#   ", "\n  "), encoding="utf-8")
+    study = load_study("searched.yaml")
+    assert study.search is not None
+    rates = {name: method.learning_rate for name, method in study.methods.items() if method.kind != "none"}
+    assert study.search.spaces.keys() == rates.keys()
+    for name, rate in rates.items():
+        low, high, scale = study.search.spaces[name]["learning_rate"]
+        assert low < rate < high
+        assert scale == "log"
+
+
+@pytest.mark.slow
 def test_python_drafts_the_same_study(reviews: str) -> None:
     labels = {"0": "bad", "1": "good"}
     drafted = python.new_study(reviews, model="builtin:random-llama", minutes=1, labels=labels)

@@ -12,6 +12,10 @@ from tuneoff.draft.suit import Tokens
 from tuneoff.phrases import plural
 from tuneoff.spec import SCHEMA_FILE, FilesSource, HubSource, flow_yaml
 
+_TRIALS = 6
+_AROUND = 10.0
+"""A searched rate lies between a tenth and the tenfold of the usual one."""
+
 
 @dataclass(frozen=True)
 class Draft:
@@ -85,10 +89,26 @@ def written(draft: Draft, folder: Path) -> str:
             "training:",
             *(f"  {line}" for line in training),
             "# rates were not searched for this data; to have them searched, on validation, before the runs:",
-            "# search: {trials: 4, max_steps: 50, space: {learning_rate: [1e-5, 1e-1, log]}}",
+            *(f"# {line}" for line in _search(draft)),
             "",
         ]
     )
+
+
+def _search(draft: Draft) -> list[str]:
+    """Return the lines of a search for each method's rate, around the one that is usual for it."""
+    rates = {name: method.get("learning_rate") for name, method in draft.methods.items()}
+    return [
+        "search:",
+        f"  trials: {_TRIALS}",
+        f"  max_steps: {draft.training['max_steps'] // 2}",
+        "  spaces:",
+        *(
+            f"    {name}: {{learning_rate: [{rate / _AROUND:.1e}, {rate * _AROUND:.1e}, log]}}"
+            for name, rate in rates.items()
+            if rate
+        ),
+    ]
 
 
 def _rows(draft: Draft) -> str:
