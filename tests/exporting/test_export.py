@@ -3,6 +3,7 @@
 import json
 from itertools import product
 from pathlib import Path
+from typing import get_args
 
 import peft
 import pytest
@@ -14,6 +15,7 @@ import tuneoff
 from helpers import small
 from helpers.command_line import tuneoff as command
 from tuneoff.errors import StoreError
+from tuneoff.exporting.export import Format
 from tuneoff.methods import load
 from tuneoff.spec import ModelSpec
 from tuneoff.training import load_backbone
@@ -170,11 +172,18 @@ def test_the_card_of_a_builtin_model_says_how_to_load_it(tmp_path: Path) -> None
     methods = json.dumps({"lora": METHODS["lora"]})
     overrides = ["model.id=builtin:random", f"methods={methods}", "train_sizes=[8]", "training.max_steps=2"]
     tuneoff.run(small.spec(tmp_path, [*overrides, "ablations={}"]), out=tmp_path / "study")
-    folder = tuneoff.export(run_of(tmp_path, "study", "lora"), tmp_path / "out")
-    text = (folder / "README.md").read_text(encoding="utf-8")
-    assert "base_model:" not in text
-    model = executed(text, tmp_path)["model"]
-    assert isinstance(model, peft.PeftModel)
+    run = run_of(tmp_path, "study", "lora")
+    expected = tuneoff.load_method(run)
+    for to in get_args(Format):
+        folder = tuneoff.export(run, tmp_path / to, format=to)
+        text = (folder / "README.md").read_text(encoding="utf-8")
+        assert "base_model:" not in text
+        model = executed(text, tmp_path)["model"]
+        assert isinstance(model, torch.nn.Module)
+        found = logits(expected, model, prompted=True)
+        torch.testing.assert_close(
+            found, logits(expected, expected.model, prompted=True), rtol=1e-4, atol=1e-4
+        )
 
 
 @pytest.mark.slow

@@ -29,12 +29,14 @@ tokenizer = AutoTokenizer.from_pretrained("{folder}")""",
 
 model = {auto}.from_pretrained("{folder}")
 tokenizer = AutoTokenizer.from_pretrained("{folder}")""",
-    "tuneoff": """from tuneoff.methods import load
+    "tuneoff": """from pathlib import Path
+
+from tuneoff.methods import load
 from tuneoff.spec import ModelSpec
 from tuneoff.training import load_backbone
 
 backbone = load_backbone(ModelSpec(id="{base}"{settings}))
-adapted = load(backbone.model, Path("{folder}"))  # model, tokenizer: adapted.model, backbone.tokenizer""",
+model, tokenizer = load(backbone.model, Path("{folder}")).model, backbone.tokenizer""",
 }
 _AUTO = {True: "AutoModelForSeq2SeqLM", False: "AutoModelForCausalLM"}
 

@@ -66,7 +66,7 @@ def _write_model(tuned: TunedModel, adapter: Path, folder: Path, *, to: Format, 
             try:
                 tuned.adapted.merge()
             except UnfitError as error:
-                raise StoreError(f"{error}; take --format peft or tuneoff") from error
+                raise StoreError(f"{error}; take --format tuneoff, which holds every method") from error
             tuned.model.save_pretrained(folder)
         case "tuneoff":
             shutil.copytree(adapter, folder, dirs_exist_ok=True)

@@ -59,7 +59,8 @@ def _files(adapted: AdaptedModel) -> PeftFiles:
         case StackSpec():
             raise StoreError("PEFT's files hold one method, but this is a stack; take --format tuneoff")
         case method:
-            raise StoreError(f"PEFT cannot hold kind: {method.kind}; take --format tuneoff")
+            gates = " with gates" if getattr(method, "gate", False) else ""
+            raise StoreError(f"PEFT cannot hold kind: {method.kind}{gates}; take --format tuneoff")
 
 
 def _task(adapted: AdaptedModel) -> str:

@@ -58,7 +58,7 @@ class Adapter(ABC):
             UnfitError: no weights of the model compute what the method does.
         """
         raise UnfitError(
-            f"kind: {self.spec.kind} stays beside the model's weights and cannot be merged into them"
+            f"what kind: {self.spec.kind} adds is beside the model's weights and cannot be merged into them"
         )
 
     def penalty(self) -> Tensor | None:
