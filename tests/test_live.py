@@ -11,8 +11,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from helpers import fabricated as made
-from helpers import simulated
+from helpers import simulated, small
 from helpers.command_line import tuneoff
+from tuneoff.api import run as run_study
 from tuneoff.cli import live
 from tuneoff.cli.progress import Progress
 from tuneoff.results import Activity, Count, CurvePoint, StudyFolder, Training, means, write_activity
@@ -248,3 +249,18 @@ def test_ctrl_c_ends_watching_with_130(finished: Path, monkeypatch: pytest.Monke
 
 def test_watching_a_folder_without_a_study_is_bad_input(tmp_path: Path) -> None:
     assert tuneoff("status", tmp_path, "--watch").code == 2
+
+
+@pytest.mark.slow
+def test_watching_waits_for_a_study_that_has_just_been_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begin(folder: Path, console: Console, *, is_done: bool) -> None:
+        assert not is_done
+        overrides = ["methods={zero_shot: {kind: none}}", "ablations={}", "train_sizes=[8]"]
+        run_study(small.spec(tmp_path, overrides), out=folder)
+
+    monkeypatch.setattr("tuneoff.cli.status.watch_folder", begin)
+    outcome = tuneoff("status", tmp_path / "out", "--watch")
+    assert outcome.code == 0, outcome.err
+    assert "1 of 1 runs complete" in outcome.out

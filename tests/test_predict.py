@@ -13,6 +13,7 @@ import pytest
 import tuneoff
 from helpers import small
 from helpers.command_line import tuneoff as command
+from tuneoff.cli.predict import write
 from tuneoff.errors import DataError, StoreError
 
 pytestmark = pytest.mark.slow
@@ -135,6 +136,14 @@ def test_a_text_is_answered_on_standard_output(folder: Path) -> None:
     assert float(row["p(0)"]) + float(row["p(1)"]) == pytest.approx(1)
 
 
+def test_small_shares_are_written_with_all_their_digits(tmp_path: Path) -> None:
+    table = pd.DataFrame({"prediction": ["0", None], "p(0)": [3.2e-19, np.nan]})
+    write(table, tmp_path / "out.jsonl")
+    first, second = map(json.loads, (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines())
+    assert first == {"prediction": "0", "p(0)": pytest.approx(3.2e-19)}
+    assert second == {"prediction": None, "p(0)": None}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -146,6 +155,11 @@ def test_a_text_is_answered_on_standard_output(folder: Path) -> None:
         (["{folder}/films/runs/none", "--text", "a"], "is no run that has ended"),
         (["{run}", "--text", "a", "--model", "{folder}/none"], "there is none at"),
         (["{options}", "--text", "a"], "this one reads text, one, other"),
+        (["{run}", "--text", "a", "--task", "films"], "is a run; leave it out"),
+        (
+            ["{run}", "--input", "{folder}/test.csv", "--output", "{folder}/test.csv"],
+            "not be the file of --input",
+        ),
     ],
 )
 def test_what_cannot_be_is_one_error(folder: Path, arguments: list[str], message: str) -> None:

@@ -123,7 +123,8 @@ def load_method(run: str | Path, *, model: str | None = None, task: str | None =
     """Load the model that a run has tuned; of a study's output folder, the run that its decision recommends.
 
     `run` is the folder of a run, an output folder, or that followed by a run's id. `model` says where the
-    base model is now, if it has moved; `task` names one of several tasks of a study.
+    base model is now, if it has moved; `task` names one of several tasks of a study. A soft prompt is a part
+    of the input: where `model` is called directly, `adapted.prompt_ids` go before the ids of every text.
 
     Raises:
         InputError: there is no such run, its weights were not saved, or the base model cannot be loaded.
@@ -195,6 +196,10 @@ def export(
 def _run_folder(path: Path, task: str | None) -> Path:
     """Return the folder of a run: the path itself, or the run that a study's decision recommends."""
     if not StudyFolder(path).study.is_file():
+        if task is not None:
+            raise InputError(
+                f"a task chooses among the decisions of a study, but '{path}' is a run; leave it out"
+            )
         return path
     return recommended_run(load_report_data(path), task)
 

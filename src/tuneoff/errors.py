@@ -134,6 +134,6 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StoreError(
-            f"cannot write '{path}': {error.strerror or error}; free space, get permission, or give another "
-            "folder with --out (finished results are kept)"
+            f"cannot write '{path}': {error.strerror or error}; free space, get permission, or write to "
+            "another folder (finished results are kept)"
         ) from error

@@ -276,6 +276,13 @@ def test_settings_are_flat_and_short() -> None:
     assert found["prompt"] == prompt[:250]
 
 
+@pytest.mark.parametrize(
+    ("given", "names"), [("mlflow", ("mlflow",)), ("none", ()), ("[wandb, trackio]", ("wandb", "trackio"))]
+)
+def test_one_tracker_may_stand_alone(tmp_path: Path, given: str, names: tuple[str, ...]) -> None:
+    assert small.spec(tmp_path, [f"training.report_to={given}"]).training.report_to == names
+
+
 @pytest.mark.slow
 def test_a_study_reports_to_tensorboard(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")

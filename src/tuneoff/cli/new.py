@@ -23,6 +23,7 @@ from tuneoff.draft import (
     written,
 )
 from tuneoff.draft.guess import Kind
+from tuneoff.draft.suit import Tokens
 from tuneoff.errors import InputError, StoreError, shown, writing
 from tuneoff.spec import SCHEMA_FILE, ModelSpec, model_id, study_schema
 from tuneoff.training import load_backbone
@@ -162,14 +163,21 @@ def _found(guess: Guess) -> str:
     return f"{what} ({len(guess.labels)} labels)" if guess.labels else what
 
 
+def _advice(tokens: Tokens) -> str:
+    if tokens.letters == "LATIN":
+        return "it cannot tell apart what stands for such characters, emoji for instance"
+    return (
+        f"most letters are {tokens.letters}, so better take a model that was trained on such texts, such as "
+        "--model google/mt5-small"
+    )
+
+
 def _tell(console: Console, draft: Draft, out: Path) -> None:
     tokens = draft.tokens
     if tokens.unknown > _UNKNOWN or tokens.per_character > _IN_BYTES:
         console.print(
-            f"this model's vocabulary does not fit the texts, whose letters are mostly {tokens.letters}: "
-            f"{tokens.unknown:.1%} of the tokens are unknown, and a character takes "
-            f"{tokens.per_character:.1f} tokens; better take a model that was trained on such texts, such as "
-            "--model google/mt5-small",
+            f"this model's vocabulary does not fit the texts: {tokens.unknown:.1%} of the tokens are unknown "
+            f"and a character takes {tokens.per_character:.1f} tokens; {_advice(tokens)}",
             soft_wrap=True,
         )
     for name in draft.methods:

@@ -3,7 +3,7 @@
 import math
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from tuneoff.reporting import ReportData, Result
 from tuneoff.reporting.forgetting import forgetting_columns
@@ -42,7 +42,14 @@ def _scores(data: ReportData, task: str, plus_minus: str) -> Table:
     metric = data.study.tasks[task].main_metric
     order = [variant.name for variant in data.variants]
     rows = data.summary[data.summary["task"] == task].to_dict("records")
-    table = Table("method", "train size", title=task, title_justify="left", box=None, pad_edge=False)
+    table = Table(
+        Column("method", overflow="fold"),
+        "train size",
+        title=task,
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
     forgetting = [column.lower() for column in forgetting_columns(data)]
     for name in ("trainable %", metric_name(metric), *forgetting, "runs"):
         table.add_column(name, justify="right")

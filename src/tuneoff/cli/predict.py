@@ -1,5 +1,6 @@
 """`tuneoff predict`: a tuned model's answers to a file or a text, as a table."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -35,6 +36,8 @@ def predict_rows(
         raise InputError(
             f"--output: unsupported file type '{output.suffix}'{suggestions(output.suffix, _WRITERS)}"
         )
+    if source is not None and output is not None and output.exists() and output.samefile(source):
+        raise InputError(f"--output must not be the file of --input, '{source}'; give another")
     tuned = tuneoff.api.load_method(run, model=model, task=task)
     rows: Path | list[dict[str, str]]
     if source is not None:
@@ -60,10 +63,11 @@ def predict_rows(
         table = tuneoff.api.predict(
             tuned, rows, batch_size=batch_size, on_progress=lambda count: progress.advance(bar, count)
         )
-    _write(table, output)
+    write(table, output)
 
 
-def _write(table: pd.DataFrame, output: Path | None) -> None:
+def write(table: pd.DataFrame, output: Path | None) -> None:
+    """Write a table to a file, in the format of its ending, or as csv to standard output."""
     if output is None:
         table.to_csv(sys.stdout, index=False)
         return
@@ -74,6 +78,9 @@ def _write(table: pd.DataFrame, output: Path | None) -> None:
             case ".tsv":
                 table.to_csv(output, index=False, sep="\t")
             case ".jsonl":
-                table.to_json(output, orient="records", lines=True, force_ascii=False)
+                # pandas would round small shares to 0
+                rows = table.astype(object).where(table.notna(), None).to_dict("records")
+                lines = [f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows]
+                output.write_text("".join(lines), encoding="utf-8")
             case ".parquet":
                 table.to_parquet(output, index=False)

@@ -8,15 +8,16 @@ from rich.console import Console
 
 from tuneoff.cli.live import watch as watch_folder
 from tuneoff.cli.terminal import lasting_imports
-from tuneoff.results import Contents, read_folder
+from tuneoff.results import Contents, StudyFolder, read_folder
 
 
 def print_status(folder: Path, console: Console, *, watch: bool) -> None:
     """Print how many runs are complete, and what stands in their way; first watch them, if asked for."""
-    found, races = _standing(folder)
     if watch:
-        watch_folder(folder, console, is_done=not found.pending(found.plan))
-        found, races = _standing(folder)
+        # a study that has just been started has not written its folder yet
+        is_begun = StudyFolder(folder).study.is_file()
+        watch_folder(folder, console, is_done=is_begun and _is_done(folder))
+    found, races = _standing(folder)
     states = Counter(record.state for record in found.records)
     typer.echo(f"{states['complete']} of {len(found.plan)} runs complete")
     for line in races:
@@ -32,6 +33,11 @@ def print_status(folder: Path, console: Console, *, watch: bool) -> None:
         typer.echo(note)
     if found.unrelated:
         typer.echo(f"{len(found.unrelated)} other results in the folder belong to no run of this study")
+
+
+def _is_done(folder: Path) -> bool:
+    found, _ = _standing(folder)
+    return not found.pending(found.plan)
 
 
 def _standing(folder: Path) -> tuple[Contents, list[str]]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from tuneoff.phrases import listed
+from tuneoff.phrases import listed, plural
 from tuneoff.reporting import ReportData
 from tuneoff.reporting.formatting import decimal, span
 from tuneoff.results import RunRecord, metric_name
@@ -137,7 +137,7 @@ def _scores(record: RunRecord, data: ReportData | None) -> list[str]:
     interval = data.judgement.intervals.get(cell) if data else None
     if interval is not None:
         found.append(
-            f"- The method, over {interval.seeds} seeds: {decimal(interval.mean)}, 95% interval "
+            f"- The method, over {plural(interval.seeds, 'seed')}: {decimal(interval.mean)}, 95% interval "
             f"{span(interval.low, interval.high)}"
         )
     return found

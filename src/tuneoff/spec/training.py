@@ -1,12 +1,19 @@
 """The conditions of training. Names are those of transformers' `Seq2SeqTrainingArguments`."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from tuneoff.spec.base import LISTS, Fraction, Scheduler, Spec
 
 Tracker = Literal["tensorboard", "mlflow", "wandb", "trackio"]
+
+
+def _listed(trackers: Any) -> Any:
+    """Return a list of trackers, where one is named alone or `none`, as for transformers' Trainer."""
+    if isinstance(trackers, str):
+        return () if trackers == "none" else (trackers,)
+    return trackers
 
 
 class DropoutSpec(Spec):
@@ -58,7 +65,7 @@ class TrainingSpec(Spec):
     """Precision of matrix products; weights stay float32. `auto`: bfloat16 where the device has it."""
     save_strategy: Literal["best", "no"] = "best"
     """Keep the tested weights of each run on disk, or only its scores and predictions."""
-    report_to: Annotated[tuple[Tracker, ...], LISTS] = ()
+    report_to: Annotated[tuple[Tracker, ...], LISTS, BeforeValidator(_listed)] = ()
     """Trackers that runs are reported to while they go on; each needs the extra of its name."""
 
     @model_validator(mode="after")

@@ -109,7 +109,9 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
             yield file
     except FileNotFoundError as error:
         cause = f"'{path}' is a broken link" if path.is_symlink() else f"there is no file '{path}'"
-        raise DataError(f"{cause}; correct the path (it is relative to the study file's folder)") from error
+        raise DataError(
+            f"{cause}; correct the path (in a study, it is relative to the study file's folder)"
+        ) from error
     except PermissionError as error:
         raise DataError(f"no permission to read '{path}'; change its permissions") from error
     except OSError as error:
