@@ -59,7 +59,7 @@ def test_a_write_replaces_the_file_and_leaves_nothing_else(tmp_path: Path) -> No
 def test_a_failing_write_leaves_the_old_file_and_no_part_of_the_new(tmp_path: Path) -> None:
     write_atomically(tmp_path / "file", "old")
     with (
-        pytest.raises(StoreError, match=r"cannot write '.*file': .*; free space, .* --out"),
+        pytest.raises(StoreError, match=r"cannot write '.*file': .*; free space, .* another folder"),
         _files_of_at_most(100),
     ):
         write_atomically(tmp_path / "file", "x" * 5000)
