@@ -9,7 +9,7 @@ import peft
 import pytest
 import torch
 import yaml
-from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, pipeline
 
 import tuneoff
 from helpers import small
@@ -122,6 +122,22 @@ def test_merged_weights_give_equal_logits(studies: Path, tmp_path: Path, name: s
     text = "a film that was good"
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert tokenizer(text)["input_ids"] == tuned.tokenizer(text)["input_ids"]
+
+
+@pytest.mark.slow
+def test_a_pipeline_fills_the_prompt_itself(studies: Path, tmp_path: Path) -> None:
+    run = run_of(studies, "llama", "lora")
+    folder = tuneoff.export(run, tmp_path / "out", format="merged")
+    tuned, text = tuneoff.load_method(run), "a film that was good"
+    generate = pipeline("text-generation", str(folder))
+    message = [{"role": "user", "content": text}]
+    read = tuned.tokenizer(tuned.run.task.prompt.format(text=text), return_tensors="pt")["input_ids"]
+    filled = generate.tokenizer.apply_chat_template(message, return_tensors="pt")["input_ids"]
+    assert filled.tolist() == read.tolist()
+    written = generate(message, max_new_tokens=4, do_sample=False)[0]["generated_text"][-1]["content"]
+    expected = tuned.model.generate(read, max_new_tokens=4, do_sample=False)[0, read.shape[1] :]
+    assert written.strip() == tuned.tokenizer.decode(expected, skip_special_tokens=True).strip()
+    assert generate.model.config.id2label == {0: "negative", 1: "positive"}
 
 
 @pytest.mark.slow

@@ -1,17 +1,19 @@
 """Write a run's tuned model for other tools, with its tokenizer, a model card and what its task needs."""
 
 import shutil
+from copy import copy
 from pathlib import Path
 from typing import Literal, get_args
 
 from tuneoff.errors import StoreError, UnfitError, writing
 from tuneoff.exporting.card import card
+from tuneoff.exporting.template import prompt_template
 from tuneoff.exporting.to_peft import write_peft
 from tuneoff.reporting import load_report_data
 from tuneoff.results import RunRecord, StudyFolder, find_run
 from tuneoff.results.format import read_json
 from tuneoff.results.store import write_atomically
-from tuneoff.spec import NoneSpec, RunSpec
+from tuneoff.spec import ClassificationSpec, NoneSpec, RunSpec
 from tuneoff.training import TunedModel, load_tuned
 
 Format = Literal["peft", "merged", "tuneoff"]
@@ -47,7 +49,7 @@ def export_run(run: Path, folder: Path, *, to: Format, model: str | None = None)
         unfinished.mkdir(parents=True)
         try:
             _write_model(tuned, record.weights_folder(source).adapter, unfinished, to=to, base=base)
-            tuned.tokenizer.save_pretrained(unfinished)
+            _write_tokenizer(tuned, unfinished)
             write_atomically(unfinished / "task.json", _task(record.spec))
             text = card(record, data, base=base, format_name=to, encodes=encodes, folder=folder)
             write_atomically(unfinished / "README.md", text)
@@ -67,9 +69,21 @@ def _write_model(tuned: TunedModel, adapter: Path, folder: Path, *, to: Format, 
                 tuned.adapted.merge()
             except UnfitError as error:
                 raise StoreError(f"{error}; take --format tuneoff, which holds every method") from error
+            if isinstance(tuned.run.task, ClassificationSpec):
+                tuned.model.config.id2label = dict(enumerate(tuned.run.task.labels.values()))
             tuned.model.save_pretrained(folder)
         case "tuneoff":
             shutil.copytree(adapter, folder, dirs_exist_ok=True)
+
+
+def _write_tokenizer(tuned: TunedModel, folder: Path) -> None:
+    """Write the tokenizer; that of a model which continues its input has the prompt as its chat template."""
+    tokenizer, run = copy(tuned.tokenizer), tuned.run
+    if not tuned.model.config.is_encoder_decoder and run.model.template == "plain":
+        template = prompt_template(tokenizer, run.task.prompt)
+        if template is not None:
+            tokenizer.chat_template = template
+    tokenizer.save_pretrained(folder)
 
 
 def _task(spec: RunSpec) -> str:
