@@ -8,7 +8,9 @@ from typing import Literal
 
 from pydantic import NonNegativeInt, ValidationError
 
+from tuneoff.errors import StoreError
 from tuneoff.results.layout import StudyFolder
+from tuneoff.results.store import write_atomically
 from tuneoff.spec import Spec, TrainSize
 
 
@@ -76,10 +78,8 @@ def means(values: Sequence[float], parts: int) -> tuple[float, ...]:
 
 def write_activity(folder: StudyFolder, activity: Activity) -> None:
     """Replace the file with what a study is doing; a failure is passed over, as nothing depends on it."""
-    temporary = folder.activity.with_name(f".{folder.activity.name}.new")
-    with suppress(OSError):
-        temporary.write_text(activity.model_dump_json(exclude_defaults=True), encoding="utf-8")
-        temporary.replace(folder.activity)
+    with suppress(StoreError):
+        write_atomically(folder.activity, activity.model_dump_json(exclude_defaults=True), durable=False)
 
 
 def end_activity(folder: StudyFolder) -> None:

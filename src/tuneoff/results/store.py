@@ -187,8 +187,10 @@ def fresh_folder(folder: Path) -> Path:
     return folder
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
+def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) -> None:
     """Write a file, text as UTF-8, so that a crash leaves the old content or the new, never a part of it.
+
+    If it need not be `durable`, a crash of the machine may leave neither; that spares the wait for the disk.
 
     Raises:
         StoreError: the file cannot be written.
@@ -198,8 +200,9 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         try:
             with temporary.open("wb") as file:
                 file.write(content.encode() if isinstance(content, str) else content)
-                file.flush()
-                os.fsync(file.fileno())  # or the rename could reach the disk before the content
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())  # or the rename could reach the disk before the content
             temporary.replace(path)
         except OSError:
             temporary.unlink(missing_ok=True)

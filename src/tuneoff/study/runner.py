@@ -4,7 +4,7 @@ Read top-down: `run_study` calls `check` (try everything before the first step),
 `_do_rounds`; an executor calls `do_job` for each run.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import count
@@ -285,12 +285,7 @@ def _do_runs(
         pending = sorted(pending, key=lambda run: isinstance(run.method, NoneSpec))
     records = {record.run_id: record for record in present}
     trained = {record.spec.settings_key: record for record in present}
-    jobs = [
-        Job(run, store.run_folder(run.run_id).path, trained_by=trained[run.trained_by.settings_key])
-        if run.trained_by
-        else _job(run, store.run_folder(run.run_id).path, records.get(run.run_id))
-        for run in pending
-    ]
+    jobs = [_job(run, store.run_folder(run.run_id).path, records, trained) for run in pending]
     try:
         with closing(executor.map(do_job, jobs, on_event)) as results:
             for result in results:
@@ -302,8 +297,16 @@ def _do_runs(
         raise
 
 
-def _job(run: RunSpec, folder: Path, record: RunRecord | None) -> Job:
-    """Return the job of a pending run; if it has a record that lacks nothing but forgetting, only that."""
+def _job(
+    run: RunSpec, folder: Path, records: Mapping[str, RunRecord], trained: Mapping[str, RunRecord]
+) -> Job:
+    """Return the job of a pending run; if it has a record that lacks nothing but forgetting, only that.
+
+    `records` are those of the folder by run id, `trained` the same by the key of their settings.
+    """
+    if run.trained_by is not None:
+        return Job(run, folder, trained_by=trained[run.trained_by.settings_key])
+    record = records.get(run.run_id)
     if record is None or run.forgetting is None or not record.has_cuts(run):
         return Job(run, folder)
     return Job(run, folder, record if can_measure_forgetting(record, folder) else None)

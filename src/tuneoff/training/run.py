@@ -139,10 +139,7 @@ def can_measure_forgetting(record: RunRecord, folder: Path) -> bool:
 
 
 def _measure_stored(record: RunRecord, spec: RunSpec, folder: RunFolder, *, session: Session) -> RunRecord:
-    device = PartialState().device
-    backbone = load_backbone(spec.model)
-    backbone.model.to(device)
-    dtype = resolve_dtype(spec.training.dtype, device)
+    backbone, dtype = _loaded(spec)
     general = general_text(spec, backbone, session, dtype)
     if isinstance(spec.method, NoneSpec):
         adapted = attach(backbone.model, spec.method, generator=torch.Generator(), tokenizer=None)
@@ -437,12 +434,9 @@ def prepare(spec: RunSpec, session: Session) -> Prepared:
     Raises:
         InputError: the model or the data cannot be used.
     """
-    device = PartialState().device
-    backbone = load_backbone(spec.model)
+    backbone, dtype = _loaded(spec)
     backbone.family.set_dropout(spec.training.dropout)
     data = {one.task_name: run_data(one, backbone.tokenizer, session) for one in spec.members}
-    backbone.model.to(device)
-    dtype = resolve_dtype(spec.training.dtype, device)
     general = general_text(spec, backbone, session, dtype)  # while the model is untouched
     adapted = attach(
         backbone.model, spec.method, generator=generator(spec.seed, "init"), tokenizer=backbone.tokenizer
@@ -454,13 +448,18 @@ def prepare(spec: RunSpec, session: Session) -> Prepared:
     return Prepared(spec, backbone, data, adapted, dtype, session, general)
 
 
-def _prepare_trained(spec: RunSpec, source: RunFolder, session: Session) -> Prepared:
-    """Load the data and the model of a run, and put the weights of another one on it, ready for the test."""
+def _loaded(spec: RunSpec) -> tuple[Backbone, Dtype]:
+    """Load the model of a run onto the device, and choose the precision of its products."""
     device = PartialState().device
     backbone = load_backbone(spec.model)
-    data = {spec.task_name: run_data(spec, backbone.tokenizer, session)}
     backbone.model.to(device)
-    dtype = resolve_dtype(spec.training.dtype, device)
+    return backbone, resolve_dtype(spec.training.dtype, device)
+
+
+def _prepare_trained(spec: RunSpec, source: RunFolder, session: Session) -> Prepared:
+    """Load the data and the model of a run, and put the weights of another one on it, ready for the test."""
+    backbone, dtype = _loaded(spec)
+    data = {spec.task_name: run_data(spec, backbone.tokenizer, session)}
     general = general_text(spec, backbone, session, dtype)  # while the model is untouched
     adapted = load(backbone.model, source.adapter)
     return Prepared(spec, backbone, data, adapted, dtype, session, general)
