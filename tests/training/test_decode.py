@@ -168,6 +168,20 @@ def test_generation_stops_at_max_new_tokens():
     assert max(len(answer.text.split()) for answer in answers) <= 3
 
 
+@pytest.mark.parametrize("batch_size", [1, 5])
+def test_for_timing_a_text_is_as_long_as_its_target(batch_size):
+    rows = encoded(examples())
+    lengths = [len(row.labels) for row in rows]
+    assert len(set(lengths)) > 1
+    made = decoder(summarization(max_new_tokens=max(lengths)), batch_size=batch_size)
+    free = made.answers(rows)
+    timed = replace(made, as_long_as_targets=True).answers(rows)
+    assert [len(answer.text.split()) for answer in timed] == lengths
+    for short, whole in zip(timed, free, strict=True):
+        assert whole.text.startswith(short.text)
+    assert [answer.loss for answer in timed] == pytest.approx([answer.loss for answer in free])
+
+
 def greedy(model, source_ids, steps):
     """Return the most probable next token, so many times, whatever it is."""
     given = [0]
@@ -277,7 +291,7 @@ def test_a_generated_label_is_read_as_its_tokens_are_joined():
     assert read.tokenizer.decode(ids, skip_special_tokens=True) == "non - toxic"
 
     class Writes(Decoder):
-        def _generated(self, context):
+        def _generated(self, context, targets):
             return torch.tensor([ids] * context.rows)
 
     answers = Writes(**vars(read)).answers(encoded(examples()))

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -188,11 +189,15 @@ def _step(optimizer_steps: OptimizerSteps, window: Window, step: int) -> None:
 
 
 def _evaluation_seconds(run: Prepared, rows: list[Encoded]) -> float:
-    """Estimate the time of a split from one batch of its rows, evenly chosen by length."""
-    size = min(run.decoder.batch_size, _SAMPLE)
+    """Estimate the time of a split from one batch of its rows, evenly chosen by length.
+
+    A tuned model is taken to write as much as the targets have, which this model has not learned yet.
+    """
+    decoder = replace(run.decoder, as_long_as_targets=bool(run.adapted.parts))
+    size = min(decoder.batch_size, _SAMPLE)
     by_length = sorted(rows, key=lambda row: len(row.input_ids))
     sample = by_length[:: max(1, len(rows) // size)][:size]
-    seconds = min(_timed(lambda: run.decoder.answers(sample))[0] for _ in range(2))
+    seconds = min(_timed(lambda: decoder.answers(sample))[0] for _ in range(2))
     return seconds * len(rows) / len(sample)
 
 

@@ -90,10 +90,11 @@ def _evaluation(task: Task, rows: Sequence[Example], batch_size: int) -> float:
         case MultipleChoiceSpec():
             return read + len(rows) * fmean(len(one.options) for one in sample)
         case _:
-            longest = max(_target(task, one.target) for one in sample)
-            written = min(longest, task.max_new_tokens)
+            lengths = [_target(task, one.target) for one in sample]
+            written = min(max(lengths), task.max_new_tokens)
             batches = math.ceil(len(rows) / batch_size)
-            return read + written * (len(rows) * task.num_beams + batches * _LEAST_BATCH)
+            losses = len(rows) * fmean(lengths)
+            return read + losses + written * (len(rows) * task.num_beams + batches * _LEAST_BATCH)
 
 
 def _input(task: Task, example: Example) -> int:

@@ -49,6 +49,8 @@ class Decoder:
     task: Task
     batch_size: int
     dtype: Dtype
+    as_long_as_targets: bool = False
+    """Generate as many tokens as each target has, whatever they are; a beam search ends as always. For timing."""
 
     @torch.inference_mode()
     def answers(self, encoded: Sequence[Encoded]) -> list[Answer]:
@@ -124,7 +126,7 @@ class Decoder:
     def _by_generation(self, context: Context, targets: Tensor) -> list[Answer]:
         # what the losses have computed of the input stays in the context, and generation reuses it
         losses = self._losses(context, targets).tolist()
-        generated = self._generated(context)
+        generated = self._generated(context, targets)
         texts = [text.strip() for text in self.tokenizer.batch_decode(generated, skip_special_tokens=True)]
         without_end = (generated != self.tokenizer.eos_token_id).all(dim=1).tolist()
         predict = self._reader()
@@ -133,13 +135,14 @@ class Decoder:
             for text, loss, cut in zip(texts, losses, without_end, strict=True)
         ]
 
-    def _generated(self, context: Context) -> Tensor:
+    def _generated(self, context: Context, targets: Tensor) -> Tensor:
         """Generate texts and return their ids, padded after their end: [N, T]."""
         tokenizer = self.tokenizer
         length, beams = generation_limits(tokenizer, self.task)
         ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
         if beams == 1:
-            return greedy(self.adapted.family, context, max_new_tokens=length, **ends)
+            lengths = (targets != IGNORED).sum(dim=1) if self.as_long_as_targets else None
+            return greedy(self.adapted.family, context, max_new_tokens=length, lengths=lengths, **ends)
         return context.beam_search(max_new_tokens=length, beams=beams, **ends)
 
     def _reader(self) -> Callable[[str], str | None]:

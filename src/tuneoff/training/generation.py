@@ -10,12 +10,18 @@ _IDLE = 1 / 8
 
 
 def greedy(
-    family: Family, context: Context, *, max_new_tokens: int, eos_token_id: int, pad_token_id: int
+    family: Family,
+    context: Context,
+    *,
+    max_new_tokens: int,
+    eos_token_id: int,
+    pad_token_id: int,
+    lengths: Tensor | None = None,
 ) -> Tensor:
     """Generate the most probable token, one after another, until the end of sequence: [N, max_new_tokens].
 
-    Texts are padded after their end. Tokens that the context holds after its input are forgotten, and it is
-    changed.
+    Texts are padded after their end. With `lengths` [N] a text ends after that many tokens, whatever they are.
+    Tokens that the context holds after its input are forgotten, and it is changed.
     """
     context.rewind()
     device = family.model.device
@@ -29,7 +35,8 @@ def greedy(
             last = family.argmax_token(context.follow(last[:, None])[:, 0])
         # ended rows still get tokens while they are in the batch; these are not written
         texts[rows[unfinished], step] = last[unfinished]
-        unfinished = unfinished & (last != eos_token_id)
+        ended = last == eos_token_id if lengths is None else lengths[rows] <= step + 1
+        unfinished = unfinished & ~ended
         count = int(unfinished.sum())
         if count == 0:
             break
