@@ -149,7 +149,7 @@ def test_small_shares_are_written_with_all_their_digits(tmp_path: Path) -> None:
     [
         (["{films}"], "either --input FILE or --text TEXT"),
         (["{films}", "--text", "a", "--task", "film"], "no task 'film'"),
-        (["{run}", "--text", " "], "column 'text' is empty"),
+        (["{run}", "--text", " "], "no row has text in 'text'"),
         (["{run}", "--input", "{folder}/options.yaml"], "unsupported file type"),
         (["{run}", "--input", "{folder}/test.csv", "--output", "a.xlsx"], "unsupported file type '.xlsx'"),
         (["{folder}/films/runs/none", "--text", "a"], "is no run that has ended"),
@@ -179,6 +179,20 @@ def test_weights_that_were_not_saved_are_said(folder: Path, tmp_path: Path) -> N
     shutil.rmtree(run / "adapter")
     with pytest.raises(StoreError, match="were not saved; train it again"):
         tuneoff.load_method(run)
+
+
+def test_rows_with_an_empty_column_get_no_prediction(folder: Path, tmp_path: Path) -> None:
+    texts = ["a fine film", "", "a dull film", "  "]
+    pd.DataFrame({"text": texts}).to_csv(tmp_path / "new.csv", index=False)
+    run = runs(folder / "films")[0]
+    outcome = command("predict", run, "--input", tmp_path / "new.csv", "--output", tmp_path / "out.csv")
+    assert outcome.code == 0, outcome.err
+    assert "no prediction for 2 rows with an empty column: 2, 4" in " ".join(outcome.err.split())
+    table = pd.read_csv(tmp_path / "out.csv", dtype={"prediction": str})
+    assert table["prediction"].isna().tolist() == [False, True, False, True]
+    alone = tuneoff.predict(run, [{"text": text} for text in texts if text.strip()])
+    assert list(alone["prediction"]) == list(table["prediction"].dropna())
+    assert table["p(1)"].dropna().to_numpy() == pytest.approx(alone["p(1)"].to_numpy())
 
 
 def test_a_row_without_a_column_is_named(folder: Path) -> None:

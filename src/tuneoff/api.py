@@ -148,7 +148,8 @@ def predict(
     `run` is what `load_method` takes, or what it returns. `rows` are mappings from column to cell, or the
     path of a data file. Besides the columns there are `prediction` (a label's value as in the data, an
     option's letter, or the text), `answer` (what that stands for, in words), `p(<label>)` for labels and
-    options (their likelihoods as shares), and for generated text `cut` (it reached its limit unfinished).
+    options (their likelihoods as shares), and for generated text `cut` (it reached its limit unfinished). A
+    row with an empty column has none of these.
 
     Raises:
         InputError: the run or the rows cannot be used.
@@ -163,7 +164,7 @@ def predict(
     table = pd.DataFrame([dict(one.cells) for one in found])
     table["prediction"] = [one.prediction for one in found]
     table["answer"] = [one.text for one in found]
-    for name in found[0].probabilities:
+    for name in dict.fromkeys(name for one in found for name in one.probabilities):
         table[f"p({name})"] = [one.probabilities.get(name) for one in found]
     if tuned.run.task.generates:
         table["cut"] = [one.cut for one in found]

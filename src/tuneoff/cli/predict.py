@@ -9,10 +9,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import tuneoff.api
+from tuneoff.cli.terminal import Terminal
 from tuneoff.errors import InputError, suggestions, writing
+from tuneoff.phrases import plural
 
 _WRITERS = (".csv", ".tsv", ".jsonl", ".parquet")
 """Endings of the files that predictions can be written to."""
+_NAMED = 5
+"""Rows without text that are named."""
 
 
 def predict_rows(
@@ -25,7 +29,7 @@ def predict_rows(
     task: str | None,
     batch_size: int | None,
 ) -> None:
-    """Write the predictions to a file, or as csv to standard output.
+    """Write the predictions to a file, or as csv to standard output; rows without text have none.
 
     Raises:
         InputError: the run, the rows or the output cannot be used.
@@ -63,7 +67,17 @@ def predict_rows(
         table = tuneoff.api.predict(
             tuned, rows, batch_size=batch_size, on_progress=lambda count: progress.advance(bar, count)
         )
+    _tell_unread(table)
     write(table, output)
+
+
+def _tell_unread(table: pd.DataFrame) -> None:
+    """Say on standard error which rows have no text, and so no prediction."""
+    unread = [number for number, is_unread in enumerate(table["answer"].isna(), start=1) if is_unread]
+    if unread:
+        rows = plural(len(unread), "row")
+        numbers = ", ".join(map(str, unread[:_NAMED])) + (", ..." if len(unread) > _NAMED else "")
+        Terminal(stderr=True).print(f"no prediction for {rows} with an empty column: {numbers}")
 
 
 def write(table: pd.DataFrame, output: Path | None) -> None:

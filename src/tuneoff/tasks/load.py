@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tuneoff.errors import DataError, shown
+from tuneoff.phrases import listed
 from tuneoff.spec import (
     LETTERS,
     ClassificationSpec,
@@ -54,7 +55,7 @@ def load_task(spec: Task) -> TaskData:
         check_label_values(spec)
     read = read_source(spec.source, spec.columns, lists=_lists(spec))
     check_answers(spec, read)
-    filled = [row for rows in read.splits.values() for row in rows if not _empty(row)]
+    filled = [row for rows in read.splits.values() for row in rows if not row.lacks_text]
     if isinstance(spec, MultipleChoiceSpec):
         check_options(spec, filled)
     check_columns(spec, filled)
@@ -72,7 +73,7 @@ def load_task(spec: Task) -> TaskData:
             splits["train"], fill, "validation", name=names["train"], share=CARVED_SHARE, most=CARVED_MOST
         )
         names["validation"] = f"the validation part of {names['train']}"
-    seen = {fill(row.cells) for row in splits["train"] if not _empty(row)}
+    seen = {fill(row.cells) for row in splits["train"] if not row.lacks_text}
     examples: dict[SplitName, tuple[Example, ...]] = {}
     reports: dict[SplitName, RowCounts] = {}
     for split, rows in splits.items():
@@ -142,7 +143,7 @@ def carve(
     """
     groups = defaultdict[str, list[Row]](list)
     for row in rows:
-        if not _empty(row):
+        if not row.lacks_text:
             groups[fill(row.cells)].append(row)
     if len(groups) < 2:
         raise DataError(
@@ -170,7 +171,7 @@ def _chosen(groups: Sequence[Sequence[Row]], limit: int, seed: int) -> set[int]:
 def _checked(
     spec: Task, rows: Sequence[Row], fill: Callable[[Mapping[str, str]], str], seen: Collection[str]
 ) -> tuple[tuple[Example, ...], RowCounts]:
-    filled = [row for row in rows if not _empty(row)]
+    filled = [row for row in rows if not row.lacks_text]
     examples = [_example(spec, row, fill) for row in filled]
     remaining = [example for example in examples if not (spec.drop_overlap and example.source in seen)]
     counts = RowCounts(
@@ -193,16 +194,15 @@ def unanswered_rows(spec: Task, table: Table) -> tuple[Row, ...]:
     """Return the rows of a table whose answers are not known, with the columns that a model reads.
 
     Raises:
-        DataError: a column is missing or a cell of it empty, or there are no rows.
+        DataError: a column is missing, or no row has text in all of them.
     """
-    listed = _listed(spec)
-    rows = text_rows(table, read_columns(spec), lists=() if listed is None else (listed,))
+    columns, options = read_columns(spec), _listed(spec)
+    rows = text_rows(table, columns, lists=() if options is None else (options,))
     if not rows:
         raise DataError(f"{table.name} has no rows; give another file")
-    for row in rows:
-        if _empty(row):
-            column = next(name for name, cell in row.cells.items() if not cell.strip())
-            raise DataError(f"{row.place}: column {shown(column)} is empty; fill it, or remove the row")
+    if all(row.lacks_text for row in rows):
+        names = listed(shown(column) for column in columns)
+        raise DataError(f"{table.name}: no row has text in {names}; fill them, or give other rows")
     return rows
 
 
@@ -248,10 +248,6 @@ def _answer(spec: Task, row: Row) -> dict[str, Any]:
             references = dict.fromkeys(text for text in row.texts(spec.target) if text.strip())
             target, *alternatives = references
             return {"target": target, "label": None, "alternatives": tuple(alternatives)}
-
-
-def _empty(row: Row) -> bool:
-    return not all(text.strip() for text in row.cells.values())
 
 
 def _nothing_left(name: str, counts: RowCounts) -> str:

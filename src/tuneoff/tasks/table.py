@@ -42,6 +42,11 @@ class Row(NamedTuple):
     lists: frozenset[str] = frozenset()
     """Columns whose cell is a list, written as JSON."""
 
+    @property
+    def lacks_text(self) -> bool:
+        """Whether a cell has nothing but space."""
+        return not all(text.strip() for text in self.cells.values())
+
     def texts(self, column: str) -> tuple[str, ...]:
         """Return the texts of a cell: those of a list, or the one that it is."""
         cell = self.cells[column]

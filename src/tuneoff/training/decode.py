@@ -50,7 +50,7 @@ class Decoder:
     batch_size: int
     dtype: Dtype
     as_long_as_targets: bool = False
-    """Generate as many tokens as each target has, whatever they are; a beam search ends as always. For timing."""
+    """For timing: generate as many tokens as each target has; a beam search ends as always."""
 
     @torch.inference_mode()
     def answers(self, encoded: Sequence[Encoded]) -> list[Answer]:

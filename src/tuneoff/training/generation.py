@@ -20,8 +20,8 @@ def greedy(
 ) -> Tensor:
     """Generate the most probable token, one after another, until the end of sequence: [N, max_new_tokens].
 
-    Texts are padded after their end. With `lengths` [N] a text ends after that many tokens, whatever they are.
-    Tokens that the context holds after its input are forgotten, and it is changed.
+    Texts are padded after their end. With `lengths` [N], a text ends after that many tokens instead. Tokens
+    that the context holds after its input are forgotten, and it is changed.
     """
     context.rewind()
     device = family.model.device

@@ -37,14 +37,14 @@ class RowPrediction(NamedTuple):
     prediction: str | None
     """A label's value as in the data, an option's letter, or the generated text; None if the generated text
     is none of the labels."""
-    text: str
-    """The label's text, the option, or the generated text."""
+    text: str | None
+    """The label's text, the option, or the generated text; None if a column of the row is empty."""
     probabilities: dict[str, float]
     """Of each label or option, among all of them; empty where text was generated."""
     cells: Mapping[str, str]
     """The columns that were read."""
-    cut: bool
-    """Whether a generated text reached its limit before its end."""
+    cut: bool | None
+    """Whether a generated text reached its limit before its end; None where nothing was generated."""
 
 
 @dataclass(frozen=True)
@@ -75,25 +75,28 @@ class TunedModel:
     ) -> list[RowPrediction]:
         """Return the prediction for each row, in order; a path is a data file of any kind that a study takes.
 
+        A row with an empty column gets none.
+
         Raises:
-            DataError: the file cannot be read, or a row lacks a column or has an empty one.
+            DataError: the file cannot be read, or a row lacks a column, or no row has text in all of them.
         """
         table = read_file(rows, self.columns) if isinstance(rows, Path) else _table(rows)
         given = unanswered_rows(self.run.task, table)
-        examples = unanswered(self.run.task, given)
         size = batch_size or self.run.training.per_device_eval_batch_size
         decoder = Decoder(self.adapted, self.tokenizer, self.run.task, size, self.dtype)
-        # rows of like length share a batch
-        order = sorted(range(len(examples)), key=lambda row: len(examples[row].source))
+        # examples of like length share a batch
+        examples = unanswered(self.run.task, [row for row in given if not row.lacks_text])
+        examples.sort(key=lambda example: len(example.source))
         found: dict[int, RowPrediction] = {}
         with deterministic():
-            for start in range(0, len(order), _BATCHES * size):
-                part = order[start : start + _BATCHES * size]
-                answers = decoder.answers(self._encoded([examples[row] for row in part]))
-                for row, answer in zip(part, answers, strict=True):
-                    found[row] = _prediction(self.run.task, given[row].cells, examples[row], answer)
+            for start in range(0, len(examples), _BATCHES * size):
+                part = examples[start : start + _BATCHES * size]
+                answers = decoder.answers(self._encoded(part))
+                for example, answer in zip(part, answers, strict=True):
+                    cells = given[example.row].cells
+                    found[example.row] = _prediction(self.run.task, cells, example, answer)
                 on_progress(len(part))
-        return [found[row] for row in range(len(examples))]
+        return [found.get(row.number) or RowPrediction(None, None, {}, row.cells, None) for row in given]
 
     def _encoded(self, examples: Sequence[Example]) -> list[Encoded]:
         task = self.run.task
@@ -155,9 +158,7 @@ def _prediction(task: Task, cells: Mapping[str, str], example: Example, answer: 
         text = example.options[ord(answer.prediction) - ord("A")]
     else:
         text = answer.prediction
-    return RowPrediction(
-        answer.prediction, text, _probabilities(answer.log_likelihoods), cells, cut=bool(answer.cut)
-    )
+    return RowPrediction(answer.prediction, text, _probabilities(answer.log_likelihoods), cells, answer.cut)
 
 
 def _probabilities(log_likelihoods: Mapping[str, float]) -> dict[str, float]:
