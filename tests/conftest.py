@@ -1,4 +1,3 @@
-import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 from helpers import small
 from helpers.command_line import tuneoff
 from helpers.drawing import charts_drawn, charts_left_blank
+from tuneoff.cli.terminal import lasting_imports
 
 # a shell's background job ignores Ctrl-C, and so would the commands that tests interrupt
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -24,9 +24,11 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 
-def pytest_collection_finish() -> None:
-    """Keep what is imported by now out of all later garbage collections; measuring memory asks for many."""
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Keep what is imported out of all garbage collections, of which measuring memory asks for many."""
+    with lasting_imports():
+        return (yield)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -247,7 +247,10 @@ def test_ctrl_c_ends_watching_with_130(finished: Path, monkeypatch: pytest.Monke
     assert outcome.out.startswith("12 of 17 runs, about 5 min left")
 
 
-def test_watching_a_folder_without_a_study_is_bad_input(tmp_path: Path) -> None:
+def test_watching_a_folder_without_a_study_is_bad_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuneoff.cli.live._PATIENCE", 0.0)
     assert tuneoff("status", tmp_path, "--watch").code == 2
 
 

@@ -9,6 +9,8 @@ from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 import tuneoff
 
 SOURCE = Path(tuneoff.__file__).parent
@@ -58,6 +60,7 @@ def _is_own(value: ast.expr) -> bool:
     return isinstance(value, ast.Name) and value.id in ("self", "cls")
 
 
+@pytest.mark.slow
 def test_private_names_of_other_libraries_are_used_in_one_module_each() -> None:
     found = defaultdict[str, set[str]](set)
     defined = set[str]()

@@ -24,6 +24,13 @@ BIASED = ("mt5", "umt5")
 """Kinds with a position bias, and T5's names."""
 
 
+def each(*kinds: str) -> pytest.MarkDecorator:
+    """Return a mark that tests each of the kinds; all but two repeat the tests of these."""
+    quick = ("bart", "mt5")
+    cases = [kind if kind in quick else pytest.param(kind, marks=pytest.mark.slow) for kind in kinds]
+    return pytest.mark.parametrize("kind", cases)
+
+
 def adapt(kind: str, method: Method) -> AdaptedModel:
     generator = torch.Generator().manual_seed(0)
     return attach(tiny_encoder_decoder(kind), method, generator=generator, tokenizer=word_tokenizer())
@@ -59,6 +66,7 @@ class TestPrompt(OnBart):
 
 class TestStack(OnBart):
     method = STACK
+    quick = ("bart",)
 
 
 class TestStackOnItsKin(OnBart):
@@ -89,7 +97,7 @@ def test_fixed_positions_are_no_parameters(kind):
     assert not any("embed_positions" in name for name in adapted.stored())
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each(*KINDS)
 def test_the_loss_is_that_of_transformers(kind):
     family, rows = base(kind), batch()
     given, labels = starts(family), rows["labels"]
@@ -105,7 +113,7 @@ def test_the_loss_is_that_of_transformers(kind):
         torch.testing.assert_close(Objective(family)(**rows), expected)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each(*KINDS)
 @pytest.mark.parametrize("beams", [1, 3])
 def test_texts_are_those_that_transformers_generates(kind, beams):
     family, rows = base(kind), batch()
@@ -131,7 +139,7 @@ def test_texts_are_those_that_transformers_generates(kind, beams):
     assert found[:, : expected.shape[1]].tolist() == expected.tolist()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each(*KINDS)
 @torch.no_grad()
 def test_labels_are_scored_as_each_of_them_alone(kind):
     family, rows = base(kind), batch()
@@ -147,7 +155,7 @@ def test_labels_are_scored_as_each_of_them_alone(kind):
             torch.testing.assert_close(found[row, column], expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each(*KINDS)
 @torch.no_grad()
 def test_lora_gives_the_logits_of_peft(kind):
     ours = adapt(kind, T5_LORA if kind in BIASED else LORA)
@@ -167,7 +175,7 @@ def test_lora_gives_the_logits_of_peft(kind):
 
 
 # PEFT gives Pegasus and Marian embeddings that they do not scale
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("pegasus", "marian")])
+@each("bart", "mbart", "m2m", *BIASED)
 @torch.no_grad()
 def test_a_soft_prompt_gives_the_logits_of_peft(kind):
     ours = adapt(kind, PROMPT)
@@ -180,7 +188,7 @@ def test_a_soft_prompt_gives_the_logits_of_peft(kind):
     torch.testing.assert_close(ours.model(**prompted).logits, peft(**batch()).logits, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each(*KINDS)
 @torch.no_grad()
 def test_a_prompt_of_words_begins_as_those_words(kind):
     ours = adapt(kind, PromptSpec(kind="prompt", length=3, init="text", init_text="w5 w6 w7"))
@@ -192,7 +200,7 @@ def test_a_prompt_of_words_begins_as_those_words(kind):
     torch.testing.assert_close(actual, base(kind).encoder.encode(with_words, mask))
 
 
-@pytest.mark.parametrize("kind", BIASED)
+@each(*BIASED)
 @torch.no_grad()
 def test_a_prefix_with_positions_is_what_the_decoder_has_written_before(kind):
     words, text = torch.tensor([[5, 6, 7, 8]]), torch.tensor([[9, 10, 11]])
@@ -211,7 +219,7 @@ def test_a_prefix_with_positions_is_what_the_decoder_has_written_before(kind):
     torch.testing.assert_close(actual, expected)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each(*KINDS)
 @torch.no_grad()
 def test_dropout_is_that_of_the_study(kind):
     family, rows = family_of(tiny(kind)), batch()
@@ -228,7 +236,7 @@ def test_dropout_is_that_of_the_study(kind):
     torch.testing.assert_close(family.read_and_predict(**rows), evaluated)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each(*KINDS)
 @pytest.mark.parametrize("site", ["encoder", "decoder"])
 def test_targets_of_lora_may_be_in_one_stack_alone(kind, site):
     target = f"{site}.{'q' if kind in BIASED else 'q_proj'}"

@@ -12,13 +12,6 @@ from tuneoff.families import family_of
 from tuneoff.methods import AdaptedModel, attach, footprint, load, save
 from tuneoff.spec import Method
 
-QUICK = ("flan", "llama", "bart")
-"""A model of each way to read and continue rows; others repeat the tests."""
-
-
-def _marks(kind: str) -> tuple[pytest.MarkDecorator, ...]:
-    return () if kind in QUICK else (pytest.mark.slow,)
-
 
 class Generated(NamedTuple):
     """What transformers has generated for padded rows."""
@@ -38,6 +31,9 @@ class MethodContract:
     tokenizer = None
     kinds = ("flan", "t5", "llama", "gemma3_text", "gpt2")
 
+    quick = ("flan",)
+    """The kinds whose tests are not marked slow; others repeat the tests."""
+
     is_drawn = True
     """Whether first weights are random numbers."""
 
@@ -47,7 +43,11 @@ class MethodContract:
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         names = [name for name in ("kind", "dtype") if name in metafunc.fixturenames]
         cases = [
-            pytest.param(*(kind, torch.float32)[: len(names)], id=kind, marks=_marks(kind))
+            pytest.param(
+                *(kind, torch.float32)[: len(names)],
+                id=kind,
+                marks=() if kind in self.quick else pytest.mark.slow,
+            )
             for kind in self.kinds
         ]
         if "dtype" in names:

@@ -51,6 +51,7 @@ def _installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         del sys.modules[name]
 
 
+@pytest.mark.slow
 class TestScaled(MethodContract):
     kinds = ("flan", "llama", "bart")
 

@@ -85,6 +85,7 @@ def logits_of(model):
     return family.logits(family.read_and_predict(**batch()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("placement", ["houlsby", "pfeiffer", "parallel"])
 @pytest.mark.parametrize("kind", NAMED)
 def test_at_first_a_model_computes_bit_for_bit_what_it_did(kind, placement):

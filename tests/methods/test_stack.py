@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from helpers.method_contract import MethodContract
@@ -10,12 +11,14 @@ PREFIX = PrefixSpec(kind="prefix", length=3, projection=8)
 PROMPT = PromptSpec(kind="prompt", length=4)
 
 
+@pytest.mark.slow
 class TestLoraWithPrefix(MethodContract):
     method = StackSpec(kind="stack", parts=(PREFIX, LORA))
     kinds = ("flan", "llama")
 
 
 class TestAllThree(MethodContract):
+    quick = ("flan", "llama")
     method = StackSpec(kind="stack", parts=(PROMPT, PREFIX, LORA))
     tokenizer = word_tokenizer()
 

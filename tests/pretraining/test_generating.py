@@ -314,6 +314,7 @@ def sampler() -> Sampler:
 ROWS = [["the dog", " ran home", " again"], ["a"], ["one two three four five", " six"]]
 
 
+@pytest.mark.slow
 def test_lines_are_those_of_a_model_that_reads_everything_again_for_each_token(sampler: Sampler) -> None:
     def read(ids: list[int]) -> torch.Tensor:
         with torch.no_grad():
@@ -338,6 +339,7 @@ def test_lines_are_those_of_a_model_that_reads_everything_again_for_each_token(s
     assert any(expected)
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_lines(sampler: Sampler) -> None:
     how = Sampling(temperature=1.0, top_p=0.95, longest=30)
     once = sampler.lines("they said", ROWS, how, seed=1)
@@ -345,6 +347,7 @@ def test_equal_seeds_give_equal_lines(sampler: Sampler) -> None:
     assert sampler.lines("they said", ROWS, how, seed=2) != once
 
 
+@pytest.mark.slow
 def test_preferences_do_not_depend_on_the_batch(sampler: Sampler) -> None:
     rows = [row[0] for row in ROWS]
     together = sampler.preferences("they said", rows, " a", " b")

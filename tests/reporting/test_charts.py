@@ -265,6 +265,7 @@ def test_train_sizes_are_drawn_at_the_number_of_rows_used() -> None:
     assert (all_rows["top"] == all_rows["mean"]).all()
 
 
+@pytest.mark.slow
 def test_a_search_is_drawn_with_every_scored_trial_and_the_chosen_one_marked() -> None:
     trials = tuple(
         Trial(number=n, values={"learning_rate": 10.0**-n}, state="complete", score=score, eval_loss=1.0)

@@ -51,8 +51,13 @@ def _is_right(passed: float, left: float, said: float | None, share: float = 0.2
     return said is not None and abs(said - left) <= share * left + 0.02 * left / (1 - passed)
 
 
-@pytest.mark.parametrize("workers", [1, 2, 5])
-@pytest.mark.parametrize("search", [None, {"trials": 4}, {"trials": 2, "seeds": [1000, 1001]}])
+@pytest.mark.parametrize(
+    "workers", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(5, marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize(
+    "search",
+    [None, pytest.param({"trials": 4}, marks=pytest.mark.slow), {"trials": 2, "seeds": [1000, 1001]}],
+)
 def test_it_is_right_within_a_fifth_after_the_first_tenth(
     search: dict[str, object] | None, workers: int
 ) -> None:

@@ -80,6 +80,7 @@ def test_other_files_beside_it_are_not_read(file: Path) -> None:
     load(file)
 
 
+@pytest.mark.slow
 def test_what_is_damaged_or_half_made_in_the_cache_is_made_again(file: Path, cache: Path) -> None:
     made = dequantized(file).folder
     for name in ("model.safetensors", "conversion.json", "config.json"):
