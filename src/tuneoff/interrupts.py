@@ -1,17 +1,37 @@
-"""Ctrl-C: handled by the main process only, and never lost."""
+"""Ctrl-C, SIGTERM (which batch queues send) and a deadline: handled by the main process, and never lost."""
 
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from types import FrameType, MappingProxyType
+
+Handler = Callable[[int, FrameType | None], object]
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: the work is to be stopped as by Ctrl-C."""
+
+
+class DeadlinePassed(KeyboardInterrupt):
+    """The time for the work is over."""
+
+
+_ERRORS: Mapping[signal.Signals, type[KeyboardInterrupt]] = MappingProxyType(
+    {
+        signal.SIGINT: KeyboardInterrupt,
+        signal.SIGTERM: Terminated,
+        signal.SIGALRM: DeadlinePassed,
+    }
+)
+"""What stops the work, and what it raises."""
 
 
 class _Remembering:
-    """A handler of Ctrl-C that remembers it, and then does what the handler before it does."""
+    """A handler of a signal that remembers it, and then does what the handler before it does."""
 
-    def __init__(self, before: Callable[[int, FrameType | None], object]) -> None:
+    def __init__(self, before: Handler) -> None:
         self._before = before
         self.received = False
 
@@ -20,37 +40,54 @@ class _Remembering:
         self._before(number, frame)
 
 
-@contextmanager
-def interrupts_remembered() -> Iterator[None]:
-    """Remember each Ctrl-C of this context for `raise_if_interrupted`, besides raising KeyboardInterrupt.
+def raise_when_terminated() -> None:
+    """Let SIGTERM raise `Terminated` in this process, where it would end it."""
+    signal.signal(signal.SIGTERM, _raise_error)
 
-    The exception alone can get lost: Python ignores it in a `__del__`, and pydantic during validation.
+
+def _raise_error(number: int, frame: FrameType | None) -> None:
+    raise _ERRORS[signal.Signals(number)]
+
+
+@contextmanager
+def interrupts_remembered(*, deadline: float | None = None) -> Iterator[None]:
+    """Remember each Ctrl-C and SIGTERM of this context for `raise_if_interrupted`, besides raising them.
+
+    They raise KeyboardInterrupt and its kin `Terminated`, and a deadline, in seconds, `DeadlinePassed`. The
+    exception alone can get lost: Python ignores it in a `__del__`, and pydantic during validation.
     """
-    before = signal.getsignal(signal.SIGINT)
-    if not callable(before) or threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
     hook = sys.unraisablehook
-    # a KeyboardInterrupt that got lost is raised below, so Python need not report it
-    sys.unraisablehook = lambda lost: None if isinstance(lost.exc_value, KeyboardInterrupt) else hook(lost)
-    signal.signal(signal.SIGINT, _Remembering(before))
-    try:
+    with ExitStack() as stack:
+        for number in _ERRORS:
+            before = signal.getsignal(number)
+            if before is not signal.SIG_IGN:
+                signal.signal(number, _Remembering(before if callable(before) else _raise_error))
+                stack.callback(signal.signal, number, before)
+        if deadline is not None:
+            signal.setitimer(signal.ITIMER_REAL, deadline)
+            stack.callback(signal.setitimer, signal.ITIMER_REAL, 0)
+        # a KeyboardInterrupt that got lost is raised below, so Python need not report it
+        stack.callback(setattr, sys, "unraisablehook", hook)
+        sys.unraisablehook = lambda lost: (
+            None if isinstance(lost.exc_value, KeyboardInterrupt) else hook(lost)
+        )
         yield
         raise_if_interrupted()
-    finally:
-        signal.signal(signal.SIGINT, before)
-        sys.unraisablehook = hook
 
 
 def raise_if_interrupted() -> None:
-    """Raise KeyboardInterrupt if Ctrl-C was pressed; to be called between pieces of work.
+    """Raise if the work is to be stopped; to be called between pieces of it.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C was pressed in the context of `interrupts_remembered`.
+        KeyboardInterrupt: in the context of `interrupts_remembered`; or one of its kin.
     """
-    handler = signal.getsignal(signal.SIGINT)
-    if isinstance(handler, _Remembering) and handler.received:
-        raise KeyboardInterrupt
+    for number, error in _ERRORS.items():
+        handler = signal.getsignal(number)
+        if isinstance(handler, _Remembering) and handler.received:
+            raise error
 
 
 @contextmanager
@@ -64,28 +101,27 @@ def interrupts_blocked() -> Iterator[None]:
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        with _handler_postponed():
+        # the mask holds for this thread only: a library's thread can receive the signal, and Python then runs
+        # the handler in this thread all the same, perhaps while a worker is started, which would die of half
+        # a message
+        with interrupts_postponed():
             yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
-def _handler_postponed() -> Iterator[None]:
-    """Postpone the handling of Ctrl-C to the end of this context.
-
-    The signal mask holds for this thread only. A library's thread can receive the signal, and Python then
-    runs the handler in this thread all the same: perhaps while a worker is started, which would die of half
-    a message.
-    """
+def interrupts_postponed() -> Iterator[None]:
+    """Postpone what Ctrl-C, SIGTERM and a deadline do to the end of this context."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     received: list[int] = []
-    handler = signal.signal(signal.SIGINT, lambda number, frame: received.append(number))
+    before = {number: signal.signal(number, lambda one, frame: received.append(one)) for number in _ERRORS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
-        if received:
-            signal.raise_signal(signal.SIGINT)
+        for one, handler in before.items():
+            signal.signal(one, handler)
+        for number in dict.fromkeys(received):
+            signal.raise_signal(number)

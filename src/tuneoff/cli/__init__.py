@@ -16,12 +16,12 @@ from typing import Annotated, Any
 
 import typer
 
+from tuneoff.cli.stops import STOPPED, ended_by_stops, seconds_of
 from tuneoff.cli.terminal import Terminal, lasting_imports
 from tuneoff.errors import LONGEST_VALUE, InputError, TuneoffError, shown
 from tuneoff.extras import require_train
-from tuneoff.interrupts import interrupts_remembered
 
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+FAILED, BAD_INPUT = 1, 2
 _LONGEST_WORD = 600
 """Characters at or above which a word in a message is cut."""
 _USAGE_ERROR: Any = typer.BadParameter.__base__  # typer gives it no name of its own
@@ -101,7 +101,10 @@ class ReportFormat(StrEnum):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 success, 1 a run or the program failed, 2 bad input, 130 Ctrl-C."""
+    """Run the command line and exit.
+
+    Codes: 0 success, 1 a run or the program failed, 2 bad input, 130 Ctrl-C, 143 SIGTERM, 124 the deadline.
+    """
     atexit.register(gc.freeze)  # skips the last garbage collection: the process ends anyway
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -124,8 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except MemoryError:
         _print_error("out of memory; free memory, or make the batches, the texts or the model smaller")
         code = FAILED
-    if code == INTERRUPTED:  # what Typer returns for a KeyboardInterrupt
-        Terminal().print("\nInterrupted. Run the same command again to resume.")
+    if code in STOPPED:
+        Terminal().print(f"\n{STOPPED[code]}. Run the same command again to resume.")
     sys.exit(code)
 
 
@@ -149,6 +152,13 @@ def run(
         ),
     ] = None,
     overrides: Overrides = None,
+    deadline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Stop after this time (3h50m, 45m, 90s), with a checkpoint of the run under way.",
+        ),
+    ] = None,
     executor: Annotated[
         ExecutorName,
         typer.Option(help="inline: one run at a time in this process; process: several worker processes."),
@@ -168,7 +178,7 @@ def run(
         )
     require_train("tuneoff run")
     console = Terminal()
-    with interrupts_remembered():
+    with ended_by_stops(deadline=None if deadline is None else seconds_of(deadline)):
         from tuneoff.spec import load_study
 
         # before the heavy imports, so that bad input is reported at once

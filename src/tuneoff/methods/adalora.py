@@ -5,6 +5,7 @@ P, an entry of E, a row of Q) by their part in the loss, and sets the entries of
 zero. So the entries that are not zero are the ranks, also of weights that an earlier step had.
 """
 
+from collections.abc import Mapping
 from typing import Any, final
 
 import peft
@@ -13,6 +14,9 @@ from torch import Tensor, nn
 
 from tuneoff.errors import UnfitError
 from tuneoff.spec import AdaloraSpec, PeftKind
+
+_SCORES, _KEPT = ("ipt", "exp_avg_ipt", "exp_avg_unc"), "rank_pattern"
+"""What PEFT's allocator holds by the name of a parameter, and what its config does."""
 
 
 @final
@@ -26,7 +30,7 @@ class AdaLora:
         self._config: Any = wrapper.peft_config[self._name]
         names = self._tuner.targeted_module_names
         self._layers: dict[str, Any] = {name: wrapper.get_base_model().get_submodule(name) for name in names}
-        self._allocates = False
+        self._is_scheduled = self._allocates = False
 
     def penalty(self) -> Tensor | None:
         """Return the mean distance of P and Q from orthogonal matrices, weighted, as PEFT adds it."""
@@ -45,9 +49,9 @@ class AdaLora:
         Raises:
             UnfitError: the run is too short for the schedule.
         """
-        if not self._allocates:
+        if not self._is_scheduled:
             self._set_schedule(steps)
-            self._allocates = True
+            self._is_scheduled = self._allocates = True
         self._tuner.update_and_allocate(step)
 
     def _set_schedule(self, steps: int) -> None:
@@ -61,6 +65,28 @@ class AdaLora:
                 f"before and {config.tfinal} after; train longer, or lower the warmup or the final steps"
             )
         self._tuner.rankallocator.set_total_step(steps)
+
+    def training_state(self) -> dict[str, Tensor]:
+        """Return the scores of the triplets so far, and which of them are kept."""
+        scores = {f"{kind}.{name}": tensor for kind in _SCORES for name, tensor in self._scores(kind).items()}
+        kept = (self._config.rank_pattern or {}).items()
+        return scores | {f"{_KEPT}.{name}": torch.tensor(pattern) for name, pattern in kept}
+
+    def restore_training_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take what `training_state` has returned."""
+        kept = dict[str, list[bool]]()
+        for key, tensor in tensors.items():
+            kind, name = key.split(".", 1)
+            if kind == _KEPT:
+                kept[name] = tensor.tolist()
+            else:
+                self._scores(kind)[name] = tensor.to(next(iter(self._tuner.parameters())).device)
+        self._config.rank_pattern = kept or None
+        self._allocates = bool(tensors)
+
+    def _scores(self, kind: str) -> dict[str, Tensor]:
+        scores: dict[str, Tensor] = getattr(self._tuner.rankallocator, kind)
+        return scores
 
     def ranks(self) -> dict[str, int]:
         """Return the rank of each layer's update, by the layer's name."""

@@ -68,6 +68,17 @@ class Adapter(ABC):
     def after_step(self, step: int, steps: int) -> None:  # noqa: B027
         """Change the adapter after optimizer step `step` of `steps`, while its gradients are still there."""
 
+    def training_state(self) -> dict[str, Tensor] | None:
+        """Return what later steps depend on besides the parameters; None if a training cannot be resumed.
+
+        An adapter with an `after_step` of its own says what that keeps; until it does, its runs have no
+        checkpoints.
+        """
+        return {} if type(self).after_step is Adapter.after_step else None
+
+    def restore_training_state(self, tensors: Mapping[str, Tensor]) -> None:  # noqa: B027
+        """Take what `training_state` has returned, on an adapter with the parameters of that step."""
+
     def ranks(self) -> dict[str, int]:
         """Return the rank of each layer's update, by the layer's name, where training chooses it."""
         return {}
@@ -109,6 +120,20 @@ class AdaptedModel:
         """Let the parts change after optimizer step `step` of `steps`, while their gradients are there."""
         for part in self.parts:
             part.after_step(step, steps)
+
+    def training_state(self) -> dict[str, Tensor] | None:
+        """Return what later steps depend on besides the parameters; None if a part cannot be resumed."""
+        states = [part.training_state() for part in self.parts]
+        if None in states:
+            return None
+        return {f"{n}.{name}": one for n, state in enumerate(states) for name, one in (state or {}).items()}
+
+    def restore_training_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take what `training_state` has returned."""
+        for number, part in enumerate(self.parts):
+            prefix = f"{number}."
+            own = {name: one for name, one in tensors.items() if name.startswith(prefix)}
+            part.restore_training_state({name.removeprefix(prefix): one for name, one in own.items()})
 
     def ranks(self) -> dict[str, int]:
         """Return the rank of each layer's update, by the layer's name, where training chooses it."""

@@ -7,7 +7,7 @@ is done in the wrapper's forward are therefore refused.
 
 import dataclasses
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import peft
@@ -128,6 +128,15 @@ class PeftAdapter(Adapter):
             self._ranks.after_step(step, steps)
         elif self._type == "ADAMSS":
             self._wrapper.base_model.update_and_allocate(step)  # nothing unless its config has use_asa
+
+    def training_state(self) -> dict[str, Tensor] | None:  # noqa: D102
+        if self._ranks is not None:
+            return self._ranks.training_state()
+        return None if getattr(self.config, "use_asa", False) else {}
+
+    def restore_training_state(self, tensors: Mapping[str, Tensor]) -> None:  # noqa: D102
+        if self._ranks is not None:
+            self._ranks.restore_training_state(tensors)
 
     def ranks(self) -> dict[str, int]:  # noqa: D102
         return {} if self._ranks is None else self._ranks.ranks()

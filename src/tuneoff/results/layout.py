@@ -3,7 +3,7 @@
 DIR/study.yaml                 format number, identity of model and data, and the resolved study
 DIR/runs/<run_id>/record.json  written last: a run without it has not ended
                   curve.jsonl  predictions.parquet  cuts.parquet  forgetting.parquet  adapter/
-                  error.log
+                  checkpoint.safetensors, of a run that has not ended; error.log
                   (in a mixture the run of its first task has the adapter/ of all)
 DIR/search/<search_id>/        result.json, written last; trials.jsonl, and trials/<number>.s<seed>/
 DIR/baselines/<task>.n<size>/  <name>.json, written last, and <name>.parquet as predictions
@@ -66,6 +66,11 @@ class RunFolder:
     def sibling(self, run_id: str) -> "RunFolder":
         """Return the folder of another run of the study."""
         return RunFolder(self.path.with_name(run_id))
+
+    @property
+    def checkpoint(self) -> Path:
+        """What a run under way goes on from if it is stopped; removed when it has ended."""
+        return self.path / "checkpoint.safetensors"
 
     @property
     def error_log(self) -> Path:

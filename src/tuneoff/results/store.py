@@ -173,7 +173,7 @@ class RunStore:
 
 
 def fresh_folder(folder: Path) -> Path:
-    """Make a folder, or empty it if it exists, and return it.
+    """Make a folder, or empty it if it exists, and return it; a run's checkpoint stays.
 
     Raises:
         StoreError: it cannot be written.
@@ -181,9 +181,14 @@ def fresh_folder(folder: Path) -> Path:
     with writing(folder):
         if folder.is_symlink() or folder.is_file():
             folder.unlink()
-        elif folder.exists():
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in folder.iterdir():
+            if path == RunFolder(folder).checkpoint:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
     return folder
 
 

@@ -28,7 +28,7 @@ _NO_EFFECT_ON_RESULT: dict[str, Any] = {
     "method": {"cuts": True, "parts": {"__all__": {"cuts"}}},
     "mixture": {"tasks": {"__all__": {"training"}}},
     "task": {"training"},
-    "training": {"logging_steps", "save_strategy", "report_to", "per_device_eval_batch_size"},
+    "training": {"logging_steps", "save_strategy", "save_steps", "report_to", "per_device_eval_batch_size"},
 }
 _FORMER_DEFAULTS = {"targets": ["q", "v"], "sites": ["encoder", "decoder", "cross"]}
 """Defaults of LoRA and prefix from before they were null. They are what null means for each model that has

@@ -65,6 +65,9 @@ class TrainingSpec(Spec):
     """Precision of matrix products; weights stay float32. `auto`: bfloat16 where the device has it."""
     save_strategy: Literal["best", "no"] = "best"
     """Keep the tested weights of each run on disk, or only its scores and predictions."""
+    save_steps: PositiveInt | None = None
+    """Steps between two checkpoints, from which a run that was stopped goes on; null: ten minutes. A run has
+    one at a time, and none when it has ended."""
     report_to: Annotated[tuple[Tracker, ...], LISTS, BeforeValidator(_listed)] = ()
     """Trackers that runs are reported to while they go on; each needs the extra of its name."""
 

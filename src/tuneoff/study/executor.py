@@ -9,7 +9,8 @@ The life of a worker process:
 2. It makes its session by `setup`, and sends `_Ready`.
 3. It receives a job, sends `_Emitted` for each event and `_Done` or `_Raised` at the end, and waits for the
    next job.
-4. It ends when its connection is closed, when it is terminated by `close`, or when its parent has ended.
+4. It ends when its connection is closed, when it is terminated by `close` (then a run under way writes a
+   checkpoint), or when its parent has ended.
 
 Each worker has a pipe of its own. With a queue that all share, a worker that is killed while it holds the
 queue's lock, or in the midst of a message, would leave the others waiting forever. With a pipe each, its end
@@ -39,7 +40,7 @@ from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar, final
 import torch
 
 from tuneoff.errors import TuneoffError
-from tuneoff.interrupts import interrupts_blocked, raise_if_interrupted
+from tuneoff.interrupts import interrupts_blocked, raise_if_interrupted, raise_when_terminated
 from tuneoff.kernels import keep_freed_memory
 from tuneoff.results import RunRecord
 from tuneoff.spec import RunSpec
@@ -370,7 +371,8 @@ def _worker_main(driver: Connection, threads: int, setup: Callable[[], Session])
     def emit(event: Event) -> None:
         driver.send(_Emitted(event))
 
-    with suppress(EOFError, OSError):
+    raise_when_terminated()  # so that a run under way writes a checkpoint
+    with suppress(EOFError, OSError, KeyboardInterrupt):
         try:
             context = Context(setup(), emit)
         except Exception as error:

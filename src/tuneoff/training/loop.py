@@ -12,15 +12,17 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from tuneoff.errors import DivergedError
-from tuneoff.interrupts import raise_if_interrupted
+from tuneoff.interrupts import interrupts_postponed, raise_if_interrupted
 from tuneoff.methods import AdaptedModel
 from tuneoff.results import CurvePoint
 from tuneoff.spec import TrainingSpec
 from tuneoff.training.batches import Encoded, chunks, collate, epochs
+from tuneoff.training.checkpoints import Checkpoints, State
 from tuneoff.training.likelihood import Objective
 from tuneoff.training.mixing import Mixing
-from tuneoff.training.optim import make_optimizer, make_schedule
+from tuneoff.training.optim import make_optimizer, make_schedule, optimizer_state, restore_optimizer
 from tuneoff.training.precision import Dtype, autocast
+from tuneoff.training.seeding import random_states, restore_random_states
 
 OnPoint = Callable[[CurvePoint], None]
 Window = list[list[Encoded]]
@@ -63,6 +65,7 @@ def fit(
     on_point: OnPoint,
     stop_after: int | None = None,
     mixing: Mixing | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> FitResult:
     """Train the method's parameters and leave the best of them in the model, or the last.
 
@@ -70,46 +73,56 @@ def fit(
     `metric` names the score that selects the best weights; those from before the first step do not compete,
     and without `load_best_model_at_end` only the last ones do. With `stop_after`, training ends after that
     step, on the learning-rate schedule of the full length. `mixing` says which examples make an epoch; by
-    default all do.
+    default all do. From a checkpoint, training goes on bit for bit as if it had not been stopped.
 
     Raises:
         DivergedError: the loss, a gradient or a validation score is not finite.
     """
-
-    def evaluated(step: int) -> dict[str, float]:
-        scores = evaluate()
-        for name, value in scores.items():
-            if not math.isfinite(value):
-                raise DivergedError(f"at step {step} {name} on validation is {value}")
-        return scores
-
     steps = total_steps(training, mixing.epoch_rows if mixing else len(examples))
     last = min(steps, stop_after or steps)
-    optimizer_steps = OptimizerSteps(adapted, training, dtype=dtype, steps=steps, pad_token_id=pad_token_id)
-    best = _Best(metric, adapted.parameters())
-    on_point(CurvePoint(step=0, scores=evaluated(0)))
-    losses: list[float] = []
-    step = tokens = 0
+    checkpoints = checkpoints or Checkpoints()
+    state = _Progress(
+        OptimizerSteps(adapted, training, dtype=dtype, steps=steps, pad_token_id=pad_token_id),
+        _Best(metric, adapted.parameters()),
+    )
+    checkpoints.restore(state)
     ordered = windows(examples, training, order=order, steps=last, mixing=mixing)
-    for step, window in enumerate(ordered, start=1):
-        # a library may have swallowed the KeyboardInterrupt of a Ctrl-C
-        raise_if_interrupted()
-        outcome = optimizer_steps.take(window, step)
-        losses.append(outcome.loss)
-        tokens += sum(len(row.input_ids) + len(row.labels) for batch in window for row in batch)
-        if step % training.logging_steps == 0 or step == last:
-            # a logged loss is the mean since the last logged one, as transformers' Trainer has it
-            on_point(_training_point(step, sum(losses) / len(losses), outcome))
-            losses = []
-        if step % training.eval_steps == 0 or step == last:
-            scores = evaluated(step)
-            on_point(CurvePoint(step=step, scores=scores))
-            if training.load_best_model_at_end or step == last:
-                best.offer(step, scores)
-            if training.early_stopping_patience and best.since >= training.early_stopping_patience:
+    remaining = itertools.islice(ordered, state.step, None)
+    with checkpoints.saved_if_interrupted(state):
+        while True:
+            is_due = state.step % training.eval_steps == 0 or state.step == last
+            if is_due and state.evaluated != state.step:
+                scores = _finite(evaluate(), state.step)
+                # what belongs together in a checkpoint is done together
+                with interrupts_postponed():
+                    state.evaluated = state.step
+                    on_point(CurvePoint(step=state.step, scores=scores))
+                    if state.step == last or (state.step and training.load_best_model_at_end):
+                        state.best.offer(state.step, scores)
+            patience = training.early_stopping_patience
+            if state.step == last or (patience and state.best.since >= patience):
                 break
-    best.restore()
-    return FitResult(best.step, best.scores, step, optimizer_steps.seconds, tokens)
+            checkpoints.save_if_due(state)
+            # a library may have swallowed the KeyboardInterrupt of a Ctrl-C
+            raise_if_interrupted()
+            with interrupts_postponed():
+                point = state.take(next(remaining), is_logged=_is_logged(state.step + 1, training, last))
+                if point is not None:
+                    on_point(point)
+    state.best.restore()
+    seconds = state.optimizer_steps.seconds
+    return FitResult(state.best.step, state.best.scores, state.step, seconds, state.tokens)
+
+
+def _is_logged(step: int, training: TrainingSpec, last: int) -> bool:
+    return step % training.logging_steps == 0 or step == last
+
+
+def _finite(scores: dict[str, float], step: int) -> dict[str, float]:
+    for name, value in scores.items():
+        if not math.isfinite(value):
+            raise DivergedError(f"at step {step} {name} on validation is {value}")
+    return scores
 
 
 def windows(
@@ -149,6 +162,52 @@ class StepOutcome(NamedTuple):
     """Of each part of the method, by its kind."""
     grad_norm: float
     """Before clipping."""
+
+
+@dataclass
+class _Progress:
+    """How far a training has come, with all that its next step depends on."""
+
+    optimizer_steps: "OptimizerSteps"
+    best: "_Best"
+    step: int = 0
+    evaluated: int = -1
+    """The step after which the model was last evaluated."""
+    tokens: int = 0
+    losses: list[float] = field(default_factory=list)
+    """Of the steps since the last logged one."""
+
+    def take(self, window: Window, *, is_logged: bool) -> CurvePoint | None:
+        """Take the next step, and return its point of the curve if it is to be logged."""
+        outcome = self.optimizer_steps.take(window, self.step + 1)
+        self.step += 1
+        self.losses.append(outcome.loss)
+        self.tokens += sum(len(row.input_ids) + len(row.labels) for batch in window for row in batch)
+        if not is_logged:
+            return None
+        # a logged loss is the mean since the last logged one, as transformers' Trainer has it
+        point = _training_point(self.step, sum(self.losses) / len(self.losses), outcome)
+        self.losses = []
+        return point
+
+    def saved(self) -> State | None:
+        """Return the state between two steps; None if the method cannot be resumed."""
+        own = State({}, {name: getattr(self, name) for name in _NUMBERS})
+        steps = self.optimizer_steps.saved()
+        return None if steps is None else State.of(progress=own, steps=steps, best=self.best.saved())
+
+    def restore(self, state: State) -> None:
+        """Take a state that `saved` has returned."""
+        vars(self).update(state.part("progress").numbers)
+        self.optimizer_steps.restore(state.part("steps"))
+        self.best.resume(state.part("best"))
+
+
+_NUMBERS = ("step", "evaluated", "tokens", "losses")
+
+
+def _numbered(tensors: Sequence[Tensor]) -> dict[str, Tensor]:
+    return {str(number): one for number, one in enumerate(tensors)}
 
 
 def _training_point(step: int, loss: float, outcome: StepOutcome) -> CurvePoint:
@@ -204,6 +263,32 @@ class OptimizerSteps:
         self.seconds += time.perf_counter() - started
         return StepOutcome(loss, learning_rates, norm)
 
+    def saved(self) -> State | None:
+        """Return what the next step depends on; None if the method cannot be resumed."""
+        method = self._adapted.training_state()
+        if method is None:
+            return None
+        return State.of(
+            parameters=State(_numbered(self._parameters), {}),
+            method=State(method, {}),
+            optimizer=optimizer_state(self._optimizer),
+            schedule=State({}, self._schedule.state_dict()),
+            random=State(random_states(self._accelerator.device), {}),
+            time=State({}, {"seconds": self.seconds}),
+        )
+
+    @torch.no_grad()
+    def restore(self, state: State) -> None:
+        """Take a state that `saved` has returned."""
+        parameters = state.part("parameters").tensors
+        for number, parameter in enumerate(self._parameters):
+            parameter.copy_(parameters[str(number)])
+        self._adapted.restore_training_state(state.part("method").tensors)
+        restore_optimizer(self._optimizer, state.part("optimizer"))
+        self._schedule.load_state_dict(state.part("schedule").numbers)
+        restore_random_states(state.part("random").tensors, self._accelerator.device)
+        self.seconds = state.part("time").numbers["seconds"]
+
     def _backward(self, window: Window) -> float:
         """Accumulate the gradients of a window; return its mean loss over all target tokens."""
         device = self._accelerator.device
@@ -250,6 +335,20 @@ class _Best:
         # into the same memory, so that there are never two copies
         for weight, parameter in zip(self.weights, self.parameters, strict=True):
             weight.copy_(parameter)
+
+    def saved(self) -> State:
+        """Return the best weights, and what is known about them."""
+        numbers = {"step": self.step, "scores": self.scores, "since": self.since}
+        return State(_numbered(self.weights), numbers)
+
+    def resume(self, state: State) -> None:
+        """Take a state that `saved` has returned."""
+        vars(self).update(state.numbers)
+        self.weights = [
+            state.tensors[str(number)].to(parameter.device)
+            for number, parameter in enumerate(self.parameters)
+            if state.tensors
+        ]
 
     @torch.no_grad()
     def restore(self) -> None:

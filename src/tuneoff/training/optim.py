@@ -4,13 +4,14 @@ import math
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import get_scheduler
 from transformers.optimization import Adafactor
 
 from tuneoff.methods import AdaptedModel
 from tuneoff.spec import TrainingSpec
+from tuneoff.training.checkpoints import State
 
 
 def make_optimizer(adapted: AdaptedModel, training: TrainingSpec) -> torch.optim.Optimizer:
@@ -60,3 +61,26 @@ def make_schedule(
     warmup = math.ceil(training.warmup_ratio * steps)
     name = "constant_with_warmup" if kind == "constant" else kind
     return get_scheduler(name, optimizer, num_warmup_steps=warmup, num_training_steps=steps)
+
+
+def optimizer_state(optimizer: torch.optim.Optimizer) -> State:
+    """Return the moments of each parameter, and the learning rates."""
+    tensors, numbers = dict[str, Tensor](), dict[str, dict[str, Any]]()
+    for number, state in optimizer.state_dict()["state"].items():
+        moments = {name: one for name, one in state.items() if isinstance(one, Tensor)}
+        tensors |= {f"{number}.{name}": one for name, one in moments.items()}
+        numbers[str(number)] = {name: one for name, one in state.items() if name not in moments}
+    rates = [group["lr"] for group in optimizer.param_groups]
+    return State(tensors, {"state": numbers, "rates": rates})
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, state: State) -> None:
+    """Take what `optimizer_state` has returned."""
+    content = optimizer.state_dict()
+    content["state"] = {int(number): dict(one) for number, one in state.numbers["state"].items()}
+    for key, tensor in state.tensors.items():
+        number, name = key.split(".", 1)
+        content["state"][int(number)][name] = tensor
+    for group, rate in zip(content["param_groups"], state.numbers["rates"], strict=True):
+        group["lr"] = rate
+    optimizer.load_state_dict(content)

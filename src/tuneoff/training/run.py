@@ -43,6 +43,7 @@ from tuneoff.spec import NoneSpec, RunSpec, SplitName
 from tuneoff.tasks import scoring
 from tuneoff.training.backbone import Backbone, load_backbone
 from tuneoff.training.batches import Encoded, collate
+from tuneoff.training.checkpoints import Checkpoints, FileCheckpoints
 from tuneoff.training.data import RunData, run_data
 from tuneoff.training.decode import Answer, Decoder, generation_limits
 from tuneoff.training.forgetting import GeneralText, check_fits, general_text, text_losses
@@ -165,6 +166,7 @@ def _with_failure_record(
     except InputError:
         raise
     except Exception as error:
+        folder.checkpoint.unlink(missing_ok=True)
         with writing(folder.error_log):
             folder.error_log.write_text(traceback.format_exc(), encoding="utf-8")
         failure = RunFailure(kind=type(error).__name__, message=first_line(error, longest=500))
@@ -192,7 +194,7 @@ def _train_and_test(spec: RunSpec, folder: RunFolder, *, session: Session, on_po
     counts = footprint(run.adapted, run.train_batch(1))
     setup = time.perf_counter() - started
     with measure_peak(run.adapted.model.device) as training_peak:
-        result = _fit(run, folder, on_point)
+        result = _fit(run, folder, on_point, checkpoints=_checkpoints(run, folder))
     run.adapted.fold()
     counts = with_stored(counts, run.adapted)
     if spec.training.save_strategy == "best" and run.adapted.parts:
@@ -208,6 +210,7 @@ def _train_and_test(spec: RunSpec, folder: RunFolder, *, session: Session, on_po
         **tested.timings,
     )
     cuts = _test_cuts(run, folder)
+    folder.checkpoint.unlink(missing_ok=True)
     return _complete_record(
         run,
         result,
@@ -220,6 +223,20 @@ def _train_and_test(spec: RunSpec, folder: RunFolder, *, session: Session, on_po
         shares=_shares(run),
         files=file_checksums(folder.path),
     )
+
+
+def _checkpoints(run: "Prepared", folder: RunFolder) -> FileCheckpoints:
+    """Return the checkpoints of a run; those of other settings, model, data or packages are not used."""
+    environment = _environment(run)
+    basis = {
+        "settings": run.spec.identifying_settings(),
+        "model": run.backbone.identity(run.spec.model).model_dump(mode="json"),
+        "data": {name: dict(data.report.digests) for name, data in run.data_by_task.items()},
+        "packages": environment.packages,
+        "dtype": environment.dtype,
+        "device": run.adapted.model.device.type,
+    }
+    return FileCheckpoints(folder, basis, save_steps=run.spec.training.save_steps)
 
 
 def _test_only(trained: RunRecord, spec: RunSpec, folder: RunFolder, *, session: Session) -> RunRecord:
@@ -490,7 +507,14 @@ def _check_lengths(
         )
 
 
-def _fit(run: Prepared, folder: RunFolder, on_point: OnPoint, *, stop_after: int | None = None) -> FitResult:
+def _fit(
+    run: Prepared,
+    folder: RunFolder,
+    on_point: OnPoint,
+    *,
+    stop_after: int | None = None,
+    checkpoints: Checkpoints | None = None,
+) -> FitResult:
     """Train a run; for zero-shot, only compute the validation scores."""
     validation = [(one, one.rows("validation")) for one in run.members]
 
@@ -523,6 +547,7 @@ def _fit(run: Prepared, folder: RunFolder, on_point: OnPoint, *, stop_after: int
         on_point=report,
         stop_after=stop_after,
         mixing=run.mixing,
+        checkpoints=checkpoints,
     )
 
 

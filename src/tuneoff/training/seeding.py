@@ -2,11 +2,12 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 import torch
+from torch import Tensor
 
 Stream = Literal["init", "order", "dropout", "subsample"]
 """init: first weights of a method; order: batches; dropout: masks; subsample: which training rows."""
@@ -31,6 +32,21 @@ def generator(seed: int, stream: Stream) -> torch.Generator:
 def seed_dropout(seed: int) -> None:
     """Seed the global generators, from which dropout draws."""
     torch.manual_seed(stream_seed(seed, "dropout"))
+
+
+def random_states(device: torch.device) -> dict[str, Tensor]:
+    """Return the states of the global generators: of the CPU, and of the device if it is another one."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type != "cpu":
+        states[device.type] = torch.get_device_module(device).get_rng_state()
+    return states
+
+
+def restore_random_states(states: Mapping[str, Tensor], device: torch.device) -> None:
+    """Take what `random_states` has returned."""
+    torch.set_rng_state(states["cpu"])
+    if device.type != "cpu":
+        torch.get_device_module(device).set_rng_state(states[device.type])
 
 
 @contextmanager
