@@ -110,6 +110,13 @@ def killed_in_run(fatal: str, work: Work[J, R], job: J, context: Context) -> R:
     return work(job, context)
 
 
+def killed_with_whole_batches(work: Work[J, R], job: J, context: Context) -> R:
+    """Does a job, unless it is a run that reads its batches as they are."""
+    if isinstance(job, Job) and job.parts == 1:
+        kill_oneself()
+    return work(job, context)
+
+
 def killed_in_trial(fatal: tuple[str, ...], work: Work[J, R], job: J, context: Context) -> R:
     """Does a job, unless it is a search that comes to a trial whose folder is named so."""
     run_trial = tune.run_trial

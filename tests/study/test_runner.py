@@ -14,7 +14,7 @@ import pytest
 
 from helpers import small
 from helpers.command_line import contents, tuneoff
-from helpers.killing import Killing, killed_in_run
+from helpers.killing import Killing, killed_in_run, killed_with_whole_batches
 from helpers.listening import EventLog
 from tuneoff import api
 from tuneoff.errors import DataError, InputError, StudyError
@@ -145,6 +145,18 @@ def test_runs_that_kill_their_workers_are_recorded_and_the_others_and_the_report
     records = _run(finished.parent / "study.yaml", folder, again)
     assert [run.partition(".s0")[0] for run in again.begun] == ["films.lora.n8", "films.lora.nfull"]
     assert [record.scores for record in records] == [record.scores for record in read_records(finished)]
+
+
+@pytest.mark.slow
+@pytest.mark.subprocess
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
+def test_runs_whose_workers_are_killed_are_done_with_batches_in_parts(finished: Path, tmp_path: Path) -> None:
+    study = load_study(str(finished.parent / "study.yaml"), overrides=["train_sizes=[8]", "ablations={}"])
+    run_study(study, tmp_path, executor=Killing(killed_with_whole_batches))
+    whole = {record.run_id: record for record in read_records(finished)}
+    for record in read_records(tmp_path):
+        assert (record.state, record.batch_parts) == ("complete", 2)
+        assert record.scores == pytest.approx(whole[record.run_id].scores, rel=1e-2)
 
 
 def test_a_run_that_is_interrupted_as_it_writes_leaves_nothing_cut(finished: Path, tmp_path: Path) -> None:

@@ -185,6 +185,8 @@ class RunRecord(Spec):
     """The tokenizer of ROUGE and the version of Unicode that it follows; empty where no text is compared."""
     forgetting: Forgetting | None = None
     """The loss on general text before and after tuning; None if the study does not measure it."""
+    batch_parts: int = 1
+    """Parts in which each batch was read as memory had no room for the whole; they give the same gradient."""
     failure: RunFailure | None = None
     model: ModelIdentity | None = None
     """The base model; None if the run failed before it was loaded, and in records of older versions."""

@@ -72,6 +72,8 @@ class Job(NamedTuple):
     """The record of a run that is finished but for what it forgets, which is measured on its weights."""
     trained_by: RunRecord | None = None
     """Of a mixture, the record of the run whose weights this one tests."""
+    parts: int = 1
+    """Parts in which each batch is read, for lack of memory."""
 
 
 @dataclass(frozen=True)

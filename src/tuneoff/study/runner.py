@@ -53,6 +53,7 @@ from tuneoff.training import Backbone, Session, load_backbone, train_run
 from tuneoff.training.data import run_data
 from tuneoff.training.forgetting import check_fits, encode_texts
 from tuneoff.training.run import (
+    can_be_split,
     can_measure_forgetting,
     is_out_of_memory,
     measure_forgetting,
@@ -287,14 +288,29 @@ def _do_runs(
     trained = {record.spec.settings_key: record for record in present}
     jobs = [_job(run, store.run_folder(run.run_id).path, records, trained) for run in pending]
     try:
-        with closing(executor.map(do_job, jobs, on_event)) as results:
-            for result in results:
-                on_event(RunFinished(_store_result(store, result)))
+        while jobs:
+            smaller = []
+            with closing(executor.map(do_job, jobs, on_event)) as results:
+                for result in results:
+                    if isinstance(result, Lost) and (job := _with_smaller_batches(result)):
+                        smaller.append(job)
+                    else:
+                        on_event(RunFinished(_store_result(store, result)))
+            jobs = smaller
     except KeyboardInterrupt:
         failure = RunFailure(kind="KeyboardInterrupt", message=_INTERRUPTED)
         for run in store.begun(pending):
             _store_failure(store, run, "cancelled", failure)
         raise
+
+
+def _with_smaller_batches(lost: Lost[Job]) -> Job | None:
+    """Return a job again with half the rows in memory, if the system has ended it and that can help."""
+    job = lost.job
+    trains = job.trained is None and job.trained_by is None
+    if lost.state == "out_of_memory" and trains and can_be_split(job.spec, job.parts):
+        return job._replace(parts=2 * job.parts)
+    return None
 
 
 def _job(
@@ -326,13 +342,16 @@ def do_job(job: Job, context: Context) -> RunRecord:
         job.folder,
         session=context.session,
         on_point=lambda point: context.emit(PointLogged(job.spec, point)),
+        parts=job.parts,
     )
 
 
 def _store_result(store: RunStore, result: RunRecord | Lost[Job]) -> RunRecord:
     """Write the record of a run, and return it; a run that was lost with its worker is recorded as failed."""
     if isinstance(result, Lost):
-        failure = RunFailure(kind="WorkerLost", message=result.message)
+        parts = result.job.parts
+        message = result.message if parts == 1 else f"{result.message}, with each batch in {parts} parts"
+        failure = RunFailure(kind="WorkerLost", message=message)
         return _store_failure(store, result.job.spec, result.state, failure)
     store.write(result)
     return result

@@ -65,6 +65,7 @@ def fit(
     on_point: OnPoint,
     stop_after: int | None = None,
     mixing: Mixing | None = None,
+    parts: int = 1,
     checkpoints: Checkpoints | None = None,
 ) -> FitResult:
     """Train the method's parameters and leave the best of them in the model, or the last.
@@ -73,7 +74,8 @@ def fit(
     `metric` names the score that selects the best weights; those from before the first step do not compete,
     and without `load_best_model_at_end` only the last ones do. With `stop_after`, training ends after that
     step, on the learning-rate schedule of the full length. `mixing` says which examples make an epoch; by
-    default all do. From a checkpoint, training goes on bit for bit as if it had not been stopped.
+    default all do. Each batch is read in so many `parts`, with the same gradient. From a checkpoint, training
+    goes on bit for bit as if it had not been stopped.
 
     Raises:
         DivergedError: the loss, a gradient or a validation score is not finite.
@@ -82,7 +84,7 @@ def fit(
     last = min(steps, stop_after or steps)
     checkpoints = checkpoints or Checkpoints()
     state = _Progress(
-        OptimizerSteps(adapted, training, dtype=dtype, steps=steps, pad_token_id=pad_token_id),
+        OptimizerSteps(adapted, training, dtype=dtype, steps=steps, pad_token_id=pad_token_id, parts=parts),
         _Best(metric, adapted.parameters()),
     )
     checkpoints.restore(state)
@@ -227,7 +229,14 @@ class OptimizerSteps:
     """The optimizer steps of a run, one after another, and the time they take."""
 
     def __init__(
-        self, adapted: AdaptedModel, training: TrainingSpec, *, dtype: Dtype, steps: int, pad_token_id: int
+        self,
+        adapted: AdaptedModel,
+        training: TrainingSpec,
+        *,
+        dtype: Dtype,
+        steps: int,
+        pad_token_id: int,
+        parts: int = 1,
     ) -> None:
         self._accelerator = Accelerator()
         self._adapted, self._steps = adapted, steps
@@ -238,6 +247,7 @@ class OptimizerSteps:
         self._objective, self._optimizer = self._accelerator.prepare(Objective(adapted.family), optimizer)
         self._max_norm = training.max_grad_norm or math.inf
         self._dtype: Dtype = dtype
+        self._most_rows = max(1, training.per_device_train_batch_size // parts)
         self._prompt_ids, self._pad_token_id = adapted.prompt_ids, pad_token_id
         self.seconds = 0.0
 
@@ -294,7 +304,7 @@ class OptimizerSteps:
         device = self._accelerator.device
         targets = sum(len(row.labels) for batch in window for row in batch)
         total = 0.0
-        for batch in window:
+        for batch in (part for whole in window for part in chunks(whole, self._most_rows)):
             inputs = collate(
                 batch, prompt_ids=self._prompt_ids, pad_token_id=self._pad_token_id, device=device
             )

@@ -33,8 +33,7 @@ def measure_peak(device: torch.device) -> Iterator[PeakMemory]:
     """
     peak = PeakMemory()
     # a worker keeps what earlier runs have freed, which is no price of this one
-    gc.collect()
-    give_back_freed_memory()
+    free_memory()
     is_reset = _reset_process_peak()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -43,6 +42,14 @@ def measure_peak(device: torch.device) -> Iterator[PeakMemory]:
         peak.process = 1024 * int(found[1])
     if device.type == "cuda":
         peak.device = torch.cuda.max_memory_allocated(device)
+
+
+def free_memory() -> None:
+    """Give back what is not in use."""
+    gc.collect()
+    give_back_freed_memory()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _reset_process_peak() -> bool:
