@@ -184,9 +184,9 @@ class _Elsewhere:
         assert self.activities, "it watches on"
         self.now += self.pause
         if activity := self.activities.pop(0):
-            write_activity(self.folder, activity)
+            write_activity(self.folder.activity(), activity)
         else:
-            self.folder.activity.unlink(missing_ok=True)
+            self.folder.activity().unlink(missing_ok=True)
 
     def watch(self, console: Console, *, is_done: bool = False) -> str:
         live.watch(self.folder.path, console, is_done=is_done, sleep=self.sleep, clock=lambda: self.now)

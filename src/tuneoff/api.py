@@ -14,7 +14,7 @@ from tuneoff.errors import InputError, unknown_name
 from tuneoff.extras import require_train
 from tuneoff.reporting import Result, load_report_data, recommended_run, write_report
 from tuneoff.results import StudyFolder
-from tuneoff.spec import StudySpec, load_study
+from tuneoff.spec import Shard, StudySpec, load_study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,13 +37,16 @@ def run(
     workers: int | None = None,
     session: "Session | None" = None,
     on_event: "OnEvent | None" = None,
+    shard: Shard | None = None,
 ) -> Result:
     """Do the runs of a study, write the report, and return the results.
 
     `study` is anything that `load_study` takes. Results go to the folder `out` (default: `results/NAME`, of
     the study's name), and runs that are finished there are not repeated. Runs are done in this process, or in
     `workers` processes with `executor="process"`, or by any `Executor`. `on_event` is called with each event.
-    A `session` caches rows and tokens from one call to the next, as long as no file has changed.
+    A `session` caches rows and tokens from one call to the next, as long as no file has changed. With a
+    `shard`, only its share of the runs is done; other processes do the others in the same folder, also on
+    other machines that share it.
 
     Raises:
         InputError: an argument, the study, its model or its data cannot be used.
@@ -63,7 +66,7 @@ def run(
     try:
         if isinstance(executor, str):
             executor = _executor(executor, workers or WORKERS)
-        run_study(spec, folder, executor=executor, session=session, on_event=trackers.take)
+        run_study(spec, folder, executor=executor, session=session, on_event=trackers.take, shard=shard)
         result = write_report(folder)
         trackers.conclude(_decided(result))
     finally:

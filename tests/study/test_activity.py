@@ -130,11 +130,11 @@ def test_every_executor_tells_of_trials_and_the_folder_says_what_goes_on(
     assert during[-1].runs.done == during[-1].runs.total == 2
     assert during[-1].trials.done == 2
     assert read_activity(folder) is None
-    assert not folder.activity.exists()
+    assert not folder.activity().exists()
 
 
 def test_the_file_of_another_version_is_as_good_as_none(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path)
     for content in ('{"study": "a", "unheard_of": 1}', '{"study": ', ""):
-        folder.activity.write_text(content, encoding="utf-8")
+        folder.activity().write_text(content, encoding="utf-8")
         assert read_activity(folder) is None

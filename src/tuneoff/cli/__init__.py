@@ -152,6 +152,13 @@ def run(
         ),
     ] = None,
     overrides: Overrides = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N/COUNT",
+            help="Do a share of the runs, such as 3/8; other processes do the others in the same folder.",
+        ),
+    ] = None,
     deadline: Annotated[
         str | None,
         typer.Option(
@@ -179,9 +186,10 @@ def run(
     require_train("tuneoff run")
     console = Terminal()
     with ended_by_stops(deadline=None if deadline is None else seconds_of(deadline)):
-        from tuneoff.spec import load_study
+        from tuneoff.spec import Shard, load_study
 
         # before the heavy imports, so that bad input is reported at once
+        share = None if shard is None else Shard.parse(shard)
         spec = load_study(study, overrides=overrides or ())
         with lasting_imports():
             import tuneoff.api
@@ -190,9 +198,17 @@ def run(
 
         with Progress(console, spec.name) as progress:
             result = tuneoff.api.run(
-                spec, out=out, executor=executor.value, workers=workers, on_event=progress.show
+                spec,
+                out=out,
+                executor=executor.value,
+                workers=workers,
+                on_event=progress.show,
+                shard=share,
             )
-    _exit_unless(print_outcome(console, result))
+    is_complete = print_outcome(console, result)
+    if share is not None:
+        console.print(f"shard {share} is done; `tuneoff report` joins all shards", soft_wrap=True)
+    _exit_unless(is_complete)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 
+from filelock import FileLock
 from pydantic_core import to_json
 
 from tuneoff.errors import StoreError
@@ -46,10 +47,15 @@ def write_report(folder: Path) -> Result:
     data = load_report_data(folder)
     found = conclusions(data)
     texts, figures, warnings = rendered(data, found)
-    report = StudyFolder(folder).report
+    layout = StudyFolder(folder)
+    report = layout.report
     target = report.path
     try:
-        with tempfile.TemporaryDirectory(prefix=".report-", dir=folder, ignore_cleanup_errors=True) as place:
+        # the shards of a study may end at once
+        with (
+            FileLock(layout.report_lock),
+            tempfile.TemporaryDirectory(prefix=".report-", dir=folder, ignore_cleanup_errors=True) as place,
+        ):
             fresh = Path(place) / "new"
             _write(fresh, texts, figures)
             _swap(fresh, target, old=Path(place) / "old")

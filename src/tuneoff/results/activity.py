@@ -1,8 +1,9 @@
 """What a study is doing right now, for those who watch its folder from elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import pairwise
+from pathlib import Path
 from statistics import fmean
 from typing import Literal
 
@@ -76,21 +77,43 @@ def means(values: Sequence[float], parts: int) -> tuple[float, ...]:
     return tuple(fmean(values[low:high]) for low, high in pairwise(ends))
 
 
-def write_activity(folder: StudyFolder, activity: Activity) -> None:
+def write_activity(path: Path, activity: Activity) -> None:
     """Replace the file with what a study is doing; a failure is passed over, as nothing depends on it."""
     with suppress(StoreError):
-        write_atomically(folder.activity, activity.model_dump_json(exclude_defaults=True), durable=False)
+        write_atomically(path, activity.model_dump_json(exclude_defaults=True), durable=False)
 
 
-def end_activity(folder: StudyFolder) -> None:
+def end_activity(path: Path) -> None:
     """Remove the file: the study is done, or was stopped."""
     with suppress(OSError):
-        folder.activity.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
 def read_activity(folder: StudyFolder) -> Activity | None:
-    """Return what a study is doing; None if no process says that it works on it."""
-    try:
-        return Activity.model_validate_json(folder.activity.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValidationError):  # none, or that of another version
-        return None
+    """Return what a study is doing, all its shards together; None if no process says that it works on it."""
+    found = []
+    for path in folder.activities():
+        # one that is gone by now, or of another version
+        with suppress(OSError, UnicodeDecodeError, ValidationError):
+            found.append(Activity.model_validate_json(path.read_text(encoding="utf-8")))
+    return _together(found) if found else None
+
+
+def _together(shards: Sequence[Activity]) -> Activity:
+    """Return what several processes do as one; the time left is that of the slowest."""
+    stages = [one.stage for one in shards]
+    left = [one.left for one in shards]
+    return Activity(
+        study=shards[0].study,
+        stage=max(stages, key=("checks", "search", "runs").index),
+        trials=_sum(one.trials for one in shards),
+        runs=_sum(one.runs for one in shards),
+        running=tuple(training for one in shards for training in one.running),
+        seconds=max(one.seconds for one in shards),
+        left=None if None in left else max(one for one in left if one is not None),
+    )
+
+
+def _sum(counts: Iterable[Count]) -> Count:
+    both = [*counts]
+    return Count(done=sum(one.done for one in both), total=sum(one.total for one in both))

@@ -11,6 +11,7 @@ DIR/examples/<task>.parquet    the test examples of a task: row, input, referenc
 DIR/pruned/<run_id>.keep<x>/   a run's method with its LoRA cut, as adapter/ of a run
 DIR/tensorboard/               what runs have reported to TensorBoard, if the study asks for it
 DIR/activity.json              what the study is doing; there while a process works on it
+                               (activity.<n>.json: on a shard)
 DIR/damaged/                   results whose files were damaged; they are computed again
 DIR/report/                    made from the above: report.md, report.html, summary.csv, decision.json,
                                health.json, plots/
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tuneoff.spec import TrainSize
+from tuneoff.spec import Shard, TrainSize
 
 _RECORD, _RESULT = "record.json", "result.json"
 _RUNS, _SEARCHES, _BASELINES, _DAMAGED = "runs", "search", "baselines", "damaged"
@@ -170,18 +171,34 @@ class StudyFolder:
 
     @property
     def lock(self) -> Path:
-        """Held by the process that writes into the folder."""
+        """Held by the process that writes into the folder; by one that does a shard, while it starts."""
         return self.path / ".lock"
+
+    def shard_lock(self, shard: Shard) -> Path:
+        """Held by the process that does a shard of the study."""
+        return self.path / f".lock.{shard.number}-of-{shard.count}"
+
+    def shard_locks(self) -> list[Path]:
+        """Return the locks of all shards that were ever done."""
+        return sorted(self.path.glob(".lock.*-of-*"))
+
+    @property
+    def report_lock(self) -> Path:
+        """Held by the process that replaces the report."""
+        return self.path / ".report.lock"
 
     @property
     def tensorboard(self) -> Path:
         """Where runs report to TensorBoard."""
         return self.path / "tensorboard"
 
-    @property
-    def activity(self) -> Path:
-        """What the study is doing, as long as a process works on it."""
-        return self.path / "activity.json"
+    def activity(self, shard: Shard | None = None) -> Path:
+        """Return the file that says what a process does, as long as it works on the study or a shard."""
+        return self.path / ("activity.json" if shard is None else f"activity.{shard.number}.json")
+
+    def activities(self) -> list[Path]:
+        """Return what is being done, by all processes that work on the study."""
+        return sorted(self.path.glob("activity*.json"))
 
     @property
     def runs(self) -> Path:

@@ -19,21 +19,27 @@ from tuneoff.results.predictions import Prediction, write_predictions
 from tuneoff.results.reader import folder_study, read_study
 from tuneoff.results.record import RunRecord
 from tuneoff.results.search import SearchResult
-from tuneoff.spec import RunSpec, StudySpec
+from tuneoff.spec import RunSpec, Shard, StudySpec
+
+_LONGEST_START = 600.0
+"""Seconds that a shard waits for others to start."""
 
 
 class RunStore:
-    """An output folder, locked so that one process at a time writes into it.
+    """An output folder, locked so that one process at a time writes into it, or one for each shard.
 
-    A run has ended when its record exists: the record is written last, by atomic rename.
+    A run has ended when its record exists: the record is written last, by atomic rename. A process that does
+    a shard holds the lock of that shard, and until `admit_others` that of the folder: so shards start one
+    after another, and each finds what all have in common as the first one has written it.
     """
 
-    def __init__(self, folder: Path, study: StudySpec, inputs: Inputs) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, study: StudySpec, inputs: Inputs, shard: Shard | None = None) -> None:
+        self.folder, self.shard = folder, shard
         self._layout = StudyFolder(folder)
         self._study = study
         self._inputs = inputs
         self._lock = FileLock(self._layout.lock)
+        self._shard_lock = None if shard is None else FileLock(self._layout.shard_lock(shard))
         self.moved: tuple[Excluded, ...] = ()
         """Damaged results that were in the folder when it was locked, and are now in `damaged/`."""
 
@@ -46,26 +52,67 @@ class RunStore:
         """
         with writing(self.folder):
             self._layout.runs.mkdir(parents=True, exist_ok=True)
-            try:
-                self._lock.acquire(timeout=0)
-            except Timeout as error:
-                raise StoreError(
-                    f"an output folder is written by one process at a time, but '{self.folder}' is in use; "
-                    "wait for the other run, or give another --out"
-                ) from error
+            # other shards hold it as long as they start
+            _acquire(self._lock, self._in_use(), seconds=0 if self.shard is None else _LONGEST_START)
         try:
+            self._check_shards()
             self._check_study()
             found = contents(self.folder, self._study, self._inputs, weights=True)
             self._check_inputs(found)
             self._move_aside(found.damaged)
             write_atomically(self._layout.study, folder_study(self._study, self._inputs))
         except BaseException:
-            self._lock.release()
+            self._release()
             raise
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._release()
+
+    def admit_others(self) -> None:
+        """Let other shards of the study start: what all have in common has been written."""
+        if self._shard_lock is not None:
+            self._lock.release()
+
+    def _release(self) -> None:
         self._lock.release()
+        if self._shard_lock is not None:
+            self._shard_lock.release()
+
+    def _in_use(self) -> str:
+        return (
+            f"an output folder is written by one process at a time, or by one for each --shard, but "
+            f"'{self.folder}' is in use; wait for the other run, or give another --out"
+        )
+
+    def _check_shards(self) -> None:
+        """Refuse work that others are doing: all, a shard while all is done, or shards of another number.
+
+        Raises:
+            StoreError: they are at work.
+        """
+        own = None if self.shard is None else self._layout.shard_lock(self.shard)
+        if self._shard_lock is not None:
+            _acquire(self._shard_lock, f"shard {self.shard} of '{self.folder}' is being done already")
+        held = [path for path in self._layout.shard_locks() if path != own and _is_held(path)]
+        if not held:
+            return
+        if self.shard is None:
+            raise StoreError(self._in_use())
+        others = [path for path in held if not path.name.endswith(f"-of-{self.shard.count}")]
+        if others:
+            count = others[0].name.rpartition("-")[2]
+            raise StoreError(
+                f"shards of one folder must be of one number, but shards of {count} are being done in "
+                f"'{self.folder}'; wait for them, or give --shard N/{count}"
+            )
+        if self._layout.study.is_file():
+            written = self._layout.study.read_text(encoding="utf-8")
+            if written != folder_study(self._study, self._inputs):
+                raise StoreError(
+                    f"all shards of '{self.folder}' must do the same study, but others do one with other "
+                    "settings, another model or other data; wait for them, or give another --out"
+                )
 
     def contents(self) -> Contents:
         """Return which results of the study the folder holds."""
@@ -170,6 +217,28 @@ class RunStore:
         """Return the runs that were begun and did not end: they have a folder but no record."""
         folders = ((run, self.run_folder(run.run_id)) for run in runs)
         return [run for run, folder in folders if folder.path.is_dir() and not folder.record.exists()]
+
+
+def _acquire(lock: FileLock, refusal: str, *, seconds: float = 0) -> None:
+    """Take a lock, waiting for it for some time.
+
+    Raises:
+        StoreError: another process has it.
+    """
+    try:
+        lock.acquire(timeout=seconds)
+    except Timeout as error:
+        raise StoreError(refusal) from error
+
+
+def _is_held(path: Path) -> bool:
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
 
 
 def fresh_folder(folder: Path) -> Path:

@@ -30,12 +30,13 @@ from tuneoff.spec.methods import (
 )
 from tuneoff.spec.mixtures import MIXTURE_SCORE, Mixture, MixtureSpec, Rate
 from tuneoff.spec.model import BUILTIN, ModelSpec, Quantization
-from tuneoff.spec.plan import Variant, ablation_variants, expand, searches, variants
+from tuneoff.spec.plan import Variant, ablation_variants, expand, searches, share_key, variants
 from tuneoff.spec.prompt import prompt_columns, prompt_pieces
 from tuneoff.spec.run import RunSpec, Search
 from tuneoff.spec.schema import SCHEMA_FILE, study_schema
 from tuneoff.spec.search import Range, SearchSpec
 from tuneoff.spec.seeds import BudgetSpec, SeedRange
+from tuneoff.spec.shard import Shard
 from tuneoff.spec.study import AblationSpec, ComparisonSpec, Preference, StudySpec
 from tuneoff.spec.tasks import (
     LETTERS,
@@ -99,6 +100,7 @@ __all__ = [
     "Search",
     "SearchSpec",
     "SeedRange",
+    "Shard",
     "Site",
     "Source",
     "Spec",
@@ -127,6 +129,7 @@ __all__ = [
     "prompt_columns",
     "prompt_pieces",
     "searches",
+    "share_key",
     "study_schema",
     "tuned_parts",
     "variants",

@@ -204,6 +204,19 @@ def searches(study: StudySpec) -> tuple[Search, ...]:
     return tuple(found.values())
 
 
+def share_key(study: StudySpec, run: RunSpec) -> str:
+    """Return a key of a run; runs of equal keys depend on each other, so that one process has to do them.
+
+    They are trained together, or one search chooses their values, or they are raced against each other.
+    """
+    if study.race is not None:
+        # zero-shot is in the races of all train sizes, a mixture in those of all its tasks
+        return "" if study.mixtures else run.task_name
+    if study.search is not None:
+        return run.members[0].cell_slug  # whatever values the search has chosen
+    return (run.trained_by or run).run_id
+
+
 def _search_of(run: RunSpec, spec: SearchSpec) -> Search:
     """Return the search that chooses a run's values.
 

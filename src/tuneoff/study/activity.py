@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from tuneoff.results import (
@@ -11,7 +12,6 @@ from tuneoff.results import (
     Count,
     CurvePoint,
     RunRecord,
-    StudyFolder,
     Training,
     end_activity,
     means,
@@ -272,8 +272,8 @@ class Follower:
 
 
 @contextmanager
-def activity_written(study: str, folder: StudyFolder, on_event: OnEvent) -> Iterator[OnEvent]:
-    """Keep a file in the folder with what the study is doing, from the events that pass through.
+def activity_written(study: str, path: Path, on_event: OnEvent) -> Iterator[OnEvent]:
+    """Keep a file with what the study is doing, from the events that pass through.
 
     The file is there during this context only, and is written at most once a second but for what starts and
     ends.
@@ -286,15 +286,15 @@ def activity_written(study: str, folder: StudyFolder, on_event: OnEvent) -> Iter
         follower.take(event)
         is_point = isinstance(event, PointLogged | TrialPointLogged)
         if not is_point or time.monotonic() - written > _BETWEEN:
-            write_activity(folder, follower.activity())
+            write_activity(path, follower.activity())
             written = time.monotonic()
         on_event(event)
 
-    write_activity(folder, follower.activity())
+    write_activity(path, follower.activity())
     try:
         yield take
     finally:
-        end_activity(folder)
+        end_activity(path)
 
 
 def _spent(run: RunSpec, load: float, seconds: float) -> Spent:

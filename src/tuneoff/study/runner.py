@@ -27,7 +27,17 @@ from tuneoff.results import (
 )
 from tuneoff.results.identity import places_of
 from tuneoff.results.store import fresh_folder
-from tuneoff.spec import Method, ModelSpec, NoneSpec, RunSpec, StudySpec, expand, searches
+from tuneoff.spec import (
+    Method,
+    ModelSpec,
+    NoneSpec,
+    RunSpec,
+    Shard,
+    StudySpec,
+    expand,
+    searches,
+    share_key,
+)
 from tuneoff.spec.run import range_ends
 from tuneoff.stats import needed_runs, race_courses, read_evidence
 from tuneoff.study.activity import activity_written
@@ -70,8 +80,11 @@ def run_study(
     executor: Executor,
     session: Session | None = None,
     on_event: OnEvent = ignore,
+    shard: Shard | None = None,
 ) -> None:
     """Do all runs of a study that have no finished record in the folder, and store each record as it comes.
+
+    With a shard, do only those of its share; other processes may do the other shards in the same folder.
 
     Raises:
         InputError: an input cannot be used; found before the first run wherever possible.
@@ -82,13 +95,14 @@ def run_study(
     inputs = check(study, session, on_event)
     executor.prepare(_session_setup(study, session, executor))
     with (
-        RunStore(folder, study, inputs) as store,
+        RunStore(folder, study, inputs, shard) as store,
         closing(executor),
-        activity_written(study.name, StudyFolder(folder), on_event) as on_event,
+        activity_written(study.name, StudyFolder(folder).activity(shard), on_event) as on_event,
     ):
         on_event(DamagedMoved(store.moved))
         _store_examples(study, store, session)
         add_baselines(study, store, session)
+        store.admit_others()
         found = store.contents()
         on_event(WorkExpected(expected_loads(found.plan, session), found.records))
         _search_settings(found, store, executor, session, inputs, on_event)
@@ -202,13 +216,13 @@ def _search_settings(
     on_event: OnEvent,
 ) -> None:
     """Do the searches of a study that have no result in the folder."""
-    planned = searches(found.study)
+    planned = tuple(one for one in searches(found.study) if _is_own(one.run, store, found.study))
     pending = tuple(
         search for search in planned if not any(result.answers(search) for result in found.searches)
     )
     if not pending:
         return
-    steps = trial_steps(planned, session)
+    steps = trial_steps(searches(found.study), session)
     then = found.pending(_needed(found, store.folder))
     on_event(SearchesPlanned(pending, len(planned), steps, then))
     jobs = [
@@ -248,7 +262,7 @@ def _do_rounds(store: RunStore, executor: Executor, on_event: OnEvent) -> None:
     tried: set[str] = set()
     for number in count(1):
         found = store.contents()
-        needed = _needed(found, store.folder)
+        needed = [run for run in _needed(found, store.folder) if _is_own(run, store, found.study)]
         pending = tuple(run for run in found.pending(needed) if run.run_id not in tried)
         if number == 1 or pending:
             on_event(RunsPlanned(pending, len(needed), number))
@@ -261,6 +275,11 @@ def _do_rounds(store: RunStore, executor: Executor, on_event: OnEvent) -> None:
         if found.study.race is None:
             return
         tried |= {run.run_id for run in pending}
+
+
+def _is_own(run: RunSpec, store: RunStore, study: StudySpec) -> bool:
+    """Return whether this process does a run: without a shard, it does all."""
+    return store.shard is None or store.shard.takes(share_key(study, run))
 
 
 def _needed(found: Contents, folder: Path) -> tuple[RunSpec, ...]:
