@@ -305,7 +305,7 @@ def test_a_second_report_replaces_the_first(tmp_path: Path) -> None:
     write_report(tmp_path)
     assert "1 of 1 runs are complete." in text(tmp_path)
     assert not (tmp_path / "report" / "plots" / "old.png").exists()
-    assert {path.name for path in tmp_path.iterdir()} == {"study.yaml", "runs", "report"}
+    assert {path.name for path in tmp_path.iterdir()} == {"study.yaml", "runs", "report", ".report.lock"}
 
 
 @pytest.mark.usefixtures("drawing")
@@ -335,7 +335,7 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(
     with pytest.raises(StoreError, match=r"report\.md.*No space left on device.*free space"):
         write_report(tmp_path)
     assert text(tmp_path) == before
-    assert {path.name for path in tmp_path.iterdir()} == {"study.yaml", "runs", "report"}
+    assert {path.name for path in tmp_path.iterdir()} == {"study.yaml", "runs", "report", ".report.lock"}
 
 
 def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:

@@ -61,7 +61,8 @@ def test_no_other_room_builds_a_path_in_an_output_folder(module: str) -> None:
 def test_every_file_that_a_study_leaves_has_its_place(finished: Path) -> None:
     folder = StudyFolder(finished)
     runs = [folder.run(record.run_id) for record in read_folder(finished).records]
-    places = {folder.study, folder.lock, folder.examples("films"), *folder.report.path.rglob("*")}
+    places = {folder.study, folder.lock, folder.report_lock, folder.examples("films")}
+    places |= {*folder.report.path.rglob("*")}
     for run in runs:
         places |= {run.record, run.curve, run.predictions, *run.adapter.glob("*")}
     for record in folder.baseline_records():

@@ -81,8 +81,8 @@ class RunStore:
 
     def _in_use(self) -> str:
         return (
-            f"an output folder is written by one process at a time, or by one for each --shard, but "
-            f"'{self.folder}' is in use; wait for the other run, or give another --out"
+            f"an output folder is written by one process at a time, but '{self.folder}' is in use; "
+            "wait for the other run, or give another --out"
         )
 
     def _check_shards(self) -> None:
