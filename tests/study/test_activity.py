@@ -9,6 +9,7 @@ from helpers import fabricated as made
 from helpers import simulated, small
 from tuneoff.results import CurvePoint, StudyFolder, read_activity
 from tuneoff.spec import expand, searches
+from tuneoff.stats import Cell
 from tuneoff.study import (
     Event,
     Follower,
@@ -22,8 +23,10 @@ from tuneoff.study import (
     TrialFinished,
     TrialPointLogged,
     TrialStarted,
+    WorkExpected,
     run_study,
 )
+from tuneoff.study.workload import Load
 
 
 def test_it_counts_what_is_done_running_and_waiting() -> None:
@@ -65,6 +68,22 @@ def test_a_run_that_starts_again_after_its_worker_was_lost_is_there_once() -> No
     follower.take(RunStarted(run))
     (found,) = follower.activity().running
     assert (found.step, found.losses) == (0, ())
+
+
+def test_of_a_run_that_goes_on_in_its_midst_only_what_is_done_now_tells_its_speed() -> None:
+    run, *later = expand(made.a_study())[1:3]
+    loads = {Cell.of(one): Load(start=0.0, step=1.0, steps=100, end=0.0) for one in (run, *later)}
+    now = [0.0]
+    follower = Follower("fabricated", clock=lambda: now[0])
+    follower.take(WorkExpected(loads, ()))
+    follower.take(RunsPlanned((run, *later), 2))
+    follower.take(RunStarted(run))
+    for step in (90, 92, 94):
+        follower.take(PointLogged(run, CurvePoint(step=step, loss=1.0)))
+        now[0] += 20.0
+    left = follower.activity().left
+    # four steps took 40 s: 6 are left of this run, for which 20 s have passed, and 100 of the other
+    assert left == pytest.approx(6 * 10 - 20 + 100 * 10, rel=0.01)
 
 
 def test_trials_are_counted_while_a_search_goes_on() -> None:

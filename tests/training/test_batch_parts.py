@@ -38,6 +38,7 @@ def room_for(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "collate", limited)
 
 
+@pytest.mark.slow
 def test_where_memory_runs_out_smaller_batches_make_the_same_steps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,6 +92,20 @@ def test_wherever_it_is_stopped_it_ends_as_if_it_had_not_been(
         assert finished(run, folder) == expected
 
 
+def test_in_the_first_evaluation_there_is_nothing_to_save(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    run = run_of(tmp_path, METHODS["lora"], TRAINING["plain"])
+    (tmp_path / "run").mkdir()
+    monkeypatch.setattr("tuneoff.training.decode.Decoder.answers", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train_run(run, tmp_path / "run", session=Session())
+    assert not RunFolder(tmp_path / "run").checkpoint.exists()
+
+
 class Killed(BaseException):
     """The process ends here: nothing is written any more."""
 
@@ -126,6 +140,7 @@ def test_after_a_kill_it_goes_on_from_the_last_checkpoint(
     assert results(folder.path, record) == finished(run, tmp_path / "whole")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["of other data", "of another rate", "cut"])
 def test_a_checkpoint_that_does_not_fit_is_not_used(
     killed: tuple[RunSpec, RunFolder], tmp_path: Path, change: str
@@ -145,6 +160,7 @@ def test_a_checkpoint_that_does_not_fit_is_not_used(
     assert results(folder.path, record) == finished(run, tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_where_no_checkpoint_can_be_written_the_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

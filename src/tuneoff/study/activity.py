@@ -56,7 +56,9 @@ class _Training:
     seed: int
     trial: int | None = None
     first: float | None = None
-    """When the evaluation before the first step had ended."""
+    """When the evaluation before the first step had ended; of a run that goes on, its first point."""
+    origin: int = 0
+    """The step of that point: above 0, the run goes on from a checkpoint."""
     last: float = 0.0
     """When the last point was logged."""
     step: int = 0
@@ -64,7 +66,8 @@ class _Training:
     score: float | None = None
 
     def log(self, point: CurvePoint, now: float) -> None:
-        self.first = now if self.first is None else self.first
+        if self.first is None:
+            self.first, self.origin = now, point.step
         self.step, self.last = point.step, now
         if point.loss is not None:
             self.losses.append(point.loss)
@@ -72,10 +75,16 @@ class _Training:
             self.score = point.scores[self.run.selection_metric]
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it is done from its first step on."""
+        return self.first is not None and not self.origin
+
+    @property
     def steps_taken(self) -> Spent:
         """The steps so far, and their time."""
         seconds = 0.0 if self.first is None else self.last - self.first
-        return Spent(self.run.task_name, self.run.method_name, self.step * self.load.step, seconds)
+        load = (self.step - self.origin) * self.load.step
+        return Spent(self.run.task_name, self.run.method_name, load, seconds)
 
     @property
     def passed(self) -> float:
@@ -183,8 +192,8 @@ class Follower:
                 self._waiting.pop(record.run_id, None)
                 self._runs = _with(self._runs, done=1)
                 training = self._under_way.pop(record.run_id, None)
-                # without a point, it had only something to add to an earlier result
-                if training and training.first is not None and record.state == "complete":
+                # without a point, or with a later first one, it had only a part to do
+                if training and training.is_whole and record.state == "complete":
                     load = training.load.whole
                     self._spent.append(_spent(record.spec, load, now - training.started))
 

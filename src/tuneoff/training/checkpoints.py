@@ -2,8 +2,7 @@
 
 A run has one checkpoint at a time, a file in its folder: the trained weights, the best ones so far, the
 optimizer's state, the random state of dropout, and in the header the curve so far, numbers, and what they
-belong to.
-The position in the data is the number of steps, as the order of batches depends on the seed alone.
+belong to. The position in the data is the number of steps, as the order of batches depends on the seed alone.
 """
 
 import json
@@ -73,11 +72,12 @@ class Checkpoints:
 
     @contextmanager
     def saved_if_interrupted(self, training: Resumable) -> Iterator[None]:
-        """Write a checkpoint if this context is interrupted."""
+        """Write a checkpoint if this context is interrupted after the first step."""
         try:
             yield
         except KeyboardInterrupt:
-            self.save(training)
+            if training.step:
+                self.save(training)
             raise
 
 
