@@ -17,11 +17,14 @@ _LONGEST_NAME = 100
 
 
 def print_outcome(console: Console, result: Result) -> bool:
-    """Print scores, failures, decisions and the report's path; return whether every run has a result."""
+    """Print scores, failures, decisions and the report's path; return whether no run has failed.
+
+    One that was interrupted has not: it is that of another shard.
+    """
     spread = "+/-" if console.options.ascii_only else "\u00b1"
     for task in result.data.study.tasks:
         console.print(_scores(result.data, task, spread))
-    failed = [record for record in result.data.records if record.state != "complete"]
+    failed = [record for record in result.data.records if record.state not in ("complete", "cancelled")]
     for record in failed:
         reason = record.failure.message if record.failure else "no reason recorded"
         console.print(f"{record.run_id}: {record.state.replace('_', ' ')}: {reason}", soft_wrap=True)

@@ -10,6 +10,7 @@ import pandas as pd
 from tuneoff.errors import InputError
 from tuneoff.reporting.data import ReportData
 from tuneoff.results import RunFolder, RunRecord, StudyFolder, read_curve
+from tuneoff.results.parquet import open_parquet
 from tuneoff.spec import StudySpec
 
 
@@ -117,7 +118,7 @@ class Result:
         Raises:
             KeyError: no run of the study with this id has predictions.
         """
-        return pd.read_parquet(self._run(run_id).predictions)
+        return open_parquet(self._run(run_id).predictions).read().to_pandas(use_threads=False)
 
     def curve(self, run_id: str) -> pd.DataFrame:
         """Return a row per logged or evaluated step of a run.

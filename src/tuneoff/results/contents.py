@@ -20,7 +20,6 @@ from typing import NamedTuple, TypeVar
 
 import pyarrow
 import pyarrow.compute
-import pyarrow.parquet
 
 from tuneoff.errors import DamagedError, NewerFormatError
 from tuneoff.phrases import plural
@@ -30,6 +29,7 @@ from tuneoff.results.examples import TaskExamples, read_examples
 from tuneoff.results.format import FileChecksum, damaged_if_unreadable, file_checksum, read_json
 from tuneoff.results.identity import Inputs, ModelIdentity, places_of
 from tuneoff.results.layout import RunFolder, StudyFolder, result_name
+from tuneoff.results.parquet import open_parquet
 from tuneoff.results.predictions import score_column
 from tuneoff.results.reader import read_inputs, read_study
 from tuneoff.results.record import FINISHED, RunRecord
@@ -271,11 +271,11 @@ def _check_scores(folder: RunFolder, record: RunRecord) -> None:
     read_curve(folder)
     path = folder.predictions
     with damaged_if_unreadable(path, pyarrow.ArrowException):
-        file = pyarrow.parquet.ParquetFile(path)
+        file = open_parquet(path)
         columns = {score_column(name): score for name, score in record.scores.items()}
-        table = file.read([name for name in columns if name in file.schema_arrow.names])
+        table = file.read([name for name in columns if name in file.names])
         means = {name: pyarrow.compute.mean(table[name]).as_py() for name in table.column_names}
-        rows = file.metadata.num_rows
+        rows = file.file.metadata.num_rows
     if record.data and rows != record.data.test.used:
         raise DamagedError(f"{path} has {rows} rows, but the run was tested on {record.data.test.used}")
     for name, mean in means.items():

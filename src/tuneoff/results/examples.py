@@ -13,6 +13,7 @@ import pyarrow
 import pyarrow.parquet
 
 from tuneoff.results.format import check_format, damaged_if_unreadable
+from tuneoff.results.parquet import open_parquet
 from tuneoff.spec.load import FORMAT
 from tuneoff.spec.run import digest_of
 
@@ -60,7 +61,7 @@ def read_examples(path: Path) -> TaskExamples:
         NewerFormatError: it was written by a newer version.
     """
     with damaged_if_unreadable(path, pyarrow.ArrowException, KeyError, TypeError, ValueError):
-        table = pyarrow.parquet.read_table(pyarrow.BufferReader(path.read_bytes()), use_threads=False)
+        table = open_parquet(path).read()
         head = json.loads((table.schema.metadata or {})[_HEAD])
         check_format(path, head["format"])
         examples = TaskExamples(

@@ -6,13 +6,13 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow
-import pyarrow.parquet
 from numpy.typing import NDArray
 
 from tuneoff.errors import StoreError
 from tuneoff.results import RunRecord
 from tuneoff.results.format import damaged_if_unreadable
 from tuneoff.results.layout import StudyFolder
+from tuneoff.results.parquet import open_parquet
 from tuneoff.results.predictions import score_column
 from tuneoff.stats.intervals import Floats
 
@@ -115,11 +115,8 @@ def read_answers(path: Path, metric: str) -> Answers:
         StoreError: the file is missing, damaged or empty, or lacks the metric's column.
     """
     with damaged_if_unreadable(path, pyarrow.ArrowException, KeyError):
-        file = pyarrow.parquet.ParquetFile(
-            pyarrow.BufferReader(path.read_bytes()), page_checksum_verification=True
-        )
-        columns = [name for name in file.schema_arrow.names if not name.startswith(_NOT_READ)]
-        table = file.read(columns, use_threads=False)
+        file = open_parquet(path)
+        table = file.read([name for name in file.names if not name.startswith(_NOT_READ)])
         table.schema.field(score_column(metric))
         if not table.num_rows:
             raise StoreError(

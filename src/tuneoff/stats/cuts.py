@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow
-import pyarrow.parquet
 
 from tuneoff.results import RunRecord, StudyFolder
 from tuneoff.results.format import damaged_if_unreadable
+from tuneoff.results.parquet import open_parquet
 from tuneoff.stats.cells import Cell
 from tuneoff.stats.compare import Contrast, compare
 from tuneoff.stats.examples import RunScores, common, joint_scores
@@ -47,9 +47,7 @@ def read_cuts(folder: Path, record: RunRecord) -> dict[float, RunScores]:
         return {}
     path = StudyFolder(folder).run(record.run_id).cuts
     with damaged_if_unreadable(path, pyarrow.ArrowException, KeyError):
-        table = pyarrow.parquet.read_table(
-            pyarrow.BufferReader(path.read_bytes()), page_checksum_verification=True
-        )
+        table = open_parquet(path).read()
         kept, rows, scores = (table[name].to_numpy() for name in ("keep", "row", "score"))
     found = {}
     for cut in record.cuts:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow
-import pyarrow.parquet
 
 from tuneoff.results import RunRecord
 from tuneoff.results.format import damaged_if_unreadable
 from tuneoff.results.layout import StudyFolder
+from tuneoff.results.parquet import open_parquet
 from tuneoff.stats.cells import Cell, TaskSize
 from tuneoff.stats.compare import Pair, paired_scores
 from tuneoff.stats.decide import Decision
@@ -64,7 +64,7 @@ def increases(folder: Path, record: RunRecord) -> RunScores | None:
         return None
     path = StudyFolder(folder).run(record.run_id).forgetting
     with damaged_if_unreadable(path, pyarrow.ArrowException, KeyError):
-        table = pyarrow.parquet.read_table(pyarrow.BufferReader(path.read_bytes()), use_threads=False)
+        table = open_parquet(path).read()
         rows, tokens, before, after = (table[name].to_numpy() for name in _COLUMNS)
     return RunScores(rows, per_token(after - before, tokens))
 

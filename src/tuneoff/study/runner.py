@@ -70,7 +70,7 @@ from tuneoff.training.run import (
     run_member,
 )
 
-_INTERRUPTED = "interrupted; done again when the study is resumed"
+_INTERRUPTED = "interrupted; goes on when the study is resumed"
 
 
 def run_study(

@@ -256,11 +256,12 @@ def _read_parquet(
     import pyarrow.parquet
 
     try:
-        parquet = pyarrow.parquet.ParquetFile(file, page_checksum_verification=True)
+        # in this thread alone, as `results/parquet.py` says
+        parquet = pyarrow.parquet.ParquetFile(file, page_checksum_verification=True, pre_buffer=False)
         names = parquet.schema_arrow.names
         present = [column for column in columns if names.count(column) == 1]
         schema = pyarrow.schema([parquet.schema_arrow.field(column) for column in present])
-        batches = parquet.iter_batches(columns=present)
+        batches = parquet.iter_batches(columns=present, use_threads=False)
         records = arrow_records(f"'{path}'", schema, batches, lists=lists, most_bytes=most_unpacked)
     except (pyarrow.ArrowException, OSError) as error:
         cause = str(error).partition("\n")[0]
