@@ -1,12 +1,13 @@
-"""At least 40 kills of `tuneoff run`, many of them inside writes: nothing lost, done twice, or different.
+"""At least 80 kills of `tuneoff run`, many of them inside writes: nothing lost, done twice, or different.
 
     python benchmarks/attacks/kills.py [--limit N] [--case N]
 
-Two small studies, one with a search, are done undisturbed. Then each is killed (SIGKILL) over and over: at
-seeded random moments, in one process and with workers, where the driver or a worker dies; and inside writes:
-the process may write only so many bytes of a certain file and dies of more (SIGXFSZ), or dies right before a
-file is renamed, made or removed (SIGKILL). The same command is then called until the study is complete, and
-what it left is compared with the undisturbed study and with what lay there at the moment of the kill.
+Three small studies, one with a search and one with a checkpoint every three steps, are done undisturbed. Then
+each is killed (SIGKILL) over and over: at seeded random moments, in one process and with workers, where the
+driver or a worker dies; and inside writes: the process may write only so many bytes of a certain file and
+dies of more (SIGXFSZ), or dies right before a file is renamed, made or removed (SIGKILL). The same command is
+then called until the study is complete, and what it left is compared with the undisturbed study and with what
+lay there at the moment of the kill.
 """
 
 import argparse
@@ -50,6 +51,13 @@ STUDIES: dict[str, dict[str, Any]] = {
         "training": TRAINING,
         "search": {"trials": TRIALS, "max_steps": 6},
     },
+    "checkpointed": {
+        **STUDY,
+        "name": "checkpointed",
+        "methods": {"lora": {**METHODS["lora"], "dropout": 0.1}},
+        "seeds": [0, 1],
+        "training": {**TRAINING, "max_steps": 60, "eval_steps": 20, "save_steps": 3},
+    },
 }
 FILES = (
     r"study\.yaml",
@@ -73,6 +81,7 @@ FILES_OF_SEARCH = (
     r"record\.json",
 )
 """The same for a study with a search."""
+CHECKPOINT = r"checkpoint\.safetensors"
 WORKERS = ("--executor", "process", "--workers", "2")
 RESUMES = 3
 """Calls after which a study must be complete; one should be enough."""
@@ -131,6 +140,11 @@ def kills() -> list[Kill]:
     every += [Kill("plain", "worker", "", seed) for seed in range(2)]
     every += [Kill("plain", "inline", pattern, 0) for pattern in FILES]
     every += [Kill("searched", "inline", pattern, seed) for pattern in FILES_OF_SEARCH for seed in range(3)]
+    every += [Kill("checkpointed", "inline", "", seed) for seed in range(24)]
+    every += [
+        Kill("checkpointed", executor, "", seed) for executor in ("process", "worker") for seed in range(3)
+    ]
+    every += [Kill("checkpointed", "inline", CHECKPOINT, seed) for seed in range(8)]
     return every
 
 
