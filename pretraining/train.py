@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import torch
 from safetensors import safe_open
@@ -21,6 +22,7 @@ from transformers import AutoTokenizer, BertModel, T5ForConditionalGeneration
 
 from batches import FIRST_SHARES, SECOND_SHARES, Batch, Mixture
 from start import MINILM
+from tuneoff.training.precision import Dtype, autocast, resolve_dtype
 
 RATE = 0.02
 """Of a matrix's initial RMS, per step: q, whose entries are a sixth of k's, gets a sixth of its rate."""
@@ -80,8 +82,10 @@ class Teacher:
 class State:
     """Everything that training continues from."""
 
-    def __init__(self, work: Path, stage: Stage) -> None:
+    def __init__(self, work: Path, stage: Stage, dtype: Dtype = "float32") -> None:
+        """Take the precision of matrix products; weights and losses are float32."""
         start = work / stage.start
+        self.dtype: Dtype = dtype
         self.model = T5ForConditionalGeneration.from_pretrained(start, dtype=torch.float32, dropout_rate=0.0)
         width = self.model.config.d_model
         self.projections = torch.nn.ModuleList(torch.nn.Linear(width, 384) for _ in FOLLOWED)
@@ -161,11 +165,14 @@ def main() -> None:
     parser.add_argument("--snapshots", type=float, default=1e6, help="tokens between models kept on the way")
     parser.add_argument("--threads", type=int, default=2, help="their number changes the last digits")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--dtype", choices=("auto", *get_args(Dtype)), default="auto", help="of products, as in tuneoff"
+    )
     arguments = parser.parse_args()
     work, stage = arguments.work, STAGES[arguments.stage]
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
-    state = State(work, stage)
+    state = State(work, stage, resolve_dtype(arguments.dtype, torch.device("cpu")))
     checkpoint = work / f"{stage.name}.checkpoint.safetensors"
     if checkpoint.exists():
         state.load(checkpoint)
@@ -204,13 +211,19 @@ def train(state: State, mixture: Mixture, teacher: Teacher, plan: Plan) -> None:
 def update(state: State, batch: Batch, teacher: Teacher) -> dict[str, float]:
     """Do one step; return its losses and the norm of the gradient before clipping."""
     present = batch.source != 0
-    output = state.model(
-        input_ids=batch.source, attention_mask=present.long(), labels=batch.labels, output_hidden_states=True
-    )
-    loss, distance = output.loss, torch.zeros(())
-    if state.stage.distil and batch.clean.any():
-        found = [states[batch.clean] for states in output.encoder_hidden_states]
-        distance = distances(state, found, teacher.states(batch.source[batch.clean]), present[batch.clean])
+    distance = torch.zeros(())
+    with autocast(batch.source.device, state.dtype):
+        output = state.model(
+            input_ids=batch.source,
+            attention_mask=present.long(),
+            decoder_input_ids=state.model.prepare_decoder_input_ids_from_labels(batch.labels),
+            output_hidden_states=True,
+        )
+        if state.stage.distil and batch.clean.any():
+            found = [states[batch.clean] for states in output.encoder_hidden_states]
+            wanted = teacher.states(batch.source[batch.clean])
+            distance = distances(state, found, wanted, present[batch.clean])
+    loss = functional.cross_entropy(output.logits.float().flatten(0, 1), batch.labels.flatten())
     if not torch.isfinite(loss + distance):
         raise SystemExit(f"step {state.step}: the loss is not finite")
     (loss + state.stage.distil * distance).backward()
@@ -232,7 +245,7 @@ def distances(
     for projection, (layer, followed) in zip(state.projections, FOLLOWED.items(), strict=True):
         states = found[layer][mask]
         states = states * torch.rsqrt(states.square().mean(-1, keepdim=True) + 1e-6)
-        each.append(functional.mse_loss(projection(states), wanted[followed][mask]))
+        each.append(functional.mse_loss(projection(states).float(), wanted[followed][mask].float()))
     return (sum(each[:-1]) / (len(each) - 1) + each[-1]) / 2
 
 
