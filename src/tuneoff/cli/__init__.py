@@ -205,7 +205,7 @@ def run(
                 on_event=progress.show,
                 shard=share,
             )
-    is_complete = print_outcome(console, result)
+    is_complete = print_outcome(console, result, of_shard=share is not None)
     if share is not None:
         console.print(f"shard {share} is done; `tuneoff report` joins all shards", soft_wrap=True)
     _exit_unless(is_complete)

@@ -16,15 +16,16 @@ _LONGEST_NAME = 100
 """Characters at or above which a method's name is cut."""
 
 
-def print_outcome(console: Console, result: Result) -> bool:
-    """Print scores, failures, decisions and the report's path; return whether no run has failed.
+def print_outcome(console: Console, result: Result, *, of_shard: bool = False) -> bool:
+    """Print scores, failures, decisions and the report's path; return whether every run has a result.
 
-    One that was interrupted has not: it is that of another shard.
+    After a shard, a run that was interrupted is that of another one, and does not count.
     """
+    uncounted = ("complete", "cancelled") if of_shard else ("complete",)
     spread = "+/-" if console.options.ascii_only else "\u00b1"
     for task in result.data.study.tasks:
         console.print(_scores(result.data, task, spread))
-    failed = [record for record in result.data.records if record.state not in ("complete", "cancelled")]
+    failed = [record for record in result.data.records if record.state not in uncounted]
     for record in failed:
         reason = record.failure.message if record.failure else "no reason recorded"
         console.print(f"{record.run_id}: {record.state.replace('_', ' ')}: {reason}", soft_wrap=True)
