@@ -55,7 +55,7 @@ def test_a_wide_view_says_all() -> None:
         "runs   " + 16 * "\u2501" + 8 * "\u2500" + " 12 of 17 done, 2 running, 3 waiting",
         "  reviews.lora.n1344.s0  35/84  0.400  \u2588\u2585\u2582\u2581  accuracy 0.750  12 s",
         "  reviews.lora.n1344.s1  35/84  0.400  \u2588\u2585\u2582\u2581  accuracy 0.750  12 s",
-        "4 min so far, about 5 min left",
+        "4 min 10 s so far, about 5 min left",
     ]
 
 
@@ -64,7 +64,7 @@ def test_a_narrow_view_keeps_all_names_and_has_a_second_line_for_each_run() -> N
         "runs 12 of 16 done, 1 running, 3 waiting",
         "  reviews.lora.n1344.s0",
         "    35/84  0.400  \u2588\u2585\u2582\u2581  accuracy 0.750",
-        "4 min so far, about 5 min left",
+        "4 min 10 s so far, about 5 min left",
     ]
 
 
@@ -109,7 +109,8 @@ def test_a_curve_is_high_where_its_values_are_high(values: list[float], width: i
 
 
 @pytest.mark.parametrize(
-    ("seconds", "expected"), [(0.4, "0 s"), (59, "59 s"), (61, "1 min"), (7500, "2 h 05 min")]
+    ("seconds", "expected"),
+    [(0.4, "0 s"), (59, "59 s"), (61, "1 min"), (172, "2 min 50 s"), (597, "10 min"), (7500, "2 h 05 min")],
 )
 def test_times_are_rough(seconds: float, expected: str) -> None:
     assert live.rough(seconds) == expected

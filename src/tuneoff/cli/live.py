@@ -81,9 +81,12 @@ def time_line(activity: Activity) -> str:
 
 
 def rough(seconds: float) -> str:
-    """Return a time as people say it: `40 s`, `7 min`, `2 h 05 min`."""
+    """Return a time as people say it: `40 s`, `2 min 50 s`, `17 min`, `2 h 05 min`."""
     if seconds < 60:
         return f"{seconds:.0f} s"
+    if seconds < 595:
+        minutes, rest = divmod(round(seconds, -1), 60)
+        return f"{minutes:.0f} min {rest:.0f} s" if rest else f"{minutes:.0f} min"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
