@@ -1,6 +1,7 @@
 """The live view: on terminals of every width, without one, and from another terminal."""
 
 import io
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -264,7 +265,8 @@ def test_watching_waits_for_a_study_that_has_just_been_started(
         overrides = ["methods={zero_shot: {kind: none}}", "ablations={}", "train_sizes=[8]"]
         run_study(small.spec(tmp_path, overrides), out=folder)
 
-    monkeypatch.setattr("tuneoff.cli.status.watch_folder", begin)
+    # by its module: `tuneoff.cli.status` is the command until the module of this name is imported
+    monkeypatch.setattr(import_module("tuneoff.cli.status"), "watch_folder", begin)
     outcome = tuneoff("status", tmp_path / "out", "--watch")
     assert outcome.code == 0, outcome.err
     assert "1 of 1 runs complete" in outcome.out
