@@ -84,6 +84,12 @@ class Adapter(ABC):
         return {}
 
 
+def named_below(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with this one and a dot, by the rest of their names."""
+    prefix = f"{name}."
+    return {key.removeprefix(prefix): one for key, one in tensors.items() if key.startswith(prefix)}
+
+
 @dataclass(frozen=True)
 class AdaptedModel:
     """A model with the parts of its method: several for a stack, none for zero-shot, else one."""
@@ -131,9 +137,7 @@ class AdaptedModel:
     def restore_training_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Take what `training_state` has returned."""
         for number, part in enumerate(self.parts):
-            prefix = f"{number}."
-            own = {name: one for name, one in tensors.items() if name.startswith(prefix)}
-            part.restore_training_state({name.removeprefix(prefix): one for name, one in own.items()})
+            part.restore_training_state(named_below(tensors, str(number)))
 
     def ranks(self) -> dict[str, int]:
         """Return the rank of each layer's update, by the layer's name, where training chooses it."""
@@ -150,9 +154,7 @@ class AdaptedModel:
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Load the tensors returned by `stored`."""
         for part in self.parts:
-            prefix = f"{part.spec.kind}."
-            own = {name: value for name, value in tensors.items() if name.startswith(prefix)}
-            part.restore({name.removeprefix(prefix): value for name, value in own.items()})
+            part.restore(named_below(tensors, part.spec.kind))
 
     def fold(self) -> None:
         """Drop what only training needs; outputs stay the same."""

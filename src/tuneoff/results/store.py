@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -269,15 +270,24 @@ def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) 
     Raises:
         StoreError: the file cannot be written.
     """
+    with writing(path), replacing(path, durable=durable) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Replace a file, at the end of this context, by the one that is written to the yielded path.
+
+    Raises:
+        OSError: that cannot be done; the old file then stays alone.
+    """
     temporary = path.with_name(f".{path.name}.new")
-    with writing(path):
-        try:
-            with temporary.open("wb") as file:
-                file.write(content.encode() if isinstance(content, str) else content)
-                if durable:
-                    file.flush()
-                    os.fsync(file.fileno())  # or the rename could reach the disk before the content
-            temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
+    try:
+        yield temporary
+        if durable:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())  # or the rename could reach the disk before the content
+        temporary.replace(path)
+    except Exception:
+        temporary.unlink(missing_ok=True)
+        raise

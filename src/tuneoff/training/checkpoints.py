@@ -6,7 +6,6 @@ belong to. The position in the data is the number of steps, as the order of batc
 """
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -18,7 +17,9 @@ from torch import Tensor
 
 from tuneoff.errors import writing
 from tuneoff.interrupts import interrupts_postponed
+from tuneoff.methods.adapter import named_below
 from tuneoff.results.layout import RunFolder
+from tuneoff.results.store import replacing
 
 _SECONDS = 600.0
 """From one checkpoint to the next, where a study does not give steps."""
@@ -40,9 +41,7 @@ class State(NamedTuple):
 
     def part(self, name: str) -> "State":
         """Return the state of a part."""
-        prefix = f"{name}."
-        own = {key: one for key, one in self.tensors.items() if key.startswith(prefix)}
-        return State({key.removeprefix(prefix): one for key, one in own.items()}, self.numbers[name])
+        return State(named_below(self.tensors, name), self.numbers[name])
 
 
 class Resumable(Protocol):
@@ -133,16 +132,9 @@ class FileCheckpoints(Checkpoints):
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
         header = {_STATE: json.dumps(state.numbers), _BASIS: json.dumps(self._basis)}
         header[_CURVE] = self._folder.curve.read_text(encoding="utf-8")
-        temporary = path.with_name(f".{path.name}.new")
         with interrupts_postponed():
-            try:
+            with suppress(OSError, SafetensorError), replacing(path) as temporary:
                 save_file(tensors, temporary, header)
-                with temporary.open("rb") as file:
-                    os.fsync(file.fileno())  # or the rename could reach the disk before the content
-                temporary.replace(path)
-            except (OSError, SafetensorError):
-                with suppress(OSError):
-                    temporary.unlink(missing_ok=True)
             self._step, self._time = training.step, self._clock()
 
     def _read(self) -> tuple[State, str] | None:
