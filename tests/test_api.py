@@ -146,6 +146,7 @@ def test_a_study_object_is_taken_as_well(folder: Path, result: tuneoff.Result) -
     [
         ({"executor": "inlin"}, "executor: unknown name 'inlin'; did you mean 'inline'"),
         ({"workers": 2}, "workers=2 has no effect without executor='process'"),
+        ({"address": "here"}, "address=here has no effect without executor='ray'"),
     ],
 )
 def test_options_that_cannot_be_are_refused(folder: Path, options: dict[str, Any], message: str) -> None:

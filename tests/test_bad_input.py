@@ -288,6 +288,10 @@ def test_a_damaged_record_is_named_and_the_rest_is_reported(folder: Path, conten
     [
         (["run", "quickstart", "--workers", "0"], "--workers"),
         (
+            ["run", "quickstart", "--address", "here"],
+            "error: --address here has no effect without --executor ray",
+        ),
+        (
             ["run", "quickstart", "--workers", "8"],
             "error: --workers 8 has no effect without --executor process",
         ),
@@ -306,3 +310,19 @@ def test_a_wrong_command_is_named(
     assert expected in outcome.err
     assert "Traceback" not in outcome.err + outcome.out
     assert contents(tmp_path) == {}
+
+
+def test_ray_without_its_package_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tuneoff.extras.find_spec", lambda name: None if name == "ray" else object())
+    result = tuneoff("run", "quickstart", "--executor", "ray")
+    assert result.code == 2
+    assert "--executor ray needs the package of tuneoff[ray]: pip install 'tuneoff[ray]'" in result.err
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "127.0.0.1:99999999"])
+def test_an_address_without_a_cluster_is_one_message(address: str, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    path = small.study(tmp_path)
+    outcome = tuneoff("run", path, "--out", tmp_path / "out", "--executor", "ray", "--address", address)
+    assert outcome.code == 2
+    assert outcome.err.startswith(f"error: no Ray cluster can be used at {address}: ")

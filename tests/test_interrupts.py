@@ -1,5 +1,6 @@
 """Ctrl-C, of which the work must hear even where its exception is swallowed."""
 
+import _thread
 import os
 import signal
 import sys
@@ -10,7 +11,12 @@ from contextlib import closing
 import pytest
 
 from helpers.swallowing import ctrl_c_that_is_swallowed
-from tuneoff.interrupts import interrupts_blocked, interrupts_remembered, raise_if_interrupted
+from tuneoff.interrupts import (
+    interrupts_blocked,
+    interrupts_postponed,
+    interrupts_remembered,
+    raise_if_interrupted,
+)
 from tuneoff.study import ProcessExecutor
 
 
@@ -54,3 +60,24 @@ def test_ctrl_c_that_another_thread_takes_is_held_back_too() -> None:
         ended.set()
         other.join()
     assert done == ["all workers are started"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signal masks are POSIX")
+def test_a_postponed_interrupt_comes_where_the_signal_is_blocked() -> None:
+    """As Ray cancels a task: in a process that blocks SIGINT, and without sending one."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with pytest.raises(KeyboardInterrupt), interrupts_postponed():
+            _thread.interrupt_main()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def test_all_postponed_signals_are_remembered() -> None:
+    with pytest.raises(KeyboardInterrupt) as caught, interrupts_remembered():
+        with pytest.raises(KeyboardInterrupt), interrupts_postponed():
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGINT)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            assert signal.getsignal(number).received  # type: ignore[union-attr]
+    assert caught.type is KeyboardInterrupt

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tuneoff.errors import InputError, unknown_name
-from tuneoff.extras import require_train
+from tuneoff.extras import require_ray, require_train
 from tuneoff.reporting import Result, load_report_data, recommended_run, write_report
 from tuneoff.results import StudyFolder
-from tuneoff.spec import Shard, StudySpec, load_study
+from tuneoff.spec import Shard, StudySpec, expand, load_study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,8 +33,9 @@ def run(
     *,
     out: str | Path | None = None,
     overrides: Iterable[str] = (),
-    executor: "Literal['inline', 'process'] | Executor" = "inline",
+    executor: "Literal['inline', 'process', 'ray'] | Executor" = "inline",
     workers: int | None = None,
+    address: str | None = None,
     session: "Session | None" = None,
     on_event: "OnEvent | None" = None,
     shard: Shard | None = None,
@@ -43,9 +44,10 @@ def run(
 
     `study` is anything that `load_study` takes. Results go to the folder `out` (default: `results/NAME`, of
     the study's name), and runs that are finished there are not repeated. Runs are done in this process, or in
-    `workers` processes with `executor="process"`, or by any `Executor`. `on_event` is called with each event.
-    A `session` caches rows and tokens from one call to the next, as long as no file has changed. With a
-    `shard`, only its share of the runs is done; other processes do the others in the same folder, also on
+    `workers` processes with `executor="process"`, on the Ray cluster at `address` (default: `RAY_ADDRESS`,
+    else one is started) with `executor="ray"`, or by any `Executor`. `on_event` is called with each
+    event. A `session` caches rows and tokens from one call to the next, as long as no file has changed. With
+    a `shard`, only its share of the runs is done; other processes do the others in the same folder, also on
     other machines that share it.
 
     Raises:
@@ -56,16 +58,22 @@ def run(
         raise InputError(
             f"workers={workers} has no effect without executor='process'; add that, or remove workers"
         )
+    if address is not None and executor != "ray":
+        raise InputError(
+            f"address={address} has no effect without executor='ray'; add that, or remove address"
+        )
     require_train("tuneoff.run")
     from tuneoff.study import Trackers, run_study
     from tuneoff.study.events import ignore
 
     spec = load_study(study, overrides=overrides)
     folder = Path("results") / spec.name if out is None else Path(out)
+    if executor == "ray":
+        folder = folder.absolute()  # other processes may be in another folder, and other machines are
     trackers = Trackers(spec, folder, on_event or ignore)
     try:
         if isinstance(executor, str):
-            executor = _executor(executor, workers or WORKERS)
+            executor = _executor(executor, spec, folder, workers=workers or WORKERS, address=address)
         run_study(spec, folder, executor=executor, session=session, on_event=trackers.take, shard=shard)
         result = write_report(folder)
         trackers.conclude(_decided(result))
@@ -217,11 +225,18 @@ def report(folder: str | Path) -> Result:
     return write_report(Path(folder))
 
 
-def _executor(name: str, workers: int) -> "Executor":
+def _executor(name: str, study: StudySpec, folder: Path, *, workers: int, address: str | None) -> "Executor":
     from tuneoff.study import InlineExecutor, ProcessExecutor
 
-    if name == "inline":
-        return InlineExecutor()
-    if name == "process":
-        return ProcessExecutor(workers)
-    raise InputError(f"executor: {unknown_name(name, ['inline', 'process'])}")
+    match name:
+        case "inline":
+            return InlineExecutor()
+        case "process":
+            return ProcessExecutor(workers)
+        case "ray":
+            require_ray()
+            from tuneoff.study.ray_executor import RayExecutor
+
+            models = dict.fromkeys((study.model, *(run.model for run in expand(study))))
+            return RayExecutor(folder, study.resources, models, address=address)
+    raise InputError(f"executor: {unknown_name(name, ['inline', 'process', 'ray'])}")

@@ -66,6 +66,18 @@ def require_tracker(name: str) -> None:
         )
 
 
+def require_ray() -> None:
+    """Check that Ray is installed, without importing it.
+
+    Raises:
+        InputError: it is missing.
+    """
+    if not _is_installed("ray"):
+        raise InputError(
+            "--executor ray needs the package of tuneoff[ray]: pip install 'tuneoff[ray]' (missing: ray)"
+        )
+
+
 def _is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None

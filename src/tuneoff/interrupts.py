@@ -123,5 +123,14 @@ def interrupts_postponed() -> Iterator[None]:
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
-        for number in dict.fromkeys(received):
-            signal.raise_signal(number)
+        with ExitStack() as stack:  # all are called, whatever the others raise
+            for number in dict.fromkeys(received):
+                stack.callback(_do_now, number, before[signal.Signals(number)])
+
+
+def _do_now(number: int, handler: object) -> None:
+    """Do what a signal does, even where it is blocked: a library can have passed it on without sending it."""
+    if callable(handler):
+        handler(number, None)
+    else:
+        signal.raise_signal(number)

@@ -91,6 +91,7 @@ class ExecutorName(StrEnum):
 
     inline = "inline"
     process = "process"
+    ray = "ray"
 
 
 class ReportFormat(StrEnum):
@@ -168,20 +169,30 @@ def run(
     ] = None,
     executor: Annotated[
         ExecutorName,
-        typer.Option(help="inline: one run at a time in this process; process: several worker processes."),
+        typer.Option(
+            help="inline: one run at a time in this process; process: several processes; ray: a Ray cluster."
+        ),
     ] = ExecutorName.inline,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Number of worker processes; they share the CPU cores [default: 2]."),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="Of a Ray cluster [default: RAY_ADDRESS, else one is started on this machine]."),
     ] = None,
 ) -> None:
     """Do the runs of a study, and write the report.
 
     Finished runs are kept: after an interruption, the same command resumes.
     """
-    if workers is not None and executor is ExecutorName.inline:
+    if workers is not None and executor is not ExecutorName.process:
         raise InputError(
             f"--workers {workers} has no effect without --executor process; add that, or remove --workers"
+        )
+    if address is not None and executor is not ExecutorName.ray:
+        raise InputError(
+            f"--address {address} has no effect without --executor ray; add that, or remove --address"
         )
     require_train("tuneoff run")
     console = Terminal()
@@ -202,6 +213,7 @@ def run(
                 out=out,
                 executor=executor.value,
                 workers=workers,
+                address=address,
                 on_event=progress.show,
                 shard=share,
             )

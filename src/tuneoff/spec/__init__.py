@@ -32,6 +32,7 @@ from tuneoff.spec.mixtures import MIXTURE_SCORE, Mixture, MixtureSpec, Rate
 from tuneoff.spec.model import BUILTIN, ModelSpec, Quantization
 from tuneoff.spec.plan import Variant, ablation_variants, expand, searches, share_key, variants
 from tuneoff.spec.prompt import prompt_columns, prompt_pieces
+from tuneoff.spec.resources import ResourcesSpec
 from tuneoff.spec.run import RunSpec, Search
 from tuneoff.spec.schema import SCHEMA_FILE, study_schema
 from tuneoff.spec.search import Range, SearchSpec
@@ -95,6 +96,7 @@ __all__ = [
     "Quantization",
     "Range",
     "Rate",
+    "ResourcesSpec",
     "RsloraSpec",
     "RunSpec",
     "Search",

@@ -12,6 +12,7 @@ from tuneoff.spec.methods import Method, NoneSpec
 from tuneoff.spec.mixtures import MixtureSpec
 from tuneoff.spec.model import ModelSpec
 from tuneoff.spec.prompt import prompt_columns
+from tuneoff.spec.resources import ResourcesSpec
 from tuneoff.spec.search import SearchSpec
 from tuneoff.spec.seeds import BudgetSpec, SeedRange, Seeds
 from tuneoff.spec.tasks import Task
@@ -95,6 +96,8 @@ class StudySpec(Spec):
     """How methods are compared, and what is recommended."""
     forgetting: ForgettingSpec | None = None
     """General text whose loss is measured before and after tuning; null: it is not."""
+    resources: ResourcesSpec = ResourcesSpec()
+    """What each run gets on a Ray cluster."""
 
     @field_validator("train_sizes", "seeds")
     @classmethod

@@ -7,7 +7,7 @@ The life of a worker process:
 1. It is forked from a server process (forkserver) that has imported torch and the rest, but runs nothing: the
    start is fast, and no lock or thread of the caller is copied, as it would be by a fork of the caller.
 2. It makes its session by `setup`, and sends `_Ready`.
-3. It receives a job, sends `_Emitted` for each event and `_Done` or `_Raised` at the end, and waits for the
+3. It receives a job, sends `_Emitted` for each event and `Done` or `Raised` at the end, and waits for the
    next job.
 4. It ends when its connection is closed, when it is terminated by `close` (then a run under way writes a
    checkpoint), or when its parent has ended.
@@ -53,7 +53,7 @@ else:  # system libraries that torch uses do not survive a fork
     _CONTEXT = multiprocessing.get_context("spawn")
 _PRELOADED = ["tuneoff.study.runner"]
 """Imported once, in the server process that workers are forked from. By name, as it imports this module."""
-_KILLED = -9
+KILLED = -9
 """Exit code of a process that the system killed; Linux does so when memory runs out."""
 _MOST_FAILED_STARTS = 3
 """Workers that may end before their first job, one after another, while no other is at work."""
@@ -75,6 +75,11 @@ class Job(NamedTuple):
     parts: int = 1
     """Parts in which each batch is read, for lack of memory."""
 
+    @property
+    def name(self) -> str:
+        """Return the run's id."""
+        return self.spec.run_id
+
 
 @dataclass(frozen=True)
 class Context:
@@ -94,11 +99,13 @@ class Lost(NamedTuple, Generic[J]):
     job: J
     exit_code: int | None
     """Exit code of the process, negative for a signal; None if it is not known."""
+    how: str | None = None
+    """How it ended, where the executor knows that in other words."""
 
     @property
     def state(self) -> Literal["out_of_memory", "failed"]:
         """The state of the run or trial."""
-        return "out_of_memory" if self.exit_code == _KILLED else "failed"
+        return "out_of_memory" if self.exit_code == KILLED else "failed"
 
     @property
     def message(self) -> str:
@@ -109,7 +116,9 @@ class Lost(NamedTuple, Generic[J]):
             if self.state == "out_of_memory"
             else "without an error in Python; the library that ended it may have said why on standard error"
         )
-        return f"its worker process {_how_it_ended(self.exit_code)} twice, the second time alone, {remedy}"
+        how = self.how or _how_it_ended(self.exit_code)
+        alone = "" if self.how else ", the second time alone"
+        return f"its worker process {how} twice{alone}, {remedy}"
 
 
 class Executor(Protocol):
@@ -251,7 +260,7 @@ class ProcessExecutor:
                         worker.ready, failed_starts = True, 0
                     case _Emitted(event):
                         on_event(event)
-                    case _Done(value):
+                    case Done(value):
                         worker.busy = False
                         yield value
 
@@ -288,7 +297,7 @@ class _Worker:
         with suppress(OSError):  # it has ended, and its reply says so
             self.connection.send((work, job))
 
-    def receive(self) -> "_Ready | _Emitted | _Done":
+    def receive(self) -> "_Ready | _Emitted | Done":
         """Return the worker's next message.
 
         Raises:
@@ -299,7 +308,7 @@ class _Worker:
             message = self.connection.recv()
         except OSError as ended:
             raise EOFError from ended
-        if not isinstance(message, _Raised):
+        if not isinstance(message, Raised):
             return message
         if self.ready:
             raise message.error
@@ -327,13 +336,13 @@ class _Emitted(NamedTuple):
     event: Event
 
 
-class _Done(NamedTuple):
+class Done(NamedTuple):
     """The result of a job."""
 
     value: Any
 
 
-class _Raised(NamedTuple):
+class Raised(NamedTuple):
     """The exception of a job, or of `setup`."""
 
     error: Exception
@@ -383,14 +392,14 @@ def _worker_main(driver: Connection, threads: int, setup: Callable[[], Session])
         driver.send(_Ready())
         while True:
             work, job = driver.recv()
-            driver.send_bytes(_pickled_outcome(work, job, context))
+            driver.send_bytes(outcome_of(work, job, context))
 
 
-def _pickled_outcome(work: Callable[[Any, Context], object], job: object, context: Context) -> bytes:
-    """Do a job, and return its result or its exception, pickled."""
+def outcome_of(work: Callable[[Any, Context], object], job: object, context: Context) -> bytes:
+    """Do a job, and return a `Done` with its result or a `Raised` with its exception, pickled."""
     # pickled here and not by `send`, so that a result that cannot be pickled is an error of the job
     try:
-        return pickle.dumps(_Done(work(job, context)))
+        return pickle.dumps(Done(work(job, context)))
     except Exception as error:
         return _pickled_error(error)
 
@@ -399,10 +408,10 @@ def _pickled_error(error: Exception) -> bytes:
     """Return an exception with its traceback as a note, pickled; its text alone if it cannot be unpickled."""
     error.add_note("".join(traceback.format_exception(error)))
     try:
-        message = pickle.dumps(_Raised(error))
+        message = pickle.dumps(Raised(error))
         pickle.loads(message)
     except Exception:  # for instance one whose class takes other arguments than its message
-        return pickle.dumps(_Raised(RuntimeError(f"{type(error).__name__}: {error}")))
+        return pickle.dumps(Raised(RuntimeError(f"{type(error).__name__}: {error}")))
     return message
 
 

@@ -56,6 +56,11 @@ class SearchJob(NamedTuple):
     origin: Mapping[str, str | None]
     """Commit or checksum of the model, and checksums of the task's data."""
 
+    @property
+    def name(self) -> str:
+        """Return the search's id."""
+        return self.search.search_id
+
 
 class _StoredTrial(Spec):
     """A line of trials.jsonl: a training of a trial."""

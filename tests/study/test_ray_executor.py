@@ -1,0 +1,190 @@
+"""Runs on Ray clusters of this machine."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from helpers import small
+from helpers.executor_contract import ExecutorContract, note, stay, whose
+from helpers.killing import Attempt, attempt, raise_unportable, refuse_to_start
+from helpers.noting import Noting
+from tuneoff.errors import InputError, TuneoffError
+from tuneoff.interrupts import Terminated, interrupts_remembered
+from tuneoff.results import StudyFolder, read_records
+from tuneoff.spec import ModelSpec, ResourcesSpec
+from tuneoff.study import Event, InlineExecutor, Job, Lost, PointLogged, TrialStarted, run_study
+
+ray = pytest.importorskip("ray")
+from ray.cluster_utils import Cluster  # noqa: E402
+
+from tuneoff.study.ray_executor import NodeAnswer, RayExecutor, check_equal  # noqa: E402
+
+J = TypeVar("J")
+R = TypeVar("R")
+TESTS = Path(__file__).parents[1]
+pytestmark = [pytest.mark.slow, pytest.mark.subprocess]
+
+
+@contextmanager
+def sigterm_kept() -> Iterator[None]:
+    """Undo that Ray lets SIGTERM end this process."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[Cluster]:
+    """Two nodes, each with room for one run."""
+    paths = [str(TESTS), os.environ.get("PYTHONPATH", "")]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("RAY_worker_niceness", "0")  # its own 15 leaves them nothing beside other tests
+        patched.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))  # of the work that jobs name
+        with sigterm_kept():
+            nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+            nodes.add_node(num_cpus=1)
+            ray.init(address=nodes.address, log_to_driver=False, logging_level="ERROR")
+        yield nodes
+        ray.shutdown()
+        nodes.shutdown()
+
+
+def await_idle() -> None:
+    """Wait until no task takes a processor."""
+    for _ in range(600):
+        if ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"]:
+            return
+        time.sleep(0.1)
+    pytest.fail("a task has not ended")
+
+
+def on_ray(folder: Path, *models: ModelSpec) -> RayExecutor:
+    return RayExecutor(folder, ResourcesSpec(), models)
+
+
+class TestRayExecutor(ExecutorContract):
+    @classmethod
+    def executor(cls) -> RayExecutor:
+        return on_ray(Path())
+
+    def test_closing_it_ends_the_work(self, jobs: list[Job]) -> None:
+        first = jobs[0].spec.run_id
+        records = self.executor().map(partial(stay, first=first), jobs)
+        assert next(records).run_id == first
+        records.close()
+        await_idle()
+
+    def test_each_worker_prepares_once_before_its_first_job(self, jobs: list[Job], tmp_path: Path) -> None:
+        with closing(on_ray(tmp_path)) as executor:
+            executor.prepare(partial(note, tmp_path))
+            done_by = {str(worker) for _ in range(2) for worker in executor.map(whose, jobs)}
+        assert done_by == {path.name for path in tmp_path.iterdir()}
+        assert str(os.getpid()) not in done_by
+
+    def test_a_job_whose_worker_is_lost_is_done_once_more_after_the_others(self, tmp_path: Path) -> None:
+        fatal = Attempt("a", tmp_path, ("killed", "killed"))
+        others = [Attempt(name, tmp_path) for name in "bc"]
+        *done, lost = on_ray(tmp_path).map(attempt, [fatal, *others])
+        assert sorted(map(str, done)) == ["b", "c"]
+        assert isinstance(lost, Lost)
+        assert (lost.job, lost.state) == (fatal, "failed")
+        assert "its worker process was lost on the Ray cluster" in lost.message
+        assert [job.times for job in (fatal, *others)] == [2, 1, 1]
+
+    def test_a_preparation_that_fails_is_one_error(self, tmp_path: Path) -> None:
+        executor = on_ray(tmp_path)
+        executor.prepare(refuse_to_start)
+        with pytest.raises(TuneoffError, match="a worker process cannot start: no room"):
+            list(executor.map(attempt, [Attempt(name, tmp_path) for name in "abc"]))
+
+    def test_an_exception_that_does_not_travel_is_reported_in_words(self, tmp_path: Path) -> None:
+        with pytest.raises(RuntimeError, match="Unportable: 1 and more"):
+            list(on_ray(tmp_path).map(raise_unportable, [1]))
+
+
+def test_more_than_any_node_has_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no node .* asks for, 64 cpus, 8GB; ask for less"):
+        RayExecutor(tmp_path, ResourcesSpec(cpus=64, memory="8GB"))
+
+
+def test_a_model_that_a_node_lacks_is_refused_before_the_first_run(tmp_path: Path) -> None:
+    executor = on_ray(tmp_path, ModelSpec(id=str(tmp_path / "absent")))
+    with pytest.raises(InputError, match=r"node .* cannot do runs: .*there is none at .*absent"):
+        executor.prepare(refuse_to_start)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (NodeAnswer({"torch": "2"}, sees_folder=True), None),
+        (NodeAnswer({"torch": "1"}, sees_folder=True), "torch is 1 on node b and 2 on a"),
+        (NodeAnswer({"torch": "2"}, sees_folder=False), "node b has no "),
+    ],
+)
+def test_nodes_must_be_equal_and_see_the_folder(
+    second: NodeAnswer, message: str | None, tmp_path: Path
+) -> None:
+    answers = {"a": NodeAnswer({"torch": "2"}, sees_folder=True), "b": second}
+    if message is None:
+        check_equal(answers, tmp_path)
+        return
+    with pytest.raises(InputError, match=message):
+        check_equal(answers, tmp_path)
+
+
+def records_in(folder: Path) -> dict[str, dict[str, Any]]:
+    return {one.run_id: one.model_dump(exclude={"timings", "environment"}) for one in read_records(folder)}
+
+
+def test_a_study_outlives_a_node_and_is_that_of_one_process(cluster: Cluster, tmp_path: Path) -> None:
+    search = "search={trials: 2, max_steps: 2, space: {learning_rate: [1.0e-4, 1.0e-2, log]}}"
+    tuned = "methods={lora: {kind: lora, rank: 2, dropout: 0.1}}"
+    study = small.spec(tmp_path, [search, tuned, "training.max_steps=30"])
+    run_study(study, tmp_path / "inline", executor=InlineExecutor())
+    with sigterm_kept():
+        third = cluster.add_node(num_cpus=1)
+    executor = Noting(on_ray(tmp_path / "ray", study.model), tmp_path / "notes", third.node_id)
+    lost: list[str] = []
+
+    def kill_third(event: Event) -> None:
+        if isinstance(event, TrialStarted) and not lost and executor.kill_worker(event.search.search_id):
+            lost.append(event.search.search_id)
+            cluster.remove_node(third, allow_graceful=False)
+
+    run_study(study, tmp_path / "ray", executor=executor, on_event=kill_third)
+    assert [executor.times(job) for job in lost] == [2]
+    assert records_in(tmp_path / "ray") == records_in(tmp_path / "inline")
+
+
+def test_a_terminated_run_leaves_a_checkpoint_and_goes_on_from_it(tmp_path: Path) -> None:
+    changes = ["methods={lora: {kind: lora, rank: 2}}", "ablations={}", "train_sizes=[8]"]
+    study = small.spec(tmp_path, [*changes, "training.max_steps=300"])
+    run_study(study, tmp_path / "inline", executor=InlineExecutor())
+    first_steps: list[int] = []
+
+    def terminate(event: Event) -> None:
+        if isinstance(event, PointLogged) and event.point.step == 1:
+            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()  # while Ray waits
+
+    def note_step(event: Event) -> None:
+        if isinstance(event, PointLogged):
+            first_steps.append(event.point.step)
+
+    with pytest.raises(Terminated), interrupts_remembered():
+        run_study(study, tmp_path / "ray", executor=on_ray(tmp_path / "ray"), on_event=terminate)
+    await_idle()
+    (record,) = read_records(tmp_path / "ray")
+    assert record.state == "cancelled"
+    assert StudyFolder(tmp_path / "ray").run(record.run_id).checkpoint.exists()
+    run_study(study, tmp_path / "ray", executor=on_ray(tmp_path / "ray"), on_event=note_step)
+    assert first_steps[0] > 1
+    assert records_in(tmp_path / "ray") == records_in(tmp_path / "inline")
