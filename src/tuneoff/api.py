@@ -48,7 +48,7 @@ def run(
     else one is started) with `executor="ray"`, or by any `Executor`. `on_event` is called with each
     event. A `session` caches rows and tokens from one call to the next, as long as no file has changed. With
     a `shard`, only its share of the runs is done; other processes do the others in the same folder, also on
-    other machines that share it.
+    other machines that share it. Processes that `accelerate launch` starts train each run together.
 
     Raises:
         InputError: an argument, the study, its model or its data cannot be used.
@@ -65,11 +65,18 @@ def run(
     require_train("tuneoff.run")
     from tuneoff.study import Trackers, run_study
     from tuneoff.study.events import ignore
+    from tuneoff.training.parallel import count_processes, dismiss_followers, has_followed
 
     spec = load_study(study, overrides=overrides)
     folder = Path("results") / spec.name if out is None else Path(out)
     if executor == "ray":
         folder = folder.absolute()  # other processes may be in another folder, and other machines are
+    if count_processes() > 1 and executor != "inline":
+        raise InputError(
+            "processes that are launched together do each run together; leave out executor, or launch one"
+        )
+    if has_followed(session):
+        return report(folder)
     trackers = Trackers(spec, folder, on_event or ignore)
     try:
         if isinstance(executor, str):
@@ -79,6 +86,7 @@ def run(
         trackers.conclude(_decided(result))
     finally:
         trackers.close()
+    dismiss_followers()
     return result
 
 

@@ -7,6 +7,7 @@ import atexit
 import errno
 import gc
 import io
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -195,6 +196,11 @@ def run(
             f"--address {address} has no effect without --executor ray; add that, or remove --address"
         )
     require_train("tuneoff run")
+    if os.environ.get("WORLD_SIZE", "1") != "1":  # as `accelerate launch` sets it
+        from tuneoff.training.parallel import has_followed
+
+        if has_followed():
+            return
     console = Terminal()
     with ended_by_stops(deadline=None if deadline is None else seconds_of(deadline)):
         from tuneoff.spec import Shard, load_study

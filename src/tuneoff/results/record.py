@@ -137,6 +137,8 @@ class Environment(Spec):
     packages: dict[str, str]
     device: str
     threads: int
+    processes: int = 1
+    """That trained the run together."""
     dtype: str
     """Precision of matrix products that `training.dtype` resolved to."""
     model_revision: str | None

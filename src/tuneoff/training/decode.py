@@ -20,6 +20,7 @@ from tuneoff.training.batches import IGNORED, Encoded, collate, length_sorted_ba
 from tuneoff.training.encoder_outputs import encode_batches
 from tuneoff.training.generation import greedy
 from tuneoff.training.likelihood import label_losses, option_losses, token_losses
+from tuneoff.training.parallel import own_share, put_together
 from tuneoff.training.precision import Dtype, autocast
 from tuneoff.training.tokenizer import target_ids
 
@@ -58,10 +59,12 @@ class Decoder:
         self.adapted.model.eval()
         # generation takes a step for each token however few the rows, so its batches are full
         to_batches = length_sorted_batches if self.task.generates else min_padding_batches
+        batches = to_batches([len(example.input_ids) for example in encoded], self.batch_size)
         answers: dict[int, Answer] = {}
-        for rows in to_batches([len(example.input_ids) for example in encoded], self.batch_size):
+        for rows in own_share(batches):
             raise_if_interrupted()
             answers |= zip(rows, self._batch_answers([encoded[row] for row in rows]), strict=True)
+        answers = dict(put_together(answers.items()))
         return [answers[row] for row in range(len(encoded))]
 
     def _batch_answers(self, batch: Sequence[Encoded]) -> list[Answer]:

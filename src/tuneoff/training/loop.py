@@ -21,6 +21,7 @@ from tuneoff.training.checkpoints import Checkpoints, State
 from tuneoff.training.likelihood import Objective
 from tuneoff.training.mixing import Mixing
 from tuneoff.training.optim import make_optimizer, make_schedule, optimizer_state, restore_optimizer
+from tuneoff.training.parallel import add_up, own_share
 from tuneoff.training.precision import Dtype, autocast
 from tuneoff.training.seeding import random_states, restore_random_states
 
@@ -244,7 +245,9 @@ class OptimizerSteps:
         optimizer = make_optimizer(adapted, training)
         self._group_parts = [group["part"] for group in optimizer.param_groups]
         self._schedule = make_schedule(optimizer, adapted, training, steps=steps)
-        self._objective, self._optimizer = self._accelerator.prepare(Objective(adapted.family), optimizer)
+        # as for evaluation: gradients of several processes are added up here, for all methods alike
+        self._objective = self._accelerator.prepare_model(Objective(adapted.family), evaluation_mode=True)
+        self._optimizer = self._accelerator.prepare_optimizer(optimizer)
         self._max_norm = training.max_grad_norm or math.inf
         self._dtype: Dtype = dtype
         self._most_rows = max(1, training.per_device_train_batch_size // parts)
@@ -304,7 +307,8 @@ class OptimizerSteps:
         device = self._accelerator.device
         targets = sum(len(row.labels) for batch in window for row in batch)
         total = 0.0
-        for batch in (part for whole in window for part in chunks(whole, self._most_rows)):
+        shares = (own_share(whole) for whole in window)
+        for batch in (part for share in shares for part in chunks(share, self._most_rows)):
             inputs = collate(
                 batch, prompt_ids=self._prompt_ids, pad_token_id=self._pad_token_id, device=device
             )
@@ -316,7 +320,7 @@ class OptimizerSteps:
             loss = mean * (sum(len(row.labels) for row in batch) / targets)
             self._accelerator.backward(loss)
             total += loss.item()
-        return total
+        return add_up(self._parameters, total)
 
 
 @dataclass

@@ -17,7 +17,16 @@ import torch
 from accelerate import PartialState
 from transformers import PreTrainedTokenizerBase
 
-from tuneoff.errors import DivergedError, InputError, StoppedError, StudyError, first_line, writing
+from tuneoff.errors import (
+    DivergedError,
+    InputError,
+    StoppedError,
+    StudyError,
+    TuneoffError,
+    UnfitError,
+    first_line,
+    writing,
+)
 from tuneoff.extras import QUANTIZED
 from tuneoff.methods import AdaptedModel, attach, footprint, load, save, with_stored
 from tuneoff.methods.lora_rank import cut, ranks
@@ -51,6 +60,7 @@ from tuneoff.training.forgetting import GeneralText, check_fits, general_text, t
 from tuneoff.training.loop import FitResult, OnPoint, fit, total_steps
 from tuneoff.training.memory import free_memory, measure_peak
 from tuneoff.training.mixing import Mixing, joined_scores, scores_on
+from tuneoff.training.parallel import are_together, count_processes, trained_together
 from tuneoff.training.precision import Dtype, resolve_dtype
 from tuneoff.training.scores import predictions_of, scores_of
 from tuneoff.training.seeding import deterministic, generator, seed_dropout, stream_seeds
@@ -91,7 +101,8 @@ def train_run(
         InputError: the model, the data or the folder cannot be used.
     """
     work = partial(_train_and_test, session=session or Session(), on_point=on_point)
-    return _in_parts(work, spec, RunFolder(folder), parts)
+    with trained_together(train_run, spec, folder, parts=parts):
+        return _in_parts(work, spec, RunFolder(folder), parts)
 
 
 def _in_parts(work: Callable[..., RunRecord], spec: RunSpec, folder: RunFolder, parts: int = 1) -> RunRecord:
@@ -128,7 +139,8 @@ def run_trial(
         InputError: the model, the data or the folder cannot be used.
     """
     work = partial(_train_only, stop_after=stop_after, session=session or Session(), on_point=on_point)
-    return _in_parts(work, spec, RunFolder(folder))
+    with trained_together(run_trial, spec, folder, stop_after=stop_after):
+        return _in_parts(work, spec, RunFolder(folder))
 
 
 def run_member(
@@ -194,6 +206,12 @@ def _with_failure_record(
     except InputError:
         raise
     except Exception as error:
+        if are_together() and not isinstance(error, DivergedError | UnfitError):
+            # the others are in the midst of a step that cannot end; what all of them find, all record
+            raise TuneoffError(
+                f"{spec.run_id} ended in one of {count_processes()} processes that train together: "
+                f"{first_line(error)}"
+            ) from error
         state = _state_of(error)
         if state != "out_of_memory":  # after which it goes on with smaller batches
             folder.checkpoint.unlink(missing_ok=True)
@@ -651,6 +669,7 @@ def _environment(run: Prepared) -> Environment:
         packages={package: version(package) for package in packages},
         device=str(run.adapted.model.device),
         threads=torch.get_num_threads(),
+        processes=count_processes() if are_together() else 1,
         dtype=run.dtype,
         model_revision=run.backbone.revision,
     )

@@ -1,0 +1,100 @@
+"""Several processes that train each run together."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helpers import small
+from helpers.command_line import tuneoff
+from tuneoff.results import StudyFolder, read_curve, read_records
+
+pytestmark = [pytest.mark.slow, pytest.mark.subprocess]
+METHODS = (
+    "methods={full: {kind: full}, lora: {kind: lora, rank: 2}, adalora: {kind: adalora, rank: 2}, "
+    "prompt: {kind: prompt, length: 3}}"
+)
+TRAINING = (
+    "training={max_steps: 7, eval_steps: 3, logging_steps: 1, per_device_train_batch_size: 3, "
+    "per_device_eval_batch_size: 2, dtype: float32, dropout: {encoder: 0.0, decoder: 0.0, attention: 0.0}}"
+)
+"""Two processes share batches of 3, and of 8 rows a last one of 2; no dropout, which each draws alone."""
+STUDY = [METHODS, TRAINING, "ablations={}", "train_sizes=[8]"]
+
+
+def arguments(folder: Path, out: str, *overrides: str) -> list[str]:
+    changes = [part for one in (*STUDY, *overrides) for part in ("--set", one)]
+    return ["run", str(small.study(folder)), "--out", str(folder / out), *changes]
+
+
+def launched(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
+    """Two processes on this machine, as `accelerate launch` starts them."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    with (folder / "out.txt").open("wb") as file:
+        return subprocess.Popen(
+            [*launcher, "-m", "tuneoff", *command],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def said(folder: Path) -> str:
+    return (folder / "out.txt").read_text(encoding="utf-8")
+
+
+def outcomes(folder: Path) -> dict[str, dict[str, Any]]:
+    """What each run has computed: losses, norms and scores along the way, and the test's scores."""
+    return {
+        record.run_id: {
+            "losses": [point.loss for point in curve if point.loss is not None],
+            "norms": [point.grad_norm for point in curve if point.grad_norm is not None],
+            "validation": [point.scores["eval_loss"] for point in curve if point.scores],
+            "test": record.scores,
+        }
+        for record in read_records(folder)
+        if (curve := read_curve(StudyFolder(folder).run(record.run_id)))
+    }
+
+
+def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
+    process = launched(arguments(tmp_path, "two"), tmp_path)
+    assert tuneoff(*arguments(tmp_path, "one")).code == 0
+    assert process.wait(timeout=240) == 0, said(tmp_path)
+    one, two = outcomes(tmp_path / "one"), outcomes(tmp_path / "two")
+    assert one.keys() == two.keys()
+    assert len(one) == 4
+    for run_id, alone in one.items():
+        for name in ("losses", "norms", "validation"):
+            assert two[run_id][name] == pytest.approx(alone[name], rel=2e-4), (run_id, name)
+        assert two[run_id]["test"] == pytest.approx(alone["test"], rel=2e-4)
+    assert {record.environment.processes for record in read_records(tmp_path / "two")} == {2}  # type: ignore[union-attr]
+    assert said(tmp_path).count("report: ") == 1
+
+
+def test_processes_that_are_stopped_go_on_from_a_checkpoint(tmp_path: Path) -> None:
+    changes = ["methods={lora: {kind: lora, rank: 2}}", "training.max_steps=150", "training.save_steps=10"]
+    assert tuneoff(*arguments(tmp_path, "one", *changes)).code == 0
+    process = launched(arguments(tmp_path, "two", *changes), tmp_path)
+    while process.poll() is None and not list(tmp_path.glob("two/runs/*/checkpoint.safetensors")):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) != 0
+    assert list(tmp_path.glob("two/runs/*/checkpoint.safetensors")), said(tmp_path)
+    process = launched(arguments(tmp_path, "two", *changes), tmp_path)
+    assert process.wait(timeout=240) == 0, said(tmp_path)
+    (one,), (two,) = outcomes(tmp_path / "one").values(), outcomes(tmp_path / "two").values()
+    assert len(two["losses"]) == 150
+    assert two["losses"][:20] == pytest.approx(one["losses"][:20], rel=2e-4)
+    assert two["losses"][-20:] == pytest.approx(one["losses"][-20:], rel=0.05)
+
+
+def test_launched_processes_take_no_workers(tmp_path: Path) -> None:
+    process = launched([*arguments(tmp_path, "two"), "--executor", "process"], tmp_path)
+    assert process.wait(timeout=120) != 0
+    assert "error: processes that are launched together do each run together" in said(tmp_path)
