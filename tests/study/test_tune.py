@@ -25,7 +25,16 @@ from tuneoff.results import (
     read_searches,
 )
 from tuneoff.spec import LoraSpec, RunSpec, expand, load_study, searches
-from tuneoff.study import Context, InlineExecutor, Lost, run_study, tune
+from tuneoff.study import (
+    Context,
+    Event,
+    InlineExecutor,
+    Lost,
+    TrialPointLogged,
+    TrialStarted,
+    run_study,
+    tune,
+)
 from tuneoff.study.events import ignore
 from tuneoff.study.tune import (
     SearchJob,
@@ -286,6 +295,50 @@ def test_a_search_goes_on_without_the_trials_that_kill_their_worker(tmp_path: Pa
     ]
     assert [result.trials[n] for n in (0, 2)] == [undisturbed.trials[n] for n in (0, 2)]
     assert [record.state for record in listener.ended] == ["complete"]
+
+
+class Stopping:
+    """Stops the first trials at their sixth step, and notes at which steps trials have begun."""
+
+    def __init__(self) -> None:
+        self.stopped: set[int] = set()
+        self.first_steps: list[int] = []
+        self._number, self._begins = -1, False
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, TrialStarted):
+            self._number, self._begins = event.number, True
+        elif isinstance(event, TrialPointLogged):
+            if self._begins:
+                self.first_steps.append(event.point.step)
+                self._begins = False
+            if event.point.step == 6 and len(self.stopped) < 3 and self._number not in self.stopped:
+                self.stopped.add(self._number)
+                raise KeyboardInterrupt
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("pruner", "stops"), [("median", 3), ("halving", 1)])
+def test_a_trial_that_is_stopped_in_its_midst_goes_on_there(tmp_path: Path, pruner: str, stops: int) -> None:
+    overrides = [
+        f"search={{trials: 9, max_steps: 9, seeds: [7], pruner: {pruner}, space: {{rank: [1, 8, linear]}}}}",
+        "methods={lora: {kind: lora, dropout: 0.1}}",
+        "training={eval_steps: 1, logging_steps: 1, save_steps: 2, per_device_train_batch_size: 4}",
+        "training.max_steps=9",
+        "train_sizes=[8]",
+        "ablations={}",
+    ]
+    _searched(tmp_path, overrides, out=tmp_path / "undisturbed")
+    study = load_study(str(small.study(tmp_path)), overrides=overrides)
+    listener = Stopping()
+    for _ in range(stops):
+        with pytest.raises(KeyboardInterrupt):
+            run_study(study, tmp_path / "out", executor=InlineExecutor(), on_event=listener)
+    run_study(study, tmp_path / "out", executor=InlineExecutor(), on_event=listener)
+    assert sorted(set(listener.first_steps)) == [0, 6]
+    assert listener.first_steps.count(6) == stops
+    assert read_searches(tmp_path / "out") == read_searches(tmp_path / "undisturbed")
+    assert not list((tmp_path / "out").rglob("checkpoint.safetensors"))
 
 
 def test_a_search_whose_workers_end_outside_of_trials_is_an_error(tmp_path: Path) -> None:

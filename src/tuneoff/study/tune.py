@@ -347,6 +347,9 @@ def _train(
 
     def report(point: CurvePoint) -> None:
         context.emit(TrialPointLogged(search, point))
+        compare(point)
+
+    def compare(point: CurvePoint) -> None:
         # curves of different seeds must not mix, so the first seed alone decides about pruning
         is_first_seed = not scores
         if proposed is None or not is_first_seed or point.scores is None:
@@ -367,6 +370,7 @@ def _train(
             stop_after=stop_after,
             session=context.session,
             on_point=report,
+            on_restored=compare,
         )
         if record.state != "complete":
             state = "pruned" if record.state == "cancelled" else record.state

@@ -18,9 +18,11 @@ from torch import Tensor
 from tuneoff.errors import writing
 from tuneoff.interrupts import interrupts_postponed
 from tuneoff.methods.adapter import named_below
+from tuneoff.results import CurvePoint, read_curve
 from tuneoff.results.layout import RunFolder
 from tuneoff.results.store import replacing
 
+OnRestored = Callable[[CurvePoint], None]
 _SECONDS = 600.0
 """From one checkpoint to the next, where a study does not give steps."""
 _STATE, _BASIS, _CURVE = "state", "basis", "curve"
@@ -90,12 +92,15 @@ class FileCheckpoints(Checkpoints):
         basis: Mapping[str, Any],
         *,
         save_steps: int | None = None,
+        on_restored: OnRestored = lambda point: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the folder, and as JSON what a step depends on besides the state, such as settings and data.
 
         A checkpoint of another basis is not used. Without `save_steps` there is one every ten minutes.
+        `on_restored` is called with each point of the curve of a checkpoint that training goes on from.
         """
+        self._on_restored = on_restored
         self._folder, self._basis = folder, json.loads(json.dumps(basis))
         self._save_steps, self._clock = save_steps, clock
         self._step, self._time = 0, clock()
@@ -114,6 +119,8 @@ class FileCheckpoints(Checkpoints):
             self._folder.curve.write_text(found[1], encoding="utf-8")
         training.restore(found[0])
         self._step = training.step
+        for point in read_curve(self._folder):
+            self._on_restored(point)
 
     def save_if_due(self, training: Resumable) -> None:
         """Write a checkpoint if the last one is `save_steps` or ten minutes old."""

@@ -130,15 +130,23 @@ def run_trial(
     stop_after: int | None = None,
     session: Session | None = None,
     on_point: OnPoint = lambda point: None,
+    on_restored: OnPoint = lambda point: None,
 ) -> RunRecord:
     """Train a run and score it on validation only, not on test; return its record.
 
     With `stop_after` it ends after this many steps, exactly as far as the whole run would have come by then.
+    `on_restored` is called with each point of an earlier attempt that it goes on from.
 
     Raises:
         InputError: the model, the data or the folder cannot be used.
     """
-    work = partial(_train_only, stop_after=stop_after, session=session or Session(), on_point=on_point)
+    work = partial(
+        _train_only,
+        stop_after=stop_after,
+        session=session or Session(),
+        on_point=on_point,
+        on_restored=on_restored,
+    )
     with trained_together(run_trial, spec, folder, stop_after=stop_after):
         return _in_parts(work, spec, RunFolder(folder))
 
@@ -276,7 +284,9 @@ def _train_and_test(
     )
 
 
-def _checkpoints(run: "Prepared", folder: RunFolder) -> FileCheckpoints:
+def _checkpoints(
+    run: "Prepared", folder: RunFolder, on_restored: OnPoint = lambda point: None
+) -> FileCheckpoints:
     """Return the checkpoints of a run; those of other settings, model, data or packages are not used."""
     environment = _environment(run)
     basis = {
@@ -287,7 +297,8 @@ def _checkpoints(run: "Prepared", folder: RunFolder) -> FileCheckpoints:
         "dtype": environment.dtype,
         "device": run.adapted.model.device.type,
     }
-    return FileCheckpoints(folder, basis, save_steps=run.spec.training.save_steps)
+    save_steps = run.spec.training.save_steps
+    return FileCheckpoints(folder, basis, save_steps=save_steps, on_restored=on_restored)
 
 
 def _test_only(trained: RunRecord, spec: RunSpec, folder: RunFolder, *, session: Session) -> RunRecord:
@@ -404,10 +415,14 @@ def _train_only(
     stop_after: int | None,
     session: Session,
     on_point: OnPoint,
+    on_restored: OnPoint,
     parts: int,
 ) -> RunRecord:
     run = replace(prepare(spec, session), parts=parts)
-    return _complete_record(run, _fit(run, folder, on_point, stop_after=stop_after))
+    checkpoints = _checkpoints(run, folder, on_restored)
+    result = _fit(run, folder, on_point, stop_after=stop_after, checkpoints=checkpoints)
+    folder.checkpoint.unlink(missing_ok=True)
+    return _complete_record(run, result)
 
 
 @dataclass(frozen=True)
