@@ -125,20 +125,24 @@ def test_a_model_that_a_node_lacks_is_refused_before_the_first_run(tmp_path: Pat
 @pytest.mark.parametrize(
     ("second", "message"),
     [
-        (NodeAnswer({"torch": "2"}, sees_folder=True), None),
-        (NodeAnswer({"torch": "1"}, sees_folder=True), "torch is 1 on node b and 2 on a"),
-        (NodeAnswer({"torch": "2"}, sees_folder=False), "node b has no "),
+        (NodeAnswer({"torch": "2", "device": "cpu"}, sees_folder=True), None),
+        (NodeAnswer({"torch": "1", "device": "cpu"}, sees_folder=True), "torch is 1 on node b and 2 here"),
+        (
+            NodeAnswer({"torch": "2", "device": "cuda"}, sees_folder=True),
+            "device is cuda on node b and cpu on node a",
+        ),
+        (NodeAnswer({"torch": "2", "device": "cpu"}, sees_folder=False), "node b has no "),
     ],
 )
 def test_nodes_must_be_equal_and_see_the_folder(
     second: NodeAnswer, message: str | None, tmp_path: Path
 ) -> None:
-    answers = {"a": NodeAnswer({"torch": "2"}, sees_folder=True), "b": second}
+    answers = {"a": NodeAnswer({"torch": "2", "device": "cpu"}, sees_folder=True), "b": second}
     if message is None:
-        check_equal(answers, tmp_path)
+        check_equal(answers, {"torch": "2"}, tmp_path)
         return
     with pytest.raises(InputError, match=message):
-        check_equal(answers, tmp_path)
+        check_equal(answers, {"torch": "2"}, tmp_path)
 
 
 def records_in(folder: Path) -> dict[str, dict[str, Any]]:

@@ -156,7 +156,7 @@ class RayExecutor:
             token.touch()
         try:
             asked = {
-                node["NodeManagerHostname"]: _answer.options(
+                f"{node['NodeManagerHostname']} ({node['NodeID'][:8]})": _answer.options(
                     name="tuneoff: check of the node",
                     scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
                     **self._resources,
@@ -166,7 +166,7 @@ class RayExecutor:
             answers = {name: _answered(name, reference) for name, reference in asked.items()}
         finally:
             token.unlink(missing_ok=True)
-        check_equal(answers, self._folder)
+        check_equal(answers, _packages(), self._folder)
 
 
 class _Events:
@@ -306,13 +306,17 @@ class NodeAnswer:
 @ray.remote(max_retries=0)  # type: ignore[untyped-decorator]
 def _answer(token: str, models: tuple[ModelSpec, ...]) -> NodeAnswer:
     device = PartialState().device
-    has = {"Python": platform.python_version()}
-    has |= {package: version(package) for package in ("tuneoff", "torch", "transformers")}
+    has = _packages()
     has |= {"device": device.type, "precision (training.dtype: auto)": resolve_dtype("auto", device)}
     for model in models:
         identity = load_backbone(model).identity(model)
         has[f"model {model.id}"] = str(identity.commit or identity.digest)
     return NodeAnswer(has, Path(token).exists())
+
+
+def _packages() -> dict[str, str]:
+    packages = {package: version(package) for package in ("tuneoff", "torch", "transformers")}
+    return {"Python": platform.python_version(), **packages}
 
 
 def _answered(name: str, reference: Any) -> NodeAnswer:
@@ -331,23 +335,26 @@ def _answered(name: str, reference: Any) -> NodeAnswer:
     return answer
 
 
-def check_equal(answers: dict[str, NodeAnswer], folder: Path) -> None:
-    """Check that nodes, by name, are equal and that all see the output folder.
+def check_equal(answers: dict[str, NodeAnswer], packages: dict[str, str], folder: Path) -> None:
+    """Check that nodes, by name, are equal, have the packages of this machine, and see the output folder.
 
     Raises:
         InputError: they do not.
     """
-    (first, reference), *others = answers.items()
     for name, answer in answers.items():
         if not answer.sees_folder:
             raise InputError(
                 f"all nodes must share the output folder, but node {name} has no {folder.absolute()}; give "
                 "an --out that all of them see"
             )
-    for name, answer in others:
+    first, reference = next(iter(answers.items()))
+    for name, answer in answers.items():
         for what, value in answer.has.items():
-            if value != reference.has[what]:
+            wanted, where = (
+                (packages[what], "here") if what in packages else (reference.has[what], f"on node {first}")
+            )
+            if value != wanted:
                 raise InputError(
                     f"all nodes must be equal, or the runs are not, but {what} is {value} on node {name} and "
-                    f"{reference.has[what]} on {first}; make them equal, or leave one out"
+                    f"{wanted} {where}; make them equal, or leave one out"
                 )
