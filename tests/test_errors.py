@@ -25,3 +25,13 @@ def test_an_error_of_another_library_is_its_first_line_cut() -> None:
     assert first_line(KeyError()) == "KeyError"
     assert first_line(ValueError("x" * 5000)) == "x" * LONGEST_VALUE + "... (5,000 characters)"
     assert first_line(ValueError("x" * 501), longest=500).startswith("x" * 500 + "... ")
+
+
+def test_no_user_or_password_of_a_url_is_in_a_message() -> None:
+    for url in ("http://ann:s3cret@hub:8080/api", "postgresql://ann:s3cr@et@base/runs", "https://s3cret@hub"):
+        told = first_line(ConnectionError(f"no answer from {url} (try again)"))
+        assert told.startswith("no answer from ") and told.endswith(" (try again)")
+        assert url.rpartition("@")[2] in told
+        assert "s3c" not in told and "ann" not in told
+    plain = "see https://a.b/c and mail a@b.c"
+    assert first_line(ValueError(plain)) == plain

@@ -16,6 +16,7 @@ Each message says what is wrong, where, and what to do.
 """
 
 import difflib
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from pathlib import Path
 
 LONGEST_VALUE = 200
 """Characters of a value that a message quotes."""
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s]+@")
+"""The user and password in a URL."""
 
 
 class TuneoffError(Exception):
@@ -84,10 +87,16 @@ def shown(value: object) -> str:
 def first_line(error: Exception, *, longest: int = LONGEST_VALUE) -> str:
     """Return the first line of an error's message that is not blank, cut to `longest` characters.
 
-    Messages of other libraries can contain whole stack traces, and quote values in full.
+    Messages of other libraries can contain whole stack traces, quote values in full, and passwords in URLs.
     """
-    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    text = without_credentials(str(error))
+    line = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
     return line if len(line) <= longest else f"{line[:longest]}... ({len(line):,} characters)"
+
+
+def without_credentials(text: str) -> str:
+    """Return a text with `***` for the user and password of each URL in it."""
+    return _CREDENTIALS.sub("***@", text)
 
 
 def visible(text: str) -> str:

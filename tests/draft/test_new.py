@@ -1,6 +1,7 @@
 """`tuneoff new` as its users meet it: a file becomes a study that runs."""
 
 import csv
+import io
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import yaml
 
 import tuneoff as python
 from helpers.command_line import tuneoff
+from tuneoff.cli.new import answer
 from tuneoff.spec import ClassificationSpec, SummarizationSpec, load_study
 from tuneoff.spec.yaml import parse_yaml
 
@@ -158,3 +160,14 @@ def test_python_drafts_the_same_study(reviews: str) -> None:
     assert isinstance(task, ClassificationSpec)
     assert task.labels == labels
     assert set(drafted.methods) == {"zero_shot", "full", "lora", "prefix", "prompt"}
+
+
+def test_a_question_shows_what_a_column_s_name_hides_and_takes_it_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "te\x1b[31mxt\u202e"
+    monkeypatch.setattr("sys.stdin", io.StringIO("\nother\n"))
+    assert [answer("Column", default=name) for _ in range(2)] == [name, "other"]
+    told = capsys.readouterr().out
+    assert r"te\x1b[31mxt\u202e" in told
+    assert "\x1b" not in told and "\u202e" not in told

@@ -1,6 +1,7 @@
 """What is exported gives, in PEFT and in plain transformers, the logits that it gave in tuneoff."""
 
 import json
+import shutil
 from itertools import product
 from pathlib import Path
 from typing import get_args
@@ -228,3 +229,17 @@ def test_a_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("mine")
     with pytest.raises(StoreError, match="exists; give a new folder"):
         tuneoff.export(tmp_path / "run", tmp_path)
+
+
+def test_tuneoffs_own_format_has_the_method_and_nothing_that_lies_beside_it(
+    finished: Path, tmp_path: Path
+) -> None:
+    study = Path(shutil.copytree(finished, tmp_path / "study"))
+    run = next((study / "runs").glob("films.lora.n8.*"))
+    (tmp_path / "mine").write_text("private")
+    (run / "adapter" / "linked").symlink_to(tmp_path / "mine")
+    (run / "adapter" / "more").write_text("more")
+    folder = tuneoff.export(run, tmp_path / "out", format="tuneoff")
+    names = {path.name for path in folder.iterdir()}
+    assert {"adapter.json", "adapter.safetensors", "task.json", "README.md"} <= names
+    assert not names & {"linked", "more"}

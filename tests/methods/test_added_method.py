@@ -110,6 +110,23 @@ def test_a_package_that_cannot_be_imported_is_named(tmp_path: Path, monkeypatch:
         small.spec(tmp_path, ["methods.lora={kind: broken}"])
 
 
+def test_a_package_whose_kind_no_study_names_is_not_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    describe(site, "unused = imported_unasked:Spec\nused = imported_asked:Spec")
+    for name in ("imported_unasked", "imported_asked"):
+        (site / f"{name}.py").write_text("from tuneoff.spec import LoraSpec as Spec\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(site)
+    small.spec(tmp_path, ["methods.lora={kind: lora}"])
+    assert "imported_asked" not in sys.modules
+    with pytest.raises(StudyError):  # it is a spec of another kind
+        small.spec(tmp_path, ["methods.lora={kind: used}"])
+    assert sys.modules.pop("imported_asked")
+    assert "imported_unasked" not in sys.modules
+
+
 def test_full_fine_tuning_is_no_part_of_a_stack_even_as_an_object() -> None:
     full = METHOD.validate_python({"kind": "full"})
     with pytest.raises(ValidationError, match="kind: full cannot be part of a stack"):

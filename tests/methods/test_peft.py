@@ -217,6 +217,8 @@ def test_pissa_trained_equals_pefts_own_which_changes_the_base():
         (peft_spec("LORA", bias="all"), r"bias cannot be set, .*kind: bias"),
         (peft_spec("ADALORA", init_r=4), r"`target_r < init_r` must hold"),
         (peft_spec("ADALORA", total_step=5), r"total_step cannot be set, as it is the length of the run"),
+        (peft_spec("LORA", megatron_core="json"), r"megatron_core cannot be set, as it names a module"),
+        (peft_spec("LORA", megatron_config={"a": 1}), r"megatron_config cannot be set, as it is for models"),
         (peft_spec("P_TUNING"), r"PEFT's P_TUNING cannot be used here: .*use kind: prompt"),
         (DoraSpec(kind="dora", targets=("query",)), r"'query'.*it has k, lm_head"),
     ],

@@ -1,12 +1,14 @@
 """Texts of users, data and errors are shown as they are, and are markup on no output."""
 
 import io
+import json
 import re
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -16,13 +18,16 @@ from helpers import fabricated as made
 from helpers.command_line import Outcome, tuneoff
 from helpers.drawing import charts_drawn
 from tuneoff.cli import main
+from tuneoff.cli.predict import write as write_predictions
 from tuneoff.cli.progress import Progress
 from tuneoff.errors import visible
 from tuneoff.reporting.document import Document, Figure, Link, Section, Statement, Table
 from tuneoff.reporting.markdown import escaped, inline, markdown
 from tuneoff.reporting.page import Answer, Description, How, PageView, TaskAnswers, parts, rendered
 from tuneoff.reporting.titles import Title
-from tuneoff.spec import expand
+from tuneoff.results import RunRecord
+from tuneoff.spec import RunSpec, expand
+from tuneoff.spec.run import digest_of
 from tuneoff.study import RunFinished, RunStarted
 
 HOSTILE = (
@@ -220,3 +225,77 @@ def test_the_progress_of_a_run_shows_texts_as_they_are() -> None:
         progress.show(RunStarted(run))
         progress.show(RunFinished(made.a_record(run, run_id="a[v2][/b]\x1b[31m")))
     assert out.getvalue().splitlines()[-1].startswith(r"a[v2][/b]\x1b[31m  complete  accuracy")
+
+
+HIDING = "\x1b[31m\u202e</script><b>$x$ `y`"
+"""What hides text, and what ends a script."""
+
+
+def _hiding_record(run: RunSpec) -> RunRecord:
+    """A record with such a text wherever one has any text."""
+    record = made.a_record(run)
+    assert record.data is not None
+    texts = dict.fromkeys(("platform", "python", "device", "dtype", "model_revision"), HIDING)
+    return record.model_copy(
+        update={
+            "scores": record.scores | {HIDING: 0.5},
+            "validation": {HIDING: 0.5},
+            "ranks": {HIDING: 2},
+            "seeds": {HIDING: 1},
+            "scoring": {HIDING: HIDING},
+            "environment": made.an_environment(packages={HIDING: HIDING}, **texts),
+            "data": record.data.model_copy(update={"revision": HIDING}),
+        }
+    )
+
+
+@pytest.mark.slow
+def test_no_text_of_a_record_is_markup_or_hidden_in_what_is_said_of_it(tmp_path: Path) -> None:
+    methods = {name: made.METHODS[name] for name in ("zero_shot", "lora")}
+    study = made.a_study(methods=methods, seeds=[0])
+    untuned, tuned = expand(study)
+    failed = made.a_failure(untuned, message=HIDING)
+    for name, records in {
+        "plain": map(made.a_record, (untuned, tuned)),
+        "hiding": (failed, _hiding_record(tuned)),
+    }.items():
+        made.write_folder(tmp_path / name, study, records=records)
+    outcome = tuneoff("report", tmp_path / "hiding")
+    assert (outcome.code, outcome.err) == (1, "")
+    assert tuneoff("report", tmp_path / "plain").code == 0
+    page, told = (
+        (tmp_path / "hiding" / "report" / f"report.{ending}").read_text("utf-8") for ending in ("html", "md")
+    )
+    whole = (tmp_path / "plain" / "report" / "report.html").read_text("utf-8")
+    assert not HIDDEN.search(page + told + outcome.out)
+    for tag in ("script", "/script", "b"):
+        assert [one for one, _ in _tags(page)].count(tag) == [one for one, _ in _tags(whole)].count(tag)
+    assert visible("\x1b[31m\u202e") in outcome.out
+
+
+def test_the_status_of_a_folder_shows_what_its_texts_hide(tmp_path: Path) -> None:
+    study = made.a_study(methods={"lora": made.METHODS["lora"]}, seeds=[0, 1, 2])
+    made.write_folder(tmp_path, study)
+    first, second, _ = sorted(tmp_path.glob("runs/*/record.json"))
+    for path, part in ((first, "timings"), (second, "scores")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        del content["checksum"]
+        content[part][HIDING] = "x"
+        path.write_text(json.dumps(content | {"checksum": digest_of(content)}), encoding="utf-8")
+    outcome = tuneoff("status", tmp_path)
+    assert outcome.out.count(r"\x1b[31m\u202e</script>") == 2  # an unknown field, and a score that is none
+    assert not HIDDEN.search(outcome.out + outcome.err)
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("out", "told"), [(io.StringIO, "\x1b[31m\u202e"), (_Terminal, r"\x1b[31m\u202e")])
+def test_predictions_hide_nothing_on_a_terminal_and_go_as_they_are_to_a_file(
+    out: type[io.StringIO], told: str
+) -> None:
+    with redirect_stdout(out()) as written:
+        write_predictions(pd.DataFrame({"text": ["\x1b[31m\u202e"], "answer": ["a\tb"]}), None)
+    assert written.getvalue() == f"text,answer\n{told},a\tb\n"

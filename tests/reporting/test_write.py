@@ -309,6 +309,17 @@ def test_a_second_report_replaces_the_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("drawing")
+def test_a_report_takes_the_place_of_a_link_and_leaves_alone_what_it_leads_to(tmp_path: Path) -> None:
+    folder = made.write_folder(tmp_path / "out", made.a_study(seeds=[0]))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "report.html").write_text("mine", encoding="utf-8")
+    (folder / "report").symlink_to(tmp_path / "mine")
+    write_report(folder)
+    assert not (folder / "report").is_symlink()
+    assert "<html" in (folder / "report" / "report.html").read_text(encoding="utf-8")
+    assert [path.read_text(encoding="utf-8") for path in (tmp_path / "mine").iterdir()] == ["mine"]
+
+
 def test_equal_records_give_equal_bytes(tmp_path: Path) -> None:
     study = made.a_study(methods={"prompt": made.METHODS["prompt"]}, seeds=[0, 1])
     made.write_folder(tmp_path, study)

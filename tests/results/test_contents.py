@@ -13,6 +13,7 @@ import yaml
 
 from helpers.command_line import contents, tuneoff
 from tuneoff.results import Contents, read_folder, read_records
+from tuneoff.results.format import file_checksum
 from tuneoff.spec import RunSpec, dump_study, expand, load_study, searches
 from tuneoff.spec.load import FORMAT
 from tuneoff.spec.run import digest_of
@@ -300,6 +301,36 @@ def _with_new_checksum(content: dict[str, Any], change: Callable[[dict[str, Any]
     del content["checksum"]
     change(content)
     content["checksum"] = digest_of(content)
+
+
+OUTSIDE = {
+    "above the folder": "../../study.yaml",
+    "below and above again": "adapter/../../../study.yaml",
+    "from the root": "{folder}/study.yaml",
+    "with a character that hides others": "curve.jsonl\u202e",
+}
+
+
+@pytest.mark.parametrize("name", OUTSIDE.values(), ids=OUTSIDE)
+def test_a_file_outside_of_its_run_makes_a_record_damaged(folder: Path, name: str) -> None:
+    name, run = name.format(folder=folder), _run_folder(folder, LORA)
+    if name.startswith("curve"):
+        (run / name).touch()
+    checksum = file_checksum(run / name).model_dump()
+    record = run / "record.json"
+    _edit(
+        record, lambda content: _with_new_checksum(content, lambda one: one["files"].update({name: checksum}))
+    )
+    (excluded,) = read_folder(folder).damaged
+    assert "a file must be named by its path inside the run's folder" in excluded.reason
+
+
+def test_a_run_outside_of_the_study_makes_a_record_damaged(folder: Path) -> None:
+    record = _run_folder(folder, LORA) / "record.json"
+    elsewhere = {"run_id": "../../elsewhere", "files": {}}
+    _edit(record, lambda content: _with_new_checksum(content, lambda one: one.update(weights_of=elsewhere)))
+    (excluded,) = read_folder(folder).damaged
+    assert "weights_of.run_id: String should match pattern" in excluded.reason
 
 
 def _excluded_by_format(folder: Path, change: Callable[[dict[str, Any]], object]) -> Contents:

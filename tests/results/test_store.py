@@ -66,6 +66,28 @@ def test_a_failing_write_leaves_the_old_file_and_no_part_of_the_new(tmp_path: Pa
     assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == {"file": "old"}
 
 
+def test_a_write_goes_through_no_link_that_lies_in_its_way(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("kept", encoding="utf-8")
+    for name in (".file.new", "file"):
+        (tmp_path / name).symlink_to(tmp_path / "mine")
+        write_atomically(tmp_path / "file", "new")
+        assert (tmp_path / "mine").read_text(encoding="utf-8") == "kept"
+        assert (tmp_path / "file").read_text(encoding="utf-8") == "new"
+        (tmp_path / "file").unlink()
+
+
+def test_a_lock_that_is_a_link_is_refused_and_empties_nothing(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("kept", encoding="utf-8")
+    for name, command in ((".lock", "run"), (".report.lock", "report")):
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(tmp_path / "mine")
+        arguments = [folder / "study.yaml", "--out", folder] if command == "run" else [folder]
+        outcome = tuneoff(command, *arguments)
+        assert outcome.code == 2
+        assert "symbolic links" in outcome.err
+        assert (tmp_path / "mine").read_text(encoding="utf-8") == "kept"
+
+
 _INPUTS = Inputs(model=ModelIdentity(id="m", commit=None, digest=None), data={}, places="")
 
 

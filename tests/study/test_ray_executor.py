@@ -1,12 +1,16 @@
 """Runs on Ray clusters of this machine."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +29,7 @@ from tuneoff.study import Event, InlineExecutor, Job, Lost, PointLogged, TrialSt
 ray = pytest.importorskip("ray")
 from ray.cluster_utils import Cluster  # noqa: E402
 
+from tuneoff.study import ray_executor  # noqa: E402
 from tuneoff.study.ray_executor import NodeAnswer, RayExecutor, check_equal  # noqa: E402
 
 J = TypeVar("J")
@@ -192,3 +197,51 @@ def test_a_terminated_run_leaves_a_checkpoint_and_goes_on_from_it(tmp_path: Path
     run_study(study, tmp_path / "ray", executor=on_ray(tmp_path / "ray"), on_event=note_step)
     assert first_steps[0] > 1
     assert records_in(tmp_path / "ray") == records_in(tmp_path / "inline")
+
+
+_OWN = """
+import json
+import psutil
+import ray
+from pathlib import Path
+from helpers.sockets import listening
+from tuneoff.spec import ResourcesSpec
+from tuneoff.study.ray_executor import RayExecutor
+
+@ray.remote
+def which():
+    return psutil.Process().pid
+
+executor = RayExecutor(Path(), ResourcesSpec())
+worker = ray.get(which.remote())
+own = psutil.Process()
+processes = {one.pid: one for one in (own, *own.children(recursive=True), psutil.Process(worker))}
+print(json.dumps([len(processes), sorted(listening(*processes.values()))]))
+ray.shutdown()
+"""
+
+
+def test_a_cluster_of_one_s_own_is_heard_by_this_machine_alone() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    done = subprocess.run(
+        [sys.executable, "-c", _OWN], env=environment, capture_output=True, text=True, check=True
+    )
+    processes, heard_at = json.loads(done.stdout.splitlines()[-1])
+    assert processes > 4
+    assert len(heard_at) > 4
+    for host, _ in heard_at:
+        address = ip_address(host)
+        assert (getattr(address, "ipv4_mapped", None) or address).is_loopback, heard_at
+
+
+def test_a_cluster_of_one_s_own_that_others_could_reach_is_ended_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended: list[bool] = []
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "init", lambda **options: None)
+    monkeypatch.setattr(ray, "shutdown", lambda: ended.append(True))
+    monkeypatch.setattr(ray_executor, "_nodes", lambda: [{"NodeManagerAddress": "192.0.2.1"}])
+    with pytest.raises(InputError, match=r"Ray has put it at 192\.0\.2\.1; .*give --address"):
+        ray_executor._join(None)
+    assert ended == [True]

@@ -7,22 +7,36 @@ from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
+import pandas as pd
+import psutil
 import pyarrow.parquet
 import pytest
 
 from helpers import small
 from helpers.command_line import contents, tuneoff
+from helpers.forking import result_of
 from helpers.killing import Killing, killed_in_run, killed_with_whole_batches
 from helpers.listening import EventLog
+from helpers.sockets import asked_by_study, listening
 from tuneoff import api
 from tuneoff.errors import DataError, InputError, StudyError
 from tuneoff.results import CurvePoint, RunRecord, RunState, read_records, read_study
-from tuneoff.spec import RunSpec, expand, load_study
-from tuneoff.study import Context, Event, InlineExecutor, Job, OnEvent, RunFinished, Work, run_study
+from tuneoff.spec import RunSpec, dump_study, expand, load_study
+from tuneoff.study import (
+    Context,
+    Event,
+    InlineExecutor,
+    Job,
+    OnEvent,
+    PointLogged,
+    RunFinished,
+    Work,
+    run_study,
+)
 from tuneoff.study.events import ignore
-from tuneoff.training import Session, load_backbone
+from tuneoff.training import Session, load_backbone, train_run
 from tuneoff.training.data import run_data
 
 pytestmark = pytest.mark.slow
@@ -317,3 +331,67 @@ def test_a_varied_prompt_is_read_scored_and_shown_as_an_ablation(tmp_path):
     report = (tmp_path / "out/report/report.md").read_text(encoding="utf-8")
     assert "prompt: It is said: {text}" in report
     assert not result.data.excluded
+
+
+SHORT = ["ablations={}", "train_sizes=[8]"]
+
+
+@pytest.mark.parametrize("executor", ["inline", pytest.param("process", marks=pytest.mark.subprocess)])
+def test_a_run_listens_nowhere(tmp_path: Path, executor: Literal["inline", "process"]) -> None:
+    before, found = listening(), set[tuple[str, int]]()
+    processes = set[int]()
+
+    def look(event: Event) -> None:
+        if isinstance(event, PointLogged):
+            found.update(listening() - before)
+            processes.update(child.pid for child in psutil.Process().children(recursive=True))
+
+    api.run(small.spec(tmp_path, SHORT), out=tmp_path / "out", executor=executor, on_event=look)
+    assert len(read_records(tmp_path / "out")) == 2
+    assert processes or executor == "inline"
+    assert found == set()
+
+
+@pytest.mark.subprocess
+def test_a_study_of_a_local_model_and_local_data_asks_nothing_of_the_network(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    study = small.spec(tmp_path, [*SHORT, f"model.id={model_folder}"])
+    (tmp_path / "local.yaml").write_text(dump_study(study), encoding="utf-8")
+    assert result_of(asked_by_study, str(tmp_path / "local.yaml"), str(tmp_path / "out")) == []
+    assert [one.state for one in read_records(tmp_path / "out")] == ["complete", "complete"]
+
+
+SECRETS = ("HF_TOKEN", "WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_PASSWORD", "DATABASE_URL")
+
+
+def test_no_secret_of_the_environment_is_in_what_a_study_writes_or_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in SECRETS:
+        monkeypatch.setenv(name, f"s3cret-of-{name}")
+    broken = "methods={lora: {kind: lora}, full: {kind: full, learning_rate: 1e30}}"  # leaves a traceback
+    changes = [part for one in (*SHORT, broken) for part in ("--set", one)]
+    outcome = tuneoff("run", small.study(tmp_path), "--out", tmp_path / "out", *changes)
+    assert outcome.code == 1
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert {"record.json", "error.log", "report.html", "study.yaml"} <= {path.name for path in files}
+    written = [path.read_bytes() for path in files if path.suffix != ".parquet"]
+    written += [pd.read_parquet(path).to_csv().encode() for path in files if path.suffix == ".parquet"]
+    told = b"".join([*written, outcome.out.encode(), outcome.err.encode()])
+    assert b"lora" in told
+    assert b"s3cret" not in told
+    assert not [name for name in SECRETS if name.encode() in told]
+
+
+def test_the_traceback_and_the_reason_of_a_failed_run_have_no_password(tmp_path: Path) -> None:
+    def fail(point: CurvePoint) -> None:
+        raise ConnectionError("no answer from http://ann:s3cret@hub/api")
+
+    run = next(run for run in expand(small.spec(tmp_path, SHORT)) if run.method_name == "lora")
+    (tmp_path / "run").mkdir()
+    record = train_run(run, tmp_path / "run", on_point=fail)
+    assert record.failure is not None
+    assert record.failure.message == "no answer from http://***@hub/api"
+    traceback = (tmp_path / "run" / "error.log").read_text(encoding="utf-8")
+    assert "http://***@hub/api" in traceback and "s3cret" not in traceback

@@ -217,6 +217,21 @@ def test_a_tracker_that_fails_is_off_and_says_so_once(
     assert len(events) == len(told) + 2
 
 
+def test_a_tracker_that_fails_tells_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorboard")
+
+    class Refused(_Broken):
+        def begin(self, run: RunSpec) -> None:
+            raise ConnectionError("API request to http://ann:s3cret@tracking:5000/api failed")
+
+    _replaced(monkeypatch, Refused("", tmp_path))
+    study, events = _study("tensorboard"), list[Event]()
+    trackers = Trackers(study, tmp_path, events.append)
+    trackers.take(RunStarted(_runs(study)["lora"]))
+    trackers.close()
+    assert events[1:] == [TrackerStopped("tensorboard", "API request to http://***@tracking:5000/api failed")]
+
+
 def test_a_tracker_that_hangs_holds_up_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("tensorboard")
     gone = threading.Event()

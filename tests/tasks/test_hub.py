@@ -5,6 +5,7 @@ The clients run in processes of their own, because they read their endpoint when
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,14 @@ def _write_nested(folder: Path) -> Path:
     return folder
 
 
+def _write_script(folder: Path) -> Path:
+    """Write a data set with a loading script, as older versions of `datasets` ran them."""
+    _write(folder, ("train", "test"), word="scripted")
+    code = "import datasets, pathlib\n\npathlib.Path('ran').touch()\n\n\n"
+    (folder / "scripted.py").write_text(f"{code}class Scripted(datasets.GeneratorBasedBuilder):\n    pass\n")
+    return folder
+
+
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackHub]:
     root = tmp_path_factory.mktemp("repositories")
@@ -75,6 +84,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackHub]:
         "org/hidden": _write(root / "hidden", three, word="some", hidden="test"),
         "org/nested": _write_nested(root / "nested"),
         "org/gated": _write(root / "gated", three, word="secret"),
+        "org/scripted": _write_script(root / "scripted"),
     }
     with LoopbackHub(datasets=folders, gated={"org/gated"}) as hub:
         yield hub
@@ -187,10 +197,28 @@ def test_a_hub_that_is_not_there_is_told_within_seconds(tmp_path: Path) -> None:
     assert "HF_ENDPOINT" in told
 
 
+def test_the_password_of_a_hub_is_in_no_message(tmp_path: Path) -> None:
+    with ExitStack() as clients:
+        with LoopbackHub() as hub:
+            endpoint = hub.endpoint.replace("://", "://ann:s3cret@")
+            client = clients.enter_context(_client(hub_environment(endpoint, tmp_path / "home")))
+            refused = str(_load(client, tmp_path, hub="org/absent")["error"])
+        gone = str(_load(client, tmp_path, hub="org/absent")["error"])
+    assert hub.requests
+    assert refused.startswith(f"{endpoint.replace('ann:s3cret', '***')} has no data set")
+    assert f"at {endpoint.replace('ann:s3cret', '***')} (ConnectError" in gone
+    assert "s3cret" not in refused + gone
+
+
 @pytest.mark.parametrize("name", ["a" * 5000, "a\0b"])
 def test_a_name_that_no_system_takes_for_a_path_is_one_message(name: str) -> None:
     with pytest.raises(DataError, match=r"has no data set .* that you may read"):
         load_task(classification(HubSource(hub=name)))
+
+
+def test_no_loading_script_of_a_data_set_is_run(client: WarmProcess, tmp_path: Path) -> None:
+    assert "scripts are no longer supported" in str(_load(client, tmp_path, hub="org/scripted")["error"])
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_local_path_is_no_hub_id(tmp_path: Path) -> None:

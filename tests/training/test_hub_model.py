@@ -15,12 +15,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from helpers import small
-from helpers.loopback_hub import LoopbackHub
+from helpers.loopback_hub import LoopbackHub, hub_environment
 from helpers.warm_process import WarmProcess
 from tuneoff.errors import ModelError
 from tuneoff.results import read_records
 from tuneoff.spec import ModelSpec
 from tuneoff.training import load_backbone
+
+MODULES = ("datasets", "helpers.hub_client", "tuneoff.cli.progress", "tuneoff.reporting", "tuneoff.study")
 
 
 def _changed(folder: Path, to: Path) -> Path:
@@ -40,7 +42,7 @@ def hub(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     for split in small.ROWS:
         table = pyarrow.csv.read_csv(root / f"{split}.csv")
         pyarrow.parquet.write_table(table, root / "films" / f"{split}-00000-of-00001.parquet")
-    models = {"org/tiny": model_folder, "org/moving": model_folder}
+    models = dict.fromkeys(("org/tiny", "org/moving", "org/more"), model_folder)
     with LoopbackHub(models=models, datasets={"org/films": root / "films"}) as hub:
         yield hub
 
@@ -48,8 +50,7 @@ def hub(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="module")
 def client(hub: LoopbackHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmProcess]:
     """A process that uses the hub, and forks for each test."""
-    modules = ("datasets", "helpers.hub_client", "tuneoff.cli.progress", "tuneoff.reporting", "tuneoff.study")
-    with WarmProcess(modules, hub.environment(tmp_path_factory.mktemp("home"))) as client:
+    with WarmProcess(MODULES, hub.environment(tmp_path_factory.mktemp("home"))) as client:
         yield client
 
 
@@ -100,6 +101,45 @@ def test_a_study_of_hub_model_and_hub_data_runs_and_records_both_commits(
         assert record.environment.model_revision == hub.commit("org/tiny")
         assert record.data.revision == hub.commit("org/films")
         assert record.data.test.read == small.ROWS["test"]
+
+
+@pytest.mark.subprocess
+def test_neither_code_nor_pickles_are_fetched_from_a_hub(
+    hub: LoopbackHub, client: WarmProcess, model_folder: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(model_folder, tmp_path / "more"))
+    for name in ("pytorch_model.bin", "modeling.py", "handler.py", "custom_generate/generate.py"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    commit, before = hub.push_model("org/more", folder), len(hub.requests)
+    (found,) = client.call("helpers.hub_client:models", json.dumps({"id": "org/more"}), folder=tmp_path)
+    assert found["revision"] == commit
+    fetched = {Path(one).name for one in hub.requests[before:] if f"/resolve/{commit}/" in one}
+    assert {"config.json", "model.safetensors"} <= fetched
+    assert {Path(one).suffix for one in fetched} <= {".json", ".safetensors", ".jinja"}
+
+
+@pytest.mark.slow
+@pytest.mark.subprocess
+def test_no_token_and_no_password_of_a_hub_is_in_what_a_study_writes_or_says(
+    hub: LoopbackHub, tmp_path: Path
+) -> None:
+    environment = hub_environment(hub.endpoint.replace("://", "://ann:s3cret@"), tmp_path / "home")
+    study = small.study(tmp_path)
+    overrides = ["model={id: org/tiny}", "tasks.films.source={hub: org/films}", "ablations={}"]
+    overrides += ["train_sizes=[8]", "methods={lora: {kind: lora}, full: {kind: full, learning_rate: 1e30}}"]
+    options = [part for override in overrides for part in ("--set", override)]
+    before = len(hub.requests)
+    with WarmProcess(MODULES, environment | {"HF_TOKEN": "hf_s3cret"}) as client:
+        code, told = client.call(
+            "helpers.hub_client:command", "run", str(study), "--out", "out", *options, folder=tmp_path
+        )
+    assert code == 1  # full fine-tuning diverges and leaves a traceback
+    assert any("/resolve/" in one for one in hub.requests[before:])
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert {"record.json", "error.log", "report.html", "study.yaml"} <= {path.name for path in files}
+    assert not [path.name for path in files if b"s3cret" in path.read_bytes()]
+    assert "s3cret" not in told
 
 
 def test_a_long_id_is_quoted_in_part() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import pickle
 import re
 import shutil
 import struct
@@ -317,6 +318,34 @@ def test_no_code_of_a_folder_is_run_whatever_is_answered(
     else:
         assert load(folder).model.config._attn_implementation == "tuneoff"
     assert not ran.exists()
+
+
+class _Opened:
+    """A pickle that leaves a file when it is opened."""
+
+    def __init__(self, ran: Path) -> None:
+        self._ran = ran
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self._ran,)
+
+
+PICKLES = ("pytorch_model.bin", "adapter_model.bin", "training_args.bin", "optimizer.pt", "model.ckpt")
+
+
+@pytest.mark.parametrize("only", [False, True])
+def test_no_pickle_in_a_folder_is_opened(folder: Path, tmp_path: Path, only: bool) -> None:
+    ran = tmp_path / "ran"
+    for name in PICKLES:
+        (folder / name).write_bytes(pickle.dumps(_Opened(ran)))
+    if only:
+        (folder / "model.safetensors").unlink()
+        assert "pickles are not read" in refusal(folder)
+    else:
+        load(folder)
+    assert not ran.exists()
+    pickle.loads((folder / PICKLES[0]).read_bytes())
+    assert ran.exists()
 
 
 def test_generation_settings_of_a_folder_change_no_answer(folder: Path) -> None:

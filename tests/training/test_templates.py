@@ -84,6 +84,20 @@ def test_a_template_that_cannot_be_used_is_refused(template: str, tmp_path: Path
         tokenizer_with(template, tmp_path)
 
 
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ messages.__class__.__mro__[1].__subclasses__() }}",
+        "{{ raise_exception.__globals__['os'].getcwd() }}",
+        "{{ messages.append(1) }}",
+        "{{ range(10 ** 9) | list | length }}",
+    ],
+)
+def test_a_template_reaches_nothing_of_python_and_changes_nothing(template: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"cannot be used: .*(unsafe|Range too big|undefined)"):
+        tokenizer_with(template, tmp_path)
+
+
 def chat_run(folder: Path, *overrides: str) -> RunSpec:
     file = write_gguf(folder / "model.gguf")
     model = f"model={{id: {file}, template: chat}}"

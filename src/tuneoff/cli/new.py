@@ -24,7 +24,7 @@ from tuneoff.draft import (
 )
 from tuneoff.draft.guess import Kind
 from tuneoff.draft.suit import Tokens
-from tuneoff.errors import InputError, StoreError, shown, writing
+from tuneoff.errors import InputError, StoreError, shown, visible, writing
 from tuneoff.spec import SCHEMA_FILE, ModelSpec, model_id, study_schema
 from tuneoff.training import load_backbone
 
@@ -78,8 +78,7 @@ def new_study(wishes: Wishes, console: Console) -> Path:
     labels = _given_labels(guess, wishes.labels)
     if asks and "labels" in guess.unsure and not wishes.labels:
         labels = {
-            value: typer.prompt(f"What does {shown(value)} mean", default=text)
-            for value, text in labels.items()
+            value: answer(f"What does {shown(value)} mean", default=text) for value, text in labels.items()
         }
     model = wishes.model or (typer.prompt("Model", default=_MODEL) if asks else _MODEL)
     console.print(_found(guess), soft_wrap=True)
@@ -123,14 +122,21 @@ def _asked(look: Look, guess: Guess, wishes: Wishes) -> Guess:
     """Ask for what is not sure; the guess is the answer to an empty line."""
     target, inputs = wishes.target, wishes.inputs
     if "target" in guess.unsure:
-        target = typer.prompt("Column with the answer", default=guess.target.name)
+        target = answer("Column with the answer", default=guess.target.name)
         guess = guess_task(look.columns, target=target, inputs=inputs, kind=wishes.kind)
     if "inputs" in guess.unsure:
         names = ", ".join(column.name for column in guess.inputs)
-        answer = typer.prompt("Columns to read, separated by commas", default=names)
-        inputs = [name.strip() for name in answer.split(",")]
+        columns = answer("Columns to read, separated by commas", default=names)
+        inputs = [name.strip() for name in columns.split(",")]
         guess = guess_task(look.columns, target=target, inputs=inputs, kind=wishes.kind)
     return guess
+
+
+def answer(question: str, *, default: str) -> str:
+    """Return the answer to a question; a default from the data hides no character on the terminal."""
+    suggested = visible(default)
+    given: str = typer.prompt(question, default=suggested)
+    return default if given == suggested else given
 
 
 def _unclear(guess: Guess, unsure: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import tuneoff.api
 from tuneoff.cli.terminal import Terminal
-from tuneoff.errors import InputError, suggestions, writing
+from tuneoff.errors import InputError, suggestions, visible, writing
 from tuneoff.phrases import plural
 
 _WRITERS = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -83,7 +83,8 @@ def _tell_unread(table: pd.DataFrame) -> None:
 def write(table: pd.DataFrame, output: Path | None) -> None:
     """Write a table to a file, in the format of its ending, or as csv to standard output."""
     if output is None:
-        table.to_csv(sys.stdout, index=False)
+        text = table.to_csv(index=False)
+        sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
         return
     with writing(output):
         match output.suffix.lower():

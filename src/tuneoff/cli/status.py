@@ -3,7 +3,6 @@
 from collections import Counter
 from pathlib import Path
 
-import typer
 from rich.console import Console
 
 from tuneoff.cli.live import watch as watch_folder
@@ -19,20 +18,23 @@ def print_status(folder: Path, console: Console, *, watch: bool) -> None:
         watch_folder(folder, console, is_done=is_begun and _is_done(folder))
     found, races = _standing(folder)
     states = Counter(record.state for record in found.records)
-    typer.echo(f"{states['complete']} of {len(found.plan)} runs complete")
+    console.print(f"{states['complete']} of {len(found.plan)} runs complete", soft_wrap=True)
     for line in races:
-        typer.echo(line)
+        console.print(line, soft_wrap=True)
     for state, count in sorted(states.items()):
         if state != "complete":
-            typer.echo(f"{count} {state.replace('_', ' ')}")
+            console.print(f"{count} {state.replace('_', ' ')}", soft_wrap=True)
     for one in found.excluded:
-        typer.echo(f"excluded: {one.name}: {one.reason}")
+        console.print(f"excluded: {one.name}: {one.reason}", soft_wrap=True)
     if found.damaged:
-        typer.echo("`tuneoff run` will compute damaged results again")
+        console.print("`tuneoff run` will compute damaged results again", soft_wrap=True)
     for note in found.notes:
-        typer.echo(note)
+        console.print(note, soft_wrap=True)
     if found.unrelated:
-        typer.echo(f"{len(found.unrelated)} other results in the folder belong to no run of this study")
+        console.print(
+            f"{len(found.unrelated)} other results in the folder belong to no run of this study",
+            soft_wrap=True,
+        )
 
 
 def _is_done(folder: Path) -> bool:

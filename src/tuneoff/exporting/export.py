@@ -9,6 +9,7 @@ from tuneoff.errors import StoreError, UnfitError, writing
 from tuneoff.exporting.card import card
 from tuneoff.exporting.template import prompt_template
 from tuneoff.exporting.to_peft import write_peft
+from tuneoff.methods import checkpoint
 from tuneoff.reporting import load_report_data
 from tuneoff.results import RunRecord, StudyFolder, find_run
 from tuneoff.results.format import read_json
@@ -73,7 +74,7 @@ def _write_model(tuned: TunedModel, adapter: Path, folder: Path, *, to: Format, 
                 tuned.model.config.id2label = dict(enumerate(tuned.run.task.labels.values()))
             tuned.model.save_pretrained(folder)
         case "tuneoff":
-            shutil.copytree(adapter, folder, dirs_exist_ok=True)
+            checkpoint.copy(adapter, folder)
 
 
 def _write_tokenizer(tuned: TunedModel, folder: Path) -> None:

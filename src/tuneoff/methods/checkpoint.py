@@ -1,6 +1,7 @@
 """A tuned method on disk: `adapter.json` (the method) and `adapter.safetensors` (its tensors)."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -117,6 +118,16 @@ def read(folder: Path) -> tuple[SavedMethod, dict[str, Tensor]]:
     if checksum != saved.tensors:
         raise DamagedError(f"{tensor_file} was changed after it was written; train the run again")
     return saved, load_file(tensor_file)
+
+
+def copy(folder: Path, to: Path) -> None:
+    """Copy the files of a saved method, and no others beside them, into an existing folder.
+
+    Raises:
+        OSError: that cannot be done.
+    """
+    for name in (_SPEC_FILE, _TENSOR_FILE):
+        shutil.copyfile(folder / name, to / name)
 
 
 def _geometry(model: PreTrainedModel) -> Geometry:

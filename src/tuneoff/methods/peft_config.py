@@ -41,6 +41,8 @@ _SET_HERE = {
     "inference_mode": "is for loading",
     "layer_replication": "changes the layers that the model has",
     "loftq_config": "is for quantized models",
+    "megatron_config": "is for models of Megatron",
+    "megatron_core": "names a module of Python",
     "peft_version": "is the installed one",
     "revision": "is the study's model",
     "runtime_config": "is for PEFT's own loading",

@@ -2,7 +2,7 @@
 
 from pydantic import Field, NonNegativeFloat
 
-from tuneoff.results.format import FileChecksum
+from tuneoff.results.format import FileChecksum, InnerPath
 from tuneoff.spec import Spec, Task, TrainSize
 from tuneoff.spec.base import Name
 
@@ -26,7 +26,7 @@ class BaselineRecord(Spec):
     """SHA-256 of each split's rows as loaded."""
     packages: dict[str, str]
     """Versions of the packages that fit and score."""
-    files: dict[str, FileChecksum] = Field(default_factory=dict)
+    files: dict[InnerPath, FileChecksum] = Field(default_factory=dict)
     """Its predictions, by file name; empty in records of older versions."""
     all_names: tuple[str, ...] = ()
     """Names of all baselines that suit the task, this one among them; empty in records of older versions."""

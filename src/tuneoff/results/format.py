@@ -8,10 +8,10 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import AfterValidator, ValidationError
 
 from tuneoff.errors import DamagedError, NewerFormatError, shown
 from tuneoff.spec import Spec
@@ -20,6 +20,17 @@ from tuneoff.spec.run import S, digest_of
 
 _CHECKSUMMED = 2
 """The first format whose files carry a checksum."""
+
+
+def _inside(name: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not name.isprintable():
+        raise ValueError(f"a file must be named by its path inside the run's folder, but got {shown(name)}")
+    return name
+
+
+InnerPath = Annotated[str, AfterValidator(_inside)]
+"""A file's path relative to the folder of its run, which it cannot leave."""
 
 
 class FileChecksum(Spec):

@@ -1,12 +1,12 @@
 """The record of a run: what training writes and what reports read."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from tuneoff.results.cuts import CutScore
 from tuneoff.results.forgetting import Forgetting
-from tuneoff.results.format import FileChecksum
+from tuneoff.results.format import FileChecksum, InnerPath
 from tuneoff.results.identity import ModelIdentity
 from tuneoff.results.layout import RunFolder
 from tuneoff.spec import RunSpec, Spec
@@ -100,8 +100,8 @@ class TaskShare(Spec):
 class WeightsOf(Spec):
     """The weights of another run."""
 
-    run_id: str
-    files: dict[str, FileChecksum]
+    run_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.=+@-]*$")]
+    files: dict[InnerPath, FileChecksum]
     """By path relative to that run's folder."""
 
 
@@ -194,7 +194,7 @@ class RunRecord(Spec):
     """The base model; None if the run failed before it was loaded, and in records of older versions."""
     cuts: tuple[CutScore, ...] = ()
     """What is left of its LoRA at each share that `cuts` of the method asks for."""
-    files: dict[str, FileChecksum] = Field(default_factory=dict)
+    files: dict[InnerPath, FileChecksum] = Field(default_factory=dict)
     """The other files in the run's folder, by relative path."""
 
     def weights_folder(self, folder: RunFolder) -> RunFolder:

@@ -282,6 +282,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         OSError: that cannot be done; the old file then stays alone.
     """
     temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)  # what is written must not go where a link leads
     try:
         yield temporary
         if durable:

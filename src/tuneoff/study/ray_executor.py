@@ -20,11 +20,12 @@ import platform
 import signal
 import socket
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar, final
 from uuid import uuid4
@@ -32,6 +33,7 @@ from uuid import uuid4
 import ray
 import torch
 from accelerate import PartialState
+from ray._private import ray_constants
 from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayError, RayTaskError
 from ray.util.queue import Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -191,12 +193,12 @@ def _join(address: str | None) -> None:
     address = address or os.environ.get("RAY_ADDRESS")
     if address:
         _check_answers(address)
-    # one of our own hears this machine alone, and tells nobody of its use
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # one of our own tells nobody of its use
     where = {"address": address} if address else {"address": "local", "_node_ip_address": "127.0.0.1"}
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
-        with interrupts_blocked():  # Ctrl-C is the driver's; Ray's processes must not hear of it
+        # Ctrl-C is the driver's; Ray's processes must not hear of it
+        with interrupts_blocked(), nullcontext() if address else _heard_here_alone():
             ray.init(**where, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise InputError(
@@ -205,6 +207,34 @@ def _join(address: str | None) -> None:
         ) from error
     finally:
         signal.signal(signal.SIGTERM, on_sigterm)  # Ray sets its own, which ends the process at once
+    heard_at = [node["NodeManagerAddress"] for node in _nodes()]
+    if not address and not all(ip_address(one).is_loopback for one in heard_at):
+        ray.shutdown()
+        raise InputError(
+            f"a Ray cluster of one's own must be heard by this machine alone, but Ray has put it at "
+            f"{', '.join(heard_at)}; start one that is as closed as you need it, and give --address"
+        )
+
+
+@contextmanager
+def _heard_here_alone() -> Iterator[None]:
+    """Let the processes of a cluster that Ray starts in this context listen at the loopback address alone.
+
+    Ray takes 127.0.0.1 for the machine's address in its network, and listens at all of its addresses, unless
+    clusters of several machines are off. It reads that from the environment when it is imported.
+    """
+    variable, enabled = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, ray_constants.ENABLE_RAY_CLUSTER
+    before = os.environ.get(variable)
+    os.environ[variable] = "0"  # for the processes that it starts
+    ray_constants.ENABLE_RAY_CLUSTER = False  # for this one, which has imported it
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = before
+        ray_constants.ENABLE_RAY_CLUSTER = enabled
 
 
 def _check_answers(address: str) -> None:

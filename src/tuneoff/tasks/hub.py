@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tuneoff.errors import LONGEST_VALUE, DataError, shown, suggestions
+from tuneoff.errors import DataError, first_line, shown, suggestions, without_credentials
 from tuneoff.spec import HubSource, SplitName
 from tuneoff.tasks.arrow import arrow_records
 from tuneoff.tasks.table import Table
@@ -126,7 +126,7 @@ def _refusal(source: HubSource, error: Exception) -> str:
     from huggingface_hub import constants
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
-    where = shown(source.hub)
+    where, endpoint = shown(source.hub), without_credentials(constants.ENDPOINT)
     match error:
         # the commit was found before, so the data set exists and is gated
         case DatasetNotFoundError():
@@ -135,17 +135,13 @@ def _refusal(source: HubSource, error: Exception) -> str:
                 f"{_ALTERNATIVES}"
             )
         case RepositoryNotFoundError() | HFValidationError():
-            return (
-                f"{constants.ENDPOINT} has no data set {where} that you may read; correct the id, "
-                f"{_ALTERNATIVES}"
-            )
+            return f"{endpoint} has no data set {where} that you may read; correct the id, {_ALTERNATIVES}"
         case RevisionNotFoundError():
             return (
                 f"hub data set {where} has no revision {shown(source.revision)}; correct or remove revision, "
                 f"{_ALTERNATIVES}"
             )
-    cause = str(error).strip().partition("\n")[0][:LONGEST_VALUE]
     return (
-        f"cannot read hub data set {where} at {constants.ENDPOINT} ({type(error).__name__}: {cause}); "
+        f"cannot read hub data set {where} at {endpoint} ({type(error).__name__}: {first_line(error)}); "
         f"try again, set HF_ENDPOINT to another hub, {_ALTERNATIVES}"
     )

@@ -25,6 +25,7 @@ from tuneoff.errors import (
     TuneoffError,
     UnfitError,
     first_line,
+    without_credentials,
     writing,
 )
 from tuneoff.extras import QUANTIZED
@@ -224,7 +225,7 @@ def _with_failure_record(
         if state != "out_of_memory":  # after which it goes on with smaller batches
             folder.checkpoint.unlink(missing_ok=True)
         with writing(folder.error_log):
-            folder.error_log.write_text(traceback.format_exc(), encoding="utf-8")
+            folder.error_log.write_text(without_credentials(traceback.format_exc()), encoding="utf-8")
         failure = RunFailure(kind=type(error).__name__, message=first_line(error, longest=500))
         return RunRecord(run_id=spec.run_id, spec=spec, state=state, failure=failure)
 

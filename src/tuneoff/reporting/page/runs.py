@@ -29,7 +29,7 @@ def page_runs(data: ReportData) -> dict[str, Any]:
         "runs": runs,
         "curves": {record.run_id: _curve(data, record) for record in data.records},
         "runCharts": {task: _chart(spec.main_metric) for task, spec in data.study.tasks.items()},
-        "environments": [[[name, visible(value)] for name, value in one] for one in environments],
+        "environments": [[[visible(name), visible(value)] for name, value in one] for one in environments],
     }
 
 
@@ -39,7 +39,7 @@ def _run(data: ReportData, record: RunRecord) -> dict[str, Any]:
         "task": record.spec.task_name,
         "method": readable(record.spec.method_name),  # as the charts' legends have it
         "seed": charts.run_label(record),
-        "fields": [[name, visible(value)] for name, value in _fields(record)],
+        "fields": [[visible(name), visible(value)] for name, value in _fields(record)],
         "failure": visible(f"{record.failure.kind}: {record.failure.message}") if record.failure else None,
         "findings": [[one.level, one.check, visible(one.evidence)] for one in findings],
         "files": [[name, href] for name, href in _files(record)],
