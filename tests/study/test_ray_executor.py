@@ -80,6 +80,10 @@ class TestRayExecutor(ExecutorContract):
     def executor(cls) -> RayExecutor:
         return on_ray(Path())
 
+    @pytest.fixture(autouse=True)
+    def short_stop(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(ray_executor, "_STOP_SECONDS", 1.0)
+
     def test_closing_it_ends_the_work(self, jobs: list[Job]) -> None:
         first = jobs[0].spec.run_id
         records = self.executor().map(partial(stay, first=first), jobs)
@@ -176,7 +180,7 @@ def test_a_study_outlives_a_node_and_is_that_of_one_process(cluster: Cluster, tm
 
 def test_a_terminated_run_leaves_a_checkpoint_and_goes_on_from_it(tmp_path: Path) -> None:
     changes = ["methods={lora: {kind: lora, rank: 2}}", "ablations={}", "train_sizes=[8]"]
-    study = small.spec(tmp_path, [*changes, "training.max_steps=300"])
+    study = small.spec(tmp_path, [*changes, "training.max_steps=150"])
     run_study(study, tmp_path / "inline", executor=InlineExecutor())
     first_steps: list[int] = []
 
