@@ -375,8 +375,7 @@ def _worker_main(driver: Connection, threads: int, setup: Callable[[], Session])
     # blocked already where systems have signal masks; this is for the others
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
-    keep_freed_memory()
-    gc.freeze()  # what is imported lives as long as the process; runs that collect garbage need not search it
+    settle_process()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
     def emit(event: Event) -> None:
@@ -393,6 +392,12 @@ def _worker_main(driver: Connection, threads: int, setup: Callable[[], Session])
         while True:
             work, job = driver.recv()
             driver.send_bytes(outcome_of(work, job, context))
+
+
+def settle_process() -> None:
+    """Make a worker process fast for many runs."""
+    keep_freed_memory()
+    gc.freeze()  # what is imported lives as long as the process; runs that collect garbage need not search it
 
 
 def outcome_of(work: Callable[[Any, Context], object], job: object, context: Context) -> bytes:

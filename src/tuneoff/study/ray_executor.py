@@ -13,7 +13,6 @@ Before the first job a task on each node says which packages, model and precisio
 the output folder: a study is done by equals, or not begun.
 """
 
-import gc
 import os
 import pickle
 import platform
@@ -40,10 +39,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tuneoff.errors import InputError, TuneoffError, first_line, writing
 from tuneoff.interrupts import interrupts_blocked, interrupts_remembered, raise_if_interrupted
-from tuneoff.kernels import keep_freed_memory
 from tuneoff.spec import ModelSpec, ResourcesSpec
 from tuneoff.study.events import Event, OnEvent, ignore
-from tuneoff.study.executor import KILLED, Context, Done, Lost, Raised, Work, outcome_of
+from tuneoff.study.executor import KILLED, Context, Done, Lost, Raised, Work, outcome_of, settle_process
 from tuneoff.training import Session, load_backbone
 from tuneoff.training.precision import resolve_dtype
 
@@ -318,8 +316,7 @@ def _do(setup: tuple[Any], job: bytes, threads: int, events: Queue) -> bytes:
 @lru_cache(maxsize=1)
 def _session(setup: Any) -> Session:
     """Return the session of this worker process."""
-    keep_freed_memory()
-    gc.freeze()  # what is imported lives as long as the process; runs that collect garbage need not search it
+    settle_process()
     make: Callable[[], Session] = ray.get(setup)
     return make()
 

@@ -22,7 +22,7 @@ from tuneoff.results import CurvePoint, read_curve
 from tuneoff.results.layout import RunFolder
 from tuneoff.results.store import replacing
 
-OnRestored = Callable[[CurvePoint], None]
+OnPoint = Callable[[CurvePoint], None]
 _SECONDS = 600.0
 """From one checkpoint to the next, where a study does not give steps."""
 _STATE, _BASIS, _CURVE = "state", "basis", "curve"
@@ -92,7 +92,7 @@ class FileCheckpoints(Checkpoints):
         basis: Mapping[str, Any],
         *,
         save_steps: int | None = None,
-        on_restored: OnRestored = lambda point: None,
+        on_restored: OnPoint = lambda point: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the folder, and as JSON what a step depends on besides the state, such as settings and data.

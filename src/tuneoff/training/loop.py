@@ -17,7 +17,7 @@ from tuneoff.methods import AdaptedModel
 from tuneoff.results import CurvePoint
 from tuneoff.spec import TrainingSpec
 from tuneoff.training.batches import Encoded, chunks, collate, epochs
-from tuneoff.training.checkpoints import Checkpoints, State
+from tuneoff.training.checkpoints import Checkpoints, OnPoint, State
 from tuneoff.training.likelihood import Objective
 from tuneoff.training.mixing import Mixing
 from tuneoff.training.optim import make_optimizer, make_schedule, optimizer_state, restore_optimizer
@@ -25,7 +25,6 @@ from tuneoff.training.parallel import add_up, own_share
 from tuneoff.training.precision import Dtype, autocast
 from tuneoff.training.seeding import random_states, restore_random_states
 
-OnPoint = Callable[[CurvePoint], None]
 Window = list[list[Encoded]]
 """The batches of one optimizer step."""
 

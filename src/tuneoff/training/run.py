@@ -54,11 +54,11 @@ from tuneoff.spec import NoneSpec, RunSpec, SplitName
 from tuneoff.tasks import scoring
 from tuneoff.training.backbone import Backbone, load_backbone
 from tuneoff.training.batches import Encoded, collate
-from tuneoff.training.checkpoints import Checkpoints, FileCheckpoints
+from tuneoff.training.checkpoints import Checkpoints, FileCheckpoints, OnPoint
 from tuneoff.training.data import RunData, run_data
 from tuneoff.training.decode import Answer, Decoder, generation_limits
 from tuneoff.training.forgetting import GeneralText, check_fits, general_text, text_losses
-from tuneoff.training.loop import FitResult, OnPoint, fit, total_steps
+from tuneoff.training.loop import FitResult, fit, total_steps
 from tuneoff.training.memory import free_memory, measure_peak
 from tuneoff.training.mixing import Mixing, joined_scores, scores_on
 from tuneoff.training.parallel import are_together, count_processes, trained_together
