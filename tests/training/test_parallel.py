@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tuneoff.results import StudyFolder, read_curve, read_records
 from tuneoff.training import parallel
 
 pytestmark = [pytest.mark.slow, pytest.mark.subprocess]
+TESTS = Path(__file__).parents[1]
 METHODS = (
     "methods={full: {kind: full}, lora: {kind: lora, rank: 2}, adalora: {kind: adalora, rank: 2}, "
     "prompt: {kind: prompt, length: 3}}"
@@ -33,13 +35,15 @@ def arguments(folder: Path, out: str, *overrides: str) -> list[str]:
     return ["run", str(small.study(folder)), "--out", str(folder / out), *changes]
 
 
-def launched(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
+def launched(
+    command: list[str], folder: Path, *, program: Sequence[str] = ("-m", "tuneoff")
+) -> subprocess.Popen[bytes]:
     """Two processes on this machine, as `accelerate launch` starts them."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     with (folder / "out.txt").open("wb") as file:
         return subprocess.Popen(
-            [*launcher, "-m", "tuneoff", *command],
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            [*launcher, *program, *command],
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS)},
             stdout=file,
             stderr=subprocess.STDOUT,
         )
@@ -93,6 +97,41 @@ def test_processes_that_are_stopped_go_on_from_a_checkpoint(tmp_path: Path) -> N
     assert len(two["losses"]) == 100
     assert two["losses"][:20] == pytest.approx(one["losses"][:20], rel=2e-4)
     assert two["losses"][-20:] == pytest.approx(one["losses"][-20:], rel=0.05)
+
+
+PRUNED = """
+import sys
+from pathlib import Path
+from helpers import small
+from tuneoff.errors import StoppedError
+from tuneoff.spec import expand
+from tuneoff.training import run_trial
+from tuneoff.training.parallel import dismiss_followers, has_followed
+
+def stop(point):
+    if point.step == 3:
+        raise StoppedError("pruned at step 3")
+
+def on_point(point):
+    pass
+
+if not has_followed():
+    folder = Path(sys.argv[1])
+    run = next(run for run in expand(small.spec(folder, ["train_sizes=[8]"])) if run.method_name == "lora")
+    for listener in (stop, on_point):
+        path = folder / listener.__name__
+        path.mkdir()
+        print("state:", run_trial(run, path, on_point=listener).state, flush=True)
+    dismiss_followers()
+"""
+
+
+def test_a_trial_that_is_pruned_ends_in_all_processes(tmp_path: Path) -> None:
+    (tmp_path / "pruned.py").write_text(PRUNED, encoding="utf-8")
+    process = launched([str(tmp_path / "pruned.py"), str(tmp_path)], tmp_path, program=[])
+    assert process.wait(timeout=120) == 0, said(tmp_path)
+    states = [line for line in said(tmp_path).splitlines() if line.startswith("state: ")]
+    assert states == ["state: cancelled", "state: complete"]
 
 
 def test_launched_processes_take_no_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,7 @@ from tuneoff.training.forgetting import GeneralText, check_fits, general_text, t
 from tuneoff.training.loop import FitResult, fit, total_steps
 from tuneoff.training.memory import free_memory, measure_peak
 from tuneoff.training.mixing import Mixing, joined_scores, scores_on
-from tuneoff.training.parallel import are_together, count_processes, trained_together
+from tuneoff.training.parallel import are_together, count_processes, put_together, trained_together
 from tuneoff.training.precision import Dtype, resolve_dtype
 from tuneoff.training.scores import predictions_of, scores_of
 from tuneoff.training.seeding import deterministic, generator, seed_dropout, stream_seeds
@@ -145,11 +145,26 @@ def run_trial(
         _train_only,
         stop_after=stop_after,
         session=session or Session(),
-        on_point=on_point,
+        on_point=_stopping_all(on_point),
         on_restored=on_restored,
     )
     with trained_together(run_trial, spec, folder, stop_after=stop_after):
         return _in_parts(work, spec, RunFolder(folder))
+
+
+def _stopping_all(on_point: OnPoint) -> OnPoint:
+    """Return a listener that stops all processes that train together where it stops one."""
+
+    def listen(point: CurvePoint) -> None:
+        stopped = []
+        try:
+            on_point(point)
+        except StoppedError as error:
+            stopped.append(error)
+        for found in put_together(stopped):
+            raise found
+
+    return listen
 
 
 def run_member(
@@ -215,7 +230,7 @@ def _with_failure_record(
     except InputError:
         raise
     except Exception as error:
-        if are_together() and not isinstance(error, DivergedError | UnfitError):
+        if are_together() and not isinstance(error, DivergedError | StoppedError | UnfitError):
             # the others are in the midst of a step that cannot end; what all of them find, all record
             raise TuneoffError(
                 f"{spec.run_id} ended in one of {count_processes()} processes that train together: "
