@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from helpers import small
 from helpers.executor_contract import ExecutorContract, note, stay, whose
 from helpers.killing import Attempt, attempt, raise_unportable, refuse_to_start
 from helpers.noting import Noting
+from helpers.spoiling import spoil, sum_of
 from tuneoff.errors import InputError, TuneoffError
 from tuneoff.interrupts import Terminated, interrupts_remembered
 from tuneoff.results import StudyFolder, read_records
@@ -31,6 +33,7 @@ from ray.cluster_utils import Cluster  # noqa: E402
 
 from tuneoff.study import ray_executor  # noqa: E402
 from tuneoff.study.ray_executor import NodeAnswer, RayExecutor, check_equal  # noqa: E402
+from tuneoff.training import Session, load_backbone  # noqa: E402
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -124,11 +127,18 @@ def test_more_than_any_node_has_is_refused(tmp_path: Path) -> None:
         RayExecutor(tmp_path, ResourcesSpec(cpus=64, memory="8GB"))
 
 
-def test_a_model_that_a_node_lacks_is_refused_before_the_first_run(tmp_path: Path) -> None:
-    executor = on_ray(tmp_path, ModelSpec(id=str(tmp_path / "absent")))
-    with pytest.raises(InputError, match=r"node .* cannot do runs: .*there is none at .*absent"):
-        executor.prepare(refuse_to_start)
-    assert list(tmp_path.iterdir()) == []
+def test_each_run_has_a_copy_of_the_model_from_where_the_command_runs(tmp_path: Path) -> None:
+    random, folder = load_backbone(ModelSpec(id="builtin:random")), tmp_path / "model"
+    random.model.save_pretrained(folder)
+    random.tokenizer.save_pretrained(folder)
+    model = ModelSpec(id=str(folder))
+    digest, total = load_backbone(model).digest, sum_of(random)
+    executor = on_ray(tmp_path, model)
+    executor.prepare(Session)
+    shutil.rmtree(folder)  # so no worker can read it
+    found = list(executor.map(partial(spoil, model), range(4)))
+    assert [one for one, _ in found] == [digest] * 4
+    assert [one for _, one in found] == pytest.approx([total] * 4)
 
 
 @pytest.mark.parametrize(

@@ -53,11 +53,16 @@ def use_attention(model: PreTrainedModel, function: Callable[..., Any], *, name:
     A model refers to its attention function by name only, and transformers looks the name up in tables of the
     whole process. An entry is never changed: each name stands for one function.
     """
-    AttentionInterface.register(name, function)
-    AttentionMaskInterface.register(name, sdpa_mask)
+    name_attention(function, name)
     before: str = model.config._attn_implementation
     model.set_attn_implementation(name)
     return before
+
+
+def name_attention(function: Callable[..., Any], name: str) -> None:
+    """Enter an attention function into this process's tables under a name."""
+    AttentionInterface.register(name, function)
+    AttentionMaskInterface.register(name, sdpa_mask)
 
 
 def attend(

@@ -6,11 +6,12 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.activations import NewGELUActivation
 
-from tuneoff.kernels.attention import attend, share_masks, use_attention
+from tuneoff.kernels.attention import attend, name_attention, share_masks, use_attention
 from tuneoff.kernels.dropout import Dropout
 
 ATTENTION = "tuneoff"
 """The name under which a model chooses `attend`."""
+name_attention(attend, ATTENTION)  # now, for models that another process has made fast and sent
 
 
 def use_fast_modules(model: PreTrainedModel, *, stacks: Iterable[nn.Module]) -> None:

@@ -2,15 +2,16 @@
 
 Ray queues the tasks, chooses their nodes and keeps worker processes. What is added here:
 
-- What a session holds (rows and their tokens) is put into Ray's object store once, and made into a session
-  once in each worker process.
+- What a session holds (rows and their tokens) and the models are put into Ray's object store once. A worker
+  process makes a session of them once, and each run a copy of its model, which takes a tenth of the time that
+  reading its files would.
 - What happens in a job comes through a queue, which is an actor at the driver's node. `put` returns when an
   event has arrived there, so when a job's result comes, its events are there.
 - A job whose worker or node is lost is done once more after all others, on any node; the second time it is
   `Lost`. A run has its checkpoints in the output folder, so it goes on from the last one.
 
-Before the first job a task on each node says which packages, model and precision it has, and whether it sees
-the output folder: a study is done by equals, or not begun.
+Before the first job a task on each node says which packages and precision it has, and whether it sees the
+output folder: a study is done by equals, or not begun.
 """
 
 import os
@@ -54,7 +55,7 @@ _EVERY = 0.2
 _LONGEST_CONNECT = 10.0
 """Seconds to reach the head of a cluster."""
 _LONGEST_ANSWER = 300.0
-"""Seconds that a node may take to import torch, load the model and answer."""
+"""Seconds that a node may take to import torch and answer."""
 _STOP_SECONDS = 10.0
 """Seconds that jobs have for a last checkpoint when they are stopped."""
 
@@ -85,7 +86,7 @@ class RayExecutor:
             _join(address)
         self._resources = _amounts(resources)
         self._threads = max(1, int(resources.cpus))
-        self._setup: Any = ray.put(Session)
+        self._setup: Any = ray.put(_Setup(Session, {}))
         if not _fitting(self._resources):
             raise InputError(
                 f"no node of the Ray cluster has what `resources` asks for, {resources.in_words()}; ask for "
@@ -96,11 +97,12 @@ class RayExecutor:
         """Register a function that each worker process calls once to make its session, and ask all nodes.
 
         Raises:
-            InputError: a node has other packages, models or another precision, or does not see the output
-                folder.
+            InputError: a node has other packages or another precision, or does not see the output folder; a
+                model cannot be used.
         """
-        self._setup = ray.put(setup)
         self._check_nodes()
+        models = {model: ray.put(load_backbone(model)) for model in self._models}
+        self._setup = ray.put(_Setup(setup, models))
 
     def map(self, work: Work[J, R], jobs: Sequence[J], on_event: OnEvent = ignore) -> Generator[R | Lost[J]]:
         """Yield the result of `work` for each job, as they end; `work` must be importable on all nodes.
@@ -160,7 +162,7 @@ class RayExecutor:
                     name="tuneoff: check of the node",
                     scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
                     **self._resources,
-                ).remote(str(token.absolute()), self._models)
+                ).remote(str(token.absolute()))
                 for node in _fitting(self._resources)
             }
             answers = {name: _answered(name, reference) for name, reference in asked.items()}
@@ -313,12 +315,24 @@ def _do(setup: tuple[Any], job: bytes, threads: int, events: Queue) -> bytes:
         return outcome_of(work, content, Context(session, emit))
 
 
+@dataclass(frozen=True)
+class _Setup:
+    """What worker processes make their sessions of."""
+
+    make: Callable[[], Session]
+    models: dict[ModelSpec, Any]
+    """References to the models in the object store."""
+
+
 @lru_cache(maxsize=1)
-def _session(setup: Any) -> Session:
+def _session(reference: Any) -> Session:
     """Return the session of this worker process."""
     settle_process()
-    make: Callable[[], Session] = ray.get(setup)
-    return make()
+    setup: _Setup = ray.get(reference)
+    session = setup.make()
+    if setup.models:
+        session.load_backbone = lambda model: ray.get(setup.models[model])  # another copy each time
+    return session
 
 
 @dataclass(frozen=True)
@@ -326,18 +340,15 @@ class NodeAnswer:
     """What a node says of itself."""
 
     has: dict[str, str]
-    """Packages, models and precision, each of which must be that of all others."""
+    """Packages, device and precision, each of which must be that of all others."""
     sees_folder: bool
 
 
 @ray.remote(max_retries=0)  # type: ignore[untyped-decorator]
-def _answer(token: str, models: tuple[ModelSpec, ...]) -> NodeAnswer:
+def _answer(token: str) -> NodeAnswer:
     device = PartialState().device
     has = _packages()
     has |= {"device": device.type, "precision (training.dtype: auto)": resolve_dtype("auto", device)}
-    for model in models:
-        identity = load_backbone(model).identity(model)
-        has[f"model {model.id}"] = str(identity.commit or identity.digest)
     return NodeAnswer(has, Path(token).exists())
 
 
@@ -357,7 +368,7 @@ def _answered(name: str, reference: Any) -> NodeAnswer:
         cause = error.cause if isinstance(error, RayTaskError) else error
         raise InputError(
             f"node {name} of the Ray cluster cannot do runs: {first_line(cause)}; every node needs the same "
-            "tuneoff[train,ray], and the model under the same id or path"
+            "tuneoff[train,ray]"
         ) from error
     return answer
 

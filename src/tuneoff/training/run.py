@@ -52,7 +52,7 @@ from tuneoff.results.predictions import Prediction, write_predictions
 from tuneoff.results.store import fresh_folder
 from tuneoff.spec import NoneSpec, RunSpec, SplitName
 from tuneoff.tasks import scoring
-from tuneoff.training.backbone import Backbone, load_backbone
+from tuneoff.training.backbone import Backbone
 from tuneoff.training.batches import Encoded, collate
 from tuneoff.training.checkpoints import Checkpoints, FileCheckpoints, OnPoint
 from tuneoff.training.data import RunData, run_data
@@ -204,7 +204,7 @@ def can_measure_forgetting(record: RunRecord, folder: Path) -> bool:
 
 
 def _measure_stored(record: RunRecord, spec: RunSpec, folder: RunFolder, *, session: Session) -> RunRecord:
-    backbone, dtype = _loaded(spec)
+    backbone, dtype = _loaded(spec, session)
     general = general_text(spec, backbone, session, dtype)
     if isinstance(spec.method, NoneSpec):
         adapted = attach(backbone.model, spec.method, generator=torch.Generator(), tokenizer=None)
@@ -546,7 +546,7 @@ def prepare(spec: RunSpec, session: Session) -> Prepared:
     Raises:
         InputError: the model or the data cannot be used.
     """
-    backbone, dtype = _loaded(spec)
+    backbone, dtype = _loaded(spec, session)
     backbone.family.set_dropout(spec.training.dropout)
     data = {one.task_name: run_data(one, backbone.tokenizer, session) for one in spec.members}
     general = general_text(spec, backbone, session, dtype)  # while the model is untouched
@@ -560,17 +560,17 @@ def prepare(spec: RunSpec, session: Session) -> Prepared:
     return Prepared(spec, backbone, data, adapted, dtype, session, general)
 
 
-def _loaded(spec: RunSpec) -> tuple[Backbone, Dtype]:
+def _loaded(spec: RunSpec, session: Session) -> tuple[Backbone, Dtype]:
     """Load the model of a run onto the device, and choose the precision of its products."""
     device = PartialState().device
-    backbone = load_backbone(spec.model)
+    backbone = session.load_backbone(spec.model)
     backbone.model.to(device)
     return backbone, resolve_dtype(spec.training.dtype, device)
 
 
 def _prepare_trained(spec: RunSpec, source: RunFolder, session: Session) -> Prepared:
     """Load the data and the model of a run, and put the weights of another one on it, ready for the test."""
-    backbone, dtype = _loaded(spec)
+    backbone, dtype = _loaded(spec, session)
     data = {spec.task_name: run_data(spec, backbone.tokenizer, session)}
     general = general_text(spec, backbone, session, dtype)  # while the model is untouched
     adapted = load(backbone.model, source.adapter)

@@ -1,13 +1,14 @@
 """Caches of what all runs of one process share: rows, tokens, and what frozen models make of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from tuneoff.spec import FilesSource, ForgettingSpec, NoneSpec, RunSpec, Task
+from tuneoff.spec import FilesSource, ForgettingSpec, ModelSpec, NoneSpec, RunSpec, Task
 from tuneoff.tasks import Example, TaskData, general_texts, load_task, train_subset
+from tuneoff.training.backbone import Backbone, load_backbone
 from tuneoff.training.batches import Encoded, encode
 from tuneoff.training.encoder_outputs import EncoderOutputs
 from tuneoff.training.mixing import Mixing, quotas
@@ -40,6 +41,8 @@ class Session:
     """
 
     def __init__(self) -> None:
+        self.load_backbone: Callable[[ModelSpec], Backbone] = load_backbone
+        """Returns a model that belongs to the caller, who may change it."""
         self.encoder_outputs = EncoderOutputs()
         self._tasks: dict[str, _Loaded] = {}
         self._drawn: dict[DrawKey, TaskData] = {}
