@@ -19,13 +19,13 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import optuna
+import scipy
 import torch
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.pruners import BasePruner, MedianPruner, NopPruner
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from pydantic import ValidationError
-from scipy.stats import qmc
 from torch.utils.flop_counter import FlopCounterMode
 
 from tuneoff.errors import StoppedError, UnfitError, writing
@@ -198,7 +198,7 @@ def latin_hypercube(space: dict[str, Range], count: int) -> list[Values]:
     `count` different values of every field, which a grid would not.
     """
     # not scrambled: in the middle of each part; a fixed rng: the same points for every method and resume
-    sampler = qmc.LatinHypercube(len(space), scramble=False, rng=0)
+    sampler = scipy.stats.qmc.LatinHypercube(len(space), scramble=False, rng=0)
     return [
         {field: _value_at(ends, share) for (field, ends), share in zip(space.items(), shares, strict=True)}
         for shares in sampler.random(count).tolist()
