@@ -39,6 +39,7 @@ from tuneoff.study.events import SearchStarted, TrialFinished, TrialPointLogged,
 from tuneoff.study.executor import Context
 from tuneoff.study.halving import Training, ended_trials, next_training
 from tuneoff.training import Session, prepare, run_trial, stream_seed, total_steps
+from tuneoff.training.precision import autocast
 
 _REFINED_SHARE = 3
 """One trial in this many is proposed by Optuna from the earlier scores; the others cover the space evenly."""
@@ -183,7 +184,7 @@ def _step_flops(run: RunSpec, session: Session) -> int:
     except UnfitError:  # every trial will fail with the reason
         return 1
     batch = prepared.train_batch(run.training.per_device_train_batch_size)
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False) as counter, autocast(prepared.adapted.model.device, prepared.dtype):
         hidden = prepared.adapted.family.read_and_predict(**batch)
         # any scalar will do: only matrix products are counted
         torch.autograd.backward(prepared.adapted.family.logits(hidden).mean())
