@@ -33,6 +33,7 @@ from tuneoff.spec import expand, load_study
 from tuneoff.training import Session
 from tuneoff.training.batches import collate
 from tuneoff.training.loop import OptimizerSteps, windows
+from tuneoff.training.precision import Dtype, autocast, resolve_dtype
 from tuneoff.training.run import Prepared, prepare
 
 METHODS = {
@@ -66,6 +67,8 @@ STEPS = {"sst2": 12, "samsum": 6}
 """Timed steps of a round."""
 TRAIN_BATCHES = 50
 """As many batches as are sorted by length at a time."""
+LOSS_ERROR = {"float32": 1e-4, "bfloat16": 3e-3}
+"""How far losses of equal weights may be apart, relative to the loss."""
 FEW_ROWS = 160
 """Few enough for the 20 steps of 8 rows of a study to use them all: only then encoder outputs are cached."""
 TEST_ROWS = {"sst2": 192, "samsum": 64}
@@ -146,12 +149,12 @@ def check_losses(run: Prepared, theirs: torch.nn.Module, method: str) -> None:
         rows = run.data.encoded["train"][start : start + 8]
         pad = run.backbone.tokenizer.pad_token_id
         cpu = run.adapted.model.device
-        with torch.no_grad():
+        with torch.no_grad(), autocast(cpu, run.dtype):
             ours = run.adapted.model(
                 **collate(rows, prompt_ids=run.adapted.prompt_ids, pad_token_id=pad, device=cpu)
             )
             other = theirs.to(cpu)(**collate(rows, prompt_ids=(), pad_token_id=pad, device=cpu))
-        if abs(ours.loss.item() - other.loss.item()) > 1e-4 * other.loss.item():
+        if abs(ours.loss.item() - other.loss.item()) > LOSS_ERROR[run.dtype] * other.loss.item():
             sys.exit(
                 f"the contestants compute different things: with {method} ({weights} tensors equal) "
                 f"the loss is {ours.loss.item()} here and {other.loss.item()} in PEFT"
@@ -239,13 +242,13 @@ def contest(
 
 def train_line(folder: Path, task: str, method: str, rounds: int) -> Line:
     """Measure training of a method on a task."""
-    before = matrix_peak()
     run = prepared(folder, task, method)
+    before = matrix_peak(run.dtype)
     models = [stock_model(folder, method) for _ in range(2)]
     check_losses(run, models[0], method)
     line = Line(f"{method}, {task}", "samples/s", [], [], [])
     contest(line, run, models, folder, task, rounds)
-    peak = max(before, matrix_peak())
+    peak = max(before, matrix_peak(run.dtype))
     steps = list(our_steps(run, STEPS[task] // 2, 0))
     with FlopCounterMode(display=False) as counter:
         for step in steps:
@@ -337,9 +340,9 @@ def process(command: list[str]) -> tuple[float, float]:
     return time.perf_counter() - started, peak / 2**20
 
 
-def matrix_peak() -> float:
-    """Measure floating-point operations a second of float32 products of 1024 x 1024, the best of five."""
-    a = torch.randn(1024, 1024)
+def matrix_peak(dtype: Dtype) -> float:
+    """Measure floating-point operations a second of products of 1024 x 1024, the best of five."""
+    a = torch.randn(1024, 1024).to(getattr(torch, dtype))
     a @ a
     return 2 * 1024**3 * 8 / min(seconds(lambda: [a @ a for _ in range(8)]) for _ in range(5))
 
@@ -355,10 +358,9 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=list(SOURCES), choices=list(SOURCES))
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    gigaflops = matrix_peak() / 1e9
-    print(
-        f"{torch.get_num_threads()} threads, {gigaflops:.0f} GFLOPS in float32 products\n\n{HEAD}", flush=True
-    )
+    dtypes: dict[Dtype, None] = {"float32": None, resolve_dtype("auto", torch.device("cpu")): None}
+    peaks = ", ".join(f"{matrix_peak(dtype) / 1e9:.0f} GFLOPS in {dtype} products" for dtype in dtypes)
+    print(f"{torch.get_num_threads()} threads, {peaks}\n\n{HEAD}", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_model(folder / "model")
