@@ -4,11 +4,13 @@
     python benchmarks/growth.py status [RECORDS ...]
     python benchmarks/growth.py memory [RUNS]
     python benchmarks/growth.py start [REPEATS]
+    python benchmarks/growth.py shell [REPEATS]
 
 For reports, one real run of each method on a random model is done; its record, curve and predictions are
 then copied under as many seeds as needed. For memory, one process does short runs
 of all methods, and its resident memory is read after them. The start of a run is everything before its
-first step, in a process that has done such a run before; the model has flan-t5-small's geometry.
+first step, in a process that has done such a run before (`start`), or what comes before the first step of the
+quickstart when it is called from a shell (`shell`); the model has flan-t5-small's geometry.
 """
 
 import argparse
@@ -143,6 +145,29 @@ def start(repeats: int) -> None:
             print(f"{spec.method_name}: {statistics.median(taken):.2f} s ({spread})", flush=True)
 
 
+def shell(repeats: int) -> None:
+    """Print the seconds from calling `tuneoff run quickstart` to its first evaluation and its first step."""
+    command = [str(Path(sys.executable).with_name("tuneoff")), "run", "quickstart"]
+    times = []
+    for _ in range(repeats):
+        with tempfile.TemporaryDirectory() as name:
+            started = time.perf_counter()
+            out = ["--out", f"{name}/out", "--set", "training.logging_steps=1"]
+            with subprocess.Popen([*command, *out], stdout=subprocess.DEVNULL) as process:
+                times.append([_awaited(Path(name), found) - started for found in ('"scores"', '"loss"')])
+                process.terminate()
+    for what, taken in zip(("evaluation", "step"), zip(*times, strict=True), strict=True):
+        spread = f"{min(taken):.2f} to {max(taken):.2f}"
+        print(f"until after the first {what}: {statistics.median(taken):.2f} s ({spread})", flush=True)
+
+
+def _awaited(folder: Path, text: str) -> float:
+    """Return when a curve below the folder has this text."""
+    while not any(text in path.read_text(encoding="utf-8") for path in folder.glob("out/runs/*/curve.jsonl")):
+        time.sleep(0.01)
+    return time.perf_counter()
+
+
 def short_run(spec: RunSpec, folder: Path) -> RunRecord:
     """Return the record of a run of three steps.
 
@@ -165,14 +190,17 @@ def main() -> None:
     for command in ("report", "status"):
         kinds.add_parser(command).add_argument("records", nargs="*", type=int, default=[100, 1000, 10000])
     kinds.add_parser("memory").add_argument("runs", nargs="?", type=int, default=200)
-    kinds.add_parser("start").add_argument("repeats", nargs="?", type=int, default=5)
+    for command in ("start", "shell"):
+        kinds.add_parser(command).add_argument("repeats", nargs="?", type=int, default=5)
     options = parser.parse_args()
     if options.kind in ("report", "status"):
         reading(options.records, [options.kind])
     elif options.kind == "memory":
         memory(options.runs)
-    else:
+    elif options.kind == "start":
         start(options.repeats)
+    else:
+        shell(options.repeats)
 
 
 if __name__ == "__main__":

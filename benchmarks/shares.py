@@ -36,8 +36,9 @@ from side_by_side import (
 from stock import BATCH, KNOWING, STOCK, trained, trainer
 from tuneoff.training.precision import Dtype, resolve_dtype
 
+CPU = torch.device("cpu")
 CONTESTANTS = {"(a)": STOCK, "(b)": KNOWING}
-FAST: Dtype = resolve_dtype("auto", torch.device("cpu"))
+FAST: Dtype = resolve_dtype("auto", CPU)
 """The precision of tuneoff and of (b)."""
 EVALUATION = "evaluation"
 PRODUCTS = "products"
@@ -117,7 +118,7 @@ def trainings(folder: Path, task: str, method: str) -> Iterator[Contest]:
 def line(work: str, contest: Contest) -> str:
     """Return a row of the table; the peak is measured for each, since a shared machine changes its speed."""
     contest.samples()
-    peak = matrix_peak(contest.dtype)
+    peak = matrix_peak(contest.dtype, CPU)
     with FlopCounterMode(display=False) as counter:
         samples = contest.samples()
     taken = seconds(contest.samples)
