@@ -7,10 +7,10 @@
     python benchmarks/growth.py shell [REPEATS]
 
 For reports, one real run of each method on a random model is done; its record, curve and predictions are
-then copied under as many seeds as needed. For memory, one process does short runs
-of all methods, and its resident memory is read after them. The start of a run is everything before its
-first step, in a process that has done such a run before (`start`), or what comes before the first step of the
-quickstart when it is called from a shell (`shell`); the model has flan-t5-small's geometry.
+then copied under as many seeds as needed. For memory, one process does short runs of all methods, and its
+resident memory is read after them. `start` is everything before a run's first step, in a process that has
+done such a run before, with a model of flan-t5-small's geometry; `shell` is everything between calling
+`tuneoff run quickstart` and the end of its first evaluation and its first step.
 """
 
 import argparse
