@@ -1,17 +1,21 @@
 """Measure how the time of a report and the memory of a worker grow, and how long a run takes to start.
 
     python benchmarks/growth.py report [RECORDS ...]
+    python benchmarks/growth.py status [RECORDS ...]
     python benchmarks/growth.py memory [RUNS]
     python benchmarks/growth.py start [REPEATS]
+    python benchmarks/growth.py shell [REPEATS]
 
 For reports, one real run of each method on a random model is done; its record, curve and predictions are
-then copied under as many seeds as needed. For memory, one process does short runs
-of all methods, and its resident memory is read after them. The start of a run is everything before its
-first step, in a process that has done such a run before; the model has flan-t5-small's geometry.
+then copied under as many seeds as needed. For memory, one process does short runs of all methods, and its
+resident memory is read after them. `start` is everything before a run's first step, in a process that has
+done such a run before, with a model of flan-t5-small's geometry; `shell` is everything between calling
+`tuneoff run quickstart` and the end of its first evaluation and its first step.
 """
 
 import argparse
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -61,13 +65,16 @@ def a_study(seeds: int) -> StudySpec:
     return StudySpec.model_validate_json(json.dumps(STUDY | {"seeds": list(range(seeds))}))
 
 
-def tuneoff(*arguments: str) -> float:
-    """Return the seconds that a command takes."""
+def tuneoff(*arguments: str) -> str:
+    """Return the seconds that a command takes, and the most memory of its process."""
     started = time.perf_counter()
-    subprocess.run(
-        [str(Path(sys.executable).with_name("tuneoff")), *arguments], check=True, stdout=subprocess.DEVNULL
-    )
-    return time.perf_counter() - started
+    command = [str(Path(sys.executable).with_name("tuneoff")), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode not in (0, 1):  # 1: not all of its runs are there
+        raise SystemExit(f"{' '.join(command)} ended with exit code {process.returncode}")
+    return f"{time.perf_counter() - started:.1f} s, {usage.ru_maxrss / 2**10:.0f} MiB"
 
 
 def grow(real: Path, folder: Path, records: int) -> int:
@@ -91,8 +98,8 @@ def grow(real: Path, folder: Path, records: int) -> int:
     return len(runs)
 
 
-def report(sizes: list[int]) -> None:
-    """Print a line for each number of records."""
+def reading(sizes: list[int], commands: list[str]) -> None:
+    """Print a line for each number of records and each command that reads them."""
     with tempfile.TemporaryDirectory() as name:
         study = Path(name, "study.yaml")
         study.write_text(dump_study(a_study(1)), encoding="utf-8")
@@ -100,8 +107,17 @@ def report(sizes: list[int]) -> None:
         for number, size in enumerate(sizes):
             folder = Path(name, f"grown{number}")
             records = grow(Path(name, "real"), folder, size)
-            taken = tuneoff("report", str(folder))
-            print(f"{records} records: {taken:.1f} s, {1000 * taken / records:.1f} ms each", flush=True)
+            for command in commands:
+                print(f"{records} records, {command}: {tuneoff(command, str(folder))}", flush=True)
+            sizes_of(folder)
+
+
+def sizes_of(folder: Path) -> None:
+    """Print the bytes of an output folder, and of what a report has written there."""
+    files = [one for one in folder.rglob("*") if one.is_file()]
+    written = ", ".join(f"{one.name} {one.stat().st_size / 2**20:.1f}" for one in folder.glob("report/*.*"))
+    total = sum(one.stat().st_size for one in files) / 2**20
+    print(f"  {len(files)} files of {total:.0f} MiB; in MiB: {written or 'no report'}", flush=True)
 
 
 def memory(runs: int) -> None:
@@ -129,6 +145,29 @@ def start(repeats: int) -> None:
             print(f"{spec.method_name}: {statistics.median(taken):.2f} s ({spread})", flush=True)
 
 
+def shell(repeats: int) -> None:
+    """Print the seconds from calling `tuneoff run quickstart` to its first evaluation and its first step."""
+    command = [str(Path(sys.executable).with_name("tuneoff")), "run", "quickstart"]
+    times = []
+    for _ in range(repeats):
+        with tempfile.TemporaryDirectory() as name:
+            started = time.perf_counter()
+            out = ["--out", f"{name}/out", "--set", "training.logging_steps=1"]
+            with subprocess.Popen([*command, *out], stdout=subprocess.DEVNULL) as process:
+                times.append([_awaited(Path(name), found) - started for found in ('"scores"', '"loss"')])
+                process.terminate()
+    for what, taken in zip(("evaluation", "step"), zip(*times, strict=True), strict=True):
+        spread = f"{min(taken):.2f} to {max(taken):.2f}"
+        print(f"until after the first {what}: {statistics.median(taken):.2f} s ({spread})", flush=True)
+
+
+def _awaited(folder: Path, text: str) -> float:
+    """Return when a curve below the folder has this text."""
+    while not any(text in path.read_text(encoding="utf-8") for path in folder.glob("out/runs/*/curve.jsonl")):
+        time.sleep(0.01)
+    return time.perf_counter()
+
+
 def short_run(spec: RunSpec, folder: Path) -> RunRecord:
     """Return the record of a run of three steps.
 
@@ -148,16 +187,20 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     kinds = parser.add_subparsers(dest="kind", required=True)
-    kinds.add_parser("report").add_argument("records", nargs="*", type=int, default=[100, 1000, 10000])
+    for command in ("report", "status"):
+        kinds.add_parser(command).add_argument("records", nargs="*", type=int, default=[100, 1000, 10000])
     kinds.add_parser("memory").add_argument("runs", nargs="?", type=int, default=200)
-    kinds.add_parser("start").add_argument("repeats", nargs="?", type=int, default=5)
+    for command in ("start", "shell"):
+        kinds.add_parser(command).add_argument("repeats", nargs="?", type=int, default=5)
     options = parser.parse_args()
-    if options.kind == "report":
-        report(options.records)
+    if options.kind in ("report", "status"):
+        reading(options.records, [options.kind])
     elif options.kind == "memory":
         memory(options.runs)
-    else:
+    elif options.kind == "start":
         start(options.repeats)
+    else:
+        shell(options.repeats)
 
 
 if __name__ == "__main__":

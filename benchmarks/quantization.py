@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
-from tuneoff.methods import footprint
 from tuneoff.spec import expand, load_study
 from tuneoff.training import Session, generator, prepare, windows
 from tuneoff.training.loop import OptimizerSteps
@@ -54,7 +53,7 @@ def measure(study: str, task: str, rows: int, steps: int, kind: str | None) -> M
     del untuned
     run = prepare(runs["lora"], Session())
     training = run.spec.training
-    counts = footprint(run.adapted, run.train_batch(1))
+    counts = run.footprint()
     pad = run.backbone.tokenizer.pad_token_id
     optimizer = OptimizerSteps(run.adapted, training, dtype=run.dtype, steps=steps, pad_token_id=pad)
     seconds = []

@@ -34,8 +34,12 @@ from side_by_side import (
     stock_model,
 )
 from stock import BATCH, KNOWING, STOCK, trained, trainer
+from tuneoff.training.precision import Dtype, resolve_dtype
 
+CPU = torch.device("cpu")
 CONTESTANTS = {"(a)": STOCK, "(b)": KNOWING}
+FAST: Dtype = resolve_dtype("auto", CPU)
+"""The precision of tuneoff and of (b)."""
 EVALUATION = "evaluation"
 PRODUCTS = "products"
 KINDS: Mapping[str, tuple[str, ...]] = {
@@ -44,11 +48,12 @@ KINDS: Mapping[str, tuple[str, ...]] = {
         "_scaled_dot_product_flash_attention_for_cpu",
         "_scaled_dot_product_flash_attention_for_cpu_backward",
     ),
+    "copies and casts": ("copy_", "_to_copy"),
     "random numbers": ("bernoulli_", "random_"),
     "one pass over elements": (
         *("mul", "mul_", "div", "div_", "add", "add_", "sub", "neg", "pow", "sqrt", "rsqrt", "ge", "where"),
         *("tanh", "tanh_backward", "gelu", "gelu_backward", "_softmax", "_softmax_backward_data", "sum"),
-        *("_log_softmax", "_log_softmax_backward_data", "mean", "copy_", "fill_", "cat", "masked_fill_"),
+        *("_log_softmax", "_log_softmax_backward_data", "mean", "fill_", "cat", "masked_fill_"),
     ),
     "optimizer": ("_fused_adamw_", "linalg_vector_norm"),
 }
@@ -62,6 +67,7 @@ class Contest(NamedTuple):
     """Work of a contestant, done at each call."""
 
     contestant: str
+    dtype: Dtype
     samples: Callable[[], float]
     """Do the work, and return its number of rows of mean length."""
 
@@ -80,7 +86,7 @@ def evaluations(folder: Path, task: str) -> Iterator[Contest]:
         run.answers("test")
         return count
 
-    yield Contest("tuneoff", ours)
+    yield Contest("tuneoff", FAST, ours)
     for name, stock in CONTESTANTS.items():
         theirs = trainer(stock, folder, task, stock_model(folder, "lora"))
 
@@ -88,7 +94,7 @@ def evaluations(folder: Path, task: str) -> Iterator[Contest]:
             theirs.predict(theirs.eval_dataset)
             return count
 
-        yield Contest(name, predicted)
+        yield Contest(name, FAST if stock.knows else "float32", predicted)
 
 
 def trainings(folder: Path, task: str, method: str) -> Iterator[Contest]:
@@ -102,16 +108,17 @@ def trainings(folder: Path, task: str, method: str) -> Iterator[Contest]:
             step.call()
         return sum(step.tokens for step in steps) / length
 
-    yield Contest("tuneoff", ours)
+    yield Contest("tuneoff", FAST, ours)
     for name, stock in CONTESTANTS.items():
         theirs = partial(trained, stock, folder, task, stock_model(folder, method), steps=STEPS[task])
-        yield Contest(name, lambda theirs=theirs: theirs().tokens[-1] / length)
+        dtype: Dtype = FAST if stock.knows else "float32"
+        yield Contest(name, dtype, lambda theirs=theirs: theirs().tokens[-1] / length)
 
 
 def line(work: str, contest: Contest) -> str:
     """Return a row of the table; the peak is measured for each, since a shared machine changes its speed."""
     contest.samples()
-    peak = matrix_peak()
+    peak = matrix_peak(contest.dtype, CPU)
     with FlopCounterMode(display=False) as counter:
         samples = contest.samples()
     taken = seconds(contest.samples)

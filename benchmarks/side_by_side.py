@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 import psutil
 import torch
+from accelerate import PartialState
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForSeq2SeqLM, T5ForConditionalGeneration
 
@@ -33,6 +34,7 @@ from tuneoff.spec import expand, load_study
 from tuneoff.training import Session
 from tuneoff.training.batches import collate
 from tuneoff.training.loop import OptimizerSteps, windows
+from tuneoff.training.precision import Dtype, autocast, resolve_dtype
 from tuneoff.training.run import Prepared, prepare
 
 METHODS = {
@@ -66,6 +68,8 @@ STEPS = {"sst2": 12, "samsum": 6}
 """Timed steps of a round."""
 TRAIN_BATCHES = 50
 """As many batches as are sorted by length at a time."""
+LOSS_ERROR = {"float32": 1e-4, "bfloat16": 3e-3}
+"""How far losses of equal weights may be apart, relative to the loss."""
 FEW_ROWS = 160
 """Few enough for the 20 steps of 8 rows of a study to use them all: only then encoder outputs are cached."""
 TEST_ROWS = {"sst2": 192, "samsum": 64}
@@ -145,13 +149,13 @@ def check_losses(run: Prepared, theirs: torch.nn.Module, method: str) -> None:
     for start in (0, 8):
         rows = run.data.encoded["train"][start : start + 8]
         pad = run.backbone.tokenizer.pad_token_id
-        cpu = run.adapted.model.device
-        with torch.no_grad():
+        device = run.adapted.model.device
+        with torch.no_grad(), autocast(device, run.dtype):
             ours = run.adapted.model(
-                **collate(rows, prompt_ids=run.adapted.prompt_ids, pad_token_id=pad, device=cpu)
+                **collate(rows, prompt_ids=run.adapted.prompt_ids, pad_token_id=pad, device=device)
             )
-            other = theirs.to(cpu)(**collate(rows, prompt_ids=(), pad_token_id=pad, device=cpu))
-        if abs(ours.loss.item() - other.loss.item()) > 1e-4 * other.loss.item():
+            other = theirs.to(device)(**collate(rows, prompt_ids=(), pad_token_id=pad, device=device))
+        if abs(ours.loss.item() - other.loss.item()) > LOSS_ERROR[run.dtype] * other.loss.item():
             sys.exit(
                 f"the contestants compute different things: with {method} ({weights} tensors equal) "
                 f"the loss is {ours.loss.item()} here and {other.loss.item()} in PEFT"
@@ -239,13 +243,13 @@ def contest(
 
 def train_line(folder: Path, task: str, method: str, rounds: int) -> Line:
     """Measure training of a method on a task."""
-    before = matrix_peak()
     run = prepared(folder, task, method)
+    before = matrix_peak(run.dtype, run.adapted.model.device)
     models = [stock_model(folder, method) for _ in range(2)]
     check_losses(run, models[0], method)
     line = Line(f"{method}, {task}", "samples/s", [], [], [])
     contest(line, run, models, folder, task, rounds)
-    peak = max(before, matrix_peak())
+    peak = max(before, matrix_peak(run.dtype, run.adapted.model.device))
     steps = list(our_steps(run, STEPS[task] // 2, 0))
     with FlopCounterMode(display=False) as counter:
         for step in steps:
@@ -337,11 +341,18 @@ def process(command: list[str]) -> tuple[float, float]:
     return time.perf_counter() - started, peak / 2**20
 
 
-def matrix_peak() -> float:
-    """Measure floating-point operations a second of float32 products of 1024 x 1024, the best of five."""
-    a = torch.randn(1024, 1024)
-    a @ a
-    return 2 * 1024**3 * 8 / min(seconds(lambda: [a @ a for _ in range(8)]) for _ in range(5))
+def matrix_peak(dtype: Dtype, device: torch.device) -> float:
+    """Measure floating-point operations a second of square products, the best of five."""
+    side = 1024 if device.type == "cpu" else 8192
+    a = torch.randn(side, side, device=device).to(getattr(torch, dtype))
+
+    def products() -> None:
+        for _ in range(8):
+            product = a @ a
+        product[0, 0].item()  # waits for a GPU
+
+    products()
+    return 2 * side**3 * 8 / min(seconds(products) for _ in range(5))
 
 
 def main() -> None:
@@ -355,10 +366,10 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=list(SOURCES), choices=list(SOURCES))
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    gigaflops = matrix_peak() / 1e9
-    print(
-        f"{torch.get_num_threads()} threads, {gigaflops:.0f} GFLOPS in float32 products\n\n{HEAD}", flush=True
-    )
+    device = PartialState().device
+    dtypes: dict[Dtype, None] = {"float32": None, resolve_dtype("auto", device): None}
+    peaks = ", ".join(f"{matrix_peak(one, device) / 1e9:,.0f} GFLOPS in {one} products" for one in dtypes)
+    print(f"{torch.get_num_threads()} threads, {peaks}\n\n{HEAD}", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_model(folder / "model")

@@ -3,6 +3,7 @@
 from tuneoff.kernels.argmax import argmax_of_product
 from tuneoff.kernels.attention import SharedMasks, attend, causal_mask, share_masks, use_attention
 from tuneoff.kernels.dropout import Dropout, dropout
+from tuneoff.kernels.frozen import hold_frozen_in_bfloat16
 from tuneoff.kernels.gate import Gate
 from tuneoff.kernels.lora import LowRankLinear
 from tuneoff.kernels.memory import give_back_freed_memory, keep_freed_memory
@@ -28,6 +29,7 @@ __all__ = [
     "dequantize",
     "dropout",
     "give_back_freed_memory",
+    "hold_frozen_in_bfloat16",
     "is_quantized",
     "keep_freed_memory",
     "linear_shape",

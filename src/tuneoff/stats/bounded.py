@@ -10,8 +10,8 @@ for a counterexample has refuted (Learned-Miller & Thomas 2019).
 """
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import ndtri
 
 Floats = NDArray[np.float64]
@@ -131,7 +131,9 @@ def _probability_above_zero(values: Floats, counts: NDArray[np.int64]) -> float:
         return float(counts @ (values / (1 - crossing * values)) - 1 / crossing)
 
     # any crossing gives the same integral, so it need not be the saddle point exactly
-    crossing = float(brentq(slope, 1e-15 / top, (1 - 1e-15) / top, xtol=1e-15 / top, rtol=1e-2))
+    crossing = float(
+        scipy.optimize.brentq(slope, 1e-15 / top, (1 - 1e-15) / top, xtol=1e-15 / top, rtol=1e-2)
+    )
     slopes = values / (1 - crossing * values)
     scale = 1 / np.sqrt(counts @ slopes**2 + crossing**-2)
     total = 0.0

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy.stats import permutation_test
+import scipy
 
 from tuneoff.spec import TrainSize
 from tuneoff.stats import bounded
@@ -341,7 +341,7 @@ def _sign_flip(differences: Floats) -> float:
     if 2 ** len(differences) > FLIPS:
         return _random_flips(differences)
     # every combination of signs is equally likely without a difference
-    flipped = permutation_test(
+    flipped = scipy.stats.permutation_test(
         (differences,), np.mean, permutation_type="samples", vectorized=True, n_resamples=np.inf
     )
     return float(flipped.pvalue)

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq
+import scipy
 
 from tuneoff.stats.cells import Cell, TaskSize, method_pairs
 from tuneoff.stats.compare import holm, p_no_difference
@@ -153,4 +153,4 @@ def _grid(log_rows: Sequence[float]) -> list[float]:
 
 def _edge(p_value: Callable[[float], float], start: float, end: float) -> float:
     """Return where the p-value passes ALPHA."""
-    return float(brentq(lambda place: p_value(place) - ALPHA, start, end, xtol=1e-6))
+    return float(scipy.optimize.brentq(lambda place: p_value(place) - ALPHA, start, end, xtol=1e-6))

@@ -9,7 +9,6 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 from tuneoff.errors import DivergedError, StudyError, UnfitError, shown
-from tuneoff.methods import footprint
 from tuneoff.results import Footprint
 from tuneoff.spec import NoneSpec, RunSpec
 from tuneoff.training import Encoded, Prepared, Session, generator, prepare, total_steps, windows
@@ -132,7 +131,7 @@ def _measure(run: RunSpec, session: Session) -> tuple[Cost, int]:
     """Return the cost of a method on a task, and the number of test rows."""
     setup, prepared = _timed(lambda: prepare(run, session))
     encoded = prepared.data.encoded
-    counts = footprint(prepared.adapted, prepared.train_batch(1))
+    counts = prepared.footprint()
     trains = prepared.adapted.parts and run.trained_by is None
     step = _step_seconds(prepared) if trains else 0.0
     prepared.adapted.fold()

@@ -19,13 +19,13 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import optuna
+import scipy
 import torch
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.pruners import BasePruner, MedianPruner, NopPruner
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from pydantic import ValidationError
-from scipy.stats import qmc
 from torch.utils.flop_counter import FlopCounterMode
 
 from tuneoff.errors import StoppedError, UnfitError, writing
@@ -39,6 +39,7 @@ from tuneoff.study.events import SearchStarted, TrialFinished, TrialPointLogged,
 from tuneoff.study.executor import Context
 from tuneoff.study.halving import Training, ended_trials, next_training
 from tuneoff.training import Session, prepare, run_trial, stream_seed, total_steps
+from tuneoff.training.precision import autocast
 
 _REFINED_SHARE = 3
 """One trial in this many is proposed by Optuna from the earlier scores; the others cover the space evenly."""
@@ -183,7 +184,7 @@ def _step_flops(run: RunSpec, session: Session) -> int:
     except UnfitError:  # every trial will fail with the reason
         return 1
     batch = prepared.train_batch(run.training.per_device_train_batch_size)
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False) as counter, autocast(prepared.adapted.model.device, prepared.dtype):
         hidden = prepared.adapted.family.read_and_predict(**batch)
         # any scalar will do: only matrix products are counted
         torch.autograd.backward(prepared.adapted.family.logits(hidden).mean())
@@ -198,7 +199,7 @@ def latin_hypercube(space: dict[str, Range], count: int) -> list[Values]:
     `count` different values of every field, which a grid would not.
     """
     # not scrambled: in the middle of each part; a fixed rng: the same points for every method and resume
-    sampler = qmc.LatinHypercube(len(space), scramble=False, rng=0)
+    sampler = scipy.stats.qmc.LatinHypercube(len(space), scramble=False, rng=0)
     return [
         {field: _value_at(ends, share) for (field, ends), share in zip(space.items(), shares, strict=True)}
         for shares in sampler.random(count).tolist()

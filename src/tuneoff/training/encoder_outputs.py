@@ -51,7 +51,7 @@ class EncoderOutputs:
         bytes_each = width * torch.finfo(getattr(torch, dtype)).bits // 8
         size = sum(len(row.input_ids) for row in rows) * bytes_each
         encoder = adapted.family.encoder
-        if encoder is None or size > self._limit or not rows or not is_frozen(adapted):
+        if encoder is None or size > self._limit or not rows or not is_frozen(adapted, dtype):
             return rows
         # the key has the batch size, since padding changes the last bits: a run's numbers must not depend on
         # which run filled the cache
@@ -66,7 +66,7 @@ class EncoderOutputs:
         return [replace(row, encoder_output=output) for row, output in zip(rows, cached[key], strict=True)]
 
 
-def is_frozen(adapted: AdaptedModel) -> bool:
+def is_frozen(adapted: AdaptedModel, dtype: Dtype) -> bool:
     """Return whether the encoder's output depends on nothing that the method trains."""
     encoder = adapted.family.encoder
     if adapted.prompt_ids or encoder is None:
@@ -77,7 +77,7 @@ def is_frozen(adapted: AdaptedModel) -> bool:
     was_training = model.training
     model.eval()
     try:
-        with torch.enable_grad():
+        with torch.enable_grad(), autocast(model.device, dtype):
             return not encoder.encode(ids, torch.ones_like(ids)).requires_grad
     finally:
         model.train(was_training)

@@ -4,6 +4,9 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
+from transformers import PreTrainedModel
+
+from tuneoff.kernels import hold_frozen_in_bfloat16
 
 Dtype = Literal["float32", "bfloat16"]
 
@@ -28,6 +31,12 @@ def _cpu_multiplies_bfloat16() -> bool:
     if not hasattr(torch.cpu, "get_capabilities"):
         return False
     return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+
+
+def prepare_frozen(model: PreTrainedModel, dtype: Dtype) -> None:
+    """Round frozen weights to the precision of their products, if that is not their own."""
+    if dtype == "bfloat16":
+        hold_frozen_in_bfloat16(model)
 
 
 def autocast(device: torch.device, dtype: Dtype) -> AbstractContextManager[None]:

@@ -35,6 +35,7 @@ from tuneoff.results import (
     CurvePoint,
     CutScore,
     Environment,
+    Footprint,
     Forgetting,
     RunFailure,
     RunRecord,
@@ -62,7 +63,7 @@ from tuneoff.training.loop import FitResult, fit, total_steps
 from tuneoff.training.memory import free_memory, measure_peak
 from tuneoff.training.mixing import Mixing, joined_scores, scores_on
 from tuneoff.training.parallel import are_together, count_processes, put_together, trained_together
-from tuneoff.training.precision import Dtype, resolve_dtype
+from tuneoff.training.precision import Dtype, autocast, prepare_frozen, resolve_dtype
 from tuneoff.training.scores import predictions_of, scores_of
 from tuneoff.training.seeding import deterministic, generator, seed_dropout, stream_seeds
 from tuneoff.training.session import Session
@@ -265,7 +266,7 @@ def _train_and_test(
 ) -> RunRecord:
     started = time.perf_counter()
     run = replace(prepare(spec, session), parts=parts)
-    counts = footprint(run.adapted, run.train_batch(1))
+    counts = run.footprint()
     setup = time.perf_counter() - started
     with measure_peak(run.adapted.model.device) as training_peak:
         result = _fit(run, folder, on_point, checkpoints=_checkpoints(run, folder))
@@ -539,6 +540,11 @@ class Prepared:
             device=self.adapted.model.device,
         )
 
+    def footprint(self) -> Footprint:
+        """Count the method's parameters."""
+        with autocast(self.adapted.model.device, self.dtype):
+            return footprint(self.adapted, self.train_batch(1))
+
 
 def prepare(spec: RunSpec, session: Session) -> Prepared:
     """Load data and model of a run, and attach the method to the model.
@@ -553,6 +559,7 @@ def prepare(spec: RunSpec, session: Session) -> Prepared:
     adapted = attach(
         backbone.model, spec.method, generator=generator(spec.seed, "init"), tokenizer=backbone.tokenizer
     )
+    prepare_frozen(backbone.model, dtype)
     for one in spec.members:
         _check_lengths(one, adapted, data[one.task_name], backbone.tokenizer)
     if general is not None:
@@ -574,6 +581,7 @@ def _prepare_trained(spec: RunSpec, source: RunFolder, session: Session) -> Prep
     data = {spec.task_name: run_data(spec, backbone.tokenizer, session)}
     general = general_text(spec, backbone, session, dtype)  # while the model is untouched
     adapted = load(backbone.model, source.adapter)
+    prepare_frozen(backbone.model, dtype)
     return Prepared(spec, backbone, data, adapted, dtype, session, general)
 
 

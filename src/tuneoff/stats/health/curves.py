@@ -2,7 +2,7 @@
 
 import math
 
-from scipy.stats import spearmanr
+import scipy
 
 from tuneoff.results.metrics import RIGHT_OR_WRONG
 from tuneoff.results.predictions import score_column
@@ -81,7 +81,7 @@ def contradictory(run: RunEvidence) -> Finding | None:
     if noise is None or not (loss_fell and first.metric - last.metric > NOISE * noise):
         return None
     _, losses, metrics = zip(*evaluations, strict=True)
-    correlation = float(spearmanr(losses, metrics).statistic)
+    correlation = float(scipy.stats.spearmanr(losses, metrics).statistic)
     if correlation < RANK_CORRELATION:
         return None
     return Finding(

@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from scipy.special import ndtr, ndtri
-from scipy.stats import hypergeom, random_table
 
 from tuneoff.stats.health.finding import Finding, RunEvidence
 from tuneoff.stats.intervals import ALPHA
@@ -161,12 +161,14 @@ def _tails(
     if len(references) == 2 and not predictions[2]:
         # with two labels, all counts follow from the number of rows of the first that are right
         first = (right - rows + references[0] + predictions[0]) // 2
-        of_first = hypergeom(rows, references[0], predictions[0])
+        of_first = scipy.stats.hypergeom(rows, references[0], predictions[0])
         return float(of_first.sf(first - 1)), float(of_first.cdf(first))
     if deviation >= MANY:
         above, below = right - 0.5 - expected, right + 0.5 - expected
         return float(ndtr(-above / deviation)), float(ndtr(below / deviation))
-    tables = random_table(references, predictions).rvs(DRAWS, random_state=np.random.default_rng(0))
+    tables = scipy.stats.random_table(references, predictions).rvs(
+        DRAWS, random_state=np.random.default_rng(0)
+    )
     drawn = np.trace(tables, axis1=1, axis2=2)
     # the observed order counts as one of the random ones
     as_many = (1 + int((drawn >= right).sum())) / (DRAWS + 1)
