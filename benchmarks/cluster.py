@@ -137,4 +137,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    import cluster  # by its name, so that workers find its functions
+
+    cluster.main()

@@ -66,7 +66,15 @@ def test_a_run_leaves_the_study_its_runs_and_a_report(finished: Path) -> None:
         rows = pyarrow.parquet.read_table(finished / "runs" / run.run_id / "predictions.parquet")
         assert len(rows) == small.ROWS["test"]
     report = {path.name for path in (finished / "report").iterdir()}
-    assert report == {"report.md", "report.html", "summary.csv", "decision.json", "health.json", "plots"}
+    assert report == {
+        "report.md",
+        "report.html",
+        "summary.csv",
+        "runs.csv",
+        "decision.json",
+        "health.json",
+        "plots",
+    }
     assert list((finished / "report" / "plots").glob("*.png"))
 
 

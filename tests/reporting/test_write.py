@@ -9,10 +9,11 @@ import pytest
 
 from helpers import fabricated as made
 from tuneoff.errors import StoreError
-from tuneoff.reporting import latex, write, write_report
+from tuneoff.reporting import document, latex, write, write_report
 from tuneoff.reporting.charts import MOST_RUNS
 from tuneoff.reporting.data import load_report_data
 from tuneoff.reporting.figures import curve_figures, curve_groups
+from tuneoff.reporting.page import runs
 from tuneoff.results import read_records
 from tuneoff.spec import expand
 from tuneoff.stats import SPEEDS
@@ -352,3 +353,23 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(
 def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"study\.yaml"):
         write_report(tmp_path)
+
+
+def test_of_many_runs_the_first_are_shown_and_a_file_has_all(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(document, "MOST_ROWS", 3)
+    monkeypatch.setattr(runs, "MOST_ROWS", 3)
+    data = load_report_data(folder)
+    texts, _, _ = write.rendered(data, ())
+    rows = list(csv.DictReader(texts["runs.csv"].splitlines()))
+    assert [row["run_id"] for row in rows] == [record.run_id for record in data.records]
+    listed = texts["report.md"].partition("## Runs")[2].partition("\n## ")[0]
+    assert f"The first 3 of {len(data.plan)} rows; runs.csv has all." in listed
+    assert listed.count("record.json") == 3
+    shown = json.loads(
+        re.search(r'<script [^>]*type="application/json"[^>]*>(.*?)</script>', texts["report.html"]).group(1)
+    )
+    assert set(shown["runs"]) < {record.run_id for record in data.records}
+    for view in (view for views in shown["views"].values() for view in views if "curves" in view):
+        assert set(view["curves"]["runs"]) <= set(shown["runs"])

@@ -23,6 +23,7 @@ NAMES = {
         "report.md",
         "report.html",
         "summary.csv",
+        "runs.csv",
         "health.json",
         "plots",
         "runs",

@@ -16,6 +16,8 @@ class Link(NamedTuple):
     href: str
 
 
+MOST_ROWS = 1000
+"""Rows of a table about single runs that are shown; a file beside the report has all."""
 Entry = str | Link
 """What a table has in one column of one row."""
 
@@ -43,6 +45,13 @@ class Table:
     def lacks_entries(self) -> bool:
         """Whether an entry is absent, so that its sign needs an explanation."""
         return any(entry == ABSENT for row in self.rows for entry in row)
+
+    def shortened(self, file: str) -> "Table":
+        """Return the table with at most `MOST_ROWS` rows, and a caption that says which file has all."""
+        if len(self.rows) <= MOST_ROWS:
+            return self
+        caption = f"The first {MOST_ROWS:,} of {len(self.rows):,} rows; {file} has all."
+        return replace(self, rows=self.rows[:MOST_ROWS], caption=caption)
 
     def holds_text(self, column: int) -> bool:
         """Return whether a column, counted from 0, holds text."""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 from tuneoff.reporting import cuts, decision, evidence, ranks, settings, tables
 from tuneoff.reporting.data import ReportData
@@ -9,7 +10,7 @@ from tuneoff.reporting.document import Document, Figure, Section, Statement
 from tuneoff.reporting.formatting import in_words
 from tuneoff.reporting.races import race_note
 from tuneoff.reporting.titles import Title
-from tuneoff.results import metric_name
+from tuneoff.results import ReportFolder, metric_name
 from tuneoff.results.metrics import LOWER_IS_BETTER
 
 DECISION_NOTE = (
@@ -113,6 +114,7 @@ def document(
     """Return the whole report, with its figures by section; `warnings` say what it lacks."""
     title = f"{data.study.name}: fine-tuning methods compared"
     introduction = (*_introduction(data), *warnings)
+    files = ReportFolder(Path())
     sections = (
         Section(
             Title.DECISION,
@@ -143,8 +145,10 @@ def document(
             tables=(cuts.cuts_table(data),),
             figures=figures.get(Title.CUTS, ()),
         ),
-        Section(Title.HEALTH, (HEALTH_NOTE,), tables=(evidence.health_table(data),)),
-        Section(Title.FAILURES, tables=(tables.failures_table(data),)),
+        Section(
+            Title.HEALTH, (HEALTH_NOTE,), tables=(evidence.health_table(data).shortened(files.health.name),)
+        ),
+        Section(Title.FAILURES, tables=(tables.failures_table(data).shortened(files.runs.name),)),
         Section(
             Title.SEARCH,
             _search_notes(data),
@@ -161,7 +165,7 @@ def document(
             Title.CURVES,
             figures=figures.get(Title.CURVES, ()),
         ),
-        Section(Title.RUNS, (RUNS_NOTE,), tables=(tables.runs_table(data),)),
+        Section(Title.RUNS, (RUNS_NOTE,), tables=(tables.runs_table(data).shortened(files.runs.name),)),
         Section(
             Title.CONFIGURATION,
             _configuration_notes(data),

@@ -37,7 +37,7 @@ from tuneoff.results import ReportFolder, StudyFolder
 
 
 def write_report(folder: Path) -> Result:
-    """Write a study's report.md, report.html, summary.csv, decision.json, health.json and plots.
+    """Write a study's report.md, report.html, summary.csv, runs.csv, decision.json, health.json and plots.
 
     An older report is replaced at the end; it stays as it was if anything fails before.
 
@@ -95,6 +95,7 @@ def rendered(
         report.markdown.name: markdown(whole),
         report.html.name: page(data, found, warnings, library=chart_library()),
         report.summary.name: summary_csv(data).to_csv(index=False, lineterminator="\n"),
+        report.runs.name: data.runs.to_csv(index=False, lineterminator="\n"),
         report.health.name: _health(data),
         report.decision.name: to_json(decision_json(data), indent=2).decode() + "\n",
     }

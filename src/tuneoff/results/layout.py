@@ -13,8 +13,8 @@ DIR/tensorboard/               what runs have reported to TensorBoard, if the st
 DIR/activity.json              what the study is doing; there while a process works on it
                                (activity.<n>.json: on a shard)
 DIR/damaged/                   results whose files were damaged; they are computed again
-DIR/report/                    made from the above: report.md, report.html, summary.csv, decision.json,
-                               health.json, plots/
+DIR/report/                    made from the above: report.md, report.html, summary.csv, runs.csv,
+                               decision.json, health.json, plots/
 """
 
 from dataclasses import dataclass
@@ -137,6 +137,11 @@ class ReportFolder:
     def summary(self) -> Path:
         """A row per task, method and train size."""
         return self.path / "summary.csv"
+
+    @property
+    def runs(self) -> Path:
+        """A row per run."""
+        return self.path / "runs.csv"
 
     @property
     def health(self) -> Path:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from tuneoff.errors import visible
@@ -23,6 +24,7 @@ from tuneoff.reporting.rendering import environment
 from tuneoff.reporting.sections import document
 from tuneoff.reporting.tables import by_task
 from tuneoff.reporting.titles import Title, anchor
+from tuneoff.results import ReportFolder
 
 SCRIPTS = ("elements.js", "tables.js", "views.js", "runs.js", "examples.js", "theme.js", "main.js")
 """One script on the page, in this order: a later file may use what an earlier one defines."""
@@ -104,14 +106,16 @@ def page(
     checks, findings = checks_table(data), health_table(data)
     if len(findings.rows) > MOST_FINDINGS:
         whole = whole.with_tables(Title.HEALTH, (checks,))
-        deeper[Title.HEALTH] = replace(findings, caption=f"All {len(findings.rows)} findings")
-    examples = page_examples(data)
+        all_of_them = replace(findings, caption=f"All {len(findings.rows)} findings")
+        deeper[Title.HEALTH] = all_of_them.shortened(ReportFolder(Path()).health.name)
+    examples, drawn = page_examples(data), views(data)
+    in_charts = {run for own in drawn.values() for one in own if one.curves for run in one.curves.runs}
     return rendered(
         whole,
-        parts(whole, views(data), deeper, has_examples=bool(examples)),
+        parts(whole, drawn, deeper, has_examples=bool(examples)),
         answers=answers(data),
         how=how(data),
-        payload=page_runs(data) | {"examples": examples},
+        payload=page_runs(data, in_charts) | {"examples": examples},
         library=library,
     )
 

@@ -1,5 +1,6 @@
 """What the page shows of a single run: curve, main fields of its record, versions, findings, files."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -10,16 +11,22 @@ from tuneoff.reporting.charts.pictures import readable
 from tuneoff.reporting.charts.style import View
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.decision import price_in_words
+from tuneoff.reporting.document import MOST_ROWS
 from tuneoff.reporting.formatting import byte_size, count, decimal, duration, in_words, percent
 from tuneoff.reporting.settings import as_text, circumstances
 from tuneoff.results import RunFolder, RunRecord, StudyFolder, metric_name
 
 
-def page_runs(data: ReportData) -> dict[str, Any]:
-    """Return the runs by id, the curves by id, the charts of a run's curve by task, and the environments."""
+def page_runs(data: ReportData, shown: Collection[str]) -> dict[str, Any]:
+    """Return the runs by id, the curves by id, the charts of a run's curve by task, and the environments.
+
+    Of many runs, those that are `shown` otherwise and the first `MOST_ROWS`; the others are in their folders.
+    """
+    first = {record.run_id for record in data.records[:MOST_ROWS]}
+    records = [record for record in data.records if record.run_id in first or record.run_id in shown]
     environments: dict[tuple[tuple[str, str], ...], int] = {}
     runs = {}
-    for record in data.records:
+    for record in records:
         place = None
         if record.environment:
             found = tuple(circumstances(record.environment).items())
@@ -27,7 +34,7 @@ def page_runs(data: ReportData) -> dict[str, Any]:
         runs[record.run_id] = _run(data, record) | {"environment": place}
     return {
         "runs": runs,
-        "curves": {record.run_id: _curve(data, record) for record in data.records},
+        "curves": {record.run_id: _curve(data, record) for record in records},
         "runCharts": {task: _chart(spec.main_metric) for task, spec in data.study.tasks.items()},
         "environments": [[[visible(name), visible(value)] for name, value in one] for one in environments],
     }
