@@ -10,7 +10,7 @@ from helpers import fabricated as made
 from helpers import simulated, small
 from tuneoff.spec import StudySpec, expand, load_study
 from tuneoff.stats import Cell
-from tuneoff.study import Follower
+from tuneoff.study import Follower, activity
 from tuneoff.study.time_left import Speeds, Spent, makespan
 from tuneoff.study.workload import Load, expected_loads
 from tuneoff.training import Session, total_steps
@@ -162,3 +162,29 @@ def test_of_a_mixture_the_first_run_trains_and_the_others_are_tests(tmp_path: Pa
     assert mixed["films"].whole == mixed["films"].end > 0
     alone = loads[Cell("again", "lora", 8)]
     assert mixed["again"].start > alone.start  # it is scored on the validation rows of both
+
+
+def test_an_estimate_that_takes_long_is_made_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    true = simulated.machine(_study(), rng)
+    events = simulated.events(_study(), true, simulated.expected(true.loads, rng), workers=2)
+    now, estimates = [0.0], []
+
+    def slow(*given: object) -> float:
+        estimates.append(now[0])
+        now[0] += 1.0
+        return makespan(*given)
+
+    monkeypatch.setattr(activity, "makespan", slow)
+    follower = Follower("simulated", clock=lambda: now[0])
+    for one in events[: len(events) // 2]:
+        now[0] = one.seconds
+        follower.take(one.event)
+    said = []
+    for _ in range(30):
+        said.append(follower.activity().left)
+        now[0] += 1.0
+    assert len(estimates) == 2
+    assert np.diff(estimates) == pytest.approx([21.0], abs=1.0)
+    # in between, the time goes by
+    assert np.diff(said[1:20]) == pytest.approx([-1.0] * 18)

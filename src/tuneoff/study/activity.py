@@ -40,6 +40,8 @@ from tuneoff.study.workload import Load
 
 _BETWEEN = 1.0
 """Seconds between two versions of the file where nothing but a point of a curve is new."""
+_QUICK = 0.01
+"""Seconds that an estimate of the time left may take each time."""
 _PARTS = 32
 """Parts of a curve that are shown."""
 _NOTHING = Load(0.0, 0.0, 0, 0.0)
@@ -145,6 +147,8 @@ class Follower:
         """By run id, or by search id."""
         self._workers = 1
         """The most that has been under way at once."""
+        self._known_left: float | None = None
+        self._known_at = self._known_until = self._begun
 
     def take(self, event: Event) -> None:
         """Take note of an event."""
@@ -210,6 +214,17 @@ class Follower:
             left=self._left(now),
         )
 
+    def _left(self, now: float) -> float | None:
+        """Return the seconds until the last planned run ends, if anything is known about the speed.
+
+        Of very many runs this takes a while to say, and is then only said anew after twenty times as long.
+        """
+        if now >= self._known_until:
+            self._known_left, self._known_at = self._estimated_left(now), now
+            ended = self._clock()
+            self._known_until = ended + 20 * max(0.0, ended - now - _QUICK)
+        return None if self._known_left is None else max(0.0, self._known_left - (now - self._known_at))
+
     def _search(self, search: Search, steps: int) -> _Search:
         load, seeds = self._load(search.run), len(search.seeds)
         loads = [seeds * load.until(rung.steps(steps)) for rung in search.rungs for _ in range(rung.trials)]
@@ -250,8 +265,7 @@ class Follower:
             return None
         return _spent(record.spec, self._load(record.spec).whole, record.timings.total)
 
-    def _left(self, now: float) -> float | None:
-        """Return the seconds until the last planned run ends, if anything is known about the speed."""
+    def _estimated_left(self, now: float) -> float | None:
         spent = [*self._spent, *(one.steps_taken for one in self._under_way.values() if one.step)]
         if not any(one.load > 0 and one.seconds > 0 for one in spent):
             return None
