@@ -87,7 +87,7 @@ def cluster(nodes: int) -> Iterator[None]:
 def do_study(runs: int, real: Path, folder: Path, seconds: float) -> tuple[int, float]:
     """Do a study of about so many stub runs on the cluster; return how many, and the seconds of the runs."""
     study = a_study(max(1, runs // 4))
-    executor = RayExecutor(folder, ResourcesSpec(), [study.model])
+    executor = RayExecutor(folder, ResourcesSpec(), expand(study))
     list(executor.map(nothing, range(8 * PLACES)))  # workers have imported torch before the clock starts
     started = time.perf_counter()
     run_study(study, folder, executor=Stubs(executor, real, seconds))

@@ -68,7 +68,7 @@ STUDIES: dict[str, dict[str, Any]] = {
     # less than a row cannot be read at a time: what is short of memory fails, and does not end otherwise
     "row by row": {
         **STUDY,
-        "name": "row by row",
+        "name": "row-by-row",
         "methods": METHODS,
         "seeds": [0, 1],
         "training": {**TRAINING, "per_device_train_batch_size": 1, "per_device_eval_batch_size": 1},

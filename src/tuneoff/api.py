@@ -245,6 +245,5 @@ def _executor(name: str, study: StudySpec, folder: Path, *, workers: int, addres
             require_ray()
             from tuneoff.study.ray_executor import RayExecutor
 
-            models = dict.fromkeys((study.model, *(run.model for run in expand(study))))
-            return RayExecutor(folder, study.resources, models, address=address)
+            return RayExecutor(folder, study.resources, expand(study), address=address)
     raise InputError(f"executor: {unknown_name(name, ['inline', 'process', 'ray'])}")

@@ -25,7 +25,7 @@ from helpers.spoiling import spoil, sum_of
 from tuneoff.errors import InputError, TuneoffError
 from tuneoff.interrupts import Terminated, interrupts_remembered
 from tuneoff.results import StudyFolder, read_records
-from tuneoff.spec import ModelSpec, ResourcesSpec
+from tuneoff.spec import ModelSpec, ResourcesSpec, RunSpec, expand
 from tuneoff.study import Event, InlineExecutor, Job, Lost, PointLogged, TrialStarted, run_study
 
 ray = pytest.importorskip("ray")
@@ -74,8 +74,8 @@ def await_idle() -> None:
     pytest.fail("a task has not ended")
 
 
-def on_ray(folder: Path, *models: ModelSpec) -> RayExecutor:
-    return RayExecutor(folder, ResourcesSpec(), models)
+def on_ray(folder: Path, *runs: RunSpec) -> RayExecutor:
+    return RayExecutor(folder, ResourcesSpec(), runs)
 
 
 class TestRayExecutor(ExecutorContract):
@@ -133,12 +133,15 @@ def test_each_run_has_a_copy_of_the_model_from_where_the_command_runs(tmp_path: 
     random.tokenizer.save_pretrained(folder)
     model = ModelSpec(id=str(folder))
     digest, total = load_backbone(model).digest, sum_of(random)
-    executor = on_ray(tmp_path, model)
+    study = small.spec(tmp_path, [f"model.id={folder}", "methods={full: {kind: full}}", "ablations={}"])
+    executor = on_ray(tmp_path, *expand(study))
     executor.prepare(Session)
     shutil.rmtree(folder)  # so no worker can read it
     found = list(executor.map(partial(spoil, model), range(4)))
     assert [one for one, _ in found] == [digest] * 4
     assert [one for _, one in found] == pytest.approx([total] * 4)
+    # five copies of the weights, and a gigabyte
+    assert executor.resources["memory"] == 5 * random.model.get_memory_footprint() + 10**9
 
 
 @pytest.mark.parametrize(
@@ -175,7 +178,7 @@ def test_a_study_outlives_a_node_and_is_that_of_one_process(cluster: Cluster, tm
     run_study(study, tmp_path / "inline", executor=InlineExecutor())
     with sigterm_kept():
         third = cluster.add_node(num_cpus=1)
-    executor = Noting(on_ray(tmp_path / "ray", study.model), tmp_path / "notes", third.node_id)
+    executor = Noting(on_ray(tmp_path / "ray", *expand(study)), tmp_path / "notes", third.node_id)
     lost: list[str] = []
 
     def kill_third(event: Event) -> None:

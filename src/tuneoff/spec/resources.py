@@ -26,7 +26,8 @@ class ResourcesSpec(Spec):
     gpus: Annotated[float, Field(ge=0, le=64)] | None = None
     """GPUs; a half lets two runs share one. Null: one if the cluster has any."""
     memory: Annotated[str, AfterValidator(_checked)] | None = None
-    """Memory that a node must have left, such as 8GB; null: any."""
+    """Memory that a node must have left, such as 8GB; null: what weights, gradients and moments take, and
+    1 GB."""
 
     @property
     def memory_bytes(self) -> int | None:

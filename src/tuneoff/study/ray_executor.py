@@ -20,7 +20,7 @@ import platform
 import signal
 import socket
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -40,7 +40,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tuneoff.errors import InputError, TuneoffError, first_line, writing
 from tuneoff.interrupts import interrupts_blocked, interrupts_remembered, raise_if_interrupted
-from tuneoff.spec import ModelSpec, ResourcesSpec
+from tuneoff.spec import FullSpec, ModelSpec, ResourcesSpec, RunSpec
 from tuneoff.study.events import Event, OnEvent, ignore
 from tuneoff.study.executor import KILLED, Context, Done, Lost, Raised, Work, outcome_of, settle_process
 from tuneoff.training import Session, load_backbone
@@ -56,6 +56,10 @@ _LONGEST_CONNECT = 10.0
 """Seconds to reach the head of a cluster."""
 _LONGEST_ANSWER = 300.0
 """Seconds that a node may take to import torch and answer."""
+_PROCESS_BYTES = 1_000_000_000
+"""Memory of a worker process beside weights."""
+_COPIES_OF_TRAINED = 5
+"""Of weights that are trained: with their gradients, Adam's two moments, and the best ones so far."""
 _STOP_SECONDS = 10.0
 """Seconds that jobs have for a last checkpoint when they are stopped."""
 
@@ -70,28 +74,28 @@ class RayExecutor:
         self,
         folder: Path,
         resources: ResourcesSpec,
-        models: Iterable[ModelSpec] = (),
+        runs: Sequence[RunSpec] = (),
         *,
         address: str | None = None,
     ) -> None:
         """Join the cluster at `address` or `RAY_ADDRESS`; without either, start one on this machine.
 
-        `folder` is the output folder, and `models` are those that the runs begin from.
+        `folder` is the output folder, and `runs` are all that may be done.
 
         Raises:
             InputError: there is no cluster there, or no node has the resources.
         """
-        self._folder, self._models = folder, tuple(models)
+        self._folder = folder
+        self._models = {run.model: 1 for run in runs}
+        """How many copies of a model's weights a run may hold."""
+        self._models |= {run.model: _COPIES_OF_TRAINED for run in runs if isinstance(run.method, FullSpec)}
         if not ray.is_initialized():
             _join(address)
-        self._resources = _amounts(resources)
+        self.resources = _amounts(resources)
+        """What each task takes, by Ray's names."""
         self._threads = max(1, int(resources.cpus))
         self._setup: Any = ray.put(_Setup(Session, {}))
-        if not _fitting(self._resources):
-            raise InputError(
-                f"no node of the Ray cluster has what `resources` asks for, {resources.in_words()}; ask for "
-                "less, or start a node that has it"
-            )
+        _check_fitting(self.resources, f"what `resources` asks for, {resources.in_words()}")
 
     def prepare(self, setup: Callable[[], Session]) -> None:
         """Register a function that each worker process calls once to make its session, and ask all nodes.
@@ -100,9 +104,17 @@ class RayExecutor:
             InputError: a node has other packages or another precision, or does not see the output folder; a
                 model cannot be used.
         """
-        self._check_nodes()
-        models = {model: ray.put(load_backbone(model)) for model in self._models}
+        models, needed = {}, 0
+        for model, copies in self._models.items():
+            backbone = load_backbone(model)
+            models[model] = ray.put(backbone)
+            needed = max(needed, copies * backbone.model.get_memory_footprint())
+        if needed and "memory" not in self.resources:
+            self.resources["memory"] = needed + _PROCESS_BYTES
+            words = f"the {needed + _PROCESS_BYTES:,} bytes of memory that a run takes for its weights alone"
+            _check_fitting(self.resources, f"{words} (`resources: {{memory: ...}}` says otherwise)")
         self._setup = ray.put(_Setup(setup, models))
+        self._check_nodes()
 
     def map(self, work: Work[J, R], jobs: Sequence[J], on_event: OnEvent = ignore) -> Generator[R | Lost[J]]:
         """Yield the result of `work` for each job, as they end; `work` must be importable on all nodes.
@@ -146,7 +158,7 @@ class RayExecutor:
 
     def _submit(self, work: Work[J, R], job: J, events: "_Events") -> Any:
         name = getattr(job, "name", type(job).__name__)
-        task = _do.options(name=name, scheduling_strategy="SPREAD", **self._resources)
+        task = _do.options(name=name, scheduling_strategy="SPREAD", **self.resources)
         # in a tuple, or Ray would make it anew for each task
         return task.remote((self._setup,), pickle.dumps((work, job)), self._threads, events.queue)
 
@@ -161,9 +173,9 @@ class RayExecutor:
                 f"{node['NodeManagerHostname']} ({node['NodeID'][:8]})": _answer.options(
                     name="tuneoff: check of the node",
                     scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
-                    **self._resources,
+                    **self.resources,
                 ).remote(str(token.absolute()))
-                for node in _fitting(self._resources)
+                for node in _fitting(self.resources)
             }
             answers = {name: _answered(name, reference) for name, reference in asked.items()}
         finally:
@@ -269,6 +281,16 @@ def _fitting(amounts: dict[str, float]) -> list[dict[str, Any]]:
         for node in _nodes()
         if all(node["Resources"].get(names[name], 0.0) >= amount for name, amount in amounts.items())
     ]
+
+
+def _check_fitting(amounts: dict[str, float], words: str) -> None:
+    """Check that a node has as much as a task takes.
+
+    Raises:
+        InputError: none has.
+    """
+    if not _fitting(amounts):
+        raise InputError(f"no node of the Ray cluster has {words}; ask for less, or start a node that has it")
 
 
 def _result(job: J, reference: Any) -> Any:
