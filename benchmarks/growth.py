@@ -1,7 +1,6 @@
-"""Measure how the time of a report and the memory of a worker grow, and how long a run takes to start.
+"""Measure the time and memory of reports, the memory of a worker, and how long a run takes to start.
 
     python benchmarks/growth.py report [RECORDS ...]
-    python benchmarks/growth.py status [RECORDS ...]
     python benchmarks/growth.py memory [RUNS]
     python benchmarks/growth.py start [REPEATS]
     python benchmarks/growth.py shell [REPEATS]
@@ -98,8 +97,8 @@ def grow(real: Path, folder: Path, records: int) -> int:
     return len(runs)
 
 
-def reading(sizes: list[int], commands: list[str]) -> None:
-    """Print a line for each number of records and each command that reads them."""
+def report(sizes: list[int]) -> None:
+    """Print what `status` and `report` take for each number of records."""
     with tempfile.TemporaryDirectory() as name:
         study = Path(name, "study.yaml")
         study.write_text(dump_study(a_study(1)), encoding="utf-8")
@@ -107,7 +106,7 @@ def reading(sizes: list[int], commands: list[str]) -> None:
         for number, size in enumerate(sizes):
             folder = Path(name, f"grown{number}")
             records = grow(Path(name, "real"), folder, size)
-            for command in commands:
+            for command in ("status", "report"):
                 print(f"{records} records, {command}: {tuneoff(command, str(folder))}", flush=True)
             sizes_of(folder)
 
@@ -187,14 +186,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     kinds = parser.add_subparsers(dest="kind", required=True)
-    for command in ("report", "status"):
-        kinds.add_parser(command).add_argument("records", nargs="*", type=int, default=[100, 1000, 10000])
+    kinds.add_parser("report").add_argument("records", nargs="*", type=int, default=[100, 1000, 10000])
     kinds.add_parser("memory").add_argument("runs", nargs="?", type=int, default=200)
     for command in ("start", "shell"):
         kinds.add_parser(command).add_argument("repeats", nargs="?", type=int, default=5)
     options = parser.parse_args()
-    if options.kind in ("report", "status"):
-        reading(options.records, [options.kind])
+    if options.kind == "report":
+        report(options.records)
     elif options.kind == "memory":
         memory(options.runs)
     elif options.kind == "start":
