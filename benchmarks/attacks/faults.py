@@ -455,9 +455,12 @@ def _killed_somewhen(
 def _kill_worker(driver: int, draw: random.Random) -> bool:
     """Kill one of the processes that do runs; return whether there was one within a minute."""
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and psutil.pid_exists(driver):
+    while time.monotonic() < deadline:
         try:
-            below = psutil.Process(driver).children(recursive=True)
+            process = psutil.Process(driver)
+            if process.status() == psutil.STATUS_ZOMBIE:  # it has ended
+                return False
+            below = process.children(recursive=True)
             workers = sorted(one.pid for one in below if one.ppid() != driver)
         except psutil.NoSuchProcess:
             continue
