@@ -23,6 +23,7 @@ import pyarrow.parquet
 import torch
 from tabulate import tabulate
 
+from growth import REVIEWS
 from lengths import write_model, write_rows
 from side_by_side import write_study
 from tuneoff.results import RunRecord, StudyFolder, read_curve, read_records
@@ -31,16 +32,7 @@ MODELS = ("builtin:random", "builtin:random-bart", "builtin:random-llama")
 STUDY = {
     "name": "agreement",
     "tasks": {
-        "reviews": {
-            "kind": "classification",
-            "source": {"builtin": "reviews"},
-            "prompt": "{text}",
-            "target": "label",
-            "labels": {"0": "negative", "1": "positive"},
-            "max_source_length": 48,
-            "max_eval_samples": 32,
-            "max_predict_samples": 64,
-        },
+        "reviews": REVIEWS | {"max_source_length": 48, "max_eval_samples": 32, "max_predict_samples": 64},
         "dialogues": {
             "kind": "summarization",
             "source": {"builtin": "dialogues"},

@@ -33,21 +33,20 @@ from tuneoff.results.store import fresh_folder
 from tuneoff.spec import RunSpec, StudySpec, dump_study, expand
 from tuneoff.training import train_run
 
+REVIEWS = {
+    "kind": "classification",
+    "source": {"builtin": "reviews"},
+    "prompt": "{text}",
+    "target": "label",
+    "labels": {"0": "negative", "1": "positive"},
+    "max_source_length": 32,
+    "max_eval_samples": 50,
+    "max_predict_samples": 200,
+}
 STUDY = {
     "name": "growth",
     "model": {"id": "builtin:random"},
-    "tasks": {
-        "reviews": {
-            "kind": "classification",
-            "source": {"builtin": "reviews"},
-            "prompt": "{text}",
-            "target": "label",
-            "labels": {"0": "negative", "1": "positive"},
-            "max_source_length": 32,
-            "max_eval_samples": 50,
-            "max_predict_samples": 200,
-        }
-    },
+    "tasks": {"reviews": REVIEWS},
     "methods": {
         "zero_shot": {"kind": "none"},
         "full": {"kind": "full"},
@@ -135,7 +134,7 @@ def start(repeats: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         write_model(Path(name, "model"))
         # the model's vocabulary knows no other words
-        task = STUDY["tasks"]["reviews"] | {"labels": {"0": "w10", "1": "w11"}}
+        task = REVIEWS | {"labels": {"0": "w10", "1": "w11"}}
         changes = {"model": {"id": str(Path(name, "model"))}, "tasks": {"reviews": task}}
         for spec in expand(StudySpec.model_validate_json(json.dumps(STUDY | changes))):
             records = [short_run(spec, Path(name, "run")) for _ in range(repeats + 1)]

@@ -2,7 +2,7 @@
 
     python benchmarks/attacks/faults.py [--kind KIND] [--limit N] [--case N]
 
-Three small studies, one with a search and one with a checkpoint every three steps, are done undisturbed. Then
+Four small studies, one with a search and one with a checkpoint every three steps, are done undisturbed. Then
 each is disturbed over and over:
 
 - killed (SIGKILL) at seeded random moments: the one process, the driver, a worker, or one of eight processes
@@ -105,6 +105,12 @@ ATTEMPTS = 4
 """Of a kill that the study's end may outrun."""
 PATIENCE = 30
 """Seconds of processor time that a call may take; four times as many by the clock."""
+_KILLED = {
+    "inline": "the process",
+    "process": "the driver",
+    "worker": "a worker",
+    "shards": "one of eight shards",
+}
 _CHANGES = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.symlink", "os.link")
 _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_APPEND
 
@@ -125,8 +131,7 @@ class Fault(NamedTuple):
         """The row of the table that counts this fault."""
         if self.how != "kill":
             return f"{self.how}: {self.study}"
-        where = {"inline": "the process", "process": "the driver"}.get(self.executor, f"a {self.executor}")
-        where = "one of eight shards" if self.executor == "shards" else where
+        where = _KILLED[self.executor]
         return f"kill: {self.study}, {where}, {'inside a write' if self.inside else 'at any moment'}"
 
 
@@ -380,7 +385,7 @@ def _called_again(fault: Fault, work: Path) -> str:
         codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in _started(fault, work)]
         return f"exit codes {codes}" if any(codes) else ""
     outcome = tuneoff(*command(fault.executor), folder=work, seconds=PATIENCE)
-    return "" if outcome.code == 0 else f"{outcome.death or outcome.code}: {outcome.last_line[:150]}"
+    return "" if outcome.code == 0 else _in_short(outcome)
 
 
 def _started(fault: Fault, work: Path) -> list[int]:

@@ -22,8 +22,9 @@ def page_runs(data: ReportData, shown: Collection[str]) -> dict[str, Any]:
 
     Of many runs, those that are `shown` otherwise and the first `MOST_ROWS`; the others are in their folders.
     """
-    first = {record.run_id for record in data.records[:MOST_ROWS]}
-    records = [record for record in data.records if record.run_id in first or record.run_id in shown]
+    records = [
+        record for number, record in enumerate(data.records) if number < MOST_ROWS or record.run_id in shown
+    ]
     environments: dict[tuple[tuple[str, str], ...], int] = {}
     runs = {}
     for record in records:
