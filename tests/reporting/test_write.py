@@ -2,6 +2,7 @@ import csv
 import json
 import re
 import statistics
+from collections import Counter
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -13,7 +14,6 @@ from tuneoff.reporting import document, latex, write, write_report
 from tuneoff.reporting.charts import MOST_RUNS
 from tuneoff.reporting.data import load_report_data
 from tuneoff.reporting.figures import curve_figures, curve_groups
-from tuneoff.reporting.page import runs
 from tuneoff.results import read_records
 from tuneoff.spec import expand
 from tuneoff.stats import SPEEDS
@@ -355,21 +355,29 @@ def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
         write_report(tmp_path)
 
 
-def test_of_many_runs_the_first_are_shown_and_a_file_has_all(
+def test_of_many_runs_each_is_on_one_page_and_a_file_has_all(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(document, "MOST_ROWS", 3)
-    monkeypatch.setattr(runs, "MOST_ROWS", 3)
     data = load_report_data(folder)
     texts, _, _ = write.rendered(data, ())
     rows = list(csv.DictReader(texts["runs.csv"].splitlines()))
     assert [row["run_id"] for row in rows] == [record.run_id for record in data.records]
     listed = texts["report.md"].partition("## Runs")[2].partition("\n## ")[0]
-    assert f"The first 3 of {len(data.plan)} rows; runs.csv has all." in listed
+    assert f"Rows 1 to 3 of {len(data.plan)}; runs.csv has all." in listed
     assert listed.count("record.json") == 3
-    shown = json.loads(
-        re.search(r'<script [^>]*type="application/json"[^>]*>(.*?)</script>', texts["report.html"]).group(1)
-    )
-    assert set(shown["runs"]) < {record.run_id for record in data.records}
-    for view in (view for views in shown["views"].values() for view in views if "curves" in view):
-        assert set(view["curves"]["runs"]) <= set(shown["runs"])
+    addresses = re.findall(r'<nav class="pages".*?</nav>', texts["report.html"], re.DOTALL)[0]
+    pages = re.findall(r'href="(.*?)(?:#runs)?"', addresses)
+    assert pages == ["report.html", *(name for name in texts if re.fullmatch(r"runs-\d+\.html", name))]
+    on_pages: Counter[str] = Counter()
+    for name in pages:
+        section = texts[name].partition('<section id="runs">')[2].partition("</section>")[0]
+        on_pages.update(re.findall(r"/runs/(.*?)/record\.json", unquote(section)))
+        assert addresses in section
+        shown = json.loads(
+            re.search(r'<script [^>]*type="application/json"[^>]*>(.*?)</script>', texts[name]).group(1)
+        )
+        assert set(re.findall(r"/runs/(.*?)/record\.json", unquote(section))) <= set(shown["runs"])
+        for view in (view for views in shown["views"].values() for view in views if "curves" in view):
+            assert set(view["curves"]["runs"]) <= set(shown["runs"])
+    assert on_pages == Counter(record.run_id for record in data.records)

@@ -17,7 +17,7 @@ class Link(NamedTuple):
 
 
 MOST_ROWS = 1000
-"""Rows of a table about single runs that are shown; a file beside the report has all."""
+"""Rows of a table about single runs that a page shows; a file beside it has all."""
 Entry = str | Link
 """What a table has in one column of one row."""
 
@@ -48,10 +48,19 @@ class Table:
 
     def shortened(self, file: str) -> "Table":
         """Return the table with at most `MOST_ROWS` rows, and a caption that says which file has all."""
-        if len(self.rows) <= MOST_ROWS:
-            return self
-        caption = f"The first {MOST_ROWS:,} of {len(self.rows):,} rows; {file} has all."
-        return replace(self, rows=self.rows[:MOST_ROWS], caption=caption)
+        return self.parts(file)[0]
+
+    def parts(self, file: str) -> tuple["Table", ...]:
+        """Return tables of at most `MOST_ROWS` rows each, with captions that say which file has all."""
+        count = len(self.rows)
+        if count <= MOST_ROWS:
+            return (self,)
+        found = []
+        for start in range(0, count, MOST_ROWS):
+            rows = self.rows[start : start + MOST_ROWS]
+            caption = f"Rows {start + 1:,} to {start + len(rows):,} of {count:,}; {file} has all."
+            found.append(replace(self, rows=rows, caption=caption))
+        return tuple(found)
 
     def holds_text(self, column: int) -> bool:
         """Return whether a column, counted from 0, holds text."""

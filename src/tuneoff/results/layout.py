@@ -133,6 +133,10 @@ class ReportFolder:
         """The report as one page."""
         return self.path / "report.html"
 
+    def runs_page(self, number: int) -> Path:
+        """Return a page of runs, from 2 on: what `html` has no room for."""
+        return self.path / f"runs-{number}.html"
+
     @property
     def summary(self) -> Path:
         """A row per task, method and train size."""

@@ -18,7 +18,7 @@ from tuneoff.reporting.formatting import ABSENT_MEANS
 from tuneoff.reporting.page.answers import TaskAnswers, answers
 from tuneoff.reporting.page.examples import page_examples
 from tuneoff.reporting.page.how import How, how
-from tuneoff.reporting.page.runs import page_runs
+from tuneoff.reporting.page.runs import file_of_runs, ids_in, page_runs, pages_of_runs, tables_of_runs
 from tuneoff.reporting.page.views import PageView, views
 from tuneoff.reporting.rendering import environment
 from tuneoff.reporting.sections import document
@@ -73,6 +73,8 @@ class Part:
     views: tuple[PageView, ...] = ()
     deeper: Table | None = None
     """A table that is shown once its caption is clicked."""
+    pages: tuple[Link, ...] = ()
+    """The pages that have a part of the section's table each, where it is too long for one."""
 
     @property
     def anchor(self) -> str:
@@ -110,14 +112,33 @@ def page(
         deeper[Title.HEALTH] = all_of_them.shortened(ReportFolder(Path()).health.name)
     examples, drawn = page_examples(data), views(data)
     in_charts = {run for own in drawn.values() for one in own if one.curves for run in one.curves.runs}
+    runs = tables_of_runs(data)
+    sections = parts(whole, drawn, deeper, pages=pages_of_runs(runs), has_examples=bool(examples))
     return rendered(
         whole,
-        parts(whole, drawn, deeper, has_examples=bool(examples)),
+        sections,
         answers=answers(data),
         how=how(data),
-        payload=page_runs(data, in_charts) | {"examples": examples},
+        payload=page_runs(data, in_charts | ids_in(runs[0])) | {"examples": examples},
         library=library,
     )
+
+
+def further_pages(data: ReportData, *, library: str) -> dict[str, str]:
+    """Return pages of the runs that the whole page has no room for, by file name."""
+    tables = tables_of_runs(data)
+    pages = pages_of_runs(tables)
+    texts = {}
+    for number, table in enumerate(tables[1:], start=2):
+        section = Section(Title.RUNS, tables=(table,))
+        title = f"{data.study.name}: runs {pages[number - 1].text}"
+        texts[file_of_runs(number)] = rendered(
+            Document(title, (), (section,)),
+            (Part(section, HEADLINES[Title.RUNS], pages=pages),),
+            payload=page_runs(data, ids_in(table)) | {"examples": []},
+            library=library,
+        )
+    return texts
 
 
 def parts(
@@ -125,9 +146,13 @@ def parts(
     drawn: Mapping[Title, tuple[PageView, ...]],
     deeper: Mapping[Title, Table],
     *,
+    pages: tuple[Link, ...] = (),
     has_examples: bool = False,
 ) -> tuple[Part, ...]:
-    """Return the sections in the page's order, each with its headline, charts and further table."""
+    """Return the sections in the page's order, each with its headline, charts and further table.
+
+    `pages` are those of the runs.
+    """
     by_title = {section.title: section for section in whole.sections}
     of_the_page_alone = {Title.HOW, Title.EXAMPLES} if has_examples else {Title.HOW}
     found = []
@@ -135,7 +160,8 @@ def parts(
         section = by_title.get(title, Section(title))
         if title in by_title or title in drawn or title in of_the_page_alone:
             charts = drawn.get(title, ())
-            found.append(Part(section, HEADLINES.get(title, ""), charts, deeper.get(title)))
+            own = pages if title == Title.RUNS else ()
+            found.append(Part(section, HEADLINES.get(title, ""), charts, deeper.get(title), own))
     return tuple(found)
 
 
@@ -143,8 +169,8 @@ def rendered(
     whole: Document,
     sections: tuple[Part, ...],
     *,
-    answers: tuple[TaskAnswers, ...],
-    how: How,
+    answers: tuple[TaskAnswers, ...] = (),
+    how: How | None = None,
     payload: Mapping[str, Any],
     library: str,
 ) -> str:

@@ -1,6 +1,7 @@
-"""What the page shows of a single run: curve, main fields of its record, versions, findings, files."""
+"""The runs on their pages: the table, and of each its curve, main fields, versions, findings and files."""
 
 from collections.abc import Collection
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -11,20 +12,47 @@ from tuneoff.reporting.charts.pictures import readable
 from tuneoff.reporting.charts.style import View
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.decision import price_in_words
-from tuneoff.reporting.document import MOST_ROWS
+from tuneoff.reporting.document import Link, Table
 from tuneoff.reporting.formatting import byte_size, count, decimal, duration, in_words, percent
 from tuneoff.reporting.settings import as_text, circumstances
-from tuneoff.results import RunFolder, RunRecord, StudyFolder, metric_name
+from tuneoff.reporting.tables import runs_table
+from tuneoff.reporting.titles import Title, anchor
+from tuneoff.results import ReportFolder, RunFolder, RunRecord, StudyFolder, metric_name
+
+
+def tables_of_runs(data: ReportData) -> tuple[Table, ...]:
+    """Return the table of all runs as the pages show it."""
+    return runs_table(data).parts(ReportFolder(Path()).runs.name)
+
+
+def pages_of_runs(tables: tuple[Table, ...]) -> tuple[Link, ...]:
+    """Return a link to each page with a part of the runs, such as `1,001 to 2,000`; none if one has all."""
+    if len(tables) == 1:
+        return ()
+    ends = list(accumulate((len(table.rows) for table in tables), initial=0))
+    return tuple(
+        Link(f"{start + 1:,} to {end:,}", file_of_runs(number))
+        for number, (start, end) in enumerate(pairwise(ends), start=1)
+    )
+
+
+def file_of_runs(number: int) -> str:
+    """Return the address of a page of runs, counted from 1, which is the whole report's."""
+    files = ReportFolder(Path())
+    return f"{files.html.name}#{anchor(Title.RUNS)}" if number == 1 else files.runs_page(number).name
+
+
+def ids_in(table: Table) -> set[str]:
+    """Return the ids of the runs in a table of runs."""
+    return {entry.text if isinstance(entry, Link) else entry for entry, *_ in table.rows}
 
 
 def page_runs(data: ReportData, shown: Collection[str]) -> dict[str, Any]:
     """Return the runs by id, the curves by id, the charts of a run's curve by task, and the environments.
 
-    Of many runs, those that are `shown` otherwise and the first `MOST_ROWS`; the others are in their folders.
+    Of the runs, those whose ids are `shown`.
     """
-    records = [
-        record for number, record in enumerate(data.records) if number < MOST_ROWS or record.run_id in shown
-    ]
+    records = [record for record in data.records if record.run_id in shown]
     environments: dict[tuple[tuple[str, str], ...], int] = {}
     runs = {}
     for record in records:
