@@ -1,15 +1,16 @@
 """Measure the time and memory of reports, the memory of a worker, and how long a run takes to start.
 
-    python benchmarks/growth.py report [RECORDS ...]
+    python benchmarks/growth.py report [RECORDS ...] [--tasks N]
     python benchmarks/growth.py memory [RUNS]
     python benchmarks/growth.py start [REPEATS]
     python benchmarks/growth.py shell [REPEATS]
 
-For reports, one real run of each method on a random model is done; its record, curve and predictions are
-then copied under as many seeds as needed. For memory, one process does short runs of all methods, and its
-resident memory is read after them. `start` is everything before a run's first step, in a process that has
-done such a run before, with a model of flan-t5-small's geometry; `shell` is everything between calling
-`tuneoff run quickstart` and the end of its first evaluation and its first step.
+For reports, one real run of each method on each task (which all have the same rows) with a random model is
+done; its record, curve and predictions are then copied under as many seeds as needed. For memory, one
+process does short runs of all methods, and its resident memory is read after them. `start` is everything
+before a run's first step, in a process that has done such a run before, with a model of flan-t5-small's
+geometry; `shell` is everything between calling `tuneoff run quickstart` and the end of its first evaluation
+and its first step.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
@@ -58,9 +60,10 @@ STUDY = {
 }
 
 
-def a_study(seeds: int) -> StudySpec:
-    """Return the study with so many seeds."""
-    return StudySpec.model_validate_json(json.dumps(STUDY | {"seeds": list(range(seeds))}))
+def a_study(seeds: int, *, tasks: int = 1) -> StudySpec:
+    """Return the study with so many seeds and tasks."""
+    named = {f"reviews{number or ''}": REVIEWS for number in range(tasks)}
+    return StudySpec.model_validate_json(json.dumps(STUDY | {"seeds": list(range(seeds)), "tasks": named}))
 
 
 def tuneoff(*arguments: str) -> str:
@@ -75,19 +78,20 @@ def tuneoff(*arguments: str) -> str:
     return f"{time.perf_counter() - started:.1f} s, {usage.ru_maxrss / 2**10:.0f} MiB"
 
 
-def grow(real: Path, folder: Path, records: int) -> int:
+def grow(real: Path, folder: Path, records: int, *, tasks: int) -> int:
     """Write a study with about so many records, and return how many."""
-    study = a_study(records // 4)
-    patterns = {record.spec.method_name: record for record in read_records(real)}
+    study = a_study(records // 4 // tasks, tasks=tasks)
+    patterns = {(record.spec.task_name, record.spec.method_name): record for record in read_records(real)}
     inputs = read_inputs(real)
     assert inputs is not None
     place = StudyFolder(folder)
     place.runs.mkdir(parents=True)
     place.study.write_text(folder_study(study, inputs), encoding="utf-8")
-    shutil.copytree(real / "baselines", folder / "baselines")
+    for part in ("baselines", "examples"):
+        shutil.copytree(real / part, folder / part)
     runs = expand(study)
     for run in runs:
-        record = patterns[run.method_name]
+        record = patterns[run.task_name, run.method_name]
         source, target = StudyFolder(real).run(record.run_id), place.run(run.run_id)
         shutil.copytree(source.path, target.path, ignore=shutil.ignore_patterns(source.adapter.name))
         files = {name: one for name, one in record.files.items() if (target.path / name).exists()}
@@ -96,15 +100,15 @@ def grow(real: Path, folder: Path, records: int) -> int:
     return len(runs)
 
 
-def report(sizes: list[int]) -> None:
-    """Print what `status` and `report` take for each number of records."""
+def report(sizes: list[int], *, tasks: int) -> None:
+    """Print what `status` and `report` take for each number of records, of so many tasks."""
     with tempfile.TemporaryDirectory() as name:
         study = Path(name, "study.yaml")
-        study.write_text(dump_study(a_study(1)), encoding="utf-8")
+        study.write_text(dump_study(a_study(1, tasks=tasks)), encoding="utf-8")
         tuneoff("run", str(study), "--out", f"{name}/real")
         for number, size in enumerate(sizes):
             folder = Path(name, f"grown{number}")
-            records = grow(Path(name, "real"), folder, size)
+            records = grow(Path(name, "real"), folder, size, tasks=tasks)
             for command in ("status", "report"):
                 print(f"{records} records, {command}: {tuneoff(command, str(folder))}", flush=True)
             sizes_of(folder)
@@ -113,9 +117,16 @@ def report(sizes: list[int]) -> None:
 def sizes_of(folder: Path) -> None:
     """Print the bytes of an output folder, and of what a report has written there."""
     files = [one for one in folder.rglob("*") if one.is_file()]
-    written = ", ".join(f"{one.name} {one.stat().st_size / 2**20:.1f}" for one in folder.glob("report/*.*"))
-    total = sum(one.stat().st_size for one in files) / 2**20
-    print(f"  {len(files)} files of {total:.0f} MiB; in MiB: {written or 'no report'}", flush=True)
+    parts = {"pages of runs": "runs-*.html", "plots": "plots/*"}
+    parts |= {one.name: one.name for one in folder.glob("report/*.*") if not one.match("runs-*.html")}
+    written = ", ".join(
+        f"{part} {_mebibytes(folder.glob(f'report/{names}')):.1f}" for part, names in parts.items()
+    )
+    print(f"  {len(files)} files of {_mebibytes(files):.0f} MiB; in MiB: {written}", flush=True)
+
+
+def _mebibytes(files: Iterable[Path]) -> float:
+    return sum(one.stat().st_size for one in files) / 2**20
 
 
 def memory(runs: int) -> None:
@@ -185,13 +196,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     kinds = parser.add_subparsers(dest="kind", required=True)
-    kinds.add_parser("report").add_argument("records", nargs="*", type=int, default=[100, 1000, 10000])
+    reports = kinds.add_parser("report")
+    reports.add_argument("records", nargs="*", type=int, default=[100, 1000, 10000])
+    reports.add_argument("--tasks", type=int, default=1)
     kinds.add_parser("memory").add_argument("runs", nargs="?", type=int, default=200)
     for command in ("start", "shell"):
         kinds.add_parser(command).add_argument("repeats", nargs="?", type=int, default=5)
     options = parser.parse_args()
     if options.kind == "report":
-        report(options.records)
+        report(options.records, tasks=options.tasks)
     elif options.kind == "memory":
         memory(options.runs)
     elif options.kind == "start":

@@ -11,7 +11,7 @@ import pytest
 from helpers import fabricated as made
 from tuneoff.errors import StoreError
 from tuneoff.reporting import document, latex, write, write_report
-from tuneoff.reporting.charts import MOST_RUNS
+from tuneoff.reporting.charts import MOST_SEEDS
 from tuneoff.reporting.data import load_report_data
 from tuneoff.reporting.figures import curve_figures, curve_groups
 from tuneoff.results import read_records
@@ -209,13 +209,13 @@ def test_each_task_has_one_picture_of_all_learning_curves_and_one_of_each_ablati
 
 
 def test_of_many_seeds_the_curves_of_the_first_are_drawn_and_the_picture_says_so(tmp_path: Path) -> None:
-    study = made.a_study(methods={"lora": made.METHODS["lora"]}, seeds=list(range(MOST_RUNS + 1)))
+    study = made.a_study(methods={"lora": made.METHODS["lora"]}, seeds=list(range(MOST_SEEDS + 1)))
     made.write_folder(tmp_path, study)
     data = load_report_data(tmp_path)
     (group,) = curve_groups(data)
-    assert [run.spec.seed for run in group.records] == list(range(MOST_RUNS))
+    assert [run.spec.seed for run in group.records] == list(range(MOST_SEEDS))
     (drawing,) = curve_figures(data)
-    assert drawing.chart["title"]["subtitle"].endswith(f"; the first {MOST_RUNS} seeds of each")
+    assert drawing.chart["title"]["subtitle"].endswith(f"; the first {MOST_SEEDS} seeds of each")
 
 
 def test_each_task_has_a_picture_of_its_ablation(folder: Path) -> None:

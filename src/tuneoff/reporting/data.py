@@ -9,7 +9,7 @@ import pandas as pd
 
 from tuneoff.phrases import plural
 from tuneoff.results import Contents, CurvePoint, RunRecord, read_folder
-from tuneoff.spec import NoneSpec, TrainSize, Variant, variants
+from tuneoff.spec import NoneSpec, RunSpec, TrainSize, Variant, variants
 from tuneoff.stats import (
     Cell,
     Course,
@@ -61,6 +61,14 @@ class ReportData(Contents):
     def untrained(self) -> frozenset[str]:
         """Names of the methods that are not trained."""
         return frozenset(one.name for one in self.variants if isinstance(one.method, NoneSpec))
+
+    @cached_property
+    def recorded(self) -> tuple[tuple[RunSpec, RunRecord | None], ...]:
+        """Each planned run with its record, if it has one; by cells, in their order."""
+        records = {record.spec.settings_key: record for record in self.records}
+        places = {cell: place for place, cell in enumerate(self.cells)}
+        plan = sorted(self.plan, key=lambda run: places[Cell.of(run)])
+        return tuple((run, records.get(run.settings_key)) for run in plan)
 
     @property
     def references(self) -> tuple[str, ...]:

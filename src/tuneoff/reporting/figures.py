@@ -171,7 +171,7 @@ def curve_figures(data: ReportData) -> Iterator[Drawing]:
     for group in curve_groups(data):
         points = charts.curve_data(group.records, data.curves)
         metric = data.study.tasks[group.task].main_metric
-        note = f"; the first {charts.MOST_RUNS} seeds of each" if group.shortened else ""
+        note = f"; the first {charts.MOST_SEEDS} seeds of each" if group.shortened else ""
         chart = charts.draw_curves(points, title=group.title, metric=metric, note=note)
         stem = f"curve-{group.task}{group.ablation and f'-{group.ablation}'}{_suffix(data, group.size)}"
         yield Drawing(stem, group.title, chart)
@@ -200,11 +200,11 @@ def curve_groups(data: ReportData) -> Iterator[CurveGroup]:
             continue
         cells = [Cell(task, method, size) for method in methods if method not in data.untrained]
         logged = {cell: [run for run in data.of_cell(cell) if data.curves[run.run_id]] for cell in cells}
-        records = tuple(run for runs in logged.values() for run in runs[: charts.MOST_RUNS])
+        records = tuple(run for runs in logged.values() for run in runs[: charts.MOST_SEEDS])
         if records:
             of = f"ablation {group}, " if group else ""
             title = f"{task}: {of}learning curves{_size_in_title(data, size)}"
-            shortened = any(len(runs) > charts.MOST_RUNS for runs in logged.values())
+            shortened = any(len(runs) > charts.MOST_SEEDS for runs in logged.values())
             yield CurveGroup(task, size, group, title, records, shortened)
 
 

@@ -1,6 +1,7 @@
 """Build the tables of results: a row per task, method and train size, and a row per run."""
 
 from collections import Counter
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -106,9 +107,7 @@ def runs_table(data: ReportData) -> Table:
     names = [
         name for name in _measure_names(data.summary) if name not in SPEEDS and data.runs[name].notna().any()
     ]
-    records = {record.spec.settings_key: record for record in data.records}
-    plan = sorted(data.plan, key=lambda run: data.cells.index(Cell.of(run)))
-    rows = tuple(_run_row(run, records.get(run.settings_key), names) for run in plan)
+    rows = tuple(_run_row(run, record, names) for run, record in data.recorded)
     return Table(("Run", "State", *map(metric_name, names), "Kept step", "Steps done"), rows, text_columns=2)
 
 
@@ -161,6 +160,7 @@ def failures_table(data: ReportData) -> Table:
     return Table(("Run", "State", "Error", "Message"), rows + excluded, text_columns=4)
 
 
+@lru_cache(maxsize=100_000)
 def record_link(run_id: str) -> Link:
     """Return a link to the record of a run, from the report's folder."""
     record = StudyFolder(Path("..")).run(run_id).record.as_posix()

@@ -12,7 +12,7 @@ for a counterexample has refuted (Learned-Miller & Thomas 2019).
 import numpy as np
 import scipy
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import betaincc, ndtri
 
 Floats = NDArray[np.float64]
 _DECIMALS = 12
@@ -110,6 +110,9 @@ def _p_at_least(values: Floats, mean: float, added_value: float) -> float:
         return 1.0
     if distinct[-1] <= 0:
         return 0.0
+    if len(distinct) == 2:  # one Gamma variable's share of two is a Beta variable
+        below, above = distinct
+        return float(betaincc(counts[1], counts[0], -below / (above - below)))
     if counts @ distinct > 0:  # integrate the smaller side: the integrand of the larger one oscillates
         return 1 - _probability_above_zero(-distinct[::-1], counts[::-1])
     return _probability_above_zero(distinct, counts)

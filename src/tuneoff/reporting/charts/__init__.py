@@ -3,7 +3,7 @@
 from tuneoff.reporting.charts.ablations import ablation_data, draw_ablation
 from tuneoff.reporting.charts.candidates import candidates_data, draw_candidates
 from tuneoff.reporting.charts.curves import (
-    MOST_RUNS,
+    MOST_SEEDS,
     curve_data,
     draw_curve_panel,
     draw_curves,
@@ -22,7 +22,7 @@ from tuneoff.reporting.charts.style import ACCENT
 
 __all__ = [
     "ACCENT",
-    "MOST_RUNS",
+    "MOST_SEEDS",
     "Picture",
     "ablation_data",
     "candidates_data",

@@ -22,7 +22,7 @@ from tuneoff.reporting.formatting import in_words
 from tuneoff.results import CurvePoint, RunRecord, metric_title
 
 MOST_POINTS = 40
-MOST_RUNS = 12
+MOST_SEEDS = 12
 """Lines of one method that a reader can still follow."""
 TRAIN_LOSS = "train loss (nats per token)"
 WIDTH, HEIGHT = 620, 340

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneoff.errors import visible
+from tuneoff.reporting.charts import MOST_SEEDS
 from tuneoff.reporting.charts.pictures import readable
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.document import Document, Link, Section, Statement, Table
@@ -189,6 +190,7 @@ def rendered(
         how=how,
         absent_means=ABSENT_MEANS,
         has_examples=bool(payload.get("examples")),
+        most_seeds=MOST_SEEDS,
         policy=policy(scripts, styles),
         scripts=scripts,
         styles=styles,

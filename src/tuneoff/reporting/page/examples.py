@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuneoff.errors import visible
+from tuneoff.reporting.charts import MOST_SEEDS
 from tuneoff.reporting.data import ReportData
 from tuneoff.reporting.evidence import failed_checks
 from tuneoff.results import StudyFolder, TaskExamples, metric_name
@@ -52,11 +53,14 @@ def page_examples(data: ReportData) -> list[dict[str, Any]]:
 
 
 def _contenders(data: ReportData, task_name: str) -> Iterator[Contender]:
-    """Yield the methods and baselines that have answers; not ablations, which are too many to read."""
+    """Yield the methods and baselines that have answers, with the first seeds of each.
+
+    Not ablations, which are too many to read.
+    """
     for cell in data.cells:
         if cell.task != task_name or cell.method not in data.study.all_methods:
             continue
-        complete = [record for record in data.of_cell(cell) if record.state == "complete"]
+        complete = [record for record in data.of_cell(cell) if record.state == "complete"][:MOST_SEEDS]
         answers = {record.spec.seed: answers_of(data.folder, record) for record in complete}
         runs = {seed: own for seed, own in answers.items() if own is not None}
         if runs:
