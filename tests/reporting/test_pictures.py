@@ -1,5 +1,6 @@
 """Charts are drawn by a process of its own, whose end takes nothing along."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from helpers import fabricated as made
 from tuneoff.reporting.charts import Picture, pictures
-from tuneoff.reporting.charts.pictures import LONGEST_TEXT, _split, readable
+from tuneoff.reporting.charts.pictures import _WORTH_A_PROCESS, LONGEST_TEXT, _split, readable
 from tuneoff.reporting.charts.style import View
 
 
@@ -25,6 +26,16 @@ def test_a_chart_that_cannot_be_drawn_costs_no_other() -> None:
     for one in (first, last):
         assert one is not None and one.png.startswith(b"\x89PNG")
         assert ElementTree.fromstring(one.svg).tag == "{http://www.w3.org/2000/svg}svg"
+
+
+@pytest.mark.usefixtures("drawing")
+def test_several_processes_draw_many_charts_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    names = [f"chart {number}" for number in range(2 * _WORTH_A_PROCESS + 1)]
+    drawn = pictures([_chart(name) for name in names])
+    assert len(drawn) == len(names)
+    for name, one in zip(names, drawn, strict=True):
+        assert one is not None and f">{name}<" in one.svg.decode()
 
 
 def test_whole_pictures_are_kept_of_an_output_that_ends_in_the_midst() -> None:

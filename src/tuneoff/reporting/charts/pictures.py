@@ -1,9 +1,11 @@
 """Draw charts as pictures, in a process of their own (`draw.py`)."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +19,9 @@ LONGEST_TEXT = 120
 """Characters of a name or title that a chart shows."""
 _STARTS = 3
 _START_SECONDS, _CHART_SECONDS = 60, 10
+_WORTH_A_PROCESS = 8
+"""Charts that take longer to draw than another process to start."""
+_MOST_PROCESSES = 4
 
 
 class Picture(NamedTuple):
@@ -28,6 +33,17 @@ class Picture(NamedTuple):
 
 
 def pictures(charts: Sequence[View]) -> list[Picture | None]:
+    """Return the charts' pictures; None for one that could not be drawn."""
+    processes = max(1, min(_MOST_PROCESSES, os.cpu_count() or 1, len(charts) // _WORTH_A_PROCESS))
+    drawn: list[Picture | None] = [None] * len(charts)
+    with ThreadPoolExecutor(processes) as pool:
+        shares = pool.map(_all_drawn, [charts[first::processes] for first in range(processes)])
+        for first, share in enumerate(shares):
+            drawn[first::processes] = share
+    return drawn
+
+
+def _all_drawn(charts: Sequence[View]) -> list[Picture | None]:
     """Return the charts' pictures; None for one that could not be drawn.
 
     The process that draws may be ended by the system. It is then started again without the chart at which it
@@ -77,10 +93,12 @@ def _split(output: bytes) -> list[Picture | None]:
 
 def _files(output: bytes) -> list[bytes]:
     """Return the whole files in an output that may end anywhere."""
-    files = []
-    while len(output) >= 8 and len(output) >= (end := 8 + int.from_bytes(output[:8], "big")):
-        files.append(output[8:end])
-        output = output[end:]
+    files, end = [], 0
+    while end + 8 <= len(output):
+        start = end + 8
+        end = start + int.from_bytes(output[end:start], "big")
+        if end <= len(output):
+            files.append(output[start:end])
     return files
 
 
