@@ -25,7 +25,7 @@ PRIVATE_NAMES = {
 
 INNER_NAMES = {
     # tests/study/test_ray_executor.py: a cluster of one's own is heard by this machine alone
-    "ray._private.ray_constants": ["study/ray_executor.py"],
+    "ray._private.ray_constants": ["study/ray_cluster.py"],
     # tests/kernels/test_attention.py compares with it
     "transformers.integrations.sdpa_attention.sdpa_attention_forward": ["kernels/attention.py"],
     "transformers.masking_utils.sdpa_mask": ["kernels/attention.py"],

@@ -22,17 +22,27 @@ from helpers.executor_contract import ExecutorContract, note, stay, whose
 from helpers.killing import Attempt, attempt, raise_unportable, refuse_to_start
 from helpers.noting import Noting
 from helpers.spoiling import spoil, sum_of
+from helpers.taking import largest_taken
 from tuneoff.errors import InputError, TuneoffError
 from tuneoff.interrupts import Terminated, interrupts_remembered
 from tuneoff.results import StudyFolder, read_records
 from tuneoff.spec import ModelSpec, ResourcesSpec, RunSpec, expand
-from tuneoff.study import Event, InlineExecutor, Job, Lost, PointLogged, TrialStarted, run_study
+from tuneoff.study import (
+    Event,
+    InlineExecutor,
+    Job,
+    Lost,
+    PointLogged,
+    TrialStarted,
+    run_study,
+)
 
 ray = pytest.importorskip("ray")
 from ray.cluster_utils import Cluster  # noqa: E402
 
-from tuneoff.study import ray_executor  # noqa: E402
-from tuneoff.study.ray_executor import NodeAnswer, RayExecutor, check_equal  # noqa: E402
+from tuneoff.study import ray_cluster, ray_executor  # noqa: E402
+from tuneoff.study.ray_cluster import NodeAnswer, check_equal  # noqa: E402
+from tuneoff.study.ray_executor import RayExecutor  # noqa: E402
 from tuneoff.training import Session, load_backbone  # noqa: E402
 
 J = TypeVar("J")
@@ -137,11 +147,20 @@ def test_each_run_has_a_copy_of_the_model_from_where_the_command_runs(tmp_path: 
     executor = on_ray(tmp_path, *expand(study))
     executor.prepare(Session)
     shutil.rmtree(folder)  # so no worker can read it
+    # five copies of the weights, and a gigabyte
+    assert executor.resources["memory"] == 5 * random.model.get_memory_footprint() + 10**9
     found = list(executor.map(partial(spoil, model), range(4)))
     assert [one for one, _ in found] == [digest] * 4
     assert [one for _, one in found] == pytest.approx([total] * 4)
-    # five copies of the weights, and a gigabyte
-    assert executor.resources["memory"] == 5 * random.model.get_memory_footprint() + 10**9
+
+
+def test_a_run_asks_for_the_memory_that_it_takes(tmp_path: Path) -> None:
+    runs = expand(small.spec(tmp_path, ["methods={full: {kind: full}}", "ablations={}", "train_sizes=[8]"]))
+    executor = on_ray(tmp_path, *runs)
+    executor.prepare(Session)
+    jobs = [Job(run, tmp_path / run.run_id) for run in runs]
+    (taken,) = set(executor.map(largest_taken, jobs[:1]))
+    assert 0.9 * taken < executor.resources["memory"] < 1.5 * taken
 
 
 @pytest.mark.parametrize(
@@ -258,7 +277,7 @@ def test_a_cluster_of_one_s_own_that_others_could_reach_is_ended_at_once(
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(ray, "init", lambda **options: None)
     monkeypatch.setattr(ray, "shutdown", lambda: ended.append(True))
-    monkeypatch.setattr(ray_executor, "_nodes", lambda: [{"NodeManagerAddress": "192.0.2.1"}])
+    monkeypatch.setattr(ray_cluster, "nodes", lambda: [{"NodeManagerAddress": "192.0.2.1"}])
     with pytest.raises(InputError, match=r"Ray has put it at 192\.0\.2\.1; .*give --address"):
-        ray_executor._join(None)
+        ray_cluster.join(None)
     assert ended == [True]

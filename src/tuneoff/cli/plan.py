@@ -8,7 +8,7 @@ from rich.table import Table
 from tuneoff.cli.progress import Progress
 from tuneoff.cli.terminal import Terminal
 from tuneoff.reporting import PlannedTask, power_statements, race_plan
-from tuneoff.reporting.formatting import duration
+from tuneoff.reporting.formatting import byte_size, duration
 from tuneoff.spec import StudySpec, expand, searches
 from tuneoff.study import Estimate, check, count_baselines, estimate
 from tuneoff.study.tune import planned_trainings
@@ -49,15 +49,15 @@ def print_plan(spec: StudySpec, console: Console) -> None:
 
 
 def _table(estimates: Sequence[Estimate]) -> Table:
-    """Return a table of the runs: parameters and time."""
+    """Return a table of the runs: parameters, time and memory (a CUDA device's own, if it is on one)."""
     table = Table(box=None, pad_edge=False)
     table.add_column("run", no_wrap=True)
-    for name in ("trainable", "%", "receiving\ngradient", "stored", "deployed", "time"):
+    for name in ("trainable", "%", "receiving\ngradient", "stored", "deployed", "time", "memory"):
         table.add_column(name, justify="right", no_wrap=True)
     for item in estimates:
         counts = item.footprint
         if counts is None:
-            table.add_row(item.run.run_id, *"-----", "not possible")
+            table.add_row(item.run.run_id, *"-----", "not possible", "-")
             continue
         table.add_row(
             item.run.run_id,
@@ -67,5 +67,6 @@ def _table(estimates: Sequence[Estimate]) -> Table:
             f"{counts.stored:,}",
             f"{counts.deployed:,}",
             duration(item.seconds),
+            byte_size(item.memory),
         )
     return table

@@ -13,11 +13,12 @@ from tuneoff.results import Footprint
 from tuneoff.spec import NoneSpec, RunSpec
 from tuneoff.training import Encoded, Prepared, Session, generator, prepare, total_steps, windows
 from tuneoff.training.loop import OptimizerSteps, Window
+from tuneoff.training.memory import measure_peak
 from tuneoff.training.run import is_out_of_memory
 
 T = TypeVar("T")
-_PROBES = 4
-"""Optimizer steps that are timed; the first one is slower than others."""
+_PROBES = 3
+"""Optimizer steps that are timed, after a first one, which is slower than others."""
 _STEPS = 200
 """Steps whose tokens are counted."""
 _SAMPLE = 16
@@ -36,6 +37,11 @@ class Cost(NamedTuple):
     """The evaluation of the test split."""
     setup: float
     """Loading and encoding the data, and attaching the method to the model."""
+    memory: int | None
+    """The most that this process took in bytes, in steps (the largest of many among them) and evaluations;
+    None where the system does not tell."""
+    device_memory: int | None
+    """The same of a CUDA device."""
 
     def trial_seconds(self, run: RunSpec, examples: int) -> float:
         """Estimate the time of a search trial over that many training examples: a run without the test."""
@@ -61,6 +67,8 @@ class Estimate(NamedTuple):
     trial_seconds: float
     """Of the same without the test split, as a trial of a search."""
     test_rows: int
+    memory: int | None = None
+    """The most that the steps took in bytes, on a CUDA device the device's; None where nothing tells."""
     unfit: str | None = None
     """Why the model cannot carry the method."""
 
@@ -124,6 +132,7 @@ def _estimate(run: RunSpec, measured: MethodCosts, session: Session) -> Estimate
         seconds=cost.seconds(run, examples),
         trial_seconds=cost.trial_seconds(run, examples),
         test_rows=measured.test_rows[run.task_name],
+        memory=cost.device_memory or cost.memory,
     )
 
 
@@ -133,14 +142,19 @@ def _measure(run: RunSpec, session: Session) -> tuple[Cost, int]:
     encoded = prepared.data.encoded
     counts = prepared.footprint()
     trains = prepared.adapted.parts and run.trained_by is None
-    step = _step_seconds(prepared) if trains else 0.0
-    prepared.adapted.fold()
+    with measure_peak(prepared.adapted.model.device) as peak:
+        step = _step_seconds(prepared) if trains else 0.0
+        prepared.adapted.fold()
+        validation = sum(_evaluation_seconds(one, one.data.encoded["validation"]) for one in prepared.members)
+        test = _evaluation_seconds(prepared, encoded["test"])
     cost = Cost(
         counts,
         step=step,
-        validation=sum(_evaluation_seconds(one, one.data.encoded["validation"]) for one in prepared.members),
-        test=_evaluation_seconds(prepared, encoded["test"]),
+        validation=validation,
+        test=test,
         setup=setup,
+        memory=peak.process,
+        device_memory=peak.device,
     )
     return cost, len(encoded["test"])
 
@@ -149,7 +163,7 @@ def _step_seconds(run: Prepared) -> float:
     """Return the time of a mean optimizer step, from a few over real batches; they change the model.
 
     It is the lowest time of a token among them, which other work on the machine disturbs least, times the
-    tokens of a mean step.
+    tokens of a mean step. The largest step comes first, so that the memory it takes is taken.
     """
     training, rows, count = run.spec.training, run.train_rows(), run.steps
     optimizer_steps = OptimizerSteps(
@@ -163,9 +177,10 @@ def _step_seconds(run: Prepared) -> float:
     planned = windows(rows, training, order=order, steps=min(count, _STEPS), mixing=run.mixing)
     steps = list(planned)
     sizes = [_tokens(window, len(run.adapted.prompt_ids)) for window in steps]
+    _step(optimizer_steps, steps[sizes.index(max(sizes))], 1)
     timed = [
         _timed(partial(_step, optimizer_steps, window, step))[0] / size
-        for step, (window, size) in enumerate(zip(steps[:_PROBES], sizes, strict=False), start=1)
+        for step, (window, size) in enumerate(zip(steps[:_PROBES], sizes, strict=False), start=2)
     ]
     return min(timed) * sum(sizes) / len(sizes)
 
