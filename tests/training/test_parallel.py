@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from helpers import small
 from helpers.command_line import tuneoff
+from tuneoff.errors import InputError
 from tuneoff.results import StudyFolder, read_curve, read_records
 from tuneoff.training import parallel
 
@@ -132,6 +134,48 @@ def test_a_trial_that_is_pruned_ends_in_all_processes(tmp_path: Path) -> None:
     assert process.wait(timeout=120) == 0, said(tmp_path)
     states = [line for line in said(tmp_path).splitlines() if line.startswith("state: ")]
     assert states == ["state: cancelled", "state: complete"]
+
+
+ALONE = """
+import os
+import sys
+from pathlib import Path
+from helpers import small
+from tuneoff.spec import expand
+from tuneoff.training import run_trial
+from tuneoff.training.loop import OptimizerSteps
+from tuneoff.training.parallel import dismiss_followers, has_followed
+
+whole = OptimizerSteps.take
+
+def take(self, window, step):
+    if os.environ["RANK"] == "1" and step == 3:
+        raise MemoryError("too large for the second device")
+    return whole(self, window, step)
+
+OptimizerSteps.take = take
+if not has_followed():
+    folder = Path(sys.argv[1])
+    run = next(run for run in expand(small.spec(folder, ["train_sizes=[8]"])) if run.method_name == "lora")
+    run_trial(run, folder)
+    dismiss_followers()
+"""
+
+
+def test_an_error_of_another_process_alone_ends_all(tmp_path: Path) -> None:
+    (tmp_path / "alone.py").write_text(ALONE, encoding="utf-8")
+    process = launched([str(tmp_path / "alone.py"), str(tmp_path)], tmp_path, program=[])
+    assert process.wait(timeout=60) != 0, said(tmp_path)
+    assert "ended in one of 2 processes that train together: too large for the second device" in said(
+        tmp_path
+    )
+
+
+def test_more_processes_than_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 2)
+    with pytest.raises(InputError, match="this machine has 2 and more processes were launched"):
+        parallel.count_processes()
 
 
 def test_launched_processes_take_no_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,6 +103,8 @@ def collate(
     outputs = [encoded.encoder_output for encoded in batch if encoded.encoder_output is not None]
     if outputs:
         padded["encoder_outputs"] = torch.nn.utils.rnn.pad_sequence(outputs, batch_first=True)
+    if device.type == "cuda":  # from pinned memory it is copied while the device computes
+        return {name: tensor.pin_memory().to(device, non_blocking=True) for name, tensor in padded.items()}
     return {name: tensor.to(device) for name, tensor in padded.items()}
 
 

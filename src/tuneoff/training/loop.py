@@ -261,8 +261,10 @@ class OptimizerSteps:
         """
         started = time.perf_counter()
         self._objective.train()
-        loss = self._backward(window)
-        norm = float(self._accelerator.clip_grad_norm_(self._parameters, self._max_norm))
+        total = self._backward(window)
+        clipped = self._accelerator.clip_grad_norm_(self._parameters, self._max_norm)
+        # both at once: a GPU is waited for once a step
+        loss, norm = torch.stack([total, clipped]).tolist()
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise DivergedError(f"at step {step} the loss is {loss} and the gradient's norm {norm}")
         # read before the schedule moves on; a part's groups, with and without weight decay, have one rate
@@ -301,11 +303,11 @@ class OptimizerSteps:
         restore_random_states(state.part("random").tensors, self._accelerator.device)
         self.seconds = state.part("time").numbers["seconds"]
 
-    def _backward(self, window: Window) -> float:
-        """Accumulate the gradients of a window; return its mean loss over all target tokens."""
+    def _backward(self, window: Window) -> Tensor:
+        """Accumulate the gradients of a window; return its mean loss over all target tokens, a scalar."""
         device = self._accelerator.device
         targets = sum(len(row.labels) for batch in window for row in batch)
-        total = 0.0
+        total = torch.zeros((), device=device)
         shares = (own_share(whole) for whole in window)
         for batch in (part for share in shares for part in chunks(share, self._most_rows)):
             inputs = collate(
@@ -318,7 +320,7 @@ class OptimizerSteps:
             # weighted by target tokens, so that accumulation gives the gradient of one large batch
             loss = mean * (sum(len(row.labels) for row in batch) / targets)
             self._accelerator.backward(loss)
-            total += loss.item()
+            total += loss.detach()
         return add_up(self._parameters, total)
 
 

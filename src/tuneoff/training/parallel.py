@@ -6,6 +6,7 @@ process reads its share of the rows of each batch (`own_share`), and gradients a
 (`add_up`, `put_together`). So a run's batch is the study's, however many processes share it.
 """
 
+import os
 import shutil
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,9 +20,9 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
-from torch import nn
+from torch import Tensor, nn
 
-from tuneoff.errors import TuneoffError
+from tuneoff.errors import DataError, InputError, ModelError, StudyError
 from tuneoff.results.layout import RunFolder
 from tuneoff.spec import RunSpec
 from tuneoff.training.session import Session
@@ -48,7 +49,17 @@ def count_processes() -> int:
 
 
 def _state() -> PartialState:
-    """Return what this process knows of the others; the first call joins them."""
+    """Return what this process knows of the others; the first call joins them.
+
+    Raises:
+        InputError: there are more of them than devices.
+    """
+    place, devices = int(os.environ.get("LOCAL_RANK", 0)), torch.accelerator.device_count()
+    if 0 < devices <= place:
+        raise InputError(
+            f"each process takes a device of its own, but this machine has {devices} and more processes were "
+            "launched; launch as many as it has devices"
+        )
     return PartialState(cpu=not torch.accelerator.is_available(), timeout=_LONGEST_WAIT)
 
 
@@ -81,8 +92,9 @@ def has_followed(session: Session | None = None) -> bool:
         with TemporaryDirectory() as scratch:
             with suppress(FileNotFoundError):
                 shutil.copy2(RunFolder(training.folder).checkpoint, RunFolder(Path(scratch)).checkpoint)
-            # what is wrong with the run or its data, the first process finds and says
-            with suppress(TuneoffError):
+            # what is wrong with the run or its inputs, the first process finds and says; any other error is
+            # of this process alone, whose end is the others' end
+            with suppress(StudyError, DataError, ModelError):
                 training.train(training.spec, Path(scratch), session=session, **training.options)
     return True
 
@@ -122,18 +134,17 @@ def put_together(items: Iterable[T]) -> list[T]:
 
 
 @torch.no_grad()
-def add_up(parameters: Sequence[nn.Parameter], loss: float) -> float:
-    """Add up the gradients of all processes, in place, and return the sum of their losses."""
+def add_up(parameters: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
+    """Add up the gradients of all processes, in place, and return the sum of their losses, a scalar each."""
     if not are_together():
         return loss
     for parameter in parameters:  # of a process that had no row
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    total = torch.tensor([loss], dtype=torch.float32, device=gradients[0].device)
-    flat = torch.cat([total, *(gradient.flatten().float() for gradient in gradients)])
+    flat = torch.cat([loss.float()[None], *(gradient.flatten().float() for gradient in gradients)])
     torch.distributed.all_reduce(flat)
     total, *sums = torch.split(flat, [1, *(gradient.numel() for gradient in gradients)])
     for gradient, added in zip(gradients, sums, strict=True):
         gradient.copy_(added.view_as(gradient))
-    return float(total)
+    return total[0]
