@@ -26,8 +26,8 @@ class ResourcesSpec(Spec):
     gpus: Annotated[float, Field(ge=0, le=64)] | None = None
     """GPUs; a half lets two runs share one. Null: one if the cluster has any."""
     memory: Annotated[str, AfterValidator(_checked)] | None = None
-    """Memory that a node must have left, such as 8GB; null: a quarter more than `tuneoff plan` measures of the
-    method that takes most."""
+    """Memory that a node must have left, such as 8GB; null: a quarter more than `tuneoff plan` measures of
+    the method that takes most."""
 
     @property
     def memory_bytes(self) -> int | None:
