@@ -52,12 +52,12 @@ def _table(estimates: Sequence[Estimate]) -> Table:
     """Return a table of the runs: parameters, time and memory (a CUDA device's own, if it is on one)."""
     table = Table(box=None, pad_edge=False)
     table.add_column("run", no_wrap=True)
-    for name in ("trainable", "%", "receiving\ngradient", "stored", "deployed", "time", "memory"):
+    for name in ("trainable", "%", "receiving\ngradient", "stored", "deployed", "memory", "time"):
         table.add_column(name, justify="right", no_wrap=True)
     for item in estimates:
         counts = item.footprint
         if counts is None:
-            table.add_row(item.run.run_id, *"-----", "not possible", "-")
+            table.add_row(item.run.run_id, *"------", "not possible")
             continue
         table.add_row(
             item.run.run_id,
@@ -66,7 +66,7 @@ def _table(estimates: Sequence[Estimate]) -> Table:
             f"{counts.receiving_gradient:,}",
             f"{counts.stored:,}",
             f"{counts.deployed:,}",
-            duration(item.seconds),
             byte_size(item.memory),
+            duration(item.seconds),
         )
     return table

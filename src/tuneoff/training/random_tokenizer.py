@@ -6,7 +6,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from tokenizers.decoders import Metaspace
 from transformers import PreTrainedTokenizerFast
 
-from tuneoff.tasks.builtin import builtin_tables
+from tuneoff.tasks.builtin import first_training_rows
 
 _ROWS = 1500
 """Rows of each builtin task that the tokenizer is made from."""
@@ -34,7 +34,8 @@ def random_tokenizer(*, ends_input: bool = True) -> PreTrainedTokenizerFast:
     )
 
 
-def _texts() -> list[str]:
+@cache
+def _texts() -> tuple[str, ...]:
     """Return texts of the builtin training splits."""
-    trains = [builtin_tables(name)["train"].records[:_ROWS] for name in ("reviews", "dialogues")]
-    return [str(cell) for records in trains for record in records for cell in record.cells.values()]
+    trains = [first_training_rows(name, _ROWS) for name in ("reviews", "dialogues")]
+    return tuple(cell for rows in trains for row in rows for cell in row.values())

@@ -3,16 +3,26 @@
 docs/builtin_tasks.md shows what they look like and what they test.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any, NamedTuple
 
 from tuneoff.errors import DataError, shown, suggestions
 from tuneoff.spec import SplitName
-from tuneoff.tasks.builtin.dialogues import dialogue_rows
+from tuneoff.tasks.builtin.dialogues import Dialogue, dialogue_rows, dialogues_in_order
 from tuneoff.tasks.builtin.draw import SIZES
-from tuneoff.tasks.builtin.reviews import review_rows
+from tuneoff.tasks.builtin.reviews import Review, review_rows, reviews_in_order
 from tuneoff.tasks.table import Record, Table
 
-__all__ = ["SIZES", "builtin_tables"]
+__all__ = ["SIZES", "builtin_tables", "first_training_rows"]
+
+
+class _DataSet(NamedTuple):
+    """A data set, generated at once or row by row, and what its users see of a row."""
+
+    rows: Callable[[], Mapping[SplitName, tuple[Any, ...]]]
+    in_order: Callable[[], Iterator[tuple[SplitName, Any]]]
+    cells: Callable[[Any], dict[str, str]]
 
 
 def builtin_tables(name: str) -> dict[SplitName, Table]:
@@ -23,9 +33,17 @@ def builtin_tables(name: str) -> dict[SplitName, Table]:
     """
     if name not in _BUILTIN:
         raise DataError(f"there is no builtin data set {shown(name)}{suggestions(name, _BUILTIN)}")
+    found = _BUILTIN[name]
     return {
-        split: _table(f"builtin data {name}, split {split}", rows) for split, rows in _BUILTIN[name]().items()
+        split: _table(f"builtin data {name}, split {split}", [found.cells(row) for row in rows])
+        for split, rows in found.rows().items()
     }
+
+
+def first_training_rows(name: str, count: int) -> list[dict[str, str]]:
+    """Generate only the first training rows of a builtin data set: the cells of each by column."""
+    found = _BUILTIN[name]
+    return [found.cells(row) for _, row in islice(found.in_order(), count)]
 
 
 def _table(name: str, rows: list[dict[str, str]]) -> Table:
@@ -33,21 +51,15 @@ def _table(name: str, rows: list[dict[str, str]]) -> Table:
     return Table(name, tuple(rows[0]), records)
 
 
-def _reviews() -> dict[SplitName, list[dict[str, str]]]:
-    return {
-        split: [{"text": row.text, "label": str(row.label), "level": row.level} for row in rows]
-        for split, rows in review_rows().items()
-    }
+def _review_cells(row: Review) -> dict[str, str]:
+    return {"text": row.text, "label": str(row.label), "level": row.level}
 
 
-def _dialogues() -> dict[SplitName, list[dict[str, str]]]:
-    return {
-        split: [{"dialogue": row.dialogue, "summary": row.summary, "level": row.level} for row in rows]
-        for split, rows in dialogue_rows().items()
-    }
+def _dialogue_cells(row: Dialogue) -> dict[str, str]:
+    return {"dialogue": row.dialogue, "summary": row.summary, "level": row.level}
 
 
-_BUILTIN: Mapping[str, Callable[[], dict[SplitName, list[dict[str, str]]]]] = {
-    "reviews": _reviews,
-    "dialogues": _dialogues,
+_BUILTIN: Mapping[str, _DataSet] = {
+    "reviews": _DataSet(review_rows, reviews_in_order, _review_cells),
+    "dialogues": _DataSet(dialogue_rows, dialogues_in_order, _dialogue_cells),
 }

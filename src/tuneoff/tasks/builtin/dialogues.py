@@ -1,6 +1,6 @@
 """The dialogues: plans, changes of plan and small talk, with who does what, when and where as the summary."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
@@ -8,7 +8,7 @@ from typing import Final
 
 from tuneoff.spec import SplitName
 from tuneoff.tasks.builtin.activities import ACTIVITIES, DAYS, NAMES, REASONS, Activity
-from tuneoff.tasks.builtin.draw import Draw, Position, distinct_rows
+from tuneoff.tasks.builtin.draw import Draw, Position, by_split, distinct_rows
 from tuneoff.tasks.builtin.scripts import SCRIPTS, SUMMARIES
 from tuneoff.tasks.builtin.turns import EXCHANGES
 
@@ -33,6 +33,11 @@ class Dialogue:
 @cache
 def dialogue_rows() -> dict[SplitName, tuple[Dialogue, ...]]:
     """Generate the rows of all splits."""
+    return by_split(dialogues_in_order())
+
+
+def dialogues_in_order() -> Iterator[tuple[SplitName, Dialogue]]:
+    """Generate rows one after another, as far as they are asked for."""
     return distinct_rows(_dialogue, text=lambda row: row.dialogue, core=lambda row: row.dialogue)
 
 

@@ -6,7 +6,7 @@ frames and all contents occur in every split, but no combination of the two occu
 """
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -71,24 +71,26 @@ class Position:
 
 def distinct_rows(
     make: Callable[[Draw, Position], Row], text: Callable[[Row], str], core: Callable[[Row], str]
-) -> dict[SplitName, tuple[Row, ...]]:
-    """Generate the rows of all splits.
+) -> Iterator[tuple[SplitName, Row]]:
+    """Generate the rows of all splits, one after another, training rows first.
 
     A row is drawn again if its text has occurred before, or its core (the part that matters) in another
     split.
     """
     draw = Draw(SEED)
     texts, cores = set[str](), dict[str, SplitName]()
-
-    def fresh(position: Position) -> Row:
-        while True:
+    for position in (Position(split, number) for split, size in SIZES.items() for number in range(size)):
+        row = make(draw, position)
+        while text(row) in texts or cores.get(core(row), position.split) != position.split:
             row = make(draw, position)
-            if text(row) not in texts and cores.get(core(row), position.split) == position.split:
-                texts.add(text(row))
-                cores[core(row)] = position.split
-                return row
+        texts.add(text(row))
+        cores[core(row)] = position.split
+        yield position.split, row
 
-    return {
-        split: tuple(fresh(Position(split, number)) for number in range(size))
-        for split, size in SIZES.items()
-    }
+
+def by_split(rows: Iterable[tuple[SplitName, Row]]) -> dict[SplitName, tuple[Row, ...]]:
+    """Return the rows of each split."""
+    splits: dict[SplitName, list[Row]] = {split: [] for split in SIZES}
+    for split, row in rows:
+        splits[split].append(row)
+    return {split: tuple(own) for split, own in splits.items()}

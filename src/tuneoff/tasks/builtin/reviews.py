@@ -7,7 +7,7 @@ from functools import cache
 from typing import Final
 
 from tuneoff.spec import SplitName
-from tuneoff.tasks.builtin.draw import SEED, Draw, Position, distinct_rows
+from tuneoff.tasks.builtin.draw import SEED, SIZES, Draw, Position, by_split, distinct_rows
 from tuneoff.tasks.builtin.opinions import ELSEWHERE, FRAMES, OPPOSITES, PEOPLE
 from tuneoff.tasks.builtin.topics import TOPICS, Topic
 from tuneoff.tasks.builtin.words import GENERAL, PLURAL, WORDS_FOR
@@ -39,8 +39,16 @@ class Review:
 @cache
 def review_rows() -> dict[SplitName, tuple[Review, ...]]:
     """Generate the rows of all splits."""
-    splits = distinct_rows(_review, text=lambda row: row.text, core=lambda row: row.opinion)
-    return splits | {"train": _noisy(splits["train"])}
+    return by_split(reviews_in_order())
+
+
+def reviews_in_order() -> Iterator[tuple[SplitName, Review]]:
+    """Generate rows one after another, as far as they are asked for."""
+    wrong = set(_wrong(Draw(SEED)))
+    rows = distinct_rows(_review, text=lambda row: row.text, core=lambda row: row.opinion)
+    for number, (split, row) in enumerate(rows):
+        is_wrong = split == "train" and number in wrong
+        yield split, replace(row, label=1 - row.sentiment) if is_wrong else row
 
 
 def _review(draw: Draw, position: Position) -> Review:
@@ -113,16 +121,10 @@ def _elsewhere(draw: Draw, topic: Topic) -> str:
     return _polished(sentence.format(topic=topic.name, tried=topic.tried, person=draw.one(PEOPLE), word=word))
 
 
-def _noisy(rows: tuple[Review, ...]) -> tuple[Review, ...]:
-    """Make the share `NOISE` of labels wrong, equally many at every level and label."""
-    wrong = set(_wrong(Draw(SEED), rows))
-    return tuple(
-        replace(row, label=1 - row.sentiment) if number in wrong else row for number, row in enumerate(rows)
-    )
-
-
-def _wrong(draw: Draw, rows: tuple[Review, ...]) -> Iterator[int]:
+def _wrong(draw: Draw) -> Iterator[int]:
+    """Yield the training rows whose label is wrong: the share `NOISE` at every level and of either label."""
+    positions = [Position("train", number) for number in range(SIZES["train"])]
     for level in FRAMES:
         for sentiment in (0, 1):
-            group = [n for n, row in enumerate(rows) if (row.level, row.sentiment) == (level, sentiment)]
+            group = [one.number for one in positions if (one.level, one.turn % 2) == (level, sentiment)]
             yield from draw.some(round(NOISE * len(group)), group)
