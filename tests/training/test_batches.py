@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from helpers.models import word_tokenizer
 from tuneoff.tasks import Example
 from tuneoff.training import Encoded, collate, encode
-from tuneoff.training.batches import BATCH_TOKENS, epochs, length_sorted_batches, min_padding_batches
+from tuneoff.training.batches import (
+    BATCH_TOKENS,
+    epochs,
+    filled_batches,
+    length_sorted_batches,
+    min_padding_batches,
+)
 
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=300)
 
@@ -88,3 +94,16 @@ def test_a_batch_has_prompt_ids_first_padding_last_and_ignored_labels():
     assert batch["input_ids"].tolist() == [[60, 61, 5, 1, 0, 0], [60, 61, 5, 6, 4, 1]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1, 1, 0, 0], [1] * 6]
     assert batch["labels"].tolist() == [[7, 8, 1], [9, -100, -100]]
+
+
+@given(LENGTHS, st.integers(1, 9), st.integers(0, 50))
+def test_filled_batches_hold_every_row_once_and_as_many_as_the_first_has_room_for(lengths, size, written):
+    batches = filled_batches(lengths, size, written=written)
+    rows = [row for batch in batches for row in batch]
+    assert sorted(rows) == list(range(len(lengths)))
+    assert [lengths[row] for row in rows] == sorted(lengths, reverse=True)
+    room = size * (max(lengths) + written)
+    for batch, following in zip(batches, [*batches[1:], []], strict=True):
+        taken = lengths[batch[0]] + written
+        assert len(batch) * taken <= room
+        assert not following or (len(batch) + 1) * taken > room

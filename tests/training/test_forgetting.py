@@ -142,7 +142,7 @@ def test_continuation_can_be_asked_of_a_t5_with_sentinels():
 def test_losses_depend_neither_on_the_batch_nor_on_the_parts_of_its_logits(kind, monkeypatch):
     model = backbone(kind)
     expected = losses(model, batch_size=1)
-    monkeypatch.setattr(likelihood, "MOST_BYTES", 1)
+    monkeypatch.setattr(likelihood, "MOST_LOGITS_BYTES", 1)
     assert losses(model, batch_size=4) == pytest.approx(expected, rel=1e-5)
 
 

@@ -142,6 +142,22 @@ def length_sorted_batches(lengths: Sequence[int], batch_size: int) -> list[list[
     return chunks(_longest_first(lengths), batch_size)
 
 
+def filled_batches(lengths: Sequence[int], batch_size: int, *, written: int) -> list[list[int]]:
+    """Return batches of row numbers, longest rows first, that take as much memory as the first of them.
+
+    That has `batch_size` rows; where rows are shorter, there are more of them. A row takes the length of the
+    longest in its batch, and `written` tokens.
+    """
+    rows = _longest_first(lengths)
+    most = batch_size * (lengths[rows[0]] + written)
+    batches, start = list[list[int]](), 0
+    while start < len(rows):
+        end = start + most // (lengths[rows[start]] + written)
+        batches.append(rows[start:end])
+        start = end
+    return batches
+
+
 def min_padding_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
     """Return batches of at most `batch_size` row numbers, longest rows first, with the least cost to encode.
 

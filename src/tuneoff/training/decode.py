@@ -16,7 +16,7 @@ from tuneoff.interrupts import raise_if_interrupted
 from tuneoff.methods import AdaptedModel
 from tuneoff.spec import LETTERS, ClassificationSpec, MultipleChoiceSpec, Task
 from tuneoff.tasks import Example, match_label
-from tuneoff.training.batches import IGNORED, Encoded, collate, length_sorted_batches, min_padding_batches
+from tuneoff.training.batches import IGNORED, Encoded, collate, filled_batches, min_padding_batches
 from tuneoff.training.encoder_outputs import encode_batches
 from tuneoff.training.generation import greedy
 from tuneoff.training.likelihood import label_losses, option_losses, token_losses
@@ -57,9 +57,12 @@ class Decoder:
     def answers(self, encoded: Sequence[Encoded]) -> list[Answer]:
         """Return an answer to each example, in the order of the examples."""
         self.adapted.model.eval()
-        # generation takes a step for each token however few the rows, so its batches are full
-        to_batches = length_sorted_batches if self.task.generates else min_padding_batches
-        batches = to_batches([len(example.input_ids) for example in encoded], self.batch_size)
+        lengths = [len(example.input_ids) for example in encoded]
+        if self.task.generates:  # which takes a step for each token however few the rows
+            written, beams = generation_limits(self.tokenizer, self.task)
+            batches = filled_batches(lengths, self.batch_size, written=written * beams)
+        else:
+            batches = min_padding_batches(lengths, self.batch_size)
         answers: dict[int, Answer] = {}
         for rows in own_share(batches):
             raise_if_interrupted()

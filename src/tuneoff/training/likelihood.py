@@ -11,6 +11,8 @@ from tuneoff.training.batches import IGNORED
 
 MOST_BYTES = 2**29
 """What labels that are scored at the same time may take, besides the rows themselves (one label at least)."""
+MOST_LOGITS_BYTES = 2**27
+"""What the logits of targets may take at the same time; more of them are not faster."""
 
 
 class Objective(nn.Module):
@@ -35,27 +37,33 @@ class Objective(nn.Module):
 def token_losses(family: Family, context: Context, labels: Tensor) -> Tensor:
     """Compute the negative log-likelihood, in nats, of each label that is not -100, row by row: [labels].
 
-    `labels`: [N, T], the first tokens after the context, which they are appended to.
+    `labels`: [N, T], the first tokens after the context, which they are appended to. The logits are computed
+    in parts of `MOST_LOGITS_BYTES`.
     """
-    return _losses(family, context.predict(labels), labels)
+    counted = labels != IGNORED
+    return _losses_in_parts(family, context.predict(labels)[counted], labels[counted])
 
 
 def target_losses(family: Family, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> Tensor:
     """Compute each row's loss in nats, the sum over its `labels` [B, T], which are padded with -100: [B].
 
-    `input_ids` and `attention_mask`: [B, S]. The logits are computed in parts of `MOST_BYTES`.
+    `input_ids` and `attention_mask`: [B, S]. The logits are computed in parts of `MOST_LOGITS_BYTES`.
     """
     hidden, counted = family.read_and_predict(input_ids, attention_mask, labels), labels != IGNORED
-    states, targets = hidden[counted], labels[counted]
-    # a token takes twice its logits (for the softmax)
-    size = max(1, MOST_BYTES // (2 * family.logits(states[:1]).nbytes))
     losses = torch.zeros(labels.shape, device=labels.device)
-    losses[counted] = _losses_in_parts(family, states, targets, at_once=size)
+    losses[counted] = _losses_in_parts(family, hidden[counted], labels[counted])
     return losses.sum(dim=1)
 
 
-def _losses_in_parts(family: Family, states: Tensor, targets: Tensor, *, at_once: int) -> Tensor:
-    """Compute the loss of each of M `targets` from its state [M, H], with `at_once` logits at a time: [M]."""
+def _losses_in_parts(
+    family: Family, states: Tensor, targets: Tensor, *, at_once: int | None = None
+) -> Tensor:
+    """Compute the loss of each of M `targets` from its state [M, H], with `at_once` logits at a time: [M].
+
+    By default as many as take `MOST_LOGITS_BYTES`.
+    """
+    if at_once is None:  # a token takes twice its logits (for the softmax)
+        at_once = max(1, MOST_LOGITS_BYTES // (2 * family.logits(states[:1]).nbytes))
     pairs = zip(torch.split(states, at_once), torch.split(targets, at_once), strict=True)
     losses = [F.cross_entropy(family.logits(part), ids, reduction="none") for part, ids in pairs]
     return torch.cat(losses)
