@@ -149,7 +149,7 @@ def filled_batches(lengths: Sequence[int], batch_size: int, *, written: int) -> 
     longest in its batch, and `written` tokens.
     """
     rows = _longest_first(lengths)
-    most = batch_size * (lengths[rows[0]] + written)
+    most = batch_size * (max(lengths, default=0) + written)
     batches, start = list[list[int]](), 0
     while start < len(rows):
         end = start + most // (lengths[rows[start]] + written)
