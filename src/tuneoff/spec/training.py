@@ -37,7 +37,8 @@ class TrainingSpec(Spec):
     per_device_train_batch_size: PositiveInt = 16
     """Rows of a batch in training."""
     per_device_eval_batch_size: PositiveInt = 32
-    """Rows of a batch in evaluation and testing; it does not change results."""
+    """Rows of a batch in evaluation and testing, the longest ones where texts are generated: of shorter ones
+    there are as many as take the same memory. It does not change results."""
     gradient_accumulation_steps: PositiveInt = 1
     """Batches of a step; less memory for the same step than one large batch."""
     group_by_length: bool = True
