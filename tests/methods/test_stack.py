@@ -19,6 +19,7 @@ class TestLoraWithPrefix(MethodContract):
 
 class TestAllThree(MethodContract):
     quick = ("flan", "llama")
+    rounding = 5e-4  # their weights grow to 11 in training
     method = StackSpec(kind="stack", parts=(PROMPT, PREFIX, LORA))
     tokenizer = word_tokenizer()
 

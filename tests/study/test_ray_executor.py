@@ -27,15 +27,7 @@ from tuneoff.errors import InputError, TuneoffError
 from tuneoff.interrupts import Terminated, interrupts_remembered
 from tuneoff.results import StudyFolder, read_records
 from tuneoff.spec import ModelSpec, ResourcesSpec, RunSpec, expand
-from tuneoff.study import (
-    Event,
-    InlineExecutor,
-    Job,
-    Lost,
-    PointLogged,
-    TrialStarted,
-    run_study,
-)
+from tuneoff.study import Event, InlineExecutor, Job, Lost, PointLogged, TrialStarted, run_study
 
 ray = pytest.importorskip("ray")
 from ray.cluster_utils import Cluster  # noqa: E402
