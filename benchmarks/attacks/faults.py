@@ -1,4 +1,4 @@
-"""Over 130 faults in the midst of `tuneoff run`: nothing lost, done twice, or different.
+"""160 faults in the midst of `tuneoff run`: nothing lost, done twice, or different.
 
     python benchmarks/attacks/faults.py [--kind KIND] [--limit N] [--case N]
 
@@ -161,15 +161,15 @@ class Verdict(NamedTuple):
 
 def faults() -> list[Fault]:
     """Return all faults in a fixed order."""
-    every = [Fault("kill", "plain", "inline", "", seed) for seed in range(14)]
-    every += [Fault("kill", "searched", "inline", "", seed) for seed in range(12)]
+    every = [Fault("kill", "plain", "inline", "", seed) for seed in range(24)]
+    every += [Fault("kill", "searched", "inline", "", seed) for seed in range(22)]
     every += [
-        Fault("kill", study, "process", "", seed) for study in ("plain", "searched") for seed in range(3)
+        Fault("kill", study, "process", "", seed) for study in ("plain", "searched") for seed in range(5)
     ]
     every += [
-        Fault("kill", study, "worker", "", seed) for study in ("plain", "searched") for seed in range(3)
+        Fault("kill", study, "worker", "", seed) for study in ("plain", "searched") for seed in range(5)
     ]
-    every += [Fault("kill", "plain", "shards", "", seed) for seed in range(3)]
+    every += [Fault("kill", "plain", "shards", "", seed) for seed in range(4)]
     every += [Fault("kill", "plain", "inline", pattern, 0) for pattern in FILES]
     every += [
         Fault("kill", "searched", "inline", pattern, seed) for pattern in FILES_OF_SEARCH for seed in range(3)
