@@ -13,7 +13,8 @@ from helpers import answered
 from tuneoff.reporting import write_report
 from tuneoff.reporting.conclusions import conclusions
 from tuneoff.reporting.data import load_report_data
-from tuneoff.reporting.page import page as page_text
+from tuneoff.reporting.page import pages
+from tuneoff.reporting.sections import document
 from tuneoff.results import StudyFolder
 
 # the first one, Chromium without a window, takes half of the others' processor time
@@ -66,7 +67,7 @@ def answered_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
             answered.write_folder(folder, answered.a_study(), ROWS)
             write_report(folder)
             data = load_report_data(folder)
-            text = page_text(data, conclusions(data), (), library="")
+            text = pages(data, document(data, conclusions(data)), library="")["report.html"]
             page_without_charts(folder).write_text(text, encoding="utf-8")
     return folder
 

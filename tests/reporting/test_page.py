@@ -19,8 +19,9 @@ from tuneoff.reporting.data import ReportData, load_report_data
 from tuneoff.reporting.decision import PRICES, decision_json, decision_statements
 from tuneoff.reporting.evidence import checks_table, comparisons_table, health_table
 from tuneoff.reporting.methods import described_methods
-from tuneoff.reporting.page import page as page_text
+from tuneoff.reporting.page import pages
 from tuneoff.reporting.page.build import json_for_html
+from tuneoff.reporting.sections import document
 from tuneoff.reporting.tables import by_task, summary_table
 from tuneoff.results import metric_name, read_curve, read_records
 from tuneoff.results.layout import StudyFolder
@@ -201,7 +202,7 @@ def test_many_findings_are_counted_by_check_and_listed_a_click_deeper(folder: Pa
     for findings in judged.judgement.findings.values():
         expected.update({one.check for one in findings})
     assert counted == expected
-    text = page_text(judged, (), (), library="")
+    text = pages(judged, document(judged, ()), library="")["report.html"]
     assert f"<summary>All {len(health_table(judged).rows)} findings</summary>" in text
 
 

@@ -149,6 +149,6 @@ def test_a_search_by_halving_is_told_in_words_with_the_trials_at_each_rung(tmp_p
     assert row[-1] == "3 trials: 112, 1 trial: 1,000"
     assert row[-2] == "3"
     assert row[-3] == "0.800"
-    page = document(data, (), figures=dict.fromkeys(Title, ()))
+    page = document(data, ())
     (section,) = (one for one in page.sections if one.title == Title.SEARCH)
     assert "successive halving, equally for every method" in " ".join(section.paragraphs)

@@ -105,3 +105,8 @@ class Document:
         """Return the document with other tables in the section of a title."""
         changed = (replace(one, tables=tables) if one.title == title else one for one in self.sections)
         return replace(self, sections=tuple(changed))
+
+    def without_figures(self) -> "Document":
+        """Return the document without its figures, and without the sections that have nothing else."""
+        kept = (replace(one, figures=()) for one in self.sections if one.tables or one.statements)
+        return replace(self, sections=tuple(kept))

@@ -1,8 +1,10 @@
 """Lay out a report: its sections in order, each with its note, tables and figures."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from tuneoff.reporting import cuts, decision, evidence, ranks, settings, tables
 from tuneoff.reporting.data import ReportData
@@ -108,7 +110,7 @@ def document(
     data: ReportData,
     conclusions: tuple[Statement, ...],
     *,
-    figures: dict[Title, tuple[Figure, ...]],
+    figures: Mapping[Title, tuple[Figure, ...]] = MappingProxyType({}),
     warnings: tuple[str, ...] = (),
 ) -> Document:
     """Return the whole report, with its figures by section; `warnings` say what it lacks."""

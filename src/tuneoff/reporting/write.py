@@ -27,7 +27,7 @@ from tuneoff.reporting.figures import (
     search_figures,
 )
 from tuneoff.reporting.markdown import markdown
-from tuneoff.reporting.page import further_pages, page
+from tuneoff.reporting.page import pages
 from tuneoff.reporting.ranks import rank_figures
 from tuneoff.reporting.result import Result
 from tuneoff.reporting.sections import document
@@ -90,11 +90,10 @@ def rendered(
         }
     )
     whole = document(data, found, figures=figures, warnings=warnings)
-    report, library = ReportFolder(Path()), chart_library()
+    report = ReportFolder(Path())
     texts = {
         report.markdown.name: markdown(whole),
-        report.html.name: page(data, found, warnings, library=library),
-        **further_pages(data, library=library),
+        **pages(data, whole, library=chart_library()),
         report.summary.name: summary_csv(data).to_csv(index=False, lineterminator="\n"),
         report.runs.name: data.runs.to_csv(index=False, lineterminator="\n"),
         report.health.name: _health(data),

@@ -302,7 +302,7 @@ def _own_records(
     planned id counts.
     """
     planned_ids = {run.run_id for run in plan}
-    planned_keys = {run.settings_key for run in plan}
+    planned_keys = dict.fromkeys(run.settings_key for run in plan)
     own: dict[str, RunRecord] = {}
     of_other_inputs: list[tuple[str, Excluded]] = []
     # those with a planned id first, so that they are the ones that are kept
@@ -323,7 +323,7 @@ def _own_records(
     # a record of other inputs is a conflict only if its run has no record of the right ones
     for key, excluded in of_other_inputs:
         (reader.unrelated if key in own else reader.other_inputs).append(excluded)
-    return tuple(own[run.settings_key] for run in plan if run.settings_key in own)
+    return tuple(own[key] for key in planned_keys if key in own)
 
 
 def _own_searches(

@@ -6,7 +6,7 @@ JSON what the scripts in `static/` draw (`views.py`) and show of single runs (`r
 
 from tuneoff.reporting.methods import Description
 from tuneoff.reporting.page.answers import Answer, TaskAnswers
-from tuneoff.reporting.page.build import Part, further_pages, page, parts, policy, rendered
+from tuneoff.reporting.page.build import Part, pages, parts, policy, rendered
 from tuneoff.reporting.page.how import How
 from tuneoff.reporting.page.views import PageView
 
@@ -17,8 +17,7 @@ __all__ = [
     "PageView",
     "Part",
     "TaskAnswers",
-    "further_pages",
-    "page",
+    "pages",
     "parts",
     "policy",
     "rendered",

@@ -13,7 +13,7 @@ from tuneoff.errors import visible
 from tuneoff.reporting.charts import MOST_SEEDS
 from tuneoff.reporting.charts.pictures import readable
 from tuneoff.reporting.data import ReportData
-from tuneoff.reporting.document import Document, Link, Section, Statement, Table
+from tuneoff.reporting.document import Document, Link, Section, Table
 from tuneoff.reporting.evidence import checks_table, health_table
 from tuneoff.reporting.formatting import ABSENT_MEANS
 from tuneoff.reporting.page.answers import TaskAnswers, answers
@@ -22,7 +22,6 @@ from tuneoff.reporting.page.how import How, how
 from tuneoff.reporting.page.runs import file_of_runs, ids_in, page_runs, pages_of_runs, tables_of_runs
 from tuneoff.reporting.page.views import PageView, views
 from tuneoff.reporting.rendering import environment
-from tuneoff.reporting.sections import document
 from tuneoff.reporting.tables import by_task
 from tuneoff.reporting.titles import Title, anchor
 from tuneoff.results import ReportFolder
@@ -93,14 +92,19 @@ class Part:
         return tuple(dict.fromkeys(view.group for view in self.views))
 
 
-def page(
-    data: ReportData, found: tuple[Statement, ...], warnings: tuple[str, ...] = (), *, library: str
-) -> str:
-    """Return the whole page; `warnings` say what the report lacks.
+def pages(data: ReportData, whole: Document, *, library: str) -> dict[str, str]:
+    """Return the whole page, and pages of the runs that it has no room for, by file name.
 
+    The page draws its own figures in place of the document's.
     `library` is the script that draws its charts; without it, "", the page has its tables and texts alone.
     """
-    whole = document(data, found, figures={}, warnings=warnings)
+    runs = tables_of_runs(data)
+    first = {ReportFolder(Path()).html.name: _page(data, whole.without_figures(), runs, library=library)}
+    return first | _further_pages(data, runs, library=library)
+
+
+def _page(data: ReportData, whole: Document, runs: tuple[Table, ...], *, library: str) -> str:
+    """Return the page of the whole report, which has the first of the tables of runs."""
     for section in whole.sections:
         if section.title in BY_TASK:
             tables = tuple(one for table in section.tables for one in by_task(data, table))
@@ -113,7 +117,6 @@ def page(
         deeper[Title.HEALTH] = all_of_them.shortened(ReportFolder(Path()).health.name)
     examples, drawn = page_examples(data), views(data)
     in_charts = {run for own in drawn.values() for one in own if one.curves for run in one.curves.runs}
-    runs = tables_of_runs(data)
     sections = parts(whole, drawn, deeper, pages=pages_of_runs(runs), has_examples=bool(examples))
     return rendered(
         whole,
@@ -125,17 +128,16 @@ def page(
     )
 
 
-def further_pages(data: ReportData, *, library: str) -> dict[str, str]:
-    """Return pages of the runs that the whole page has no room for, by file name."""
-    tables = tables_of_runs(data)
-    pages = pages_of_runs(tables)
+def _further_pages(data: ReportData, runs: tuple[Table, ...], *, library: str) -> dict[str, str]:
+    """Return the pages of all tables of runs but the first."""
+    links = pages_of_runs(runs)
     texts = {}
-    for number, table in enumerate(tables[1:], start=2):
+    for number, table in enumerate(runs[1:], start=2):
         section = Section(Title.RUNS, tables=(table,))
-        title = f"{data.study.name}: runs {pages[number - 1].text}"
+        title = f"{data.study.name}: runs {links[number - 1].text}"
         texts[file_of_runs(number)] = rendered(
             Document(title, (), (section,)),
-            (Part(section, HEADLINES[Title.RUNS], pages=pages),),
+            (Part(section, HEADLINES[Title.RUNS], pages=links),),
             payload=page_runs(data, ids_in(table)) | {"examples": []},
             library=library,
         )

@@ -128,13 +128,9 @@ def _fields(record: RunRecord) -> list[tuple[str, str]]:
 
 def _files(record: RunRecord) -> list[tuple[str, str]]:
     """Return the files in a run's folder with their addresses, from the report's folder."""
-    folder = StudyFolder(Path("..")).run(record.run_id)
-    paths = [folder.record, *(folder.path / name for name in sorted(record.files))]
-    return [(_name(path, folder), quote(path.as_posix(), safe="/=+,@")) for path in paths]
-
-
-def _name(path: Path, folder: RunFolder) -> str:
-    return path.relative_to(folder.path).as_posix()
+    names = (RunFolder(Path()).record.as_posix(), *sorted(record.files))
+    folder = StudyFolder(Path("..")).run(record.run_id).path.as_posix()
+    return [(name, quote(f"{folder}/{name}", safe="/=+,@")) for name in names]
 
 
 def _curve(data: ReportData, record: RunRecord) -> dict[str, Any]:

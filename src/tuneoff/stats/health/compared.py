@@ -98,7 +98,7 @@ def _predicts_as_zero_shot(run: RunEvidence) -> Finding | None:
     return Finding(
         "no effect",
         f"{len(ours) - changed:,} of {len(ours):,} test predictions are those of the base model, and "
-        f"{run.metric_name} differs by {_with_interval(difference.mean)}",
+        f"{run.metric_name} differs by {difference.values.mean():+.3f}",
     )
 
 

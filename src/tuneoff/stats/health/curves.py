@@ -1,6 +1,7 @@
 """Check a run's validation curve."""
 
 import math
+from functools import lru_cache
 
 import scipy
 
@@ -230,6 +231,7 @@ def loss_noise(run: RunEvidence, loss: float) -> float | None:
     return deviation * max(1.0, loss / mean) / math.sqrt(_rows(run))
 
 
+@lru_cache(maxsize=1)  # four rules ask for it, run by run
 def _share_of_largest(run: RunEvidence) -> float:
     """Return the deviation of test scores, relative to the largest that their mean allows in 0..1."""
     deviation = _deviation(run, score_column(run.metric))

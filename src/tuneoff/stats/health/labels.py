@@ -113,6 +113,7 @@ def _accuracy_and_chance(found: _Agreement) -> str:
     )
 
 
+@lru_cache(maxsize=1)  # three rules ask for it, run by run
 def _agreement(run: RunEvidence) -> _Agreement | None:
     if run.answers is None or not len(run.answers) or run.record.spec.task.answer == "text":
         return None
