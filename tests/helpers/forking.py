@@ -6,6 +6,7 @@ What a fork does is what a fresh process would do, without the seconds that impo
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -50,20 +51,41 @@ def _send_result(there: Connection, function: Callable[..., object], arguments: 
 
 def forked_command(arguments: Sequence[str], out: Path, err: Path) -> BaseProcess:
     """The command line in a process and a group of its own, which writes into two files."""
-    return forked(_run_command, arguments, out, err)
+    return forked(_do, main, (arguments,), out, err, {})
 
 
-def _run_command(arguments: Sequence[str], out: Path, err: Path) -> None:
+def launched_together(function: Callable[..., object], *arguments: object, out: Path) -> list[BaseProcess]:
+    """Two processes that train together and write into one file, with what `torchrun` tells them."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    together = {
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": f"{port}",
+    }
+    places = [together | {"RANK": rank, "LOCAL_RANK": rank} for rank in "01"]
+    return [forked(_do, function, arguments, out, out, environment) for environment in places]
+
+
+def _do(
+    function: Callable[..., object],
+    arguments: Sequence[object],
+    out: Path,
+    err: Path,
+    environment: dict[str, str],
+) -> None:
     os.setsid()
+    os.environ |= environment
     for path, number in ((out, 1), (err, 2)):
-        with open(path, "wb") as file:
+        with open(path, "ab") as file:
             os.dup2(file.fileno(), number)
     # the server ignores Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     code: object = 1
     try:
-        main(arguments)
+        function(*arguments)
     except SystemExit as end:
         code = end.code
     except BaseException:

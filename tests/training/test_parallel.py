@@ -1,11 +1,11 @@
 """Several processes that train each run together."""
 
-import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
+from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,14 @@ import torch
 
 from helpers import small
 from helpers.command_line import tuneoff
+from helpers.forking import launched_together
+from helpers.trials import three_trials
+from tuneoff.cli import main
 from tuneoff.errors import InputError
 from tuneoff.results import StudyFolder, read_curve, read_records
 from tuneoff.training import parallel
 
 pytestmark = [pytest.mark.slow, pytest.mark.subprocess]
-TESTS = Path(__file__).parents[1]
 METHODS = (
     "methods={full: {kind: full}, lora: {kind: lora, rank: 2}, adalora: {kind: adalora, rank: 2}, "
     "prompt: {kind: prompt, length: 3}}"
@@ -37,18 +39,10 @@ def arguments(folder: Path, out: str, *overrides: str) -> list[str]:
     return ["run", str(small.study(folder)), "--out", str(folder / out), *changes]
 
 
-def launched(
-    command: list[str], folder: Path, *, program: Sequence[str] = ("-m", "tuneoff")
-) -> subprocess.Popen[bytes]:
-    """Two processes on this machine, as `accelerate launch` starts them."""
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    with (folder / "out.txt").open("wb") as file:
-        return subprocess.Popen(
-            [*launcher, *program, *command],
-            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS)},
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
+def exit_codes(processes: Iterable[BaseProcess]) -> list[int | None]:
+    for process in processes:
+        process.join(timeout=240)
+    return [process.exitcode for process in processes]
 
 
 def said(folder: Path) -> str:
@@ -70,7 +64,10 @@ def outcomes(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
-    process = launched(arguments(tmp_path, "two"), tmp_path)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = [*launcher, "-m", "tuneoff", *arguments(tmp_path, "two")]
+    with (tmp_path / "out.txt").open("wb") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
     assert tuneoff(*arguments(tmp_path, "one")).code == 0
     assert process.wait(timeout=240) == 0, said(tmp_path)
     one, two = outcomes(tmp_path / "one"), outcomes(tmp_path / "two")
@@ -85,66 +82,28 @@ def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
 
 
 def test_processes_that_are_stopped_go_on_from_a_checkpoint(tmp_path: Path) -> None:
-    changes = ["methods={lora: {kind: lora, rank: 2}}", "training.max_steps=100", "training.save_steps=5"]
+    changes = ["methods={lora: {kind: lora, rank: 2}}", "training.max_steps=60", "training.save_steps=5"]
     assert tuneoff(*arguments(tmp_path, "one", *changes)).code == 0
-    process = launched(arguments(tmp_path, "two", *changes), tmp_path)
-    while process.poll() is None and not list(tmp_path.glob("two/runs/*/checkpoint.safetensors")):
+    two = partial(launched_together, main, arguments(tmp_path, "two", *changes), out=tmp_path / "out.txt")
+    processes = two()
+    while processes[0].is_alive() and not list(tmp_path.glob("two/runs/*/checkpoint.safetensors")):
         time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) != 0
+    for process in processes:
+        process.terminate()
+    assert exit_codes(processes) == [143, 1], said(tmp_path)
     assert list(tmp_path.glob("two/runs/*/checkpoint.safetensors")), said(tmp_path)
-    process = launched(arguments(tmp_path, "two", *changes), tmp_path)
-    assert process.wait(timeout=240) == 0, said(tmp_path)
-    (one,), (two,) = outcomes(tmp_path / "one").values(), outcomes(tmp_path / "two").values()
-    assert len(two["losses"]) == 100
-    assert two["losses"][:20] == pytest.approx(one["losses"][:20], rel=2e-4)
-    assert two["losses"][-20:] == pytest.approx(one["losses"][-20:], rel=0.05)
-
-
-TRIALS = """
-import os
-import sys
-from pathlib import Path
-from helpers import small
-from tuneoff.errors import StoppedError
-from tuneoff.spec import expand
-from tuneoff.training import run_trial
-from tuneoff.training.loop import OptimizerSteps
-from tuneoff.training.parallel import dismiss_followers, has_followed
-
-whole, steps = OptimizerSteps.take, []
-
-def take(self, window, step):
-    steps.append(step)
-    if os.environ["RANK"] == "1" and steps.count(3) == 3:  # in the third trial
-        raise MemoryError("too large for the second device")
-    return whole(self, window, step)
-
-def stop(point):
-    if point.step == 3:
-        raise StoppedError("pruned at step 3")
-
-def on_point(point):
-    pass
-
-OptimizerSteps.take = take
-if not has_followed():
-    folder = Path(sys.argv[1])
-    run = next(run for run in expand(small.spec(folder, ["train_sizes=[8]"])) if run.method_name == "lora")
-    for number, listener in enumerate((stop, on_point, on_point)):
-        path = folder / str(number)
-        path.mkdir()
-        print("state:", run_trial(run, path, on_point=listener).state, flush=True)
-    dismiss_followers()
-"""
+    assert exit_codes(two()) == [0, 0], said(tmp_path)
+    (one,), (other,) = outcomes(tmp_path / "one").values(), outcomes(tmp_path / "two").values()
+    assert len(other["losses"]) == 60
+    assert other["losses"][:20] == pytest.approx(one["losses"][:20], rel=2e-4)
+    assert other["losses"][-20:] == pytest.approx(one["losses"][-20:], rel=0.05)
 
 
 def test_a_trial_that_is_pruned_ends_in_all_processes_and_an_error_of_one_alone_ends_all(
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "trials.py").write_text(TRIALS, encoding="utf-8")
-    process = launched([str(tmp_path / "trials.py"), str(tmp_path)], tmp_path, program=[])
-    assert process.wait(timeout=120) != 0
+    processes = launched_together(three_trials, tmp_path, out=tmp_path / "out.txt")
+    assert 0 not in exit_codes(processes)
     states = [line for line in said(tmp_path).splitlines() if line.startswith("state: ")]
     assert states == ["state: cancelled", "state: complete"]
     assert "ended in one of 2 processes that train together: too large for the second" in said(tmp_path)
