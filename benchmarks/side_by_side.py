@@ -35,7 +35,7 @@ from tuneoff.training import Session
 from tuneoff.training.batches import collate
 from tuneoff.training.loop import OptimizerSteps, windows
 from tuneoff.training.precision import Dtype, autocast, resolve_dtype
-from tuneoff.training.run import Prepared, prepare
+from tuneoff.training.prepared import Prepared, prepare
 
 METHODS = {
     "full": "{kind: full, learning_rate: 1e-4}",

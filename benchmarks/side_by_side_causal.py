@@ -39,7 +39,7 @@ from tuneoff.spec import expand, load_study
 from tuneoff.training import Session
 from tuneoff.training.batches import collate
 from tuneoff.training.precision import resolve_dtype
-from tuneoff.training.run import Prepared, prepare
+from tuneoff.training.prepared import Prepared, prepare
 
 SMOLLM2 = LlamaConfig(
     vocab_size=49152,

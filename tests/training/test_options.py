@@ -17,7 +17,7 @@ from tuneoff.tasks import Example
 from tuneoff.training import Decoder, encode, likelihood
 from tuneoff.training.data import run_data
 from tuneoff.training.decode import check_options
-from tuneoff.training.run import prepare
+from tuneoff.training.prepared import prepare
 from tuneoff.training.scores import predictions_of, scores_of
 from tuneoff.training.session import Session
 

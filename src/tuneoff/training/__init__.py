@@ -4,7 +4,8 @@ from tuneoff.training.backbone import Backbone, load_backbone
 from tuneoff.training.batches import Encoded, collate, encode
 from tuneoff.training.decode import Answer, Decoder
 from tuneoff.training.loop import FitResult, fit, total_steps, windows
-from tuneoff.training.run import Prepared, prepare, run_member, run_trial, train_run
+from tuneoff.training.prepared import Prepared, prepare
+from tuneoff.training.run import run_member, run_trial, train_run
 from tuneoff.training.seeding import generator, stream_seed, stream_seeds
 from tuneoff.training.session import Session
 from tuneoff.training.tokenizer import input_ids, target_ids

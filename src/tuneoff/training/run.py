@@ -6,22 +6,19 @@
 import platform
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from accelerate import PartialState
-from transformers import PreTrainedTokenizerBase
 
 from tuneoff.errors import (
     DivergedError,
     InputError,
     StoppedError,
-    StudyError,
     TuneoffError,
     UnfitError,
     first_line,
@@ -29,13 +26,12 @@ from tuneoff.errors import (
     writing,
 )
 from tuneoff.extras import QUANTIZED
-from tuneoff.methods import AdaptedModel, attach, footprint, load, save, with_stored
+from tuneoff.methods import AdaptedModel, attach, load, save, with_stored
 from tuneoff.methods.lora_rank import cut, ranks
 from tuneoff.results import (
     CurvePoint,
     CutScore,
     Environment,
-    Footprint,
     Forgetting,
     RunFailure,
     RunRecord,
@@ -49,22 +45,19 @@ from tuneoff.results.cuts import write_cuts
 from tuneoff.results.forgetting import write_text_losses
 from tuneoff.results.format import FileChecksum, file_checksum, file_checksums
 from tuneoff.results.layout import RunFolder
-from tuneoff.results.predictions import Prediction, write_predictions
+from tuneoff.results.predictions import write_predictions
 from tuneoff.results.store import fresh_folder
-from tuneoff.spec import NoneSpec, RunSpec, SplitName
+from tuneoff.spec import NoneSpec, RunSpec
 from tuneoff.tasks import scoring
 from tuneoff.training.backbone import Backbone
-from tuneoff.training.batches import Encoded, collate
 from tuneoff.training.checkpoints import Checkpoints, FileCheckpoints, OnPoint
-from tuneoff.training.data import RunData, run_data
-from tuneoff.training.decode import Answer, Decoder, generation_limits
-from tuneoff.training.forgetting import GeneralText, check_fits, general_text, text_losses
-from tuneoff.training.loop import FitResult, fit, total_steps
+from tuneoff.training.forgetting import GeneralText, general_text, text_losses
+from tuneoff.training.loop import FitResult, fit
 from tuneoff.training.memory import free_memory, measure_peak
-from tuneoff.training.mixing import Mixing, joined_scores, scores_on
+from tuneoff.training.mixing import joined_scores, scores_on
 from tuneoff.training.parallel import are_together, count_processes, put_together, trained_together
-from tuneoff.training.precision import Dtype, autocast, prepare_frozen, resolve_dtype
-from tuneoff.training.scores import predictions_of, scores_of
+from tuneoff.training.precision import Dtype
+from tuneoff.training.prepared import Prepared, model_on_device, prepare, prepare_trained
 from tuneoff.training.seeding import deterministic, generator, seed_dropout, stream_seeds
 from tuneoff.training.session import Session
 
@@ -205,7 +198,7 @@ def can_measure_forgetting(record: RunRecord, folder: Path) -> bool:
 
 
 def _measure_stored(record: RunRecord, spec: RunSpec, folder: RunFolder, *, session: Session) -> RunRecord:
-    backbone, dtype = _loaded(spec, session)
+    backbone, dtype = model_on_device(spec, session)
     general = general_text(spec, backbone, session, dtype)
     if isinstance(spec.method, NoneSpec):
         adapted = attach(backbone.model, spec.method, generator=torch.Generator(), tokenizer=None)
@@ -302,7 +295,7 @@ def _train_and_test(
 
 
 def _checkpoints(
-    run: "Prepared", folder: RunFolder, on_restored: OnPoint = lambda point: None
+    run: Prepared, folder: RunFolder, on_restored: OnPoint = lambda point: None
 ) -> FileCheckpoints:
     """Return the checkpoints of a run; those of other settings, model, data or packages are not used."""
     environment = _environment(run)
@@ -325,7 +318,7 @@ def _test_only(trained: RunRecord, spec: RunSpec, folder: RunFolder, *, session:
         failure = RunFailure(kind="Training", message=f"as {trained.run_id}, which trained it: {why}")
         return RunRecord(run_id=spec.run_id, spec=spec, state=trained.state, failure=failure)
     source = folder.sibling(trained.run_id)
-    run = _prepare_trained(spec, source, session)
+    run = prepare_trained(spec, source, session)
     setup = time.perf_counter() - started
     for point in read_curve(source):
         scores = scores_on(spec.task_name, point.scores) if point.scores else None
@@ -363,7 +356,7 @@ def _weight_files(trained: RunRecord, folder: RunFolder) -> dict[str, FileChecks
     }
 
 
-def _shares(run: "Prepared") -> dict[str, TaskShare]:
+def _shares(run: Prepared) -> dict[str, TaskShare]:
     """Return what a mixture takes of each of its tasks."""
     mixing = run.mixing
     if mixing is None:
@@ -384,7 +377,7 @@ class _Tested(NamedTuple):
     """Those fields of `Timings` that are of the test."""
 
 
-def _test(run: "Prepared", folder: RunFolder) -> _Tested:
+def _test(run: Prepared, folder: RunFolder) -> _Tested:
     """Answer the test split, and write the predictions and what else is measured."""
     spec, started = run.spec, time.perf_counter()
     with measure_peak(run.adapted.model.device) as peak:
@@ -440,174 +433,6 @@ def _train_only(
     result = _fit(run, folder, on_point, stop_after=stop_after, checkpoints=checkpoints)
     folder.checkpoint.unlink(missing_ok=True)
     return _complete_record(run, result)
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A run that is ready for its first step."""
-
-    spec: RunSpec
-    backbone: Backbone
-    data_by_task: Mapping[str, RunData]
-    """Of the run's own task, and of the others of the mixture that it trains."""
-    adapted: AdaptedModel
-    dtype: Dtype
-    session: Session
-    general: GeneralText | None = None
-    """The texts on which forgetting is measured, if the study measures it."""
-    parts: int = 1
-    """Into which each batch is divided, for lack of memory."""
-
-    @property
-    def data(self) -> RunData:
-        """Return the rows of the run's own task."""
-        return self.data_by_task[self.spec.task_name]
-
-    @property
-    def members(self) -> tuple["Prepared", ...]:
-        """Return the runs that share the training, each on its own task; of most runs, the run itself."""
-        return tuple(replace(self, spec=one) for one in self.spec.members)
-
-    @property
-    def mixing(self) -> Mixing | None:
-        """Return which training rows make an epoch of a mixture; None for a run on its own task alone."""
-        return self.session.mixing(self.spec)
-
-    @property
-    def steps(self) -> int:
-        """Return the number of optimizer steps."""
-        return total_steps(self.spec.training, self.session.epoch_rows(self.spec))
-
-    @property
-    def decoder(self) -> Decoder:
-        """Return the decoder of the run's examples."""
-        size = self.eval_batch_size
-        return Decoder(self.adapted, self.backbone.tokenizer, self.spec.task, size, self.dtype)
-
-    @property
-    def eval_batch_size(self) -> int:
-        """Return the rows of a batch in evaluation."""
-        return max(1, self.spec.training.per_device_eval_batch_size // self.parts)
-
-    def answers(self, split: SplitName) -> list[Answer]:
-        """Return the model's answers to a split."""
-        return self.decoder.answers(self.rows(split))
-
-    def scores(self, split: SplitName, answers: list[Answer]) -> dict[str, float]:
-        """Return the scores of answers to a split."""
-        return scores_of(self.spec.task, self.data.examples[split], self.data.encoded[split], answers)
-
-    def predictions(self, split: SplitName, answers: list[Answer]) -> list[Prediction]:
-        """Return the prediction for each example of a split."""
-        return predictions_of(self.spec.task, self.data.examples[split], self.data.encoded[split], answers)
-
-    def train_rows(self) -> Sequence[Encoded]:
-        """Return the training rows, with their encoder outputs where these can be cached and it pays."""
-        rows, training = self._encoded_train(), self.spec.training
-        batch_size = training.per_device_train_batch_size * training.gradient_accumulation_steps
-        rows_used = self.steps * batch_size
-        encoder = self.adapted.family.encoder
-        # with dropout, every epoch needs other outputs; for less than one epoch, encoding all rows is a waste
-        if encoder is None or encoder.reads_with_dropout() or rows_used < len(rows):
-            return rows
-        return self._with_encoder_outputs(rows)
-
-    def _encoded_train(self) -> list[Encoded]:
-        """Return the training rows, of a mixture those of all its tasks, one task after the other."""
-        return [row for one in self.members for row in one.data.encoded["train"]]
-
-    def rows(self, split: SplitName) -> Sequence[Encoded]:
-        """Return the rows of a split, with their encoder outputs where the encoder is frozen."""
-        return self._with_encoder_outputs(self.data.encoded[split])
-
-    def _with_encoder_outputs(self, rows: Sequence[Encoded]) -> Sequence[Encoded]:
-        return self.session.encoder_outputs.added_to(
-            rows,
-            self.adapted,
-            batch_size=self.eval_batch_size,
-            pad_token_id=self.backbone.tokenizer.pad_token_id,
-            dtype=self.dtype,
-        )
-
-    def train_batch(self, size: int) -> dict[str, torch.Tensor]:
-        """Return a batch of the longest training rows, or of test rows where nothing is trained."""
-        rows = self._encoded_train() or self.data.encoded["test"]
-        rows = sorted(rows, key=lambda row: -len(row.input_ids))[:size]
-        return collate(
-            rows,
-            prompt_ids=self.adapted.prompt_ids,
-            pad_token_id=self.backbone.tokenizer.pad_token_id,
-            device=self.adapted.model.device,
-        )
-
-    def footprint(self) -> Footprint:
-        """Count the method's parameters."""
-        with autocast(self.adapted.model.device, self.dtype):
-            return footprint(self.adapted, self.train_batch(1))
-
-
-def prepare(spec: RunSpec, session: Session) -> Prepared:
-    """Load data and model of a run, and attach the method to the model.
-
-    Raises:
-        InputError: the model or the data cannot be used.
-    """
-    backbone, dtype = _loaded(spec, session)
-    backbone.family.set_dropout(spec.training.dropout)
-    data = {one.task_name: run_data(one, backbone.tokenizer, session) for one in spec.members}
-    general = general_text(spec, backbone, session, dtype)  # while the model is untouched
-    adapted = attach(
-        backbone.model, spec.method, generator=generator(spec.seed, "init"), tokenizer=backbone.tokenizer
-    )
-    prepare_frozen(backbone.model, dtype)
-    for one in spec.members:
-        _check_lengths(one, adapted, data[one.task_name], backbone.tokenizer)
-    if general is not None:
-        check_fits(adapted.family, general.encoded.values(), adapted.prompt_ids)
-    return Prepared(spec, backbone, data, adapted, dtype, session, general)
-
-
-def _loaded(spec: RunSpec, session: Session) -> tuple[Backbone, Dtype]:
-    """Load the model of a run onto the device, and choose the precision of its products."""
-    device = PartialState().device
-    backbone = session.load_backbone(spec.model)
-    backbone.model.to(device)
-    return backbone, resolve_dtype(spec.training.dtype, device)
-
-
-def _prepare_trained(spec: RunSpec, source: RunFolder, session: Session) -> Prepared:
-    """Load the data and the model of a run, and put the weights of another one on it, ready for the test."""
-    backbone, dtype = _loaded(spec, session)
-    data = {spec.task_name: run_data(spec, backbone.tokenizer, session)}
-    general = general_text(spec, backbone, session, dtype)  # while the model is untouched
-    adapted = load(backbone.model, source.adapter)
-    prepare_frozen(backbone.model, dtype)
-    return Prepared(spec, backbone, data, adapted, dtype, session, general)
-
-
-def _check_lengths(
-    spec: RunSpec, adapted: AdaptedModel, data: RunData, tokenizer: PreTrainedTokenizerBase
-) -> None:
-    """Refuse rows for which a model has not enough positions."""
-    most, is_one_stack = adapted.family.most_tokens, adapted.family.encoder is None
-    if most is None:
-        return
-    generated, _ = generation_limits(tokenizer, spec.task)
-
-    def tokens(row: Encoded) -> int:
-        """Return the tokens that the row has in one stack."""
-        source = len(adapted.prompt_ids) + len(row.input_ids)
-        target = max(generated, *map(len, (row.labels, *row.options)))
-        # a decoder of its own is given a token or two to start with, but not the last of the target
-        return source + target if is_one_stack else max(source, target + 1)
-
-    longest = max(tokens(row) for rows in data.encoded.values() for row in rows)
-    if longest > most:
-        subject = "an input with its target" if is_one_stack else "an input and a target each"
-        raise StudyError(
-            f"{subject} must fit into the {most:,} positions of the model, but task '{spec.task_name}' "
-            f"has one of up to {longest:,} tokens; lower its max_source_length or max_target_length"
-        )
 
 
 def _fit(
