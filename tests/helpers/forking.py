@@ -15,6 +15,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from helpers.drawing import charts_left_blank
 from tuneoff.cli import main
 
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -50,7 +51,10 @@ def _send_result(there: Connection, function: Callable[..., object], arguments: 
 
 
 def forked_command(arguments: Sequence[str], out: Path, err: Path) -> BaseProcess:
-    """The command line in a process and a group of its own, which writes into two files."""
+    """The command line in a process and a group of its own, which writes into two files.
+
+    Its charts stay blank.
+    """
     return forked(_do, main, (arguments,), out, err, {})
 
 
@@ -85,7 +89,8 @@ def _do(
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     code: object = 1
     try:
-        function(*arguments)
+        with charts_left_blank():
+            function(*arguments)
     except SystemExit as end:
         code = end.code
     except BaseException:

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from helpers.command_line import tuneoff
+from helpers.drawing import charts_left_blank
 from tuneoff.errors import DataError, ModelError
 from tuneoff.spec import ModelSpec, Task
 
@@ -45,6 +46,7 @@ def _model(spec: ModelSpec) -> dict[str, Any]:
 
 def command(*arguments: str) -> Sequence[Any]:
     """The exit code of a command; what it says goes where this process's own words go."""
-    outcome = tuneoff(*arguments)
+    with charts_left_blank():
+        outcome = tuneoff(*arguments)
     sys.stderr.write(outcome.err)
     return outcome.code, outcome.out

@@ -10,6 +10,7 @@ is a quantile of that. `benchmarks/calibration_leads.py` checks it against `deci
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -92,6 +93,7 @@ def components(differences: Floats) -> Components:
     )
 
 
+@lru_cache(maxsize=4096)  # tasks and leads are looked for among the same sizes
 def lead_shown(plan: Plan, components: Components, *, margin: float) -> float | None:
     """Return the lead of a trained method over all others with which the decision will be shown.
 
