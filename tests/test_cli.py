@@ -20,6 +20,7 @@ import yaml
 from helpers import small
 from helpers.command_line import Outcome, contents, tuneoff
 from helpers.forking import forked_command
+from tuneoff.errors import is_out_of_memory
 from tuneoff.results import read_records, read_study
 from tuneoff.spec import dump_study, expand, packaged_studies
 
@@ -146,6 +147,28 @@ def test_an_interrupted_plan_says_so_and_returns_130(monkeypatch: pytest.MonkeyP
     outcome = tuneoff("plan", "quickstart")
     assert (outcome.code, outcome.err) == (130, "")
     assert outcome.out.startswith("\nInterrupted.")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), ImportError("libsqlite3.so.0: failed to map segment from shared object")],
+    ids=["allocation", "library"],
+)
+def test_a_lack_of_memory_is_one_message(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr("tuneoff.spec.load_study", fail)
+    outcome = tuneoff("plan", "quickstart")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err.startswith("error: out of memory; free memory")
+
+
+def test_a_library_that_may_not_be_loaded_is_no_lack_of_memory() -> None:
+    assert not is_out_of_memory(
+        ImportError("a.so: failed to map segment from shared object: Operation not permitted")
+    )
+    assert not is_out_of_memory(ImportError("No module named 'a'"))
 
 
 @pytest.mark.subprocess

@@ -22,6 +22,7 @@ from tuneoff.errors import (
     TuneoffError,
     UnfitError,
     first_line,
+    is_out_of_memory,
     without_credentials,
     writing,
 )
@@ -244,14 +245,14 @@ def _state_of(error: Exception) -> RunState:
         return "diverged"
     if isinstance(error, StoppedError):
         return "cancelled"
-    return "out_of_memory" if is_out_of_memory(error) else "failed"
+    return "out_of_memory" if lacks_memory(error) else "failed"
 
 
-def is_out_of_memory(error: Exception) -> bool:
+def lacks_memory(error: Exception) -> bool:
     """Return whether an error means that memory was exhausted, on whatever device."""
     # on a CPU, torch reports it as a plain RuntimeError
     plain = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    return plain or isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return plain or isinstance(error, torch.OutOfMemoryError) or is_out_of_memory(error)
 
 
 def _train_and_test(
