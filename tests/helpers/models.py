@@ -1,6 +1,8 @@
 """Tiny models of every family and geometry that a method must work on."""
 
 import copy
+import io
+import pickle
 from functools import cache
 
 import torch
@@ -112,10 +114,31 @@ def tiny_decoder_only(kind: str, *, dtype: torch.dtype = torch.float32) -> PreTr
 
 def tiny(kind: str, *, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
     """A tiny random model: flan, t5, one of `DECODER_ONLY`, or an encoder-decoder of another kind."""
-    return copy.deepcopy(_made(kind, dtype))  # in half the time of making it anew
+    return _packed(kind, dtype).copy()
+
+
+class _Packed:
+    """A model to copy, in a sixth of the time that `copy.deepcopy` takes, and a twelfth of making it."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self._tensors = {id(one): one for one in (*model.parameters(), *model.buffers())}
+        content = io.BytesIO()
+        pickler = pickle.Pickler(content)
+        pickler.persistent_id = lambda one: id(one) if id(one) in self._tensors else None
+        pickler.dump(model)
+        self._content = content.getvalue()
+
+    def copy(self) -> PreTrainedModel:
+        unpickler = pickle.Unpickler(io.BytesIO(self._content))
+        unpickler.persistent_load = copy.deepcopy(self._tensors).__getitem__
+        return unpickler.load()
 
 
 @cache
+def _packed(kind: str, dtype: torch.dtype) -> _Packed:
+    return _Packed(_made(kind, dtype))
+
+
 def _made(kind: str, dtype: torch.dtype) -> PreTrainedModel:
     if kind in KINDS:
         return tiny_encoder_decoder(kind, dtype=dtype)
