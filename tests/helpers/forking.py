@@ -55,6 +55,8 @@ def forked_command(arguments: Sequence[str], out: Path, err: Path) -> BaseProces
 
     Its charts stay blank.
     """
+    for path in (out, err):
+        path.unlink(missing_ok=True)
     return forked(_do, main, (arguments,), out, err, {})
 
 
