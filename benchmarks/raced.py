@@ -17,7 +17,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from tuneoff.results import ReportFolder, StudyFolder, read_records
+from tuneoff.results import StudyFolder, read_records
 from tuneoff.spec import StudySpec, dump_study, load_study
 
 TASK, FEWEST = "reviews", 3
@@ -38,8 +38,7 @@ def measured(name: str, study: StudySpec, folder: Path) -> tuple[str, float, int
     started = time.perf_counter()
     subprocess.run([*command, "--executor", "process"], stdout=subprocess.DEVNULL, check=True)
     seconds = time.perf_counter() - started
-    report = ReportFolder(StudyFolder(folder).report.path)
-    (decision,) = json.loads(report.decision.read_text(encoding="utf-8"))[TASK].values()
+    (decision,) = json.loads(StudyFolder(folder).report.decision.read_text(encoding="utf-8"))[TASK].values()
     trained = sum(record.steps > 0 for record in read_records(folder))
     return name, seconds, trained, _in_words(decision)
 
@@ -57,6 +56,8 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=12)
     most = parser.parse_args().seeds
+    if most <= FEWEST:
+        parser.error(f"--seeds must be above {FEWEST}, with which the race starts, but got {most}")
     designs = {
         f"{most} seeds": list(range(most)),
         f"race of {FEWEST} to {most}": {"from": FEWEST, "to": most},

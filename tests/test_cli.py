@@ -20,7 +20,7 @@ import yaml
 from helpers import small
 from helpers.command_line import Outcome, contents, tuneoff
 from helpers.forking import forked_command
-from tuneoff.errors import is_out_of_memory
+from tuneoff.errors import is_memory_error
 from tuneoff.results import read_records, read_study
 from tuneoff.spec import dump_study, expand, packaged_studies
 
@@ -139,11 +139,15 @@ def test_a_command_that_cannot_be_understood_ends_in_one_message(arguments: list
     assert tuneoff(*arguments) == (2, "", f"error: {message}\n")
 
 
-def test_an_interrupted_plan_says_so_and_returns_130(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*arguments: object, **options: object) -> None:
-        raise KeyboardInterrupt
+def raising(error: BaseException) -> Callable[..., None]:
+    def fail(*arguments: object, **options: object) -> None:
+        raise error
 
-    monkeypatch.setattr("tuneoff.spec.load_study", interrupt)
+    return fail
+
+
+def test_an_interrupted_plan_says_so_and_returns_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tuneoff.spec.load_study", raising(KeyboardInterrupt()))
     outcome = tuneoff("plan", "quickstart")
     assert (outcome.code, outcome.err) == (130, "")
     assert outcome.out.startswith("\nInterrupted.")
@@ -155,20 +159,17 @@ def test_an_interrupted_plan_says_so_and_returns_130(monkeypatch: pytest.MonkeyP
     ids=["allocation", "library"],
 )
 def test_a_lack_of_memory_is_one_message(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*arguments: object, **options: object) -> None:
-        raise error
-
-    monkeypatch.setattr("tuneoff.spec.load_study", fail)
+    monkeypatch.setattr("tuneoff.spec.load_study", raising(error))
     outcome = tuneoff("plan", "quickstart")
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.err.startswith("error: out of memory; free memory")
 
 
 def test_a_library_that_may_not_be_loaded_is_no_lack_of_memory() -> None:
-    assert not is_out_of_memory(
+    assert not is_memory_error(
         ImportError("a.so: failed to map segment from shared object: Operation not permitted")
     )
-    assert not is_out_of_memory(ImportError("No module named 'a'"))
+    assert not is_memory_error(ImportError("No module named 'a'"))
 
 
 @pytest.mark.subprocess

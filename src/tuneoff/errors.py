@@ -94,7 +94,7 @@ def first_line(error: Exception, *, longest: int = LONGEST_VALUE) -> str:
     return line if len(line) <= longest else f"{line[:longest]}... ({len(line):,} characters)"
 
 
-def is_out_of_memory(error: Exception) -> bool:
+def is_memory_error(error: Exception) -> bool:
     """Return whether memory was exhausted, maybe for a library that was to be loaded."""
     if isinstance(error, ImportError):  # the words of the C library, which adds any other reason behind them
         return str(error).endswith((": failed to map segment from shared object", ": Cannot allocate memory"))

@@ -19,7 +19,7 @@ import typer
 
 from tuneoff.cli.stops import STOPPED, ended_by_stops, seconds_of
 from tuneoff.cli.terminal import Terminal, lasting_imports
-from tuneoff.errors import LONGEST_VALUE, InputError, TuneoffError, is_out_of_memory, shown
+from tuneoff.errors import LONGEST_VALUE, InputError, TuneoffError, is_memory_error, shown
 from tuneoff.extras import require_train
 
 FAILED, BAD_INPUT = 1, 2
@@ -127,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _print_error(f"the operating system reports: {error.strerror or error}{place}")
         code = BAD_INPUT if error.errno == errno.ENAMETOOLONG else FAILED
     except (MemoryError, ImportError) as error:
-        if not is_out_of_memory(error):
+        if not is_memory_error(error):
             raise
         _print_error("out of memory; free memory, or make the batches, the texts or the model smaller")
         code = FAILED

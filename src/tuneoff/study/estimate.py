@@ -14,7 +14,7 @@ from tuneoff.spec import NoneSpec, RunSpec
 from tuneoff.training import Encoded, Prepared, Session, generator, prepare, total_steps, windows
 from tuneoff.training.loop import OptimizerSteps, Window
 from tuneoff.training.memory import measure_peak
-from tuneoff.training.run import lacks_memory
+from tuneoff.training.run import is_out_of_memory
 
 T = TypeVar("T")
 _PROBES = 3
@@ -102,7 +102,7 @@ def measure_costs(runs: Sequence[RunSpec], session: Session) -> MethodCosts:
         except UnfitError as error:
             found.unfit[run.method_name] = str(error)
         except (ArithmeticError, MemoryError, RuntimeError, TypeError, ValueError) as error:
-            reason = "it does not fit into memory" if lacks_memory(error) else shown(str(error))
+            reason = "it does not fit into memory" if is_out_of_memory(error) else shown(str(error))
             raise StudyError(
                 f"method '{run.method_name}' cannot be run on task '{run.task_name}': {reason}; "
                 "lower its size, the batch sizes, the beams or the lengths in tokens"

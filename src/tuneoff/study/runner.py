@@ -65,7 +65,7 @@ from tuneoff.training.forgetting import check_fits, encode_texts
 from tuneoff.training.run import (
     can_be_split,
     can_measure_forgetting,
-    lacks_memory,
+    is_out_of_memory,
     measure_forgetting,
     run_member,
 )
@@ -142,7 +142,7 @@ def check(study: StudySpec, session: Session, on_event: OnEvent = ignore) -> Inp
                 # model may be left with half of the method attached
                 backbone = load_backbone(model)
             except (MemoryError, RuntimeError) as error:
-                if not lacks_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 # a run that needs too much memory is a result of the study, not bad input; the model may be
                 # left with half of the method attached

@@ -22,7 +22,7 @@ from tuneoff.errors import (
     TuneoffError,
     UnfitError,
     first_line,
-    is_out_of_memory,
+    is_memory_error,
     without_credentials,
     writing,
 )
@@ -245,14 +245,14 @@ def _state_of(error: Exception) -> RunState:
         return "diverged"
     if isinstance(error, StoppedError):
         return "cancelled"
-    return "out_of_memory" if lacks_memory(error) else "failed"
+    return "out_of_memory" if is_out_of_memory(error) else "failed"
 
 
-def lacks_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """Return whether an error means that memory was exhausted, on whatever device."""
     # on a CPU, torch reports it as a plain RuntimeError
     plain = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    return plain or isinstance(error, torch.OutOfMemoryError) or is_out_of_memory(error)
+    return plain or isinstance(error, torch.OutOfMemoryError) or is_memory_error(error)
 
 
 def _train_and_test(
