@@ -134,7 +134,9 @@ def test_texts_are_those_that_transformers_generates(kind, beams):
     with torch.no_grad():
         context = family.read(ids, mask)
         found = (
-            greedy(family, context, **limits) if beams == 1 else context.beam_search(beams=beams, **limits)
+            greedy(family, [context], rows=context.rows, **limits)
+            if beams == 1
+            else context.beam_search(beams=beams, **limits)
         )
     assert found[:, : expected.shape[1]].tolist() == expected.tolist()
 

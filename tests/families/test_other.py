@@ -135,7 +135,7 @@ def test_losses_and_texts_are_those_of_the_model(model_type):
         texts.append(written[0, 1:].tolist())
     torch.testing.assert_close(Objective(family)(**rows), torch.cat(losses).mean(), rtol=1e-3, atol=1e-4)
     context = family.read(rows["input_ids"], rows["attention_mask"])
-    found = greedy(family, context, max_new_tokens=4, eos_token_id=END, pad_token_id=PAD)
+    found = greedy(family, [context], rows=context.rows, max_new_tokens=4, eos_token_id=END, pad_token_id=PAD)
     assert [row[: len(text)] for row, text in zip(found.tolist(), texts, strict=True)] == texts
     context.rewind()
     scored = label_losses(family, context, torch.tensor([[5, 6, END], [7, END, -100]]))

@@ -6,7 +6,7 @@ import torch
 from transformers import AutoConfig, PreTrainedModel
 
 from helpers.encoder_decoders import END, PAD, START, VOCABULARY
-from tuneoff.families.other import MODELS
+from tuneoff.families import architecture_of
 
 _BART = {
     "d_model": 32,
@@ -69,5 +69,5 @@ def tiny_other(model_type: str, *, vocabulary: int = VOCABULARY) -> PreTrainedMo
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        model = MODELS[model_type](config)
+        model = architecture_of(model_type).model(config)
     return model.eval()

@@ -128,9 +128,15 @@ def test_both_ways_of_scoring_give_the_same_evaluation_loss():
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
-def test_answers_do_not_depend_on_the_batches_they_come_in():
+PREFIX = PrefixSpec(kind="prefix", length=3)
+PLACED = PrefixSpec(kind="prefix", length=3, relative_positions=True)
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+@pytest.mark.parametrize("method", [NoneSpec(kind="none"), STACK, PREFIX, PLACED])
+def test_answers_do_not_depend_on_the_batches_they_come_in(method, size):
     rows = encoded(examples())
-    one, many = (decoder(summarization(), batch_size=size).answers(rows) for size in (1, 5))
+    one, many = (decoder(summarization(), method, batch_size=size).answers(rows) for size in (1, size))
     assert [answer.text for answer in one] == [answer.text for answer in many]
     assert [answer.loss for answer in one] == pytest.approx([answer.loss for answer in many], rel=1e-4)
 
@@ -291,8 +297,8 @@ def test_a_generated_label_is_read_as_its_tokens_are_joined():
     assert read.tokenizer.decode(ids, skip_special_tokens=True) == "non - toxic"
 
     class Writes(Decoder):
-        def _generated(self, context, targets):
-            return torch.tensor([ids] * context.rows)
+        def _generated(self, contexts, rows):
+            return torch.tensor([ids for context in contexts for _ in range(context.rows)])
 
     answers = Writes(**vars(read)).answers(encoded(examples()))
     assert {answer.prediction for answer in answers} == {"a"}

@@ -237,7 +237,7 @@ def test_the_end_is_learned_where_padding_is_the_same_token():
         optimizer.step()
     with torch.no_grad():
         context = family_of(model).read(rows["input_ids"], rows["attention_mask"])
-        texts = greedy(family_of(model), context, max_new_tokens=5, eos_token_id=1, pad_token_id=1)
+        texts = greedy(family_of(model), [context], rows=2, max_new_tokens=5, eos_token_id=1, pad_token_id=1)
     assert texts.tolist() == [[5, 1, 1, 1, 1], [5, 6, 7, 1, 1]]
 
 

@@ -1,12 +1,16 @@
+from functools import partial
+from itertools import product
+
 import pytest
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from transformers import GenerationConfig
 from transformers.modeling_outputs import BaseModelOutput
 
-from helpers.models import PAD, VOCABULARY, tiny_t5
+from helpers.models import DECODER_ONLY, PAD, VOCABULARY, tiny, tiny_t5
 from tuneoff.kernels import argmax
 from tuneoff.methods import attach
-from tuneoff.spec import LoraSpec, NoneSpec, PrefixSpec
+from tuneoff.spec import LoraSpec, NoneSpec, PrefixSpec, PromptSpec
 from tuneoff.training import likelihood
 from tuneoff.training.generation import greedy
 
@@ -16,6 +20,7 @@ METHODS = {
     "lora": LoraSpec(kind="lora"),
     "lora at the output": LoraSpec(kind="lora", targets=("lm_head",)),
     "prefix": PrefixSpec(kind="prefix", length=3),
+    "prompt": PromptSpec(kind="prompt", length=3, init="random"),
 }
 
 
@@ -43,11 +48,15 @@ def test_texts_equal_those_of_transformers(method, part, monkeypatch):
         parameter.normal_(std=0.3, generator=generator)
     model, family = adapted.model, adapted.family
     ids, mask = inputs()
+    ids = torch.cat([torch.tensor([adapted.prompt_ids] * ROWS, dtype=torch.long), ids], dim=1)
+    mask = torch.cat([mask.new_ones(ROWS, len(adapted.prompt_ids)), mask], dim=1)
     encoder_outputs = model.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
 
     def ours(end, context=None):
         context = context or family.encoder.context(encoder_outputs, mask)
-        return greedy(family, context, max_new_tokens=LIMIT, eos_token_id=end, pad_token_id=PAD)
+        return greedy(
+            family, [context], rows=context.rows, max_new_tokens=LIMIT, eos_token_id=end, pad_token_id=PAD
+        )
 
     def theirs(end):
         config = GenerationConfig(
@@ -69,5 +78,60 @@ def test_texts_equal_those_of_transformers(method, part, monkeypatch):
     assert torch.equal(ours(end), theirs(end))
     # the keys and values that a loss has left
     context = family.encoder.context(encoder_outputs, mask)
-    likelihood.token_losses(family, context, ids)
+    likelihood.token_losses(family, context, inputs()[0])
     assert torch.equal(ours(end, context), theirs(end))
+
+
+INPUTS = [
+    torch.randint(2, VOCABULARY, (length,), generator=torch.Generator().manual_seed(length + 20 * number))
+    for number, length in enumerate([12, 11, 11, 10, 10, 9, 9, 8, 8, 7, 7, 4, 2, 1])
+]
+
+
+@torch.no_grad()
+def texts_of(adapted, parts, end, *, joins):
+    """The texts of parts of `INPUTS`, and how many tokens have followed."""
+    family, steps = adapted.family, []
+
+    def counted(follow, tokens):
+        steps.append(len(tokens))
+        return follow(tokens)
+
+    def contexts():
+        for part in parts:
+            inputs = [torch.cat([torch.tensor([*adapted.prompt_ids], dtype=torch.long), row]) for row in part]
+            ids = pad_sequence(inputs, batch_first=True, padding_value=PAD)
+            mask = pad_sequence([torch.ones_like(row) for row in inputs], batch_first=True)
+            context = family.read(ids, mask)
+            given = pad_sequence(part, batch_first=True, padding_value=-100)[:, :3]
+            likelihood.token_losses(family, context, given)  # which is forgotten
+            context.follow = partial(counted, context.follow)
+            yield context
+
+    limits = {"max_new_tokens": LIMIT, "eos_token_id": end, "pad_token_id": PAD}
+    texts = greedy(family, contexts(), rows=sum(map(len, parts)), joins=joins, **limits)
+    return texts, len(steps)
+
+
+JOINING = ("flan", "t5", "mt5", "umt5", *DECODER_ONLY)
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [*product(JOINING, ["none"]), *product(("flan", "llama"), ["lora", "prefix", "prompt"])],
+)
+def test_rows_that_are_continued_together_have_the_texts_that_they_have_alone(kind, method):
+    generator = torch.Generator().manual_seed(0)
+    adapted = attach(tiny(kind), METHODS[method], generator=generator, tokenizer=None)
+    for parameter in adapted.parameters():
+        parameter.data.normal_(std=0.3, generator=generator)
+    alone = partial(texts_of, adapted, [[row] for row in INPUTS], joins=False)
+    endless, _ = alone(NEVER)
+    end = max(range(2, VOCABULARY), key=lambda token: len(first_places(endless, token).unique()))
+    parts = [INPUTS[:3], INPUTS[3:6], INPUTS[6:10], INPUTS[10:13], INPUTS[13:]]
+    expected, _ = alone(end)
+    together, steps = texts_of(adapted, parts, end, joins=True)
+    assert torch.equal(together, expected)
+    one_after_the_other, more_steps = texts_of(adapted, parts, end, joins=False)
+    assert torch.equal(one_after_the_other, expected)
+    assert steps < more_steps

@@ -10,16 +10,7 @@ from typing import Any, final
 
 import torch
 from torch import Tensor, nn
-from transformers import (
-    BartConfig,
-    BartForConditionalGeneration,
-    M2M100ForConditionalGeneration,
-    MarianMTModel,
-    MBartForConditionalGeneration,
-    PegasusForConditionalGeneration,
-    PreTrainedConfig,
-    PreTrainedModel,
-)
+from transformers import BartConfig, PreTrainedConfig
 
 from tuneoff.families.bart_config import BartKeys, M2M100Keys, MarianKeys, MBartKeys, PegasusKeys
 from tuneoff.families.encoder_context import EncoderContext, decoder_ids, start_ids
@@ -36,6 +27,7 @@ class Bart(EncoderDecoder):
     """A loaded BART or one of its kin; a `Family`."""
 
     lora_targets: Targets = ("q_proj", "v_proj")
+    joins = False  # the decoder's positions are one for all rows
 
     def __init__(self, model: Any) -> None:
         super().__init__(model)
@@ -140,7 +132,7 @@ def _architecture(
     model_type: str,
     name: str,
     keys: type[ConfigKeys],
-    model: type[PreTrainedModel],
+    model_class: str,
     *,
     members: str,
     computed: str = "final_logits_bias",
@@ -150,7 +142,7 @@ def _architecture(
         name=name,
         members=members,
         keys=keys,
-        model=model,
+        model_class=model_class,
         # in old checkpoints: fairseq's version, and positions that are computed
         unused_weights=re.compile(r"model\.(en|de)coder\.(version|embed_positions\.(_float_tensor|weights))"),
         layers=lambda config: max(config.encoder_layers, config.decoder_layers),
@@ -163,26 +155,26 @@ def _architecture(
 
 _FIXED_POSITIONS = r"final_logits_bias|model\.(en|de)coder\.embed_positions\.weight"
 ARCHITECTURES = (
-    _architecture("bart", "BART", BartKeys, BartForConditionalGeneration, members="BART, DistilBART"),
-    _architecture("mbart", "mBART", MBartKeys, MBartForConditionalGeneration, members="mBART-50"),
+    _architecture("bart", "BART", BartKeys, "BartForConditionalGeneration", members="BART, DistilBART"),
+    _architecture("mbart", "mBART", MBartKeys, "MBartForConditionalGeneration", members="mBART-50"),
     _architecture(
         "pegasus",
         "Pegasus",
         PegasusKeys,
-        PegasusForConditionalGeneration,
+        "PegasusForConditionalGeneration",
         members="Pegasus",
         computed=_FIXED_POSITIONS,
     ),
     _architecture(
-        "marian", "Marian", MarianKeys, MarianMTModel, members="OPUS-MT", computed=_FIXED_POSITIONS
+        "marian", "Marian", MarianKeys, "MarianMTModel", members="OPUS-MT", computed=_FIXED_POSITIONS
     ),
-    _architecture("m2m_100", "M2M100", M2M100Keys, M2M100ForConditionalGeneration, members="M2M100, NLLB"),
+    _architecture("m2m_100", "M2M100", M2M100Keys, "M2M100ForConditionalGeneration", members="M2M100, NLLB"),
 )
 
 
-def random_model(*, vocab_size: int, pad_token_id: int, eos_token_id: int) -> BartForConditionalGeneration:
-    """Return a small BART with random weights, the same at every call, in evaluation mode."""
-    config = BartConfig(
+def random_config(*, vocab_size: int, pad_token_id: int, eos_token_id: int) -> BartConfig:
+    """Return the config of a small BART with random weights."""
+    return BartConfig(
         vocab_size=vocab_size,
         d_model=96,
         encoder_layers=3,
@@ -198,7 +190,3 @@ def random_model(*, vocab_size: int, pad_token_id: int, eos_token_id: int) -> Ba
         decoder_start_token_id=eos_token_id,
         forced_eos_token_id=None,
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = BartForConditionalGeneration(config)
-    return model.eval()

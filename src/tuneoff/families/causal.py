@@ -10,7 +10,14 @@ from transformers import DynamicCache, PreTrainedModel
 
 from tuneoff import kernels
 from tuneoff.families.beams import beam_settings
-from tuneoff.families.cache import cache_bytes, repeated_cache
+from tuneoff.families.cache import (
+    GrowingCache,
+    cache_bytes,
+    copied_cache,
+    move_rows,
+    repeated_cache,
+    stacked_masks,
+)
 from tuneoff.families.family import BiasBeforeText, Targets
 from tuneoff.families.listening import without_dropout
 from tuneoff.families.sublayers import Sublayer, found_sublayers
@@ -33,7 +40,7 @@ class CachedContext:
         turned = (torch.arange(length, device=mask.device) + mask.sum(dim=1, keepdim=True)) % length
         self._ids = input_ids.gather(1, turned)
         self._mask = mask.gather(1, turned)
-        self._cache = DynamicCache()  # without a config, so that no window drops what `rewind` goes back to
+        self._cache = GrowingCache()
         self._first = self._read(self._ids)[:, -1]
         self._followed = 0
 
@@ -79,9 +86,22 @@ class CachedContext:
         repeated._cache = repeated_cache(self._cache, times)
         return repeated
 
+    def only(self, rows: Tensor) -> "CachedContext":  # noqa: D102
+        chosen = copy.copy(self)
+        chosen._cache = copied_cache(self._cache)
+        chosen.keep(rows)
+        return chosen
+
     def keep(self, rows: Tensor) -> None:  # noqa: D102
         self._cache.batch_select_indices(rows)
         self._ids, self._mask, self._first = self._ids[rows], self._mask[rows], self._first[rows]
+
+    def join(self, other: "CachedContext") -> None:  # noqa: D102
+        width = int(max(self._mask.sum(dim=1).max(), other._mask.sum(dim=1).max()))
+        self._mask = stacked_masks(self._mask, other._mask, width=width, at_end=True)
+        move_rows(self._cache, other._cache, width=width, at_end=True)
+        self._ids = self._mask[:, :0]
+        self._first = torch.cat([self._first, other._first])
 
     def rewind(self) -> None:  # noqa: D102
         if self._followed:
@@ -111,6 +131,7 @@ class Causal:
 
     sites: tuple[Site, ...] = ("decoder",)
     lora_targets: Targets = "all-linear"
+    joins = True
 
     def __init__(
         self, model: PreTrainedModel, *, layers: str, attention: str, learned_positions: bool

@@ -5,21 +5,7 @@ from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
 
-import torch
-from transformers import (
-    Gemma2ForCausalLM,
-    Gemma3ForCausalLM,
-    GPT2LMHeadModel,
-    GPTNeoXForCausalLM,
-    LlamaConfig,
-    LlamaForCausalLM,
-    MistralForCausalLM,
-    OPTForCausalLM,
-    PhiForCausalLM,
-    PreTrainedModel,
-    Qwen2ForCausalLM,
-    Qwen3ForCausalLM,
-)
+from transformers import LlamaConfig
 
 from tuneoff.families.causal import Causal
 from tuneoff.families.causal_config import CausalKeys
@@ -33,7 +19,7 @@ def _architecture(
     model_type: str,
     name: str,
     members: str,
-    model: type[PreTrainedModel],
+    model_class: str,
     *,
     layers: str = "layers",
     attention: str = "self_attn",
@@ -45,7 +31,7 @@ def _architecture(
         name=name,
         members=members,
         keys=CausalKeys,
-        model=model,
+        model_class=model_class,
         unused_weights=_COMPUTED,
         layers=lambda config: int(config.num_hidden_layers),
         ends_input=False,
@@ -61,17 +47,17 @@ def _without_padding(config: object) -> None:
 
 
 ARCHITECTURES = (
-    _architecture("llama", "Llama", "Llama, SmolLM2", LlamaForCausalLM),
-    _architecture("mistral", "Mistral", "Mistral 7B", MistralForCausalLM),
-    _architecture("qwen2", "Qwen2", "Qwen2, Qwen2.5", Qwen2ForCausalLM),
-    _architecture("qwen3", "Qwen3", "Qwen3", Qwen3ForCausalLM),
-    _architecture("gemma2", "Gemma 2", "Gemma 2", Gemma2ForCausalLM),
-    _architecture("gemma3_text", "Gemma 3", "Gemma 3 270M and 1B", Gemma3ForCausalLM),
+    _architecture("llama", "Llama", "Llama, SmolLM2", "LlamaForCausalLM"),
+    _architecture("mistral", "Mistral", "Mistral 7B", "MistralForCausalLM"),
+    _architecture("qwen2", "Qwen2", "Qwen2, Qwen2.5", "Qwen2ForCausalLM"),
+    _architecture("qwen3", "Qwen3", "Qwen3", "Qwen3ForCausalLM"),
+    _architecture("gemma2", "Gemma 2", "Gemma 2", "Gemma2ForCausalLM"),
+    _architecture("gemma3_text", "Gemma 3", "Gemma 3 270M and 1B", "Gemma3ForCausalLM"),
     _architecture(
         "gpt2",
         "GPT-2",
         "GPT-2, DistilGPT2",
-        GPT2LMHeadModel,
+        "GPT2LMHeadModel",
         layers="h",
         attention="attn",
         learned_positions=True,
@@ -80,18 +66,18 @@ ARCHITECTURES = (
         "gpt_neox",
         "GPT-NeoX",
         "Pythia",
-        GPTNeoXForCausalLM,
+        "GPTNeoXForCausalLM",
         attention="attention",
         former_names={"embed_out.weight": "lm_head.weight"},
     ),
-    _architecture("opt", "OPT", "OPT", OPTForCausalLM, layers="decoder.layers", learned_positions=True),
-    _architecture("phi", "Phi", "Phi-1, Phi-2", PhiForCausalLM),
+    _architecture("opt", "OPT", "OPT", "OPTForCausalLM", layers="decoder.layers", learned_positions=True),
+    _architecture("phi", "Phi", "Phi-1, Phi-2", "PhiForCausalLM"),
 )
 
 
-def random_llama(*, vocab_size: int, pad_token_id: int, eos_token_id: int) -> LlamaForCausalLM:
-    """Return a small Llama with random weights and grouped queries, the same at every call."""
-    config = LlamaConfig(
+def random_config(*, vocab_size: int, pad_token_id: int, eos_token_id: int) -> LlamaConfig:
+    """Return the config of a small Llama with random weights and grouped queries."""
+    return LlamaConfig(
         vocab_size=vocab_size,
         hidden_size=128,
         intermediate_size=256,
@@ -104,7 +90,3 @@ def random_llama(*, vocab_size: int, pad_token_id: int, eos_token_id: int) -> Ll
         eos_token_id=eos_token_id,
         bos_token_id=None,
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = LlamaForCausalLM(config)
-    return model.eval()

@@ -1,12 +1,12 @@
 """The context of an encoder-decoder: the encoder's output, and a cache of the decoder's keys and values."""
 
+import copy
 from collections.abc import Sequence
 from typing import final
 
 import torch
 from torch import Tensor
 from transformers import (
-    DynamicCache,
     EncoderDecoderCache,
     PreTrainedConfig,
     PreTrainedModel,
@@ -14,7 +14,14 @@ from transformers import (
 from transformers.modeling_outputs import BaseModelOutput
 
 from tuneoff.families.beams import beam_settings
-from tuneoff.families.cache import cache_bytes, repeated_cache
+from tuneoff.families.cache import (
+    GrowingCache,
+    cache_bytes,
+    copied_cache,
+    move_rows,
+    repeated_cache,
+    stacked_masks,
+)
 
 
 def start_ids(config: PreTrainedConfig) -> list[int]:
@@ -53,7 +60,9 @@ class EncoderContext:
         self._starts = start_ids(model.config)
         self._encoder_outputs = encoder_outputs
         self._mask = mask
-        self._cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+        self._cache = EncoderDecoderCache(GrowingCache(), GrowingCache())
+        # which of the decoder's tokens each row has, [N, T], once rows have different numbers of them
+        self._tokens: Tensor | None = None
 
     @property
     def rows(self) -> int:  # noqa: D102
@@ -71,8 +80,11 @@ class EncoderContext:
         return self._mask.new_tensor(self._starts).expand(self.rows, -1)
 
     def follow(self, tokens: Tensor) -> Tensor:  # noqa: D102
+        if self._tokens is not None:
+            self._tokens = torch.cat([self._tokens, torch.ones_like(tokens)], dim=1)
         hidden: Tensor = self._model.get_decoder()(
             input_ids=tokens,
+            attention_mask=self._tokens,
             encoder_hidden_states=self._encoder_outputs,
             encoder_attention_mask=self._mask,
             past_key_values=self._cache,
@@ -114,9 +126,37 @@ class EncoderContext:
         )
         return repeated
 
+    def only(self, rows: Tensor) -> "EncoderContext":  # noqa: D102
+        chosen = copy.copy(self)
+        caches = (self._cache.self_attention_cache, self._cache.cross_attention_cache)
+        chosen._cache = EncoderDecoderCache(*map(copied_cache, caches))
+        chosen.keep(rows)
+        return chosen
+
     def keep(self, rows: Tensor) -> None:  # noqa: D102
         self._cache.batch_select_indices(rows)
         self._encoder_outputs, self._mask = self._encoder_outputs[rows], self._mask[rows]
+        if self._tokens is not None:
+            self._tokens = self._tokens[rows]
+
+    def join(self, other: "EncoderContext") -> None:  # noqa: D102
+        # padding that no row needs is left out: the input's at the end, the decoder's in front of its tokens
+        mine, others = self._token_mask(), other._token_mask()
+        inputs = int(max(self._mask.sum(dim=1).max(), other._mask.sum(dim=1).max()))
+        tokens = int(max(mine.sum(dim=1).max(), others.sum(dim=1).max()))
+        self._mask = stacked_masks(self._mask, other._mask, width=inputs, at_end=False)
+        self._tokens = stacked_masks(mine, others, width=tokens, at_end=True)
+        ours, theirs = self._cache, other._cache
+        move_rows(ours.cross_attention_cache, theirs.cross_attention_cache, width=inputs, at_end=False)
+        move_rows(ours.self_attention_cache, theirs.self_attention_cache, width=tokens, at_end=True)
+        # the keys and values of the encoder's output are in the cache, so that its shape is all that is used
+        shape = (*self._mask.shape, self._encoder_outputs.shape[2])
+        self._encoder_outputs = self._encoder_outputs.new_zeros(1, 1, 1).expand(shape)
+
+    def _token_mask(self) -> Tensor:
+        if self._tokens is not None:
+            return self._tokens
+        return self._mask.new_ones(self.rows, self._cache.get_seq_length())
 
     def rewind(self) -> None:  # noqa: D102
-        self._cache = EncoderDecoderCache(DynamicCache(), self._cache.cross_attention_cache)
+        self._cache = EncoderDecoderCache(GrowingCache(), self._cache.cross_attention_cache)

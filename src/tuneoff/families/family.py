@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 import torch
+import transformers
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -58,11 +59,20 @@ class Context(Protocol):
     def repeat(self, times: int) -> "Context":
         """Return a context of its own with each row `times` times: row 0 first, then row 1."""
 
+    def only(self, rows: Tensor) -> Self:
+        """Return a context of its own with some rows, chosen as for `keep`; this one stays."""
+
     def keep(self, rows: Tensor) -> None:
-        """Drop all rows but those chosen by `rows`, N booleans."""
+        """Drop all rows but those chosen by `rows`: N booleans, or the numbers of rows."""
 
     def rewind(self) -> None:
         """Forget the tokens after the input."""
+
+    def join(self, other: Self) -> None:
+        """Append the rows of another context, which has none afterwards; only if the family `joins`.
+
+        Both have computed `first`. Rows can be dropped and tokens can follow, but not be forgotten.
+        """
 
 
 class BiasBeforeText(Protocol):
@@ -93,6 +103,10 @@ class Family(Protocol):
     @property
     def most_tokens(self) -> int | None:
         """Tokens that each of its stacks has positions for; None for any number."""
+
+    @property
+    def joins(self) -> bool:
+        """Whether rows that are at different tokens of their texts can be continued together."""
 
     @property
     def reader(self) -> PreTrainedModel:
@@ -210,7 +224,8 @@ class Architecture:
     members: str
     """Models of the family that users know, for messages."""
     keys: type[ConfigKeys]
-    model: type[PreTrainedModel]
+    model_class: str
+    """As transformers calls it, which imports a class's module when it is asked for."""
     unused_weights: re.Pattern[str]
     """Names of tensors in some checkpoints that no model uses."""
     layers: Callable[[PreTrainedConfig], int]
@@ -224,3 +239,9 @@ class Architecture:
     """Names of tensors that checkpoints may leave out, as transformers computes them; none by default."""
     former_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """What checkpoints call some tensors, and what the model calls them."""
+
+    @property
+    def model(self) -> type[PreTrainedModel]:
+        """The class of the models."""
+        found: type[PreTrainedModel] = getattr(transformers, self.model_class)
+        return found

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from transformers import PreTrainedModel
+import torch
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from tuneoff.errors import ModelError, shown
 from tuneoff.families import bart, causal_models, other, t5
@@ -19,23 +20,6 @@ _ARCHITECTURES = {
         *other.ARCHITECTURES,
     )
 }
-
-
-class RandomModel(NamedTuple):
-    """How to make a builtin model with random weights."""
-
-    model: Callable[..., PreTrainedModel]
-    """A function of `vocab_size`, `pad_token_id` and `eos_token_id`."""
-    ends_input: bool
-    """As in `Architecture`."""
-
-
-RANDOM_MODELS = {
-    "random": RandomModel(t5.random_model, ends_input=t5.ARCHITECTURE.ends_input),
-    "random-bart": RandomModel(bart.random_model, ends_input=True),
-    "random-llama": RandomModel(causal_models.random_llama, ends_input=False),
-}
-"""By the names of the builtin models."""
 
 
 def architecture_of(model_type: object, *, place: Path | None = None) -> Architecture:
@@ -60,3 +44,32 @@ def family_of(model: PreTrainedModel) -> Family:
         ModelError: no family has this type of model.
     """
     return architecture_of(model.config.model_type).family(model)
+
+
+class RandomModel(NamedTuple):
+    """How to make a builtin model with random weights."""
+
+    model_type: str
+    config: Callable[..., PreTrainedConfig]
+    """A function of `vocab_size`, `pad_token_id` and `eos_token_id`."""
+
+    @property
+    def ends_input(self) -> bool:
+        """As in `Architecture`."""
+        return architecture_of(self.model_type).ends_input
+
+    def model(self, *, vocab_size: int, pad_token_id: int, eos_token_id: int) -> PreTrainedModel:
+        """Return the model, the same at every call, in evaluation mode."""
+        config = self.config(vocab_size=vocab_size, pad_token_id=pad_token_id, eos_token_id=eos_token_id)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model = architecture_of(self.model_type).model(config)
+        return model.eval()
+
+
+RANDOM_MODELS = {
+    "random": RandomModel("t5", t5.random_config),
+    "random-bart": RandomModel("bart", bart.random_config),
+    "random-llama": RandomModel("llama", causal_models.random_config),
+}
+"""By the names of the builtin models."""

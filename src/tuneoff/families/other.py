@@ -11,21 +11,7 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
-from transformers import (
-    BigBirdPegasusForConditionalGeneration,
-    BlenderbotForConditionalGeneration,
-    BlenderbotSmallForConditionalGeneration,
-    FSMTForConditionalGeneration,
-    LEDForConditionalGeneration,
-    LongT5ForConditionalGeneration,
-    MvpForConditionalGeneration,
-    PegasusXForConditionalGeneration,
-    PLBartForConditionalGeneration,
-    PreTrainedConfig,
-    PreTrainedModel,
-    ProphetNetForConditionalGeneration,
-    T5GemmaForConditionalGeneration,
-)
+from transformers import PreTrainedConfig
 
 from tuneoff.errors import ModelError, UnfitError
 from tuneoff.families.encoder_decoder import EncoderDecoder
@@ -35,20 +21,20 @@ from tuneoff.families.probe import TOKENS, Call, attention_calls, found_attentio
 from tuneoff.families.whole_context import WholeContext
 from tuneoff.spec import DropoutSpec, Site
 
-MODELS: dict[str, type[PreTrainedModel]] = {
-    "bigbird_pegasus": BigBirdPegasusForConditionalGeneration,
-    "blenderbot": BlenderbotForConditionalGeneration,
-    "blenderbot-small": BlenderbotSmallForConditionalGeneration,
-    "fsmt": FSMTForConditionalGeneration,
-    "led": LEDForConditionalGeneration,
-    "longt5": LongT5ForConditionalGeneration,
-    "mvp": MvpForConditionalGeneration,
-    "pegasus_x": PegasusXForConditionalGeneration,
-    "plbart": PLBartForConditionalGeneration,
-    "prophetnet": ProphetNetForConditionalGeneration,
-    "t5gemma": T5GemmaForConditionalGeneration,
+MODELS = {
+    "bigbird_pegasus": "BigBirdPegasusForConditionalGeneration",
+    "blenderbot": "BlenderbotForConditionalGeneration",
+    "blenderbot-small": "BlenderbotSmallForConditionalGeneration",
+    "fsmt": "FSMTForConditionalGeneration",
+    "led": "LEDForConditionalGeneration",
+    "longt5": "LongT5ForConditionalGeneration",
+    "mvp": "MvpForConditionalGeneration",
+    "pegasus_x": "PegasusXForConditionalGeneration",
+    "plbart": "PLBartForConditionalGeneration",
+    "prophetnet": "ProphetNetForConditionalGeneration",
+    "t5gemma": "T5GemmaForConditionalGeneration",
 }
-"""By model_type."""
+"""Their classes in transformers, by model_type."""
 _QUERIES_AND_VALUES = ("q", "v", "q_proj", "v_proj", "query", "value", "query_proj", "value_proj")
 _RATES = ("dropout", "activation_dropout", "attention_dropout", "dropout_rate", "attn_dropout", "layerdrop")
 """Names of attributes that hold a dropout rate."""
@@ -61,6 +47,7 @@ class Other(EncoderDecoder):
     """A loaded encoder-decoder of no family of its own; a `Family`."""
 
     most_tokens = None
+    joins = False
 
     @property
     def lora_targets(self) -> Targets:
@@ -189,10 +176,10 @@ def _complete(config: PreTrainedConfig) -> None:
 ARCHITECTURES = tuple(
     Architecture(
         model_type=model_type,
-        name=model.__name__.removesuffix("ForConditionalGeneration"),
-        members=model.__name__.removesuffix("ForConditionalGeneration"),
+        name=model_class.removesuffix("ForConditionalGeneration"),
+        members=model_class.removesuffix("ForConditionalGeneration"),
         keys=OtherKeys,
-        model=model,
+        model_class=model_class,
         unused_weights=re.compile(r"(?!)"),
         layers=lambda config: int(getattr(config, "num_hidden_layers", 0)),
         ends_input=True,
@@ -200,5 +187,5 @@ ARCHITECTURES = tuple(
         family=Other,
         computed=re.compile("final_logits_bias"),
     )
-    for model_type, model in MODELS.items()
+    for model_type, model_class in MODELS.items()
 )

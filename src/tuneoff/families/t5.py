@@ -12,12 +12,7 @@ from typing import Any, final
 
 import torch
 from torch import Tensor, nn
-from transformers import (
-    MT5ForConditionalGeneration,
-    T5Config,
-    T5ForConditionalGeneration,
-    UMT5ForConditionalGeneration,
-)
+from transformers import PreTrainedModel, T5Config
 
 from tuneoff import kernels
 from tuneoff.errors import ModelError
@@ -35,6 +30,7 @@ class T5(EncoderDecoder):
 
     lora_targets: Targets = ("q", "v")
     most_tokens = None
+    joins = True  # positions are distances between tokens
 
     def __init__(self, model: Any, *, scales_output: bool) -> None:
         """`scales_output`: whether the decoder's output is multiplied by H^-0.5 before the head."""
@@ -156,7 +152,7 @@ def _complete(config: T5Config) -> None:
         config.decoder_start_token_id = config.pad_token_id
 
 
-def _umt5(model: UMT5ForConditionalGeneration) -> T5:
+def _umt5(model: PreTrainedModel) -> T5:
     # transformers' config says of every umT5 that its head is tied to the embedding and scales for it, but
     # the published ones have a head of their own
     tied = model.lm_head.weight.data_ptr() == model.shared.weight.data_ptr()
@@ -169,7 +165,7 @@ ARCHITECTURE = Architecture(
     name="T5",
     members="T5, T5 v1.1, Flan-T5, ByT5, UL2",
     keys=T5Keys,
-    model=T5ForConditionalGeneration,
+    model_class="T5ForConditionalGeneration",
     # in old checkpoints
     unused_weights=re.compile(
         r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight"
@@ -185,7 +181,7 @@ MT5 = replace(
     name="mT5",
     members="mT5",
     keys=MT5Keys,
-    model=MT5ForConditionalGeneration,
+    model_class="MT5ForConditionalGeneration",
     family=lambda model: T5(model, scales_output=False),
 )
 UMT5 = replace(
@@ -194,15 +190,15 @@ UMT5 = replace(
     name="umT5",
     members="umT5",
     keys=UMT5Keys,
-    model=UMT5ForConditionalGeneration,
+    model_class="UMT5ForConditionalGeneration",
     family=_umt5,
 )
 ARCHITECTURES = (ARCHITECTURE, MT5, UMT5)
 
 
-def random_model(*, vocab_size: int, pad_token_id: int, eos_token_id: int) -> T5ForConditionalGeneration:
-    """Return a small T5 with random weights, the same at every call, in evaluation mode."""
-    config = T5Config(
+def random_config(*, vocab_size: int, pad_token_id: int, eos_token_id: int) -> T5Config:
+    """Return the config of a small T5 with random weights."""
+    return T5Config(
         vocab_size=vocab_size,
         d_model=128,
         d_kv=16,
@@ -215,7 +211,3 @@ def random_model(*, vocab_size: int, pad_token_id: int, eos_token_id: int) -> T5
         pad_token_id=pad_token_id,
         eos_token_id=eos_token_id,
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = T5ForConditionalGeneration(config)
-    return model.eval()

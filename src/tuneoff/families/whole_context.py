@@ -71,9 +71,17 @@ class WholeContext:
         tensors = (self._encoder_outputs, self._mask, self._written)
         return WholeContext(self._model, *(tensor.repeat_interleave(times, dim=0) for tensor in tensors))
 
+    def only(self, rows: Tensor) -> "WholeContext":  # noqa: D102
+        tensors = (self._encoder_outputs, self._mask, self._written)
+        return WholeContext(self._model, *(tensor[rows] for tensor in tensors))
+
     def keep(self, rows: Tensor) -> None:  # noqa: D102
         self._encoder_outputs, self._mask = self._encoder_outputs[rows], self._mask[rows]
         self._written = self._written[rows]
+
+    def join(self, other: "WholeContext") -> None:
+        """Refuse, as all rows are at the same token."""
+        raise NotImplementedError
 
     def rewind(self) -> None:  # noqa: D102
         self._written = self._mask[:, :0]

@@ -1,12 +1,13 @@
 """A model's answers to a split: likelihoods of labels or options, or generated text, and the loss."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -14,7 +15,7 @@ from tuneoff.errors import DataError, shown
 from tuneoff.families import Context
 from tuneoff.interrupts import raise_if_interrupted
 from tuneoff.methods import AdaptedModel
-from tuneoff.spec import LETTERS, ClassificationSpec, MultipleChoiceSpec, Task
+from tuneoff.spec import LETTERS, ClassificationSpec, MultipleChoiceSpec, PrefixSpec, Task
 from tuneoff.tasks import Example, match_label
 from tuneoff.training.batches import IGNORED, Encoded, collate, filled_batches, min_padding_batches
 from tuneoff.training.encoder_outputs import encode_batches
@@ -57,20 +58,30 @@ class Decoder:
     def answers(self, encoded: Sequence[Encoded]) -> list[Answer]:
         """Return an answer to each example, in the order of the examples."""
         self.adapted.model.eval()
-        lengths = [len(example.input_ids) for example in encoded]
-        if self.task.generates:  # which takes a step for each token however few the rows
-            written, beams = generation_limits(self.tokenizer, self.task)
-            batches = filled_batches(lengths, self.batch_size, written=written * beams)
-        else:
-            batches = min_padding_batches(lengths, self.batch_size)
-        answers: dict[int, Answer] = {}
-        for rows in own_share(batches):
-            raise_if_interrupted()
-            answers |= zip(rows, self._batch_answers([encoded[row] for row in rows]), strict=True)
+        with autocast(self.adapted.model.device, self.dtype):
+            answers = self._by_generation(encoded) if self.task.generates else self._chosen(encoded)
         answers = dict(put_together(answers.items()))
         return [answers[row] for row in range(len(encoded))]
 
-    def _batch_answers(self, batch: Sequence[Encoded]) -> list[Answer]:
+    def _chosen(self, encoded: Sequence[Encoded]) -> dict[int, Answer]:
+        """Return the answers that this process finds, by row, from the likelihoods of labels or options."""
+        batches = min_padding_batches([len(example.input_ids) for example in encoded], self.batch_size)
+        answers: dict[int, Answer] = {}
+        for rows in own_share(batches):
+            raise_if_interrupted()
+            batch = [encoded[row] for row in rows]
+            context, _ = self._read(batch)
+            if isinstance(self.task, MultipleChoiceSpec):
+                chosen = self._of_options(self.task, batch, context)
+            elif isinstance(self.task, ClassificationSpec):
+                chosen = self._of_labels(self.task, batch, context)
+            else:
+                raise ValueError(f"a task of kind {self.task.kind} has nothing to choose from")
+            answers |= zip(rows, chosen, strict=True)
+        return answers
+
+    def _read(self, batch: Sequence[Encoded]) -> tuple[Context, Tensor]:
+        """Read rows; return their context, and their targets [N, T], padded with -100."""
         pad_token_id, device = self.tokenizer.pad_token_id, self.adapted.model.device
         family = self.adapted.family
         if family.encoder is not None and batch[0].encoder_output is None:
@@ -85,18 +96,9 @@ class Decoder:
             batch = [replace(row, encoder_output=output) for row, output in zip(batch, outputs, strict=True)]
         inputs = collate(batch, prompt_ids=self.adapted.prompt_ids, pad_token_id=pad_token_id, device=device)
         mask = inputs["attention_mask"]
-        with autocast(device, self.dtype):
-            if family.encoder is not None:
-                context = family.encoder.context(inputs["encoder_outputs"], mask)
-            else:
-                context = family.read(inputs["input_ids"], mask)
-            if self.task.generates:
-                return self._by_generation(context, inputs["labels"])
-            if isinstance(self.task, MultipleChoiceSpec):
-                return self._of_options(self.task, batch, context)
-            if isinstance(self.task, ClassificationSpec):
-                return self._of_labels(self.task, batch, context)
-            raise ValueError(f"a task of kind {self.task.kind} has nothing to choose from")
+        if family.encoder is not None:
+            return family.encoder.context(inputs["encoder_outputs"], mask), inputs["labels"]
+        return family.read(inputs["input_ids"], mask), inputs["labels"]
 
     def _of_labels(
         self, task: ClassificationSpec, batch: Sequence[Encoded], context: Context
@@ -129,27 +131,66 @@ class Decoder:
             answers.append(Answer(best, text=None, loss=loss, log_likelihoods=scores, cut=None))
         return answers
 
-    def _by_generation(self, context: Context, targets: Tensor) -> list[Answer]:
-        # what the losses have computed of the input stays in the context, and generation reuses it
-        losses = self._losses(context, targets).tolist()
-        generated = self._generated(context, targets)
+    def _by_generation(self, encoded: Sequence[Encoded]) -> dict[int, Answer]:
+        """Return the answers that this process generates, by row."""
+        limit, beams = generation_limits(self.tokenizer, self.task)
+        # generation takes a step for each token however few the rows, so batches take as much memory as there
+        # is; half of it where two of them are continued together
+        lengths = [len(example.input_ids) for example in encoded]
+        size = self.batch_size // 2 if self._joins else self.batch_size
+        batches = own_share(filled_batches(lengths, size, written=limit * beams))
+        rows = [row for batch in batches for row in batch]
+        losses = list[float]()
+
+        def contexts() -> Iterator[Context]:
+            for batch in batches:
+                raise_if_interrupted()
+                context, targets = self._read([encoded[row] for row in batch])
+                # what the losses have computed of the input stays in the context, and generation reuses it
+                losses.extend(self._losses(context, targets).tolist())
+                yield context
+
+        generated = self._generated(contexts(), [encoded[row] for row in rows])
         texts = [text.strip() for text in self.tokenizer.batch_decode(generated, skip_special_tokens=True)]
         without_end = (generated != self.tokenizer.eos_token_id).all(dim=1).tolist()
         predict = self._reader()
-        return [
-            Answer(predict(text), text=text, loss=loss, log_likelihoods={}, cut=cut)
-            for text, loss, cut in zip(texts, losses, without_end, strict=True)
-        ]
+        return {
+            row: Answer(predict(text), text=text, loss=loss, log_likelihoods={}, cut=cut)
+            for row, text, loss, cut in zip(rows, texts, losses, without_end, strict=True)
+        }
 
-    def _generated(self, context: Context, targets: Tensor) -> Tensor:
-        """Generate texts and return their ids, padded after their end: [N, T]."""
-        tokenizer = self.tokenizer
-        length, beams = generation_limits(tokenizer, self.task)
-        ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
-        if beams == 1:
-            lengths = (targets != IGNORED).sum(dim=1) if self.as_long_as_targets else None
-            return greedy(self.adapted.family, context, max_new_tokens=length, lengths=lengths, **ends)
-        return context.beam_search(max_new_tokens=length, beams=beams, **ends)
+    def _generated(self, contexts: Iterator[Context], rows: Sequence[Encoded]) -> Tensor:
+        """Generate the texts of the contexts' N rows; return their ids, padded after their end: [N, T]."""
+        limit, beams = generation_limits(self.tokenizer, self.task)
+        end, pad = self.tokenizer.eos_token_id, self.tokenizer.pad_token_id
+        if beams > 1:
+            found = [
+                context.beam_search(max_new_tokens=limit, beams=beams, eos_token_id=end, pad_token_id=pad)
+                for context in contexts
+            ]
+            return torch.cat([F.pad(ids, (0, limit - ids.shape[1]), value=pad) for ids in found])
+        lengths = None
+        if self.as_long_as_targets:
+            lengths = torch.tensor([len(row.labels) for row in rows], device=self.adapted.model.device)
+        return greedy(
+            self.adapted.family,
+            contexts,
+            rows=len(rows),
+            max_new_tokens=limit,
+            eos_token_id=end,
+            pad_token_id=pad,
+            lengths=lengths,
+            joins=self._joins,
+        )
+
+    @property
+    def _joins(self) -> bool:
+        """Whether rows that are at different tokens of their texts are continued together."""
+        # a prefix with relative positions is at one distance from all rows
+        specs = (part.spec for part in self.adapted.parts)
+        is_placed = any(isinstance(spec, PrefixSpec) and spec.relative_positions for spec in specs)
+        _, beams = generation_limits(self.tokenizer, self.task)
+        return beams == 1 and self.batch_size > 1 and self.adapted.family.joins and not is_placed
 
     def _reader(self) -> Callable[[str], str | None]:
         """Return a function from a generated text to its prediction."""
@@ -160,10 +201,18 @@ class Decoder:
         return lambda text: match_label(text, generated, task.labels)
 
     def _losses(self, context: Context, targets: Tensor) -> Tensor:
-        """Compute the negative log-likelihood of each target [N, T], and append it to the context: [N]."""
-        losses = torch.zeros(targets.shape, device=targets.device)
-        losses[targets != IGNORED] = token_losses(self.adapted.family, context, targets)
-        return losses.sum(dim=1)
+        """Compute the negative log-likelihood of each target [N, T], after the input: [N]."""
+        context.first()  # which leaves what is computed of the input to all parts
+        context.rewind()
+        lengths = (targets != IGNORED).sum(dim=1).tolist()
+        losses = torch.zeros(len(lengths), device=targets.device)
+        for part in min_padding_batches(lengths, len(lengths)):
+            rows = torch.tensor(part, device=targets.device)
+            own = targets[rows, : lengths[part[0]]]  # the longest is the first
+            found = torch.zeros(own.shape, device=targets.device)
+            found[own != IGNORED] = token_losses(self.adapted.family, context.only(rows), own)
+            losses[rows] = found.sum(dim=1)
+        return losses
 
 
 def label_ids(tokenizer: PreTrainedTokenizerBase, task: ClassificationSpec) -> Tensor:
