@@ -8,6 +8,7 @@ from transformers.activations import NewGELUActivation
 
 from tuneoff.kernels.attention import attend, name_attention, share_masks, use_attention
 from tuneoff.kernels.dropout import Dropout
+from tuneoff.kernels.norm import RmsNorm, is_rms_norm
 
 ATTENTION = "tuneoff"
 """The name under which a model chooses `attend`."""
@@ -15,7 +16,7 @@ name_attention(attend, ATTENTION)  # now, for models that another process has ma
 
 
 def use_fast_modules(model: PreTrainedModel, *, stacks: Iterable[nn.Module]) -> None:
-    """Replace dropout, attention and activation of a model by faster ones; weights and names stay.
+    """Replace dropout, attention, activations and norms by faster ones; weights and names stay.
 
     The layers of each of the `stacks` share masks and position biases.
     """
@@ -35,4 +36,4 @@ def _faster(module: nn.Module) -> nn.Module | None:
     if isinstance(module, NewGELUActivation):
         # the same function as one operation instead of eight
         return nn.GELU(approximate="tanh")
-    return None
+    return RmsNorm(module) if is_rms_norm(module) else None
