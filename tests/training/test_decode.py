@@ -141,6 +141,11 @@ def test_answers_do_not_depend_on_the_batches_they_come_in(method, size):
     assert [answer.loss for answer in one] == pytest.approx([answer.loss for answer in many], rel=1e-4)
 
 
+@pytest.mark.parametrize("task", [summarization(), summarization(num_beams=3), classification()])
+def test_no_rows_have_no_answers(task):
+    assert decoder(task).answers([]) == []
+
+
 def test_a_generated_text_that_is_no_label_is_an_invalid_answer():
     rows = encoded(examples())
     answers = decoder(classification(scoring="generate")).answers(rows)
