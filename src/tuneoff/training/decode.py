@@ -140,6 +140,8 @@ class Decoder:
         size = self.batch_size // 2 if self._joins else self.batch_size
         batches = own_share(filled_batches(lengths, size, written=limit * beams))
         rows = [row for batch in batches for row in batch]
+        if not rows:  # one of several processes may have none
+            return {}
         losses = list[float]()
 
         def contexts() -> Iterator[Context]:
@@ -163,8 +165,6 @@ class Decoder:
         """Generate the texts of the contexts' N rows; return their ids, padded after their end: [N, T]."""
         limit, beams = generation_limits(self.tokenizer, self.task)
         end, pad = self.tokenizer.eos_token_id, self.tokenizer.pad_token_id
-        if not rows:  # one of several processes may have none
-            return torch.empty(0, limit, dtype=torch.long)
         if beams > 1:
             found = [
                 context.beam_search(max_new_tokens=limit, beams=beams, eos_token_id=end, pad_token_id=pad)
