@@ -193,6 +193,14 @@ def test_for_timing_a_text_is_as_long_as_its_target(batch_size):
     assert [answer.loss for answer in timed] == pytest.approx([answer.loss for answer in free])
 
 
+def test_for_timing_a_text_is_no_longer_than_its_limit():
+    rows = encoded(examples())
+    lengths = [len(row.labels) for row in rows]
+    made = decoder(summarization(max_new_tokens=max(lengths) - 1))
+    texts = [answer.text for answer in replace(made, as_long_as_targets=True).answers(rows)]
+    assert [len(text.split()) for text in texts] == [min(length, max(lengths) - 1) for length in lengths]
+
+
 def greedy(model, source_ids, steps):
     """Return the most probable next token, so many times, whatever it is."""
     given = [0]

@@ -112,6 +112,8 @@ class _Writer:
         unfinished = rows.unfinished
         self.texts[rows.numbers[unfinished], rows.written[unfinished]] = rows.last[unfinished]
         rows.written += 1
-        limit = self.texts.shape[1] if self.lengths is None else self.lengths[rows.numbers]
-        ended = rows.last == self.eos_token_id if self.lengths is None else rows.written >= limit
-        rows.unfinished = unfinished & ~ended & (rows.written < limit)
+        if self.lengths is None:
+            ended = rows.last == self.eos_token_id
+        else:
+            ended = rows.written >= self.lengths[rows.numbers]
+        rows.unfinished = unfinished & ~ended & (rows.written < self.texts.shape[1])
