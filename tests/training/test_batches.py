@@ -1,5 +1,7 @@
 import itertools
+from random import Random
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,14 +20,27 @@ from tuneoff.training.batches import (
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=300)
 
 
-def first_epoch(lengths, *, batch_size, grouped, seed=0):
+def encoded(inputs, targets=None, *, label=None):
+    """Return rows with inputs and targets of these lengths."""
+    targets = targets or [1] * len(inputs)
+    return [
+        Encoded([1] * source, [1] * target, label, False, False)
+        for source, target in zip(inputs, targets, strict=True)
+    ]
+
+
+def first_epoch(examples, *, batch_size, grouped, seed=0):
     order = torch.Generator().manual_seed(seed)
-    return next(epochs(lengths, batch_size=batch_size, group_by_length=grouped, order=order))
+    return next(epochs(examples, batch_size=batch_size, group_by_length=grouped, order=order))
+
+
+def padding(lengths, batches):
+    return sum(max(lengths[row] for row in batch) - lengths[row] for batch in batches for row in batch)
 
 
 @given(LENGTHS, st.integers(1, 9), st.booleans())
 def test_an_epoch_has_every_row_once_in_full_batches_but_for_the_last_of_a_part(lengths, size, grouped):
-    batches = first_epoch(lengths, batch_size=size, grouped=grouped)
+    batches = first_epoch(encoded(lengths), batch_size=size, grouped=grouped)
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
     assert sum(len(batch) < size for batch in batches) == bool(len(lengths) % size)
 
@@ -33,20 +48,37 @@ def test_an_epoch_has_every_row_once_in_full_batches_but_for_the_last_of_a_part(
 @given(st.integers(1, 40), st.randoms(use_true_random=False))
 def test_grouped_batches_hold_no_more_padding_than_ungrouped_ones(count, random):
     lengths = [random.randint(1, 40) for _ in range(4 * count)]
+    grouped = first_epoch(encoded(lengths), batch_size=4, grouped=True)
+    ungrouped = first_epoch(encoded(lengths), batch_size=4, grouped=False)
+    assert padding(lengths, grouped) <= padding(lengths, ungrouped)
 
-    def padding(grouped):
-        batches = first_epoch(lengths, batch_size=4, grouped=grouped)
-        return sum(max(lengths[row] for row in batch) - lengths[row] for batch in batches for row in batch)
 
-    assert padding(grouped=True) <= padding(grouped=False)
+@pytest.mark.parametrize("seed", range(3))
+def test_grouped_batches_of_texts_have_less_padding_than_those_of_similar_inputs(seed):
+    random = Random(seed)
+    inputs = [random.randint(1, 250) for _ in range(640)]
+    texts = [max(1, int(0.2 * length + random.gauss(0, 10))) for length in inputs]
+    ordered = sorted(range(640), key=inputs.__getitem__)
+    by_input = [ordered[start : start + 8] for start in range(0, 640, 8)]
+    batches = first_epoch(encoded(inputs, texts), batch_size=8, grouped=True, seed=seed)
+    before, now = padding(texts, by_input), padding(texts, batches)
+    assert now < before / 2
+    assert now + padding(inputs, batches) < before + padding(inputs, by_input)
+
+
+def test_labels_of_one_length_do_not_make_batches_of_one_class():
+    examples = encoded([5] * 64, [2, 3] * 32, label="either")
+    batches = first_epoch(examples, batch_size=8, grouped=True)
+    mixed = [len({len(examples[row].labels) for row in batch}) > 1 for batch in batches]
+    assert all(mixed)
 
 
 def test_epochs_differ_from_each_other_and_between_seeds():
-    lengths = list(range(1, 60))
-    passes = epochs(lengths, batch_size=4, group_by_length=True, order=torch.Generator().manual_seed(0))
+    examples = encoded(list(range(1, 60)))
+    passes = epochs(examples, batch_size=4, group_by_length=True, order=torch.Generator().manual_seed(0))
     one, two = next(passes), next(passes)
     assert one != two
-    assert first_epoch(lengths, batch_size=4, grouped=True, seed=1) != one
+    assert first_epoch(examples, batch_size=4, grouped=True, seed=1) != one
 
 
 @given(LENGTHS, st.integers(1, 9))

@@ -18,6 +18,9 @@ IGNORED = -100
 """Label of padding, which no loss counts (torch's and transformers' convention)."""
 _MEGABATCH = 50
 """Batches whose rows are sorted together, as in transformers' LengthGroupedSampler."""
+_SORTED_BY_TEXT = 4
+"""Batches of a megabatch, one after another, whose rows are then sorted by the texts to write; of fewer, the
+texts have more padding, of more, the inputs."""
 _TOKENIZED = 1000
 """Texts tokenized at a time: a tokenizer's result takes many times the memory of the ids."""
 BATCH_TOKENS = 100
@@ -113,7 +116,7 @@ def _padded(rows: list[Tensor], value: int) -> Tensor:
 
 
 def epochs(
-    lengths: Sequence[int],
+    examples: Sequence[Encoded],
     *,
     batch_size: int,
     group_by_length: bool,
@@ -123,9 +126,17 @@ def epochs(
     """Yield endless epochs, each a list of batches of row numbers.
 
     An epoch has every row once, or those that `rows_by_epoch` gives for it. With `group_by_length`, a batch
-    holds rows of similar length, and batches come in random order.
+    holds rows of similar lengths, and batches come in random order.
     """
-    for chosen in rows_by_epoch or repeat(range(len(lengths))):
+
+    def by_input(row: int) -> int:
+        return len(examples[row].input_ids)
+
+    def by_text(row: int) -> int:
+        # not by labels: those of one length may be of one class, and so would be the batch
+        return len(examples[row].labels) if examples[row].label is None else 0
+
+    for chosen in rows_by_epoch or repeat(range(len(examples))):
         rows = [chosen[index] for index in torch.randperm(len(chosen), generator=order).tolist()]
         if not group_by_length:
             yield chunks(rows, batch_size)
@@ -133,7 +144,8 @@ def epochs(
         # sort within megabatches only: batches have little padding and still differ from epoch to epoch
         batches: list[list[int]] = []
         for megabatch in chunks(rows, batch_size * _MEGABATCH):
-            batches += chunks(sorted(megabatch, key=lengths.__getitem__), batch_size)
+            for alike in chunks(sorted(megabatch, key=by_input), batch_size * _SORTED_BY_TEXT):
+                batches += chunks(sorted(alike, key=by_text), batch_size)
         yield [batches[index] for index in torch.randperm(len(batches), generator=order).tolist()]
 
 
