@@ -1,5 +1,6 @@
 import copy
 import platform
+import re
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from transformers.activations import NewGELUActivation
 
 from helpers.faults import faults
 from helpers.forking import result_of
-from helpers.models import batch, tiny_t5
+from helpers.models import DECODER_ONLY, batch, tiny, tiny_t5
 from tuneoff.families import family_of
 from tuneoff.kernels import Dropout, attention
 
@@ -18,16 +19,63 @@ def use_fast_modules(model):
     return model
 
 
-@pytest.mark.parametrize("kind", ["flan", "t5"])
+def outcome(model):
+    """The loss, the states that predict the targets, and the gradient of every parameter."""
+    family, rows = family_of(model), batch()
+    states = family.read_and_predict(**rows)
+    logits, labels = family.logits(states).flatten(0, 1).float(), rows["labels"].flatten()
+    loss = nn.functional.cross_entropy(logits, labels, ignore_index=-100)
+    loss.backward()
+    gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    return loss.detach(), states.detach()[rows["labels"] >= 0], gradients
+
+
+@pytest.mark.parametrize("kind", ["flan", "t5", "mt5", "umt5", *DECODER_ONLY])
 def test_a_model_with_fast_modules_gives_the_losses_and_gradients_of_the_plain_one(kind):
-    plain = tiny_t5(kind).eval()
+    plain = tiny(kind).eval()
     fast = use_fast_modules(copy.deepcopy(plain))
-    results = []
-    for model in (plain, fast):
-        out = model(**batch())
-        out.loss.backward()
-        results.append((out.logits, {name: p.grad for name, p in model.named_parameters()}))
-    torch.testing.assert_close(results[0], results[1], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(outcome(fast), outcome(plain), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["flan", "t5", "llama", "gemma2"])
+def test_under_autocast_they_are_as_far_from_float32_as_those_of_the_plain_one(kind):
+    exact_loss, exact_states, exact = outcome(tiny(kind).eval())
+    errors = []
+    for model in (tiny(kind).eval(), use_fast_modules(tiny(kind).eval())):
+        with torch.autocast("cpu", torch.bfloat16):
+            loss, states, gradients = outcome(model)
+        torch.testing.assert_close(loss, exact_loss, rtol=2e-3, atol=0)
+        of_gradients = sum((gradients[name] - one).norm() for name, one in exact.items())
+        errors.append(torch.stack([(states - exact_states).norm(), of_gradients]))
+    of_plain, of_fast = errors
+    assert (of_fast < 1.3 * of_plain).all()
+
+
+@pytest.mark.parametrize("kind", ["flan", "t5", "llama", "gemma2"])
+def test_under_autocast_products_within_layers_read_what_was_rounded_once(kind):
+    model = use_fast_modules(tiny(kind)).eval()
+    read = {}
+
+    def note(name):
+        def hook(module, inputs):
+            read[name] = inputs[0].dtype
+
+        return hook
+
+    for name, module in model.named_modules():
+        if type(module) is nn.Linear:
+            module.register_forward_pre_hook(note(name))
+    with torch.autocast("cpu", torch.bfloat16):
+        outcome(model)
+    # keys and values of cross-attention read the output of the encoder, which is kept as it is
+    within = {
+        name: dtype
+        for name, dtype in read.items()
+        if re.search(r"\d", name) and not re.search(r"EncDecAttention\.[kv]$", name)
+    }
+    assert len(within) > 10
+    assert set(within.values()) == {torch.bfloat16}
+    assert read["lm_head"] == torch.float32
 
 
 def test_names_and_weights_stay():

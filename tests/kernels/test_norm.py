@@ -10,13 +10,13 @@ from tuneoff.kernels.norm import RmsNorm, is_rms_norm
 KINDS = ("flan", "mt5", "umt5", "llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text")
 
 
-def pair(kind, dtype=torch.float32):
+def pair(kind, dtype=torch.float32, *, read_by_products=False):
     """A norm of a model with random weights, and the one in place of it."""
     theirs = next(copy.deepcopy(module) for module in tiny(kind).modules() if is_rms_norm(module))
     with torch.no_grad():
         theirs.weight.normal_(generator=torch.Generator().manual_seed(0))
     theirs = theirs.to(dtype)
-    return theirs, RmsNorm(copy.deepcopy(theirs))
+    return theirs, RmsNorm(copy.deepcopy(theirs), read_by_products=read_by_products)
 
 
 def random(*shape, dtype=torch.float32, seed=1):
@@ -59,6 +59,26 @@ def test_gradients_are_in_float32_whatever_autocast_says():
             norm(x).square().sum().backward()
         found.append((x.grad, norm.weight.grad))
     torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_products_read_is_rounded_once_and_gradients_are_near(kind):
+    theirs, ours = pair(kind, read_by_products=True)
+    found = []
+    for norm in (theirs, ours):
+        x = random(50, len(norm.weight)).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16):
+            result = norm(x)
+            (result @ random(len(norm.weight), 8)).square().sum().backward()
+        found.append((result.bfloat16(), x.grad, norm.weight.grad))
+    assert result.dtype == torch.bfloat16
+    torch.testing.assert_close(found[1][0], found[0][0])
+    torch.testing.assert_close(found[1][1:], found[0][1:], rtol=2e-2, atol=2e-2)
+
+
+def test_without_autocast_what_products_read_stays_in_float32():
+    _, ours = pair("flan", read_by_products=True)
+    assert ours(random(2, len(ours.weight))).dtype == torch.float32
 
 
 def test_a_row_of_zeros_has_a_gradient():

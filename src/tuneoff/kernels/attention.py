@@ -111,7 +111,8 @@ def attend(
     )
     if dropout and query.device.type == "cpu":
         scores = torch.matmul(query if scaling == 1.0 else query * scaling, key.transpose(2, 3))
-        weights = drop((scores + bias).softmax(dim=-1), dropout)
+        # in float32, as the bias is; products and dropout in their own precision
+        weights = drop((scores + bias).softmax(dim=-1).to(query.dtype), dropout)
         return torch.matmul(weights, value).transpose(1, 2), None
     return sdpa_attention_forward(
         module, query, key, value, bias, dropout=dropout, scaling=scaling, is_causal=False, **kwargs

@@ -1,7 +1,9 @@
-"""LoRA as one product with W + s B A, instead of three products and passes over their results.
+"""LoRA as one product with W + s B A, or as a low-rank path that is added within its last product.
 
 With r far below the number of tokens, it costs less to add s B A to the weight than to carry the low-rank
-path beside it. Gradients of A and B are computed from the layer's input and output as usual.
+path beside it. In bfloat16 the sum would be rounded, and with it the update, which is often smaller than the
+rounding; and dropout is of the path alone. Gradients of A and B are computed from the layer's input and output
+as usual.
 """
 
 from typing import Any, cast, final
@@ -34,6 +36,34 @@ class _Summed(torch.autograd.Function):
         to_a = (b.t() @ outputs.t()) @ inputs  # [r, in]
         to_b = (a @ inputs.t()) @ outputs  # [r, out]
         return to_x, None, to_a.mul_(ctx.scaling), to_b.mul_(ctx.scaling).t(), None
+
+
+class _Beside(torch.autograd.Function):
+    """y + s x A^T B^T for the result y of the base layer; the products in a precision of their own."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, y: Tensor, x: Tensor, a: Tensor, b: Tensor, scaling: float, dtype: torch.dtype
+    ) -> Tensor:
+        ctx.dtypes = x.dtype, a.dtype, b.dtype
+        x, a, b = x.to(dtype), a.to(dtype), b.to(dtype)
+        low = a @ x.reshape(-1, x.shape[-1]).t()  # [r, N]
+        ctx.save_for_backward(x, a, b, low)
+        ctx.scaling = scaling
+        flat = y.reshape(-1, len(b)).to(dtype)  # [N, out]
+        return torch.addmm(flat, low.t(), b.t(), alpha=scaling).to(y.dtype).view_as(y)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, a, b, low = ctx.saved_tensors
+        of_x, of_a, of_b = ctx.dtypes
+        inputs = x.reshape(-1, x.shape[-1])  # [N, in]
+        outputs = gradients[0].reshape(-1, len(b)).to(x.dtype)  # [N, out]
+        to_low = (b.t() @ outputs.t()).mul_(ctx.scaling)  # [r, N]
+        to_x = (to_low.t() @ a).view_as(x).to(of_x) if ctx.needs_input_grad[1] else None
+        to_a = (to_low @ inputs).to(of_a)  # [r, in]
+        to_b = (low @ outputs).to(of_b).mul_(ctx.scaling).t()  # [out, r]
+        return gradients[0], to_x, to_a, to_b, None, None
 
 
 @final
@@ -71,16 +101,23 @@ class LowRankLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x`: [..., in] -> [..., out]."""
-        if self._can_be_summed(x) and self._is_worth_summing(x):  # else as PEFT does it
+        if self._can_be_summed(x) and self._is_worth_summing(x):
             return cast(
                 Tensor,
                 _Summed.apply(x, self.base_layer.weight, self.lora_A, self.lora_B, self.scaling),  # type: ignore[no-untyped-call]
             )
+        dtype, device = self.lora_A.dtype, x.device.type
+        if torch.is_autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)
+            x = x.to(dtype)  # once for all products
         result = self.base_layer(x)
+        if self.gate is None:
+            return cast(
+                Tensor,
+                _Beside.apply(result, self.lora_dropout(x), self.lora_A, self.lora_B, self.scaling, dtype),  # type: ignore[no-untyped-call]
+            )
         low = nn.functional.linear(self.lora_dropout(x.to(self.lora_A.dtype)), self.lora_A)
-        update = nn.functional.linear(low, self.lora_B) * self.scaling
-        if self.gate is not None:
-            update = update * self.gate(x)
+        update = nn.functional.linear(low, self.lora_B) * self.scaling * self.gate(x)
         return cast(Tensor, (result + update).to(result.dtype))
 
     def _can_be_summed(self, x: Tensor) -> bool:

@@ -2,6 +2,9 @@
 
 transformers' modules consist of seven operations, and autograd adds up their gradients; each reads and writes
 all elements. Here the forward pass has three such passes, and the gradients are those of the formula, in six.
+
+Under autocast, the two or three products that read a norm each round its output. Here it is rounded once, and
+the sum of their gradients is in bfloat16, as each of them is.
 """
 
 from typing import Any, cast, final
@@ -33,10 +36,14 @@ def is_rms_norm(module: nn.Module) -> bool:
 
 @final
 class RmsNorm(nn.Module):
-    """A module in place of one of transformers', with its weight."""
+    """A module in place of one of transformers', with its weight.
 
-    def __init__(self, module: Any) -> None:
+    One that is `read_by_products` alone has results in their precision.
+    """
+
+    def __init__(self, module: Any, *, read_by_products: bool) -> None:
         super().__init__()
+        self._read_by_products = read_by_products
         self.weight: nn.Parameter = module.weight
         self._rounded = _ROUNDED[type(module).__name__]
         self._eps: float = module.eps if hasattr(module, "eps") else module.variance_epsilon
@@ -44,9 +51,14 @@ class RmsNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Divide by the root mean square of the last dimension, and multiply by the weight; any shape."""
         weight = 1 + self.weight if self._rounded == "with 1 + weight" else self.weight
-        if x.dtype == weight.dtype == torch.float32 and x.device.type == "cpu":
-            return cast(Tensor, _Scaled.apply(x, weight, self._eps))  # type: ignore[no-untyped-call]
+        device, is_plain = x.device.type, x.dtype == weight.dtype == torch.float32
+        is_rounded = is_plain and self._read_by_products and torch.is_autocast_enabled(device)
+        dtype = torch.get_autocast_dtype(device) if is_rounded else torch.float32
+        if is_plain and device == "cpu":
+            return cast(Tensor, _Scaled.apply(x, weight, self._eps, dtype))  # type: ignore[no-untyped-call]
         normed = x.float() * torch.rsqrt(x.float().square().mean(-1, keepdim=True) + self._eps)
+        if is_plain:
+            return (normed * weight).to(dtype)
         if self._rounded == "with 1 + weight":
             return (normed * weight).to(x.dtype)
         return weight * normed.to(weight.dtype if self._rounded == "as the weight" else x.dtype)
@@ -61,16 +73,16 @@ class _Scaled(torch.autograd.Function):
 
     @staticmethod
     @torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.float32)  # type: ignore[untyped-decorator]
-    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
         size = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         scale = size.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
         ctx.save_for_backward(x, scale, weight)
-        return (x * scale).mul_(weight)
+        return (x * scale).mul_(weight).to(dtype)
 
     @staticmethod
     @torch.amp.custom_bwd(device_type="cpu")  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        (gradient,) = gradients
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        gradient = gradients[0].float()
         x, scale, weight = ctx.saved_tensors
         width = x.shape[-1]
         products = (gradient * x).reshape(-1, width)
@@ -80,4 +92,4 @@ class _Scaled(torch.autograd.Function):
             of_x = (gradient * weight).mul_(scale).addcmul_(x, shares, value=-1)
         if ctx.needs_input_grad[1]:
             of_weight = products.t() @ scale.reshape(-1)
-        return of_x, of_weight, None
+        return of_x, of_weight, None, None

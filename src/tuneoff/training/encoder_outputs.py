@@ -94,7 +94,7 @@ def encode_batches(
 ) -> list[Tensor]:
     """Return the encoder output of each row, a prepended soft prompt included: [P + S, H].
 
-    The model is in evaluation mode afterwards.
+    They are in the precision of products, which alone read them. The model is in evaluation mode afterwards.
     """
     model, prompt_ids = adapted.model, adapted.prompt_ids
     model.eval()
@@ -107,7 +107,10 @@ def encode_batches(
             outputs = encoder.encode(inputs["input_ids"], mask)
         # copies without the padding, so that the padded batch can be freed
         lengths = mask.sum(dim=1).tolist()
-        found |= {row: output[:n].clone() for row, output, n in zip(batch, outputs, lengths, strict=True)}
+        found |= {
+            row: output[:n].to(getattr(torch, dtype), copy=True)
+            for row, output, n in zip(batch, outputs, lengths, strict=True)
+        }
     return [found[row] for row in range(len(rows))]
 
 
