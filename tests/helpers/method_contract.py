@@ -34,8 +34,8 @@ class MethodContract:
     quick = ("flan",)
     """The kinds whose tests are not marked slow; others repeat the tests."""
 
-    rounding = 1e-4
-    """By how much the logits of a step may differ from those of the whole text."""
+    learning_rate = 0.5
+    """Of the few steps of training; large enough to change outputs."""
 
     is_drawn = True
     """Whether first weights are random numbers."""
@@ -88,7 +88,7 @@ class MethodContract:
     def trained(self, model: PreTrainedModel, steps: int = 2) -> AdaptedModel:
         """Return the method after a few steps, far enough to change outputs."""
         adapted = self.adapt(model)
-        optimizer = torch.optim.SGD(adapted.parameters(), lr=0.5)
+        optimizer = torch.optim.SGD(adapted.parameters(), lr=self.learning_rate)
         for step in range(steps):
             self.loss(adapted, seed=step).backward()
             optimizer.step()
@@ -196,7 +196,7 @@ class MethodContract:
         adapted = self.trained(self.model(kind))
         out = self.generated(adapted, length=6, beams=1)
         forced = self.forced(adapted, out.texts)
-        torch.testing.assert_close(out.step_logits, forced, rtol=1e-4, atol=self.rounding)
+        torch.testing.assert_close(out.step_logits, forced, rtol=1e-4, atol=1e-4)
 
     def test_beam_scores_equal_teacher_forced_likelihoods(self, kind):
         adapted = self.trained(self.model(kind))

@@ -49,11 +49,12 @@ class LoraAdapter(Adapter):
     @torch.no_grad()
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Load the matrices; their shapes say the rank of each layer, which is 0 where there are none."""
+        # copied, as tensors of a file are not aligned in memory, and products differ in their last bits
         for name, layer in self._layers.items():
             device = layer.lora_A.device
             a, b = tensors.get(f"{name}.lora_A"), tensors.get(f"{name}.lora_B")
-            layer.lora_A = nn.Parameter(layer.lora_A[:0].clone() if a is None else a.to(device))
-            layer.lora_B = nn.Parameter(layer.lora_B[:, :0].clone() if b is None else b.to(device))
+            layer.lora_A = nn.Parameter(layer.lora_A[:0].clone() if a is None else a.to(device, copy=True))
+            layer.lora_B = nn.Parameter(layer.lora_B[:, :0].clone() if b is None else b.to(device, copy=True))
             if layer.gate is not None and a is not None:
                 for end, part in layer.gate.named_parameters():
                     part.copy_(tensors[f"{name}.gate.{end}"])
