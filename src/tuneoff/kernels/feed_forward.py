@@ -1,7 +1,8 @@
 """The feed-forward of T5 without casts that the next product undoes.
 
-transformers' modules turn the input of the last product to the type of its weight. Under autocast a weight that
-is trained is in float32 and its product in bfloat16: all elements would be written twice, forward and backward.
+transformers' modules turn the input of the last product to the type of its weight. Under autocast a weight
+that is trained is in float32 and its product in bfloat16: all elements would be written twice, forward and
+backward.
 """
 
 from typing import Any, cast, final

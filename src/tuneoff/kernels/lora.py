@@ -2,8 +2,8 @@
 
 With r far below the number of tokens, it costs less to add s B A to the weight than to carry the low-rank
 path beside it. In bfloat16 the sum would be rounded, and with it the update, which is often smaller than the
-rounding; and dropout is of the path alone. Gradients of A and B are computed from the layer's input and output
-as usual.
+rounding; and dropout is of the path alone. Gradients of A and B are computed from the layer's input and
+output as usual.
 """
 
 from typing import Any, cast, final
