@@ -14,11 +14,15 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 from helpers import small
 from helpers.command_line import tuneoff
 from helpers.drawing import charts_drawn, charts_left_blank
+from helpers.forking import SCORING
 from tuneoff.cli.terminal import lasting_imports
+from tuneoff.study import executor
 
 # a shell's background job ignores Ctrl-C, and so would the commands that tests interrupt
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+executor._PRELOADED += SCORING  # workers are many here, and short-lived
 
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")

@@ -17,14 +17,16 @@ from typing import Any
 
 from helpers.drawing import charts_left_blank
 from tuneoff.cli import main
+from tuneoff.study import executor
 
 _CONTEXT = multiprocessing.get_context("forkserver")
+SCORING = ("rouge_score.tokenizers", "sklearn.metrics", "scipy.stats")
+"""What is imported when scores are first computed, in seconds; forks of a process that has it need not."""
 
 
 def forked(function: Callable[..., object], *arguments: object) -> BaseProcess:
     """A process that calls a function that it can import."""
-    # as `ProcessExecutor` does: there is one server
-    _CONTEXT.set_forkserver_preload(["tuneoff.study.runner"])
+    executor._start_server()  # there is one
     process = _CONTEXT.Process(target=function, args=arguments)
     process.start()
     return process
@@ -91,7 +93,7 @@ def _do(
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     code: object = 1
     try:
-        with charts_left_blank():
+        with charts_left_blank(has_library=False):
             function(*arguments)
     except SystemExit as end:
         code = end.code

@@ -46,7 +46,7 @@ def _model(spec: ModelSpec) -> dict[str, Any]:
 
 def command(*arguments: str) -> Sequence[Any]:
     """The exit code of a command; what it says goes where this process's own words go."""
-    with charts_left_blank():
+    with charts_left_blank(has_library=False):
         outcome = tuneoff(*arguments)
     sys.stderr.write(outcome.err)
     return outcome.code, outcome.out

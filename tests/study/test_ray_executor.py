@@ -1,11 +1,8 @@
 """Runs on Ray clusters of this machine."""
 
-import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,12 +12,15 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 import pytest
 
 from helpers import small
 from helpers.executor_contract import ExecutorContract, note, stay, whose
+from helpers.forking import result_of
 from helpers.killing import Attempt, attempt, raise_unportable, refuse_to_start
 from helpers.noting import Noting
+from helpers.sockets import listening
 from helpers.spoiling import spoil, sum_of
 from helpers.taking import largest_taken
 from tuneoff.errors import InputError, TuneoffError
@@ -185,7 +185,7 @@ def records_in(folder: Path) -> dict[str, dict[str, Any]]:
 def test_a_study_outlives_a_node_and_is_that_of_one_process(cluster: Cluster, tmp_path: Path) -> None:
     search = "search={trials: 2, max_steps: 2, space: {learning_rate: [1.0e-4, 1.0e-2, log]}}"
     tuned = "methods={lora: {kind: lora, rank: 2, dropout: 0.1}}"
-    study = small.spec(tmp_path, [search, tuned, "training.max_steps=30"])
+    study = small.spec(tmp_path, [search, tuned, "training.max_steps=6"])
     run_study(study, tmp_path / "inline", executor=InlineExecutor())
     with sigterm_kept():
         third = cluster.add_node(num_cpus=1)
@@ -204,7 +204,7 @@ def test_a_study_outlives_a_node_and_is_that_of_one_process(cluster: Cluster, tm
 
 def test_a_terminated_run_leaves_a_checkpoint_and_goes_on_from_it(tmp_path: Path) -> None:
     changes = ["methods={lora: {kind: lora, rank: 2}}", "ablations={}", "train_sizes=[8]"]
-    study = small.spec(tmp_path, [*changes, "training.max_steps=150"])
+    study = small.spec(tmp_path, [*changes, "training.max_steps=80"])
     run_study(study, tmp_path / "inline", executor=InlineExecutor())
     first_steps: list[int] = []
 
@@ -227,34 +227,20 @@ def test_a_terminated_run_leaves_a_checkpoint_and_goes_on_from_it(tmp_path: Path
     assert records_in(tmp_path / "ray") == records_in(tmp_path / "inline")
 
 
-_OWN = """
-import json
-import psutil
-import ray
-from pathlib import Path
-from helpers.sockets import listening
-from tuneoff.spec import ResourcesSpec
-from tuneoff.study.ray_executor import RayExecutor
-
-@ray.remote
-def which():
-    return psutil.Process().pid
-
-executor = RayExecutor(Path(), ResourcesSpec())
-worker = ray.get(which.remote())
-own = psutil.Process()
-processes = {one.pid: one for one in (own, *own.children(recursive=True), psutil.Process(worker))}
-print(json.dumps([len(processes), sorted(listening(*processes.values()))]))
-ray.shutdown()
-"""
+def processes_and_where_they_are_heard() -> tuple[int, list[tuple[str, int]]]:
+    """The number of processes of a cluster of one's own, and the addresses at which any of them is heard."""
+    os.environ.pop("RAY_ADDRESS", None)
+    RayExecutor(Path(), ResourcesSpec())
+    worker = ray.get(ray.remote(lambda: os.getpid()).remote())
+    own = psutil.Process()
+    processes = {one.pid: one for one in (own, *own.children(recursive=True), psutil.Process(worker))}
+    heard_at = sorted(listening(*processes.values()))
+    ray.shutdown()
+    return len(processes), heard_at
 
 
 def test_a_cluster_of_one_s_own_is_heard_by_this_machine_alone() -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    done = subprocess.run(
-        [sys.executable, "-c", _OWN], env=environment, capture_output=True, text=True, check=True
-    )
-    processes, heard_at = json.loads(done.stdout.splitlines()[-1])
+    processes, heard_at = result_of(processes_and_where_they_are_heard)
     assert processes > 4
     assert len(heard_at) > 4
     for host, _ in heard_at:

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from helpers import small
+from helpers.forking import SCORING
 from helpers.loopback_hub import LoopbackHub, hub_environment
 from helpers.warm_process import WarmProcess
 from tuneoff.errors import ModelError
@@ -22,7 +23,10 @@ from tuneoff.results import read_records
 from tuneoff.spec import ModelSpec
 from tuneoff.training import load_backbone
 
-MODULES = ("datasets", "helpers.hub_client", "tuneoff.cli.progress", "tuneoff.reporting", "tuneoff.study")
+MODULES = (
+    *("datasets", "helpers.hub_client", "tuneoff.cli.progress", "tuneoff.reporting", "tuneoff.study"),
+    *SCORING,
+)
 
 
 def _changed(folder: Path, to: Path) -> Path:

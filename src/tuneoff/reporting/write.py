@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -78,22 +79,24 @@ def rendered(
     data: ReportData, found: tuple[Statement, ...]
 ) -> tuple[dict[str, str], tuple[Figure, ...], tuple[str, ...]]:
     """Return the texts of a report by file name, its figures, and warnings about what it lacks."""
-    figures, warnings = _drawn_figures(
-        {
-            Title.DECISION: tuple(decision_figures(data)),
-            Title.COMPARISONS: tuple(difference_figures(data)),
-            Title.CHARTS: (*frontier_figures(data), *comparison_figures(data)),
-            Title.CUTS: tuple(cut_figures(data)),
-            Title.SEARCH: tuple(search_figures(data)),
-            Title.RANKS: tuple(rank_figures(data)),
-            Title.CURVES: tuple(curve_figures(data)),
-        }
-    )
-    whole = document(data, found, figures=figures, warnings=warnings)
+    with ThreadPoolExecutor(1) as beside:
+        library = beside.submit(chart_library)  # a process makes it while others draw
+        figures, warnings = _drawn_figures(
+            {
+                Title.DECISION: tuple(decision_figures(data)),
+                Title.COMPARISONS: tuple(difference_figures(data)),
+                Title.CHARTS: (*frontier_figures(data), *comparison_figures(data)),
+                Title.CUTS: tuple(cut_figures(data)),
+                Title.SEARCH: tuple(search_figures(data)),
+                Title.RANKS: tuple(rank_figures(data)),
+                Title.CURVES: tuple(curve_figures(data)),
+            }
+        )
+        whole = document(data, found, figures=figures, warnings=warnings)
     report = ReportFolder(Path())
     texts = {
         report.markdown.name: markdown(whole),
-        **pages(data, whole, library=chart_library()),
+        **pages(data, whole, library=library.result()),
         report.summary.name: summary_csv(data).to_csv(index=False, lineterminator="\n"),
         report.runs.name: data.runs.to_csv(index=False, lineterminator="\n"),
         report.health.name: _health(data),
