@@ -25,6 +25,13 @@ def is_feed_forward(module: nn.Module) -> bool:
 class FeedForward(nn.Module):
     """A module in place of one of transformers', with its parts under their names."""
 
+    act: Any
+    dropout: Any
+    wi: Any
+    wi_0: Any
+    wi_1: Any
+    wo: Any
+
     def __init__(self, module: Any) -> None:
         super().__init__()
         for name, part in module.named_children():
