@@ -22,7 +22,7 @@ from tuneoff.study import executor
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-executor._PRELOADED += SCORING  # workers are many here, and short-lived
+executor.PRELOADED += SCORING  # workers are many here, and short-lived
 
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")

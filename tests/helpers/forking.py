@@ -26,7 +26,7 @@ SCORING = ("rouge_score.tokenizers", "sklearn.metrics", "scipy.stats")
 
 def forked(function: Callable[..., object], *arguments: object) -> BaseProcess:
     """A process that calls a function that it can import."""
-    executor._start_server()  # there is one
+    executor.start_server()  # there is one
     process = _CONTEXT.Process(target=function, args=arguments)
     process.start()
     return process

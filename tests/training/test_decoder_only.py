@@ -285,7 +285,8 @@ def test_lora_on_every_linear_layer_gives_the_logits_of_peft(kind):
             stored[name].copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
             parameter.copy_(stored[name])
         ids = batch()["input_ids"][:1]
-        torch.testing.assert_close(ours.model(input_ids=ids).logits, peft.eval()(input_ids=ids).logits)
+        expected = peft.eval()(input_ids=ids).logits
+        torch.testing.assert_close(ours.model(input_ids=ids).logits, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "gpt_neox"])

@@ -13,9 +13,6 @@ def hold_frozen_in_bfloat16(model: PreTrainedModel) -> None:
     for every token of a generated text. Embeddings stay in float32, since their rows are added up, so a head
     that shares its weight with one gets a rounded copy. Layers that PEFT has wrapped stay, too: some of its
     methods compute with the weight itself.
-
-    Where a model rounds a layer's input to the type of its weight, as T5 does at the end of a feed-forward,
-    the gradients of LoRA beside that layer are added up in bfloat16.
     """
     for parent in model.modules():
         is_pefts = hasattr(parent, "get_base_layer")

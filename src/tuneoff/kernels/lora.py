@@ -70,9 +70,8 @@ class _Beside(torch.autograd.Function):
 class LowRankLinear(nn.Module):
     """A linear layer W with a low-rank update: x W^T + alpha / r * dropout(x) (B A)^T.
 
-    It computes what PEFT's LoRA layer computes, operation by operation, but for the one product where that is
-    cheaper. A and B are created in float32, even beside a bfloat16 W: small updates would be rounded away.
-    A gated update is multiplied by a gate of x.
+    It computes what PEFT's LoRA layer computes, in fewer operations. A and B are created in float32, even
+    beside a bfloat16 W: small updates would be rounded away. A gated update is multiplied by a gate of x.
     """
 
     def __init__(
@@ -116,7 +115,7 @@ class LowRankLinear(nn.Module):
                 Tensor,
                 _Beside.apply(result, self.lora_dropout(x), self.lora_A, self.lora_B, self.scaling, dtype),  # type: ignore[no-untyped-call]
             )
-        low = nn.functional.linear(self.lora_dropout(x.to(self.lora_A.dtype)), self.lora_A)
+        low = nn.functional.linear(self.lora_dropout(x.to(dtype)), self.lora_A)
         update = nn.functional.linear(low, self.lora_B) * self.scaling * self.gate(x)
         return cast(Tensor, (result + update).to(result.dtype))
 

@@ -51,17 +51,19 @@ class RmsNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Divide by the root mean square of the last dimension, and multiply by the weight; any shape."""
         weight = 1 + self.weight if self._rounded == "with 1 + weight" else self.weight
-        device, is_plain = x.device.type, x.dtype == weight.dtype == torch.float32
-        is_rounded = is_plain and self._read_by_products and torch.is_autocast_enabled(device)
-        dtype = torch.get_autocast_dtype(device) if is_rounded else torch.float32
-        if is_plain and device == "cpu":
-            return cast(Tensor, _Scaled.apply(x, weight, self._eps, dtype))  # type: ignore[no-untyped-call]
-        normed = x.float() * torch.rsqrt(x.float().square().mean(-1, keepdim=True) + self._eps)
-        if is_plain:
-            return (normed * weight).to(dtype)
+        if x.dtype == weight.dtype == torch.float32:
+            device = x.device.type
+            is_rounded = self._read_by_products and torch.is_autocast_enabled(device)
+            dtype = torch.get_autocast_dtype(device) if is_rounded else torch.float32
+            if device == "cpu":
+                return cast(Tensor, _Scaled.apply(x, weight, self._eps, dtype))  # type: ignore[no-untyped-call]
+            return (self._normed(x) * weight).to(dtype)
         if self._rounded == "with 1 + weight":
-            return (normed * weight).to(x.dtype)
-        return weight * normed.to(weight.dtype if self._rounded == "as the weight" else x.dtype)
+            return (self._normed(x) * weight).to(x.dtype)
+        return weight * self._normed(x).to(weight.dtype if self._rounded == "as the weight" else x.dtype)
+
+    def _normed(self, x: Tensor) -> Tensor:
+        return x.float() * torch.rsqrt(x.float().square().mean(-1, keepdim=True) + self._eps)
 
 
 class _Scaled(torch.autograd.Function):

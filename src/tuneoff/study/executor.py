@@ -51,7 +51,7 @@ if sys.platform == "linux":
     _CONTEXT = multiprocessing.get_context("forkserver")
 else:  # system libraries that torch uses do not survive a fork
     _CONTEXT = multiprocessing.get_context("spawn")
-_PRELOADED = ["tuneoff.study.runner"]
+PRELOADED = ["tuneoff.study.runner"]
 """Imported once, in the server process that workers are forked from. By name, as it imports this module."""
 KILLED = -9
 """Exit code of a process that the system killed; Linux does so when memory runs out."""
@@ -180,7 +180,7 @@ class ProcessExecutor:
         self.threads = max(1, torch.get_num_threads() // workers)
         self._setup: Callable[[], Session] = Session
         self._pool: list[_Worker] = []
-        _start_server()
+        start_server()
 
     def prepare(self, setup: Callable[[], Session]) -> None:
         """Register the function that makes the session of each worker; it must be picklable."""
@@ -357,14 +357,14 @@ def _how_it_ended(exit_code: int | None) -> str:
     return f"was killed by {names.get(-exit_code, f'signal {-exit_code}')}"
 
 
-def _start_server() -> None:
+def start_server() -> None:
     """Start the process that workers are forked from; it imports modules while this process goes on."""
     if os.name == "posix":
         # starting the tracker unblocks signals; if the server or a worker started it, theirs would not stay
         # blocked
         resource_tracker.ensure_running()
     if sys.platform == "linux":
-        _CONTEXT.set_forkserver_preload(_PRELOADED)
+        _CONTEXT.set_forkserver_preload(PRELOADED)
         with interrupts_blocked():
             forkserver.ensure_running()
 
