@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from helpers import small
-from helpers.models import VOCABULARY, tiny_t5
+from helpers.encoder_decoders import KINDS
+from helpers.models import VOCABULARY, batch, tiny, tiny_t5
 from tuneoff.families import family_of
+from tuneoff.families.other import MODELS
 from tuneoff.methods import attach
 from tuneoff.spec import (
     DropoutSpec,
@@ -173,3 +175,24 @@ def test_how_often_a_run_is_validated_changes_no_step(tmp_path: Path):
         curves.append([point.loss for point in points if point.loss is not None])
     assert len(curves[0]) == 4
     assert curves[0] == curves[1]
+
+
+@pytest.mark.parametrize("kind", ["flan", "t5", *KINDS, *MODELS])
+def test_rounded_as_products_round_them_they_give_equal_logits(kind):
+    family, data = family_of(tiny(kind)), batch()
+    family.use_fast_modules()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        outputs = family.encoder.encode(data["input_ids"], data["attention_mask"])
+        logits = [
+            family.logits(family.encoder.context(read, data["attention_mask"]).predict(data["labels"]))
+            for read in (outputs, outputs.bfloat16())
+        ]
+    assert outputs.dtype == torch.float32
+    torch.testing.assert_close(*logits, rtol=0, atol=0)
+
+
+def test_in_bfloat16_they_take_half_the_memory():
+    found = EncoderOutputs().added_to(
+        rows(), adapt(NoneSpec(kind="none")), batch_size=4, pad_token_id=0, dtype="bfloat16"
+    )
+    assert {row.encoder_output.dtype for row in found} == {torch.bfloat16}
