@@ -53,6 +53,16 @@ def test_outputs_and_gradients_equal_those_of_peft(tokens, options):
     torch.testing.assert_close(*results, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.parametrize("tokens", [4, 50])
+def test_a_model_may_change_its_result_in_place(tokens):
+    made, x = layer(True), torch.ones(2, tokens, WIDE)
+    (2 * made(x)).square().sum().backward()
+    expected = made.lora_A.grad
+    made.lora_A.grad = None
+    made(x).mul_(2).square().sum().backward()
+    torch.testing.assert_close(made.lora_A.grad, expected)
+
+
 def test_a_bfloat16_base_keeps_its_float32_pair():
     ours, theirs = (outcome(layer(ours, dtype=torch.bfloat16), 50, torch.bfloat16) for ours in (True, False))
     assert [one.dtype for one in ours] == [one.dtype for one in theirs]

@@ -39,7 +39,7 @@ class _Summed(torch.autograd.Function):
 
 
 class _Beside(torch.autograd.Function):
-    """y + s x A^T B^T for the result y of the base layer; the products in a precision of their own."""
+    """y + s x A^T B^T for N results y of the base layer; the products in a precision of their own."""
 
     @staticmethod
     def forward(
@@ -47,21 +47,19 @@ class _Beside(torch.autograd.Function):
     ) -> Tensor:
         ctx.dtypes = x.dtype, a.dtype, b.dtype
         x, a, b = x.to(dtype), a.to(dtype), b.to(dtype)
-        low = a @ x.reshape(-1, x.shape[-1]).t()  # [r, N]
+        low = a @ x.t()  # [r, N]
         ctx.save_for_backward(x, a, b, low)
         ctx.scaling = scaling
-        flat = y.reshape(-1, len(b)).to(dtype)  # [N, out]
-        return torch.addmm(flat, low.t(), b.t(), alpha=scaling).to(y.dtype).view_as(y)
+        return torch.addmm(y.to(dtype), low.t(), b.t(), alpha=scaling).to(y.dtype)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, a, b, low = ctx.saved_tensors
         of_x, of_a, of_b = ctx.dtypes
-        inputs = x.reshape(-1, x.shape[-1])  # [N, in]
-        outputs = gradients[0].reshape(-1, len(b)).to(x.dtype)  # [N, out]
+        outputs = gradients[0].to(x.dtype)  # [N, out]
         to_low = (b.t() @ outputs.t()).mul_(ctx.scaling)  # [r, N]
-        to_x = (to_low.t() @ a).view_as(x).to(of_x) if ctx.needs_input_grad[1] else None
-        to_a = (to_low @ inputs).to(of_a)  # [r, in]
+        to_x = (to_low.t() @ a).to(of_x) if ctx.needs_input_grad[1] else None
+        to_a = (to_low @ x).to(of_a)  # [r, in]
         to_b = (low @ outputs).to(of_b).mul_(ctx.scaling).t()  # [out, r]
         return gradients[0], to_x, to_a, to_b, None, None
 
@@ -111,10 +109,10 @@ class LowRankLinear(nn.Module):
             x = x.to(dtype)  # once for all products
         result = self.base_layer(x)
         if self.gate is None:
-            return cast(
-                Tensor,
-                _Beside.apply(result, self.lora_dropout(x), self.lora_A, self.lora_B, self.scaling, dtype),  # type: ignore[no-untyped-call]
-            )
+            # made flat here and not within: a model may change the result in place
+            flat, inputs = (one.reshape(-1, one.shape[-1]) for one in (result, self.lora_dropout(x)))
+            summed = _Beside.apply(flat, inputs, self.lora_A, self.lora_B, self.scaling, dtype)  # type: ignore[no-untyped-call]
+            return cast(Tensor, summed.view_as(result))
         low = nn.functional.linear(self.lora_dropout(x.to(dtype)), self.lora_A)
         update = nn.functional.linear(low, self.lora_B) * self.scaling * self.gate(x)
         return cast(Tensor, (result + update).to(result.dtype))
