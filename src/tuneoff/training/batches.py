@@ -18,9 +18,6 @@ IGNORED = -100
 """Label of padding, which no loss counts (torch's and transformers' convention)."""
 _MEGABATCH = 50
 """Batches whose rows are sorted together, as in transformers' LengthGroupedSampler."""
-_NEIGHBOURS = (1, 2, 3, 4, 6, 8)
-"""Numbers of batches of similar inputs whose rows may be sorted by the texts to write: of few, the texts have
-more padding, of many, the inputs."""
 _TOKENIZED = 1000
 """Texts tokenized at a time: a tokenizer's result takes many times the memory of the ids."""
 BATCH_TOKENS = 100
@@ -116,7 +113,7 @@ def _padded(rows: list[Tensor], value: int) -> Tensor:
 
 
 def epochs(
-    examples: Sequence[Encoded],
+    lengths: Sequence[int],
     *,
     batch_size: int,
     group_by_length: bool,
@@ -126,9 +123,9 @@ def epochs(
     """Yield endless epochs, each a list of batches of row numbers.
 
     An epoch has every row once, or those that `rows_by_epoch` gives for it. With `group_by_length`, a batch
-    holds rows of similar lengths, and batches come in random order.
+    holds rows of similar length, and batches come in random order.
     """
-    for chosen in rows_by_epoch or repeat(range(len(examples))):
+    for chosen in rows_by_epoch or repeat(range(len(lengths))):
         rows = [chosen[index] for index in torch.randperm(len(chosen), generator=order).tolist()]
         if not group_by_length:
             yield chunks(rows, batch_size)
@@ -136,35 +133,8 @@ def epochs(
         # sort within megabatches only: batches have little padding and still differ from epoch to epoch
         batches: list[list[int]] = []
         for megabatch in chunks(rows, batch_size * _MEGABATCH):
-            batches += _similar(examples, megabatch, batch_size)
+            batches += chunks(sorted(megabatch, key=lengths.__getitem__), batch_size)
         yield [batches[index] for index in torch.randperm(len(batches), generator=order).tolist()]
-
-
-def _similar(examples: Sequence[Encoded], rows: list[int], batch_size: int) -> list[list[int]]:
-    """Return batches of rows with inputs, and texts to write, of similar lengths."""
-
-    def of_input(row: int) -> int:
-        return len(examples[row].input_ids)
-
-    def of_text(row: int) -> int:
-        # not of a label: labels of one length may be of one class, and so would be the batch
-        return len(examples[row].labels) if examples[row].label is None else 0
-
-    def padded(batches: list[list[int]]) -> int:
-        return sum(len(batch) * (max(map(of_input, batch)) + max(map(of_text, batch))) for batch in batches)
-
-    by_input = sorted(rows, key=of_input)
-    return min(
-        (
-            [
-                batch
-                for alike in chunks(by_input, batch_size * count)
-                for batch in chunks(sorted(alike, key=of_text), batch_size)
-            ]
-            for count in _NEIGHBOURS
-        ),
-        key=padded,
-    )
 
 
 def length_sorted_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:

@@ -143,7 +143,7 @@ def _endless_windows(
     examples: Sequence[Encoded], training: TrainingSpec, order: torch.Generator, mixing: Mixing | None
 ) -> Iterator[Window]:
     endless_epochs = epochs(
-        examples,
+        [len(example.input_ids) for example in examples],
         batch_size=training.per_device_train_batch_size,
         group_by_length=training.group_by_length,
         order=order,
