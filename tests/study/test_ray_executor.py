@@ -204,7 +204,7 @@ def test_a_study_outlives_a_node_and_is_that_of_one_process(cluster: Cluster, tm
 
 def test_a_terminated_run_leaves_a_checkpoint_and_goes_on_from_it(tmp_path: Path) -> None:
     changes = ["methods={lora: {kind: lora, rank: 2}}", "ablations={}", "train_sizes=[8]"]
-    study = small.spec(tmp_path, [*changes, "training.max_steps=80"])
+    study = small.spec(tmp_path, [*changes, "training.max_steps=150"])
     run_study(study, tmp_path / "inline", executor=InlineExecutor())
     first_steps: list[int] = []
 
