@@ -45,7 +45,8 @@ DIFFERENT = ("IA3", "OSF", "RANDLORA", "VERA", "dora", "oft", "pissa")
 def parametrize(metafunc, name, values):
     quick = DIFFERENT if metafunc.function.__name__ in QUICK else ()
     marks = {value: () if value in quick else (pytest.mark.slow,) for value in values}
-    metafunc.parametrize(name, [pytest.param(value, marks=marks[value]) for value in values])
+    cases = [pytest.param(value, marks=marks[value]) for value in values]
+    metafunc.parametrize(name, cases, scope="class")
 
 
 @pytest.mark.filterwarnings("ignore:Sparse invariant checks")  # torch's, of FROD

@@ -6,7 +6,8 @@ Ray queues the tasks, chooses their nodes and keeps worker processes. What is ad
   process makes a session of them once, and each run a copy of its model, which takes a tenth of the time that
   reading its files would.
 - What happens in a job comes through a queue, which is an actor at the driver's node. `put` returns when an
-  event has arrived there, so when a job's result comes, its events are there.
+  event has arrived there, so when a job's result comes, its events are there. There is one queue as long as
+  the driver is on the cluster: a further one would take a worker process that has imported torch.
 - A job whose worker or node is lost is done once more after all others, on any node; the second time it is
   `Lost`. A run has its checkpoints in the output folder, so it goes on from the last one.
 """
@@ -14,9 +15,10 @@ Ray queues the tasks, chooses their nodes and keeps worker processes. What is ad
 import pickle
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar, final
 
@@ -49,6 +51,8 @@ _SPARE = 1.25
 """The memory that a task asks for, over what was measured on a few batches."""
 _STOP_SECONDS = 10.0
 """Seconds that jobs have for a last checkpoint when they are stopped."""
+_NUMBERS = count()
+"""Of each `map` of this process."""
 
 
 @final
@@ -117,13 +121,13 @@ class RayExecutor:
         if not jobs:
             return
         self._measure_memory()
-        with closing(_Events(on_event)) as events:
-            for result in self._map_once(work, jobs, events):
-                if isinstance(result, Lost):
-                    lost_once.append(result.job)
-                else:
-                    yield result
-            yield from self._map_once(work, lost_once, events)
+        events = _Events(on_event)
+        for result in self._map_once(work, jobs, events):
+            if isinstance(result, Lost):
+                lost_once.append(result.job)
+            else:
+                yield result
+        yield from self._map_once(work, lost_once, events)
 
     def close(self) -> None:
         """Do nothing: the work ends with each `map`, and the cluster stays for the next."""
@@ -154,8 +158,7 @@ class RayExecutor:
         Without a measurement they go on to ask for what the weights take.
         """
         probes, self._unmeasured = self._unmeasured, []
-        with closing(_Events(ignore)) as events:
-            found = list(self._map_once(_peak_memory, probes, events))
+        found = list(self._map_once(_peak_memory, probes, _Events(ignore))) if probes else []
         peaks = [peak for peak in found if isinstance(peak, int)]
         if peaks:  # it fits where it was measured, if not with so much to spare
             self.resources["memory"] = min(int(_SPARE * max(peaks)), most("memory"))
@@ -164,7 +167,7 @@ class RayExecutor:
         name = getattr(job, "name", type(job).__name__)
         task = _do.options(name=name, scheduling_strategy="SPREAD", **self.resources)
         # in a tuple, or Ray would make it anew for each task
-        return task.remote((self._setup,), pickle.dumps((work, job)), self._threads, events.queue)
+        return task.remote((self._setup,), pickle.dumps((work, job)), self._threads, events.sender)
 
 
 @dataclass(frozen=True)
@@ -189,21 +192,44 @@ def _peak_memory(probe: _Probe, context: Context) -> int | None:
 
 
 class _Events:
-    """What happens in the jobs, on its way to the caller."""
+    """What happens in the jobs of one `map`, on its way to the caller."""
 
     def __init__(self, on_event: OnEvent) -> None:
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        self.queue = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
+        self._queue = _queue(ray.get_runtime_context().get_job_id())
         self._on_event = on_event
+        self._number = next(_NUMBERS)
+
+    @property
+    def sender(self) -> "_Sender":
+        """Return what a task sends its events with."""
+        return _Sender(self._queue, self._number)
 
     def pass_on(self) -> None:
-        """Give the caller all events that have come."""
-        for event in self.queue.get_nowait_batch(self.queue.qsize()):
-            self._on_event(pickle.loads(event))
+        """Give the caller all events that have come; a task that an earlier `map` has ended has none."""
+        for number, event in self._queue.get_nowait_batch(self._queue.qsize()):
+            if number == self._number:
+                self._on_event(pickle.loads(event))
 
-    def close(self) -> None:
-        with suppress(RayError):
-            self.queue.shutdown(force=True)
+
+@dataclass(frozen=True)
+class _Sender:
+    """Sends the events of a job."""
+
+    queue: Queue
+    number: int
+    """Of the `map` that the job belongs to."""
+
+    def __call__(self, event: Event) -> None:
+        self.queue.put(
+            (self.number, pickle.dumps(event))
+        )  # the queue's process need not know what an event is
+
+
+@lru_cache(maxsize=1)
+def _queue(driver: str) -> Queue:
+    """Return the queue of a driver, by the id that Ray gives it."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
 
 
 def _result(job: J, reference: Any) -> Any:
@@ -237,14 +263,10 @@ def _stop(tasks: list[Any]) -> None:
 
 
 @ray.remote(max_retries=0)  # type: ignore[untyped-decorator]
-def _do(setup: tuple[Any], job: bytes, threads: int, events: Queue) -> bytes:
+def _do(setup: tuple[Any], job: bytes, threads: int, emit: _Sender) -> bytes:
     """Do a job in a worker process, and return its outcome."""
     torch.set_num_threads(threads)
     session = _session(*setup)
-
-    def emit(event: Event) -> None:
-        events.put(pickle.dumps(event))  # the queue's process need not know what an event is
-
     work, content = pickle.loads(job)
     with interrupts_remembered():  # Ray cancels a task by a KeyboardInterrupt, which its own code can swallow
         return outcome_of(work, content, Context(session, emit))

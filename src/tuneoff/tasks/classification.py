@@ -1,5 +1,6 @@
 """Labels: of rows, in generated text, and the scores of predicted ones."""
 
+import operator
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -101,19 +102,19 @@ def classification_scores(
     `scoring: generate`, also the share of None; with `matthews`, the correlation of labels and predictions
     (-1..1, and 0 where either has one value only).
     """
-    from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+    from sklearn.metrics import f1_score, matthews_corrcoef
 
     codes = {value: code for code, value in enumerate(spec.labels)}
     truth = [codes[_label(example)] for example in examples]
     predicted = [_INVALID if prediction is None else codes[prediction] for prediction in predictions]
-
-    def f1(labels: list[int]) -> float:
-        return float(f1_score(truth, predicted, labels=labels, average="macro", zero_division=0))
-
-    occurring = sorted({*truth, *predicted} - {_INVALID})
-    scores = {"eval_accuracy": float(accuracy_score(truth, predicted)), "eval_f1_macro": f1(occurring)}
+    f1 = f1_score(truth, predicted, labels=list(codes.values()), average=None, zero_division=0).tolist()
+    occurring = {*truth, *predicted} - {_INVALID}
+    scores = {
+        "eval_accuracy": fmean(map(operator.eq, truth, predicted)),
+        "eval_f1_macro": fmean(f1[code] for code in occurring),
+    }
     if len(codes) == 2:
-        scores["eval_f1"] = f1([codes[spec.positive or list(codes)[-1]]])
+        scores["eval_f1"] = f1[codes[spec.positive or list(codes)[-1]]]
     if spec.matthews:
         scores["eval_mcc"] = float(matthews_corrcoef(truth, predicted))
     if spec.scoring == "generate":

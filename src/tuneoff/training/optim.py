@@ -5,12 +5,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LRScheduler
-from transformers import get_scheduler
-from transformers.optimization import Adafactor
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from tuneoff.methods import AdaptedModel
 from tuneoff.spec import TrainingSpec
+from tuneoff.spec.base import Scheduler
 from tuneoff.training.checkpoints import State
 
 
@@ -41,6 +40,8 @@ def make_optimizer(adapted: AdaptedModel, training: TrainingSpec) -> torch.optim
             )
     groups = [group for group in groups if group["params"]]
     if adapted.parts[0].spec.optim == "adafactor":
+        from transformers.optimization import Adafactor  # when used: with it comes PEFT, a second or more
+
         return Adafactor(groups, relative_step=False, warmup_init=False)
     return torch.optim.AdamW(groups, fused=True)
 
@@ -56,11 +57,24 @@ def has_weight_decay(name: str) -> bool:
 def make_schedule(
     optimizer: torch.optim.Optimizer, adapted: AdaptedModel, training: TrainingSpec, *, steps: int
 ) -> LRScheduler:
-    """Return the learning-rate schedule over all steps, warmup included."""
+    """Return the learning-rate schedule over all steps, warmup included; transformers has the same."""
     kind = adapted.parts[0].spec.lr_scheduler_type or training.lr_scheduler_type
     warmup = math.ceil(training.warmup_ratio * steps)
-    name = "constant_with_warmup" if kind == "constant" else kind
-    return get_scheduler(name, optimizer, num_warmup_steps=warmup, num_training_steps=steps)
+    return LambdaLR(optimizer, lambda step: _share_of_rate(kind, step, warmup=warmup, steps=steps))
+
+
+def _share_of_rate(kind: Scheduler, step: int, *, warmup: int, steps: int) -> float:
+    """Return the share of the learning rate that a step has; step 0 is the first."""
+    if step < warmup:
+        return step / warmup
+    past = (step - warmup) / max(1, steps - warmup)
+    match kind:
+        case "linear":
+            return max(0.0, 1.0 - past)
+        case "cosine":
+            return 0.5 * (1.0 + math.cos(math.pi * past))
+        case "constant":
+            return 1.0
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> State:
