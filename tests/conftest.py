@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from helpers import small
 from helpers.command_line import tuneoff
 from helpers.drawing import charts_drawn, charts_left_blank
 from helpers.forking import SCORING
+from helpers.models import random_models_copied
 from tuneoff.cli.terminal import lasting_imports
 from tuneoff.study import executor
 
@@ -39,6 +41,20 @@ def pytest_collection() -> Iterator[None]:
 def no_charts_drawn() -> Iterator[None]:
     """Reports have a blank picture for each chart; tests of drawing take `drawing` or start a process."""
     with charts_left_blank():
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_old_is_collected() -> None:
+    """What modules before have imported is kept out of garbage collections, too."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def random_models() -> Iterator[None]:
+    """The builtin models with random weights are made once."""
+    with random_models_copied():
         yield
 
 

@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +12,6 @@ from safetensors.torch import load_file, save_file
 
 from helpers import small
 from helpers.command_line import Outcome, contents, tuneoff
-from helpers.loopback_hub import LoopbackHub, hub_environment
 
 
 def _message(outcome: Outcome) -> str:
@@ -204,33 +201,6 @@ def test_an_unusable_model_folder_is_refused(
     damage(Path(shutil.copytree(model_folder, tmp_path / "model")))
     for message in _refusals(study, "model.id=./model"):
         assert re.search(expected, message), message
-
-
-@pytest.mark.slow
-@pytest.mark.subprocess
-def test_a_hub_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
-    with LoopbackHub() as gone:
-        endpoint = gone.endpoint
-    study = small.study(tmp_path)
-    command = [
-        sys.executable,
-        "-m",
-        "tuneoff",
-        "run",
-        str(study),
-        "--out",
-        "out",
-        "--set",
-        "model.id=org/tiny",
-    ]
-    environment = hub_environment(endpoint, tmp_path / "home")
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
-    outcome = Outcome(done.returncode, done.stdout, done.stderr)
-    assert re.search(
-        r"hub id .*'org/tiny' is not: .*; give a local folder .*builtin:tiny", _message(outcome)
-    ), outcome.err
-    assert outcome.err.count("\n") == 1
-    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("out", ["study.yaml", "study.yaml/out", "runs-is-a-file"])

@@ -10,6 +10,7 @@ from filelock import FileLock
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from helpers import answered
+from helpers.drawing import charts_on_pages
 from tuneoff.reporting import write_report
 from tuneoff.reporting.conclusions import conclusions
 from tuneoff.reporting.data import load_report_data
@@ -65,9 +66,10 @@ def answered_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with FileLock(f"{folder}.lock"):
         if not page_of(folder).exists():
             answered.write_folder(folder, answered.a_study(), ROWS)
-            write_report(folder)
-            data = load_report_data(folder)
-            text = pages(data, document(data, conclusions(data)), library="")["report.html"]
+            with charts_on_pages():
+                write_report(folder)
+                data = load_report_data(folder)
+                text = pages(data, document(data, conclusions(data)), library="")["report.html"]
             page_without_charts(folder).write_text(text, encoding="utf-8")
     return folder
 

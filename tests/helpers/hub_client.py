@@ -50,3 +50,8 @@ def command(*arguments: str) -> Sequence[Any]:
         outcome = tuneoff(*arguments)
     sys.stderr.write(outcome.err)
     return outcome.code, outcome.out
+
+
+def refusal(*arguments: str) -> Sequence[Any]:
+    """The exit code of a command, and what it says on standard output and standard error."""
+    return tuneoff(*arguments)

@@ -17,7 +17,8 @@ import json
 import os
 import re
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,6 +31,7 @@ _API = re.compile(
     r"/api/(models|datasets)/([^/]+/[^/]+)(?:/(revision|tree|paths-info|refs)(?:/([^/]+))?(?:/(.*))?)?"
 )
 _FILE = re.compile(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
+SECRET = "s3cret"
 _DATE = "2026-01-01T00:00:00.000Z"
 
 Commit = Mapping[str, bytes]
@@ -81,19 +83,34 @@ class LoopbackHub:
         self.requests: list[str] = []
 
     def __enter__(self) -> Self:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self))
-        # not daemonic, so that leaving waits for the last answer
-        self._server.daemon_threads = False
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
-        self._thread.start()
+        self._listen(0)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._end()
+
+    def _listen(self, port: int) -> None:
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), partial(_Handler, self))
+        # not daemonic, so that leaving waits for the last answer
+        self._server.daemon_threads = False
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread.start()
+
+    def _end(self) -> None:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+    @contextmanager
+    def gone(self) -> Iterator[None]:
+        """Nobody listens at its endpoint while this context is open."""
+        self._end()
+        try:
+            yield
+        finally:
+            self._listen(self._server.server_port)
 
     @property
     def endpoint(self) -> str:
@@ -101,8 +118,18 @@ class LoopbackHub:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def environment(self, home: Path) -> dict[str, str]:
-        """The variables with which a subprocess uses this hub, and only `home` for its caches."""
-        return hub_environment(self.endpoint, home)
+        """The variables with which a subprocess uses this hub, and only `home` for its caches.
+
+        They have a token, and a password in the endpoint, both of which contain `SECRET`.
+        """
+        kept = {name: value for name, value in os.environ.items() if not _leads_elsewhere(name)}
+        return kept | {
+            "HF_ENDPOINT": self.endpoint.replace("://", f"://ann:{SECRET}@"),
+            "HF_TOKEN": f"hf_{SECRET}",
+            "HF_HOME": str(home),
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_DISABLE_XET": "1",
+        }
 
     def push_model(self, id: str, folder: Path) -> str:
         """The commit of a folder's contents as the model's new `main`; older commits stay."""
@@ -119,17 +146,6 @@ class LoopbackHub:
     def repository(self, kind: str, id: str) -> _Repository | None:
         """The repository of a kind and id."""
         return self._repositories.get((kind, id))
-
-
-def hub_environment(endpoint: str, home: Path) -> dict[str, str]:
-    """The variables with which a subprocess uses a hub, and only `home` for its caches."""
-    kept = {name: value for name, value in os.environ.items() if not _leads_elsewhere(name)}
-    return kept | {
-        "HF_ENDPOINT": endpoint,
-        "HF_HOME": str(home),
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_DISABLE_XET": "1",
-    }
 
 
 def _leads_elsewhere(name: str) -> bool:

@@ -3,8 +3,11 @@
 import copy
 import io
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
+import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
@@ -18,6 +21,7 @@ from transformers import (
 
 from helpers.encoder_decoders import KINDS, tiny_encoder_decoder
 from helpers.other_models import tiny_other
+from tuneoff.families.find import RandomModel
 from tuneoff.families.other import MODELS
 
 PAD, END, VOCABULARY = 0, 1, 60
@@ -137,6 +141,16 @@ class _Packed:
 @cache
 def _packed(kind: str, dtype: torch.dtype) -> _Packed:
     return _Packed(_made(kind, dtype))
+
+
+@contextmanager
+def random_models_copied() -> Iterator[None]:
+    """Make each builtin model with random weights once in this process, and copy it afterwards."""
+    make = RandomModel.model
+    packed = cache(lambda one, **sizes: _Packed(make(one, **sizes)))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(RandomModel, "model", lambda one, **sizes: packed(one, **sizes).copy())
+        yield
 
 
 def _made(kind: str, dtype: torch.dtype) -> PreTrainedModel:

@@ -126,7 +126,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmProcess]:
     """A process that uses the hub, and forks for each test."""
     root = tmp_path_factory.mktemp("repositories")
     folders = {id: _write(root, id) for id in dict.fromkeys(id for id, _ in COLUMNS)}
-    modules = ("datasets", "helpers.hub_client", "tuneoff.study", *SCORING)
+    modules = ("datasets", "helpers.hub_client", "transformers.optimization", "tuneoff.study", *SCORING)
     with LoopbackHub(datasets=folders) as hub:
         environment = hub.environment(tmp_path_factory.mktemp("home"))
         with WarmProcess(modules, environment) as client:

@@ -5,7 +5,6 @@ The clients run in processes of their own, because they read their endpoint when
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from helpers.loopback_hub import LoopbackHub, hub_environment
+from helpers.loopback_hub import SECRET, LoopbackHub
 from helpers.task_specs import classification, generation, multiple_choice
 from helpers.warm_process import WarmProcess
 from tuneoff.errors import DataError
@@ -93,12 +92,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackHub]:
 @pytest.fixture(scope="module")
 def client(hub: LoopbackHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmProcess]:
     """A process that uses the hub, and forks for each test."""
-    with _client(hub.environment(tmp_path_factory.mktemp("home"))) as client:
+    modules = ("datasets", "helpers.hub_client", "tuneoff.tasks")
+    with WarmProcess(modules, hub.environment(tmp_path_factory.mktemp("home"))) as client:
         yield client
-
-
-def _client(environment: dict[str, str]) -> WarmProcess:
-    return WarmProcess(("datasets", "helpers.hub_client", "tuneoff.tasks"), environment)
 
 
 def _load(client: WarmProcess, folder: Path, **source: Any) -> dict[str, Any]:
@@ -186,28 +182,28 @@ def test_what_the_hub_cannot_give_is_one_message_with_a_way_out(
     assert "\n" not in told
 
 
-def test_a_hub_that_is_not_there_is_told_within_seconds(tmp_path: Path) -> None:
-    with LoopbackHub() as gone:
-        endpoint = gone.endpoint
-    with _client(hub_environment(endpoint, tmp_path)) as client:
+def test_a_hub_that_is_not_there_is_told_within_seconds(
+    hub: LoopbackHub, client: WarmProcess, tmp_path: Path
+) -> None:
+    with hub.gone():
         start = time.monotonic()
-        told = str(_load(client, tmp_path, hub="org/reviews")["error"])
+        told = str(_load(client, tmp_path, hub="org/unread")["error"])
         assert time.monotonic() - start < 15
-    assert f"at {endpoint} (ConnectError" in told
+    assert f"at {hub.endpoint.replace('://', '://***@')} (ConnectError" in told
     assert "HF_ENDPOINT" in told
 
 
-def test_the_password_of_a_hub_is_in_no_message(tmp_path: Path) -> None:
-    with ExitStack() as clients:
-        with LoopbackHub() as hub:
-            endpoint = hub.endpoint.replace("://", "://ann:s3cret@")
-            client = clients.enter_context(_client(hub_environment(endpoint, tmp_path / "home")))
-            refused = str(_load(client, tmp_path, hub="org/absent")["error"])
+def test_the_password_of_a_hub_is_in_no_message(
+    hub: LoopbackHub, client: WarmProcess, tmp_path: Path
+) -> None:
+    before, endpoint = len(hub.requests), hub.endpoint.replace("://", "://***@")
+    refused = str(_load(client, tmp_path, hub="org/absent")["error"])
+    assert len(hub.requests) > before
+    with hub.gone():
         gone = str(_load(client, tmp_path, hub="org/absent")["error"])
-    assert hub.requests
-    assert refused.startswith(f"{endpoint.replace('ann:s3cret', '***')} has no data set")
-    assert f"at {endpoint.replace('ann:s3cret', '***')} (ConnectError" in gone
-    assert "s3cret" not in refused + gone
+    assert refused.startswith(f"{endpoint} has no data set")
+    assert f"at {endpoint} (ConnectError" in gone
+    assert SECRET not in refused + gone
 
 
 @pytest.mark.parametrize("name", ["a" * 5000, "a\0b"])

@@ -87,6 +87,16 @@ _ANSWERED = st.lists(
 
 
 @given(_ANSWERED)
+def test_f1_of_two_labels_is_that_of_scikit_learn(pairs: list[tuple[str, str | None]]) -> None:
+    truth, answers = zip(*pairs, strict=True)
+    scores = score(classification(), labelled(*truth), answers)
+    given = [answer or "none" for answer in answers]
+    for name, labels in (("eval_f1", ["1"]), ("eval_f1_macro", sorted({*truth, *given} - {"none"}))):
+        expected = f1_score(truth, given, labels=labels, average="macro", zero_division=0)
+        assert scores[name] == pytest.approx(expected)
+
+
+@given(_ANSWERED)
 def test_accuracy_is_the_mean_of_the_rows(pairs: list[tuple[str, str | None]]) -> None:
     examples, answers = labelled(*(truth for truth, _ in pairs)), [answer for _, answer in pairs]
     rows = score_rows(classification(), examples, answers)

@@ -4,6 +4,7 @@ The clients run in a process of their own, because they read their endpoint when
 """
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from helpers import small
 from helpers.forking import SCORING
-from helpers.loopback_hub import LoopbackHub, hub_environment
+from helpers.loopback_hub import SECRET, LoopbackHub
 from helpers.warm_process import WarmProcess
 from tuneoff.errors import ModelError
 from tuneoff.results import read_records
@@ -126,24 +127,35 @@ def test_neither_code_nor_pickles_are_fetched_from_a_hub(
 @pytest.mark.slow
 @pytest.mark.subprocess
 def test_no_token_and_no_password_of_a_hub_is_in_what_a_study_writes_or_says(
-    hub: LoopbackHub, tmp_path: Path
+    hub: LoopbackHub, client: WarmProcess, tmp_path: Path
 ) -> None:
-    environment = hub_environment(hub.endpoint.replace("://", "://ann:s3cret@"), tmp_path / "home")
     study = small.study(tmp_path)
     overrides = ["model={id: org/tiny}", "tasks.films.source={hub: org/films}", "ablations={}"]
     overrides += ["train_sizes=[8]", "methods={lora: {kind: lora}, full: {kind: full, learning_rate: 1e30}}"]
     options = [part for override in overrides for part in ("--set", override)]
     before = len(hub.requests)
-    with WarmProcess(MODULES, environment | {"HF_TOKEN": "hf_s3cret"}) as client:
-        code, told = client.call(
-            "helpers.hub_client:command", "run", str(study), "--out", "out", *options, folder=tmp_path
-        )
+    code, told = client.call(
+        "helpers.hub_client:command", "run", str(study), "--out", "out", *options, folder=tmp_path
+    )
     assert code == 1  # full fine-tuning diverges and leaves a traceback
     assert any("/resolve/" in one for one in hub.requests[before:])
     files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert {"record.json", "error.log", "report.html", "study.yaml"} <= {path.name for path in files}
-    assert not [path.name for path in files if b"s3cret" in path.read_bytes()]
-    assert "s3cret" not in told
+    assert not [path.name for path in files if SECRET.encode() in path.read_bytes()]
+    assert SECRET not in told
+
+
+@pytest.mark.slow
+@pytest.mark.subprocess
+def test_a_hub_that_cannot_be_reached_is_named(hub: LoopbackHub, client: WarmProcess, tmp_path: Path) -> None:
+    command = ("run", str(small.study(tmp_path)), "--out", "out", "--set", "model.id=org/unread")
+    with hub.gone():
+        code, out, err = client.call("helpers.hub_client:refusal", *command, folder=tmp_path)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert re.search(r"hub id .*'org/unread' is not: .*; give a local folder .*builtin:tiny", err), err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_long_id_is_quoted_in_part() -> None:

@@ -7,8 +7,9 @@ backward.
 
 from typing import Any, cast, final
 
-import torch
 from torch import Tensor, nn
+
+from tuneoff.kernels.autocast import autocast_dtype
 
 _NAMES = {
     f"{model}{kind}" for model in ("T5", "MT5", "UMT5") for kind in ("DenseActDense", "DenseGatedActDense")
@@ -42,6 +43,6 @@ class FeedForward(nn.Module):
         is_gated = hasattr(self, "wi_0")
         inner = self.act(self.wi_0(x)) * self.wi_1(x) if is_gated else self.act(self.wi(x))
         inner = self.dropout(inner)
-        if not torch.is_autocast_enabled(x.device.type) and self.wo.weight.is_floating_point():
+        if autocast_dtype(x.device) is None and self.wo.weight.is_floating_point():
             inner = inner.to(self.wo.weight.dtype)
         return cast(Tensor, self.wo(inner))

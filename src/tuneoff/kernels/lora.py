@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import Conv1D
 
+from tuneoff.kernels.autocast import autocast_dtype
 from tuneoff.kernels.gate import Gate
 from tuneoff.kernels.quantized import linear_shape
 
@@ -103,10 +104,10 @@ class LowRankLinear(nn.Module):
                 Tensor,
                 _Summed.apply(x, self.base_layer.weight, self.lora_A, self.lora_B, self.scaling),  # type: ignore[no-untyped-call]
             )
-        dtype, device = self.lora_A.dtype, x.device.type
-        if torch.is_autocast_enabled(device):
-            dtype = torch.get_autocast_dtype(device)
-            x = x.to(dtype)  # once for all products
+        rounded = autocast_dtype(x.device)
+        dtype = rounded or self.lora_A.dtype
+        if rounded:
+            x = x.to(rounded)  # once for all products
         result = self.base_layer(x)
         if self.gate is None:
             # made flat here and not within: a model may change the result in place
@@ -127,7 +128,7 @@ class LowRankLinear(nn.Module):
             and base.bias is None
             and not base.weight.requires_grad
             and all(matrix.dtype == x.dtype for matrix in (base.weight, self.lora_A, self.lora_B))
-            and not torch.is_autocast_enabled(x.device.type)
+            and autocast_dtype(x.device) is None
         )
 
     def _is_worth_summing(self, x: Tensor) -> bool:

@@ -12,6 +12,8 @@ from typing import Any, cast, final
 import torch
 from torch import Tensor, nn
 
+from tuneoff.kernels.autocast import autocast_dtype
+
 _ROUNDED = {
     "T5LayerNorm": "as the weight",
     "MT5LayerNorm": "as the weight",
@@ -52,10 +54,8 @@ class RmsNorm(nn.Module):
         """Divide by the root mean square of the last dimension, and multiply by the weight; any shape."""
         weight = 1 + self.weight if self._rounded == "with 1 + weight" else self.weight
         if x.dtype == weight.dtype == torch.float32:
-            device = x.device.type
-            is_rounded = self._read_by_products and torch.is_autocast_enabled(device)
-            dtype = torch.get_autocast_dtype(device) if is_rounded else torch.float32
-            if device == "cpu":
+            dtype = (autocast_dtype(x.device) if self._read_by_products else None) or torch.float32
+            if x.device.type == "cpu":
                 return cast(Tensor, _Scaled.apply(x, weight, self._eps, dtype))  # type: ignore[no-untyped-call]
             return (self._normed(x) * weight).to(dtype)
         if self._rounded == "with 1 + weight":

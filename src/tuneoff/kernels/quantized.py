@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 from transformers import Conv1D, PreTrainedModel
 
+from tuneoff.kernels.autocast import autocast_dtype
 from tuneoff.spec import Quantization
 
 _BLOCK, _SCALES_BLOCK = 64, 256
@@ -76,9 +77,8 @@ class QuantizedLinear(nn.Linear, ABC):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x`: [..., in] -> [..., out]."""
-        device = x.device.type
-        if torch.is_autocast_enabled(device):
-            x = x.to(torch.get_autocast_dtype(device))
+        if dtype := autocast_dtype(x.device):
+            x = x.to(dtype)
         bias = None if self.bias is None else self.bias.to(x.dtype)
         return cast(Tensor, _Product.apply(x, bias, self))  # type: ignore[no-untyped-call]
 

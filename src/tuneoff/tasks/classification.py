@@ -1,8 +1,7 @@
 """Labels: of rows, in generated text, and the scores of predicted ones."""
 
-import operator
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
@@ -102,20 +101,19 @@ def classification_scores(
     `scoring: generate`, also the share of None; with `matthews`, the correlation of labels and predictions
     (-1..1, and 0 where either has one value only).
     """
-    from sklearn.metrics import f1_score, matthews_corrcoef
-
     codes = {value: code for code, value in enumerate(spec.labels)}
     truth = [codes[_label(example)] for example in examples]
     predicted = [_INVALID if prediction is None else codes[prediction] for prediction in predictions]
-    f1 = f1_score(truth, predicted, labels=list(codes.values()), average=None, zero_division=0).tolist()
-    occurring = {*truth, *predicted} - {_INVALID}
-    scores = {
-        "eval_accuracy": fmean(map(operator.eq, truth, predicted)),
-        "eval_f1_macro": fmean(f1[code] for code in occurring),
-    }
+    right = Counter(true for true, given in zip(truth, predicted, strict=True) if true == given)
+    occurring = Counter(truth) + Counter(predicted)
+    # of a label: true positives, twice, over those and false positives and negatives
+    f1 = {code: 2 * right[code] / times for code, times in occurring.items() if code != _INVALID}
+    scores = {"eval_accuracy": right.total() / len(truth), "eval_f1_macro": fmean(f1.values())}
     if len(codes) == 2:
-        scores["eval_f1"] = f1[codes[spec.positive or list(codes)[-1]]]
+        scores["eval_f1"] = f1.get(codes[spec.positive or list(codes)[-1]], 0.0)
     if spec.matthews:
+        from sklearn.metrics import matthews_corrcoef
+
         scores["eval_mcc"] = float(matthews_corrcoef(truth, predicted))
     if spec.scoring == "generate":
         scores["eval_invalid"] = predicted.count(_INVALID) / len(predicted)

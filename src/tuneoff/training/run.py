@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -525,13 +525,16 @@ def _complete_record(run: Prepared, result: FitResult, **tested: Any) -> RunReco
     )
 
 
+_version = cache(version)  # it reads a file of the package
+
+
 def _environment(run: Prepared) -> Environment:
     quantization = run.spec.model.quantization
     packages = (*_PACKAGES, QUANTIZED[quantization]) if quantization else _PACKAGES
     return Environment(
         platform=platform.platform(),
         python=platform.python_version(),
-        packages={package: version(package) for package in packages},
+        packages={package: _version(package) for package in packages},
         device=str(run.adapted.model.device),
         threads=torch.get_num_threads(),
         processes=count_processes() if are_together() else 1,
