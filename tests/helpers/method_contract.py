@@ -1,6 +1,7 @@
 """What every method promises on every family of models, as tests that each method's suite inherits."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 import torch
@@ -11,6 +12,8 @@ from tuneoff.errors import UnfitError
 from tuneoff.families import family_of
 from tuneoff.methods import AdaptedModel, attach, footprint, load, save
 from tuneoff.spec import Method
+
+T = TypeVar("T")
 
 
 class Generated(NamedTuple):
@@ -36,8 +39,8 @@ class Learned(NamedTuple):
     """The logits before the method was folded, if it is."""
 
 
-_LAST: dict[tuple[object, ...], Learned] = {}
-"""What a test has learned, for the tests that come after it with the same method, kind and precision."""
+_KEPT: dict[tuple[object, ...], Any] = {}
+"""What a test has made for the tests that come after it with the same method, kind and precision."""
 
 
 class MethodContract:
@@ -113,12 +116,34 @@ class MethodContract:
             optimizer.zero_grad()
         return adapted
 
+    def kept(self, make: Callable[[], T], kind: str, dtype: torch.dtype, *name: object) -> T:
+        """Return what `make` returns; the same again for the next test with the same case and name."""
+        case = (type(self), repr(self.method), kind, dtype)
+        for other in [other for other in _KEPT if other[: len(case)] != case]:
+            del _KEPT[other]
+        if (*case, *name) not in _KEPT:
+            _KEPT[*case, *name] = make()
+        return _KEPT[*case, *name]
+
+    def fresh(self, kind: str, dtype: torch.dtype = torch.float32) -> AdaptedModel:
+        """Return the method before training, without gradients; kept."""
+        adapted = self.kept(lambda: self.adapt(self.model(kind, dtype=dtype)), kind, dtype, "fresh")
+        adapted.model.zero_grad()
+        return adapted
+
+    def first_weights(self, kind: str, *, seed: int = 0, elsewhere: int = 0) -> list[torch.nn.Parameter]:
+        """Return the weights that a seed gives, where torch's own random numbers have another; kept."""
+
+        def made() -> list[torch.nn.Parameter]:
+            torch.manual_seed(elsewhere)
+            return self.adapt(self.model(kind), seed=seed).parameters()
+
+        return self.kept(made, kind, torch.float32, "weights", seed, elsewhere)
+
     def learned(self, kind: str, dtype: torch.dtype = torch.float32, *, folded: bool = False) -> Learned:
-        """Return the method after a few steps; the same again for the next test with the same case."""
-        case = (type(self), repr(self.method), kind, dtype, folded)
-        if case not in _LAST:
-            for other in [other for other in _LAST if other[:-1] != case[:-1]]:
-                del _LAST[other]
+        """Return the method after a few steps; kept."""
+
+        def made() -> Learned:
             model = self.model(kind, dtype=dtype)
             base = [(one, one.detach().clone()) for one in (*model.parameters(), *model.buffers())]
             adapted = self.adapt(model)
@@ -126,8 +151,9 @@ class MethodContract:
             unfolded = self.logits(self.train(adapted))
             if folded:
                 adapted.fold()
-            _LAST[case] = Learned(adapted, base, untrained, unfolded)
-        return _LAST[case]
+            return Learned(adapted, base, untrained, unfolded)
+
+        return self.kept(made, kind, dtype, "learned", folded)
 
     @torch.no_grad()
     def logits(self, adapted: AdaptedModel) -> torch.Tensor:
@@ -177,12 +203,11 @@ class MethodContract:
         return Generated(texts, torch.stack(out.logits, dim=1), None)
 
     def test_only_what_is_declared_trains_and_receives_gradient(self, kind, dtype):
-        model = self.model(kind, dtype=dtype)
-        adapted = self.adapt(model)
+        adapted = self.fresh(kind, dtype)
         declared = {id(parameter) for parameter in adapted.parameters()}
-        assert declared == {id(p) for p in model.parameters() if p.requires_grad}
+        assert declared == {id(p) for p in adapted.model.parameters() if p.requires_grad}
         self.loss(adapted).backward()
-        assert declared == {id(p) for p in model.parameters() if p.grad is not None}
+        assert declared == {id(p) for p in adapted.model.parameters() if p.grad is not None}
 
     def test_training_changes_the_outputs(self, kind, dtype):
         learned = self.learned(kind, dtype)
@@ -247,21 +272,18 @@ class MethodContract:
         assert model.config._attn_implementation == self.model(kind).config._attn_implementation
 
     def test_another_seed_gives_other_first_weights_and_an_equal_one_the_same(self, kind):
-        first, again, other = (self.adapt(self.model(kind), seed=s).parameters() for s in (0, 0, 1))
+        first, other = self.first_weights(kind), self.first_weights(kind, seed=1)
+        again = self.first_weights(kind, elsewhere=1)
         assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
         assert any(not torch.equal(a, b) for a, b in zip(first, other, strict=True)) == self.is_drawn
 
     def test_the_global_random_state_plays_no_part_in_first_weights(self, kind):
-        torch.manual_seed(1)
-        first = self.adapt(self.model(kind)).parameters()
-        torch.manual_seed(2)
-        second = self.adapt(self.model(kind)).parameters()
+        first, second = self.first_weights(kind), self.first_weights(kind, elsewhere=1)
         assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
     def test_the_footprint_counts_what_is_saved(self, kind):
-        adapted = self.adapt(self.model(kind))
+        adapted, folded = self.fresh(kind), self.learned(kind, folded=True).adapted
         counts = footprint(adapted, batch(prompt_ids=adapted.prompt_ids))
         assert counts.trainable == counts.receiving_gradient == sum(p.numel() for p in adapted.parameters())
-        adapted.fold()
-        assert counts.stored == sum(tensor.numel() for tensor in adapted.stored().values())
+        assert counts.stored == sum(tensor.numel() for tensor in folded.stored().values())
         assert counts.base == sum(p.numel() for p in tiny(kind).parameters())

@@ -62,7 +62,8 @@ class TestEveryType(MethodContract):
         self.method = spec_of(peft_type)
 
     def test_another_seed_gives_other_first_weights_and_an_equal_one_the_same(self, kind, peft_type):
-        first, again, other = (self.adapt(tiny(kind), seed=s).parameters() for s in (0, 0, 1))
+        first, other = self.first_weights(kind), self.first_weights(kind, seed=1)
+        again = self.first_weights(kind, elsewhere=1)
         assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
         differs = any(not torch.equal(a, b) for a, b in zip(first, other, strict=True))
         assert differs == TYPES[peft_type].random_start
@@ -70,7 +71,7 @@ class TestEveryType(MethodContract):
     def test_it_starts_as_the_base_or_not_as_the_table_says(self, kind, peft_type):
         with torch.no_grad():
             before = self.logits_of(tiny(kind), batch(seed=9))
-        same = torch.allclose(self.logits(self.adapt(tiny(kind))), before, rtol=1e-4, atol=1e-4)
+        same = torch.allclose(self.learned(kind).untrained, before, rtol=1e-4, atol=1e-4)
         assert same == TYPES[peft_type].starts_as_base
 
 
@@ -99,7 +100,8 @@ class TestNamedKinds(MethodContract):
             pytest.skip("PEFT's OFT does not take GPT-2's layers")
 
     def test_another_seed_gives_other_first_weights_and_an_equal_one_the_same(self, kind, name):
-        first, again, other = (self.adapt(tiny(kind), seed=s).parameters() for s in (0, 0, 1))
+        first, other = self.first_weights(kind), self.first_weights(kind, seed=1)
+        again = self.first_weights(kind, elsewhere=1)
         assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
         differs = any(not torch.equal(a, b) for a, b in zip(first, other, strict=True))
         assert differs == (name in ("dora", "rslora"))
@@ -107,7 +109,7 @@ class TestNamedKinds(MethodContract):
     def test_it_starts_as_the_base(self, kind):
         with torch.no_grad():
             before = self.logits_of(tiny(kind), batch(seed=9))
-        torch.testing.assert_close(self.logits(self.adapt(tiny(kind))), before, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(self.learned(kind).untrained, before, rtol=1e-4, atol=1e-4)
 
 
 class TestPeftBesideOwnMethods(MethodContract):
