@@ -51,8 +51,11 @@ if sys.platform == "linux":
     _CONTEXT = multiprocessing.get_context("forkserver")
 else:  # system libraries that torch uses do not survive a fork
     _CONTEXT = multiprocessing.get_context("spawn")
-PRELOADED = ["tuneoff.study.runner"]
-"""Imported once, in the server process that workers are forked from. By name, as it imports this module."""
+PRELOADED = ["tuneoff.study.runner", "transformers.optimization"]
+"""Imported once, in the server process that workers are forked from, by name: the first imports this module.
+
+The second has Adafactor, which is imported when it is first used.
+"""
 KILLED = -9
 """Exit code of a process that the system killed; Linux does so when memory runs out."""
 _MOST_FAILED_STARTS = 3
