@@ -1,8 +1,9 @@
 import math
+from typing import get_args
 
 import pytest
 import torch
-from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments
+from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, get_scheduler
 from transformers.optimization import Adafactor
 
 from helpers.models import tiny_t5
@@ -12,9 +13,10 @@ from tuneoff.errors import DivergedError
 from tuneoff.interrupts import interrupts_remembered
 from tuneoff.methods import attach
 from tuneoff.spec import FullSpec, LoraSpec, PrefixSpec, PromptSpec, StackSpec, TrainingSpec
+from tuneoff.spec.base import Scheduler
 from tuneoff.training import collate, fit, total_steps, windows
 from tuneoff.training.loop import _Best
-from tuneoff.training.optim import has_weight_decay, make_optimizer
+from tuneoff.training.optim import has_weight_decay, make_optimizer, make_schedule
 
 CPU = torch.device("cpu")
 
@@ -231,6 +233,23 @@ def test_weight_decay_is_that_of_the_trainer_of_transformers(method, kind, tmp_p
     decays = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
     ours = {name for name, p in adapted.model.named_parameters() if decays.get(id(p))}
     assert ours == {name for name, p in adapted.model.named_parameters() if id(p) in decays} & expected
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize("kind", get_args(Scheduler))
+def test_a_schedule_has_the_rates_of_that_of_transformers(kind, warmup):
+    adapted = adapt(tiny_t5(), LoraSpec(kind="lora", rank=2, learning_rate=0.5))
+    training = TrainingSpec(max_steps=10, lr_scheduler_type=kind, warmup_ratio=warmup)
+    own, theirs = make_optimizer(adapted, training), make_optimizer(adapted, training)
+    schedule = make_schedule(own, adapted, training, steps=10)
+    name = "constant_with_warmup" if kind == "constant" else kind
+    expected = get_scheduler(name, theirs, num_warmup_steps=round(10 * warmup), num_training_steps=10)
+    for _ in range(10):
+        assert schedule.get_last_lr() == pytest.approx(expected.get_last_lr())
+        own.step()
+        theirs.step()
+        schedule.step()
+        expected.step()
 
 
 def test_each_part_of_a_stack_learns_at_its_own_rate():

@@ -220,9 +220,8 @@ class _Sender:
     """Of the `map` that the job belongs to."""
 
     def __call__(self, event: Event) -> None:
-        self.queue.put(
-            (self.number, pickle.dumps(event))
-        )  # the queue's process need not know what an event is
+        content = pickle.dumps(event)  # here, as the queue's process need not know what an event is
+        self.queue.put((self.number, content))
 
 
 @lru_cache(maxsize=1)

@@ -67,12 +67,12 @@ def _share_of_rate(kind: Scheduler, step: int, *, warmup: int, steps: int) -> fl
     """Return the share of the learning rate that a step has; step 0 is the first."""
     if step < warmup:
         return step / warmup
-    past = (step - warmup) / max(1, steps - warmup)
+    rest = max(1, steps - warmup)
     match kind:
         case "linear":
-            return max(0.0, 1.0 - past)
+            return max(0.0, (steps - step) / rest)
         case "cosine":
-            return 0.5 * (1.0 + math.cos(math.pi * past))
+            return 0.5 * (1.0 + math.cos(math.pi * ((step - warmup) / rest)))
         case "constant":
             return 1.0
 
