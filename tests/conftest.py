@@ -17,14 +17,14 @@ from helpers.command_line import tuneoff
 from helpers.drawing import charts_drawn, charts_left_blank
 from helpers.forking import SCORING
 from helpers.models import random_models_copied
+from tuneoff import worker_server
 from tuneoff.cli.terminal import lasting_imports
-from tuneoff.study import executor
 
 # a shell's background job ignores Ctrl-C, and so would the commands that tests interrupt
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-executor.PRELOADED += SCORING  # workers are many here, and short-lived
+worker_server.PRELOADED += SCORING  # workers are many here, and short-lived
 
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")

@@ -288,6 +288,27 @@ def test_ctrl_c_in_training_is_no_traceback_and_what_is_done_is_kept(tmp_path: P
     _assert_interrupted(tmp_path, Outcome(process.returncode, out, ""), complete={"zero_shot"})
 
 
+_STARTING = """
+import sys
+from tuneoff import worker_server
+from tuneoff.cli import main
+
+def start():
+    print("torch" in sys.modules)
+    sys.exit(3)
+
+worker_server.start = start
+main()
+"""
+
+
+@pytest.mark.subprocess
+def test_the_server_of_workers_is_started_before_what_it_imports_is_imported_here(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _STARTING, *_long_run(tmp_path), "--executor", "process"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (3, "False\n"), done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.subprocess
 @pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX")

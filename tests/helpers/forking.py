@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from helpers.drawing import charts_left_blank
+from tuneoff import worker_server
 from tuneoff.cli import main
-from tuneoff.study import executor
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 SCORING = ("rouge_score.tokenizers", "sklearn.metrics", "scipy.stats")
@@ -26,7 +26,7 @@ SCORING = ("rouge_score.tokenizers", "sklearn.metrics", "scipy.stats")
 
 def forked(function: Callable[..., object], *arguments: object) -> BaseProcess:
     """A process that calls a function that it can import."""
-    executor.start_server()  # there is one
+    worker_server.start()  # there is one
     process = _CONTEXT.Process(target=function, args=arguments)
     process.start()
     return process

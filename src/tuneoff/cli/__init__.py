@@ -210,6 +210,10 @@ def run(
         # before the heavy imports, so that bad input is reported at once
         share = None if shard is None else Shard.parse(shard)
         spec = load_study(study, overrides=overrides or ())
+        if executor is ExecutorName.process:
+            from tuneoff import worker_server
+
+            worker_server.start()  # it imports the same at the same time
         with lasting_imports():
             import tuneoff.api
             from tuneoff.cli.outcome import print_outcome

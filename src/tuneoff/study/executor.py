@@ -4,8 +4,9 @@
 
 The life of a worker process:
 
-1. It is forked from a server process (forkserver) that has imported torch and the rest, but runs nothing: the
-   start is fast, and no lock or thread of the caller is copied, as it would be by a fork of the caller.
+1. It is forked from a server process (`worker_server.py`) that has imported torch and the rest, but runs
+   nothing: the start is fast, and no lock or thread of the caller is copied, as it would be by a fork of the
+   caller.
 2. It makes its session by `setup`, and sends `_Ready`.
 3. It receives a job, sends `_Emitted` for each event and `Done` or `Raised` at the end, and waits for the
    next job.
@@ -25,20 +26,19 @@ import multiprocessing
 import os
 import pickle
 import signal
-import sys
 import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar, final
 
 import torch
 
+from tuneoff import worker_server
 from tuneoff.errors import TuneoffError
 from tuneoff.interrupts import interrupts_blocked, raise_if_interrupted, raise_when_terminated
 from tuneoff.kernels import keep_freed_memory
@@ -47,15 +47,6 @@ from tuneoff.spec import RunSpec
 from tuneoff.study.events import Event, OnEvent, ignore
 from tuneoff.training import Session
 
-if sys.platform == "linux":
-    _CONTEXT = multiprocessing.get_context("forkserver")
-else:  # system libraries that torch uses do not survive a fork
-    _CONTEXT = multiprocessing.get_context("spawn")
-PRELOADED = ["tuneoff.study.runner", "transformers.optimization"]
-"""Imported once, in the server process that workers are forked from, by name: the first imports this module.
-
-The second has Adafactor, which is imported when it is first used.
-"""
 KILLED = -9
 """Exit code of a process that the system killed; Linux does so when memory runs out."""
 _MOST_FAILED_STARTS = 3
@@ -183,7 +174,7 @@ class ProcessExecutor:
         self.threads = max(1, torch.get_num_threads() // workers)
         self._setup: Callable[[], Session] = Session
         self._pool: list[_Worker] = []
-        start_server()
+        worker_server.start()
 
     def prepare(self, setup: Callable[[], Session]) -> None:
         """Register the function that makes the session of each worker; it must be picklable."""
@@ -283,8 +274,9 @@ class _Worker:
     """The driver's side of a worker process: the process, the connection to it, and the job it is doing."""
 
     def __init__(self, threads: int, setup: Callable[[], Session]) -> None:
-        self.connection, worker_end = _CONTEXT.Pipe()
-        self.process = _CONTEXT.Process(target=_worker_main, args=(worker_end, threads, setup), daemon=True)
+        context = worker_server.CONTEXT
+        self.connection, worker_end = context.Pipe()
+        self.process = context.Process(target=_worker_main, args=(worker_end, threads, setup), daemon=True)
         self.ready = False
         """It has made its session."""
         self.busy = False
@@ -358,18 +350,6 @@ def _how_it_ended(exit_code: int | None) -> str:
         return f"ended with exit code {exit_code}"
     names = {one.value: one.name for one in signal.Signals}
     return f"was killed by {names.get(-exit_code, f'signal {-exit_code}')}"
-
-
-def start_server() -> None:
-    """Start the process that workers are forked from; it imports modules while this process goes on."""
-    if os.name == "posix":
-        # starting the tracker unblocks signals; if the server or a worker started it, theirs would not stay
-        # blocked
-        resource_tracker.ensure_running()
-    if sys.platform == "linux":
-        _CONTEXT.set_forkserver_preload(PRELOADED)
-        with interrupts_blocked():
-            forkserver.ensure_running()
 
 
 def _worker_main(driver: Connection, threads: int, setup: Callable[[], Session]) -> None:
