@@ -24,7 +24,7 @@ from tuneoff.cli.terminal import lasting_imports
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-worker_server.PRELOADED += SCORING  # workers are many here, and short-lived
+worker_server.PRELOADED += SCORING  # forks of it are many here, and short-lived
 
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")

@@ -21,7 +21,7 @@ from tuneoff.cli import main
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 SCORING = ("rouge_score.tokenizers", "sklearn.metrics", "scipy.stats")
-"""What is imported when scores are first computed, in seconds; forks of a process that has it need not."""
+"""What scores and baselines import when they are first computed; it takes seconds, but not in a fork."""
 
 
 def forked(function: Callable[..., object], *arguments: object) -> BaseProcess:

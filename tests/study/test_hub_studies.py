@@ -7,9 +7,9 @@ from pathlib import Path
 import datasets
 import pytest
 
-from helpers.forking import SCORING
 from helpers.loopback_hub import LoopbackHub
 from helpers.warm_process import WarmProcess
+from tuneoff import worker_server
 from tuneoff.spec import HubSource, load_study, packaged_studies
 
 pytestmark = [pytest.mark.subprocess, pytest.mark.slow]
@@ -126,7 +126,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmProcess]:
     """A process that uses the hub, and forks for each test."""
     root = tmp_path_factory.mktemp("repositories")
     folders = {id: _write(root, id) for id in dict.fromkeys(id for id, _ in COLUMNS)}
-    modules = ("datasets", "helpers.hub_client", "transformers.optimization", "tuneoff.study", *SCORING)
+    modules = ("datasets", "helpers.hub_client", *worker_server.PRELOADED)
     with LoopbackHub(datasets=folders) as hub:
         environment = hub.environment(tmp_path_factory.mktemp("home"))
         with WarmProcess(modules, environment) as client:

@@ -16,18 +16,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from helpers import small
-from helpers.forking import SCORING
 from helpers.loopback_hub import SECRET, LoopbackHub
 from helpers.warm_process import WarmProcess
+from tuneoff import worker_server
 from tuneoff.errors import ModelError
 from tuneoff.results import read_records
 from tuneoff.spec import ModelSpec
 from tuneoff.training import load_backbone
-
-MODULES = (
-    *("datasets", "helpers.hub_client", "tuneoff.cli.progress", "tuneoff.reporting", "tuneoff.study"),
-    *SCORING,
-)
 
 
 def _changed(folder: Path, to: Path) -> Path:
@@ -55,7 +50,9 @@ def hub(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="module")
 def client(hub: LoopbackHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmProcess]:
     """A process that uses the hub, and forks for each test."""
-    with WarmProcess(MODULES, hub.environment(tmp_path_factory.mktemp("home"))) as client:
+    modules = ("datasets", "helpers.hub_client", "tuneoff.cli.progress", "tuneoff.reporting")
+    environment = hub.environment(tmp_path_factory.mktemp("home"))
+    with WarmProcess((*modules, *worker_server.PRELOADED), environment) as client:
         yield client
 
 
