@@ -12,16 +12,20 @@ setup: .venv/ready
 # what is imported is compiled once, and not by every process anew, whatever the caller has set
 export PYTHONDONTWRITEBYTECODE :=
 
-# requirements.lock holds the packages of tuneoff, of its extras and of the group `dev`
-.venv/ready: requirements.lock pyproject.toml
+# the pip that Python brings may take twice as long for what follows
+.venv/pip: requirements.lock
 	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --no-compile $(PIP_FLAGS) --upgrade --constraint requirements.lock pip
+	touch .venv/pip
+
+# requirements.lock holds the packages of tuneoff, of its extras and of the group `dev`
+.venv/ready: .venv/pip requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --no-compile $(PIP_FLAGS) -r requirements.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch .venv/runs .venv/ready
 
 # tuneoff with the extra `train` alone, in the same versions: sooner there, and it imports less
-.venv/runs: requirements.lock pyproject.toml
-	$(PYTHON) -m venv .venv
+.venv/runs: .venv/pip requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --no-compile $(PIP_FLAGS) --constraint requirements.lock hatchling editables
 	$(BIN)/pip install --quiet --no-compile --no-build-isolation $(PIP_FLAGS) --constraint requirements.lock --editable '.[train]'
 	touch .venv/runs

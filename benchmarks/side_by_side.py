@@ -262,7 +262,7 @@ def stored_line(folder: Path, task: str, rounds: int) -> Line:
     """Measure a prefix at the decoder without dropout in the encoder, from the second epoch on."""
     run = prepared(folder, task, "prefix", "dropout: {encoder: 0.0}")
     rows = list(run.train_rows())
-    if any(row.encoder_output is None for row in rows):
+    if any(row.frozen_output is None for row in rows):
         sys.exit("the encoder outputs of the training rows are not cached, so there is nothing to time")
     data = replace(run.data, encoded=run.data.encoded | {"train": rows})
     run = replace(run, data=data)

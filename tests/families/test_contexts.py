@@ -6,8 +6,9 @@ import torch
 from helpers.encoder_decoders import KINDS
 from helpers.models import DECODER_ONLY, PAD, VOCABULARY, batch, tiny, tiny_t5
 from tuneoff.families import Context, Family, family_of
+from tuneoff.families.listening import recorded
 from tuneoff.methods import attach
-from tuneoff.spec import NoneSpec, PrefixSpec
+from tuneoff.spec import LoraSpec, NoneSpec, PrefixSpec
 
 QUICK = ("flan", "llama", "bart")
 """A kind of each way to read and continue rows; others repeat the tests."""
@@ -103,8 +104,33 @@ def test_one_pass_goes_on_from_the_output_of_an_encoder(kind):
     rows = batch()
     counted = labels() >= 0
     outputs = family.encoder.encode(rows["input_ids"], rows["attention_mask"])
-    actual = family.read_and_predict(**rows, encoder_outputs=outputs)[counted]
+    actual = family.read_and_predict(**rows, frozen_outputs=outputs)[counted]
     close(actual, read(family).predict(labels())[counted])
+
+
+@pytest.mark.parametrize(
+    "kind", [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in DECODER_ONLY]
+)
+def test_one_pass_goes_on_from_the_output_of_the_layers_below_those_trained(kind):
+    model = tiny(kind)
+    last = model.config.num_hidden_layers - 1
+    method = LoraSpec(kind="lora", rank=2, layers_to_transform=(last,))
+    family = attach(model, method, generator=torch.Generator().manual_seed(0), tokenizer=None).family
+    rows, counted = batch(), labels() >= 0
+    expected = family.read_and_predict(**rows)[counted]
+    part = family.frozen_part()
+    whole = [
+        torch.cat([ids[mask > 0], label[label >= 0][:-1]])
+        for ids, mask, label in zip(rows["input_ids"], rows["attention_mask"], labels(), strict=True)
+    ]
+    outputs = [part.encode(ids[None], torch.ones_like(ids)[None])[0] for ids in whole]
+    layers = [family.attentions("decoder")[number] for number in (last - 1, last)]
+    with recorded(layers) as run:
+        padded = torch.nn.utils.rnn.pad_sequence(outputs, batch_first=True)
+        actual = family.read_and_predict(**rows, frozen_outputs=padded)[counted]
+    close(actual, expected)
+    assert [layer in run for layer in layers] == [False, True]
+    close(family.read_and_predict(**rows)[counted], expected)
 
 
 def test_tokens_one_after_another_are_predicted_as_all_at_once(family):

@@ -21,7 +21,7 @@ from tuneoff.results import read_records
 from tuneoff.spec import LoraSpec, Method, ModelSpec, NoneSpec, PrefixSpec, PromptSpec, StackSpec, load_study
 from tuneoff.study import InlineExecutor, run_study
 from tuneoff.training import Encoded, load_backbone
-from tuneoff.training.encoder_outputs import EncoderOutputs
+from tuneoff.training.frozen_outputs import FrozenOutputs, frozen_part
 from tuneoff.training.generation import greedy
 from tuneoff.training.likelihood import Objective, label_losses
 
@@ -100,7 +100,7 @@ def test_a_model_that_sees_what_follows_is_refused(model_type):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model_type", [name for name in MODELS if name not in REFUSED])
-def test_a_method_is_saved_and_loaded_and_encoder_outputs_are_kept(model_type, tmp_path):
+def test_a_method_is_saved_and_loaded_and_outputs_of_the_encoder_are_kept(model_type, tmp_path):
     adapted = adapt(model_type, LoraSpec(kind="lora", rank=2, targets="all-linear"))
     save(adapted, tmp_path / "adapter")
     loaded = load(tiny_other(model_type), tmp_path / "adapter")
@@ -109,9 +109,10 @@ def test_a_method_is_saved_and_loaded_and_encoder_outputs_are_kept(model_type, t
         assert torch.equal(loaded.family.read_and_predict(**batch()), expected)
     untuned = adapt(model_type, NoneSpec(kind="none"))
     row = Encoded([5, 6, 1], [7, 1], None, truncated_input=False, truncated_target=False)
-    (kept,) = EncoderOutputs().added_to([row], untuned, batch_size=1, pad_token_id=0, dtype="float32")
+    part = frozen_part(untuned, "float32")
+    (kept,) = FrozenOutputs().added_to([row], untuned, part, batch_size=1, pad_token_id=0, dtype="float32")
     width = untuned.family.reader.get_input_embeddings().embedding_dim
-    assert kept.encoder_output.shape == (3, width)
+    assert kept.frozen_output.shape == (3, width)
 
 
 @pytest.mark.parametrize("model_type", [name for name in MODELS if name not in REFUSED])

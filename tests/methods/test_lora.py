@@ -3,7 +3,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from helpers.method_contract import MethodContract
-from helpers.models import batch, tiny_t5
+from helpers.models import batch, tiny, tiny_t5
 from tuneoff.errors import StudyError
 from tuneoff.methods import attach
 from tuneoff.spec import LoraSpec
@@ -72,6 +72,29 @@ def test_all_linear_leaves_out_the_head():
     ours = adapt(tiny_t5(), LoraSpec(kind="lora", targets="all-linear"))
     names = {name.rsplit(".", 2)[-2] for name in ours.stored()}
     assert names == {"q", "k", "v", "o", "wi_0", "wi_1", "wo"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "targets", "updated"),
+    [
+        ("flan", ("q", "wo"), 2 * 2 + 3),  # the decoder has two layers, and two attentions in each
+        ("llama", ("q_proj", "down_proj"), 2 * 2),
+    ],
+)
+def test_layers_are_those_of_peft(kind, targets, updated):
+    ours = adapt(tiny(kind), LoraSpec(kind="lora", rank=2, targets=targets, layers_to_transform=(2, 1)))
+    config = LoraConfig(r=2, target_modules=list(targets), layers_to_transform=[2, 1])
+    theirs = get_peft_model(tiny(kind), config).state_dict()
+    names = {name.removeprefix("base_model.model.") for name in theirs if "lora_" in name}
+    assert {name.removesuffix(".default.weight") for name in names} == set(ours.parts[0].stored())
+    assert len(names) == 2 * updated
+
+
+def test_a_layer_that_is_not_there_is_refused_with_those_that_are():
+    with pytest.raises(StudyError, match=r"got 3 \(those of this model: 0, 1 and 2\)"):
+        adapt(tiny_t5(), LoraSpec(kind="lora", layers_to_transform=(1, 3)))
+    with pytest.raises(StudyError, match=r"got 0 \(those of this model: none\)"):
+        adapt(tiny_t5(), LoraSpec(kind="lora", targets=("lm_head",), layers_to_transform=(0,)))
 
 
 def test_a_target_that_is_not_there_is_refused_with_those_that_are():

@@ -7,9 +7,11 @@ from tuneoff.families.family import (
     Context,
     Encoder,
     Family,
+    FrozenPart,
     Targets,
 )
 from tuneoff.families.find import RANDOM_MODELS, architecture_of, family_of
+from tuneoff.families.listening import without_dropout
 from tuneoff.families.sublayers import Sublayer
 
 __all__ = [
@@ -20,8 +22,10 @@ __all__ = [
     "Context",
     "Encoder",
     "Family",
+    "FrozenPart",
     "Sublayer",
     "Targets",
     "architecture_of",
     "family_of",
+    "without_dropout",
 ]

@@ -54,11 +54,6 @@ class Bart(EncoderDecoder):
                     layer.dropout = layer.activation_dropout = rate
         self.set_attention_dropout(spec)
 
-    def reads_with_dropout(self) -> bool:  # noqa: D102
-        layers = self.reader.layers
-        rates = [rate for layer in layers for rate in (layer.dropout, layer.activation_dropout)]
-        return any([self.reader.dropout, *rates, *(layer.self_attn.dropout for layer in layers)])
-
     def context(self, encoder_outputs: Tensor, attention_mask: Tensor) -> EncoderContext:  # noqa: D102
         never = (self.model.config.pad_token_id,)
         return EncoderContext(self.model, encoder_outputs, attention_mask, never=never)
@@ -68,13 +63,13 @@ class Bart(EncoderDecoder):
         input_ids: Tensor,
         attention_mask: Tensor,
         labels: Tensor,
-        encoder_outputs: Tensor | None = None,
+        frozen_outputs: Tensor | None = None,
     ) -> Tensor:
-        if encoder_outputs is None:
-            encoder_outputs = self.encode(input_ids, attention_mask)
+        if frozen_outputs is None:
+            frozen_outputs = self.encode(input_ids, attention_mask)
         hidden: Tensor = self.stack("decoder")(
             input_ids=decoder_ids(self.model.config, labels),
-            encoder_hidden_states=encoder_outputs,
+            encoder_hidden_states=frozen_outputs,
             encoder_attention_mask=attention_mask,
             use_cache=False,
         ).last_hidden_state

@@ -1,6 +1,7 @@
 """Decoder-only models: one stack reads the input and continues it; the context is its cache."""
 
 import copy
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, final
 
@@ -20,6 +21,7 @@ from tuneoff.families.cache import (
 )
 from tuneoff.families.family import BiasBeforeText, Targets
 from tuneoff.families.listening import without_dropout
+from tuneoff.families.lower_layers import LowerLayers, count_frozen
 from tuneoff.families.sublayers import Sublayer, found_sublayers
 from tuneoff.spec import DropoutSpec, Site
 
@@ -138,9 +140,11 @@ class Causal:
     ) -> None:
         """Take the names of the list of layers in the model without its head, and of a layer's attention."""
         self.model = model
+        self._layers_name = layers
         holder, _, name = layers.rpartition(".")
         self._stack: Any = model.base_model.get_submodule(holder)
         self._layers = getattr(self._stack, name)
+        self._frozen_part: LowerLayers | None = None
         self._attention = attention
         self._learned_positions = learned_positions
 
@@ -180,6 +184,12 @@ class Causal:
     def encoder(self) -> None:
         """None: one stack reads and continues."""
 
+    def frozen_part(self) -> LowerLayers | None:
+        """Return the layers below all that is trained, which `read_and_predict` can skip then."""
+        count = count_frozen(self.model, self._layers)
+        self._frozen_part = LowerLayers(self.model, self._layers_name, count) if count else None
+        return self._frozen_part
+
     def read(self, input_ids: Tensor, attention_mask: Tensor) -> CachedContext:  # noqa: D102
         return CachedContext(self.model, input_ids, attention_mask)
 
@@ -188,7 +198,7 @@ class Causal:
         input_ids: Tensor,
         attention_mask: Tensor,
         labels: Tensor,
-        encoder_outputs: Tensor | None = None,
+        frozen_outputs: Tensor | None = None,
     ) -> Tensor:
         """Read input and target as one sequence, as `Family.read_and_predict` says."""
         given = labels[:, :-1]
@@ -197,13 +207,20 @@ class Causal:
         # all padding goes to the end, where no token that counts sees it: it needs no mask, and each token
         # has the position and the window of its row alone
         order = shown.int().argsort(dim=1, descending=True, stable=True)[:, : int(shown.sum(dim=1).max())]
-        hidden = self.model.base_model(input_ids=ids.gather(1, order), use_cache=False).last_hidden_state
+        with self._going_on_from(frozen_outputs):
+            read = self.model.base_model(input_ids=ids.gather(1, order), use_cache=False)
+        hidden = read.last_hidden_state
         # the last token of the input predicts the first of the target
         before = attention_mask.sum(dim=1, keepdim=True) - 1  # [B, 1]
         places = before + torch.arange(labels.shape[1], device=labels.device)  # [B, T]
         rows = torch.arange(len(labels), device=labels.device)[:, None]
         predicting: Tensor = hidden[rows, places.clamp(max=hidden.shape[1] - 1)]
         return predicting
+
+    def _going_on_from(self, frozen_outputs: Tensor | None) -> AbstractContextManager[None]:
+        if frozen_outputs is None or self._frozen_part is None:
+            return nullcontext()
+        return self._frozen_part.computed(frozen_outputs)
 
     def logits(self, hidden: Tensor) -> Tensor:  # noqa: D102
         scores: Tensor = self.model.get_output_embeddings()(hidden).float()

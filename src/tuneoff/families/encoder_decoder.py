@@ -1,11 +1,14 @@
 """What the families with an encoder of their own have in common."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any, Self
 
+import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from tuneoff.families.dropout import has_dropout
 from tuneoff.families.family import Context
 from tuneoff.families.sublayers import Sublayer, found_sublayers, layers_of
 from tuneoff.spec import DropoutSpec, Site
@@ -15,6 +18,8 @@ class EncoderDecoder(ABC):
     """A loaded model whose encoder reads; the shared part of a `Family`, and its `Encoder`."""
 
     sites: tuple[Site, ...] = ("encoder", "decoder", "cross")
+    reads_target = False
+    is_read_by_products_alone = True
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -34,9 +39,22 @@ class EncoderDecoder(ABC):
         """The model itself."""
         return self
 
+    def frozen_part(self) -> Self | None:
+        """Return the model itself if its encoder's output depends on nothing trained."""
+        token = torch.zeros(1, 1, dtype=torch.long, device=self.model.device)
+        with torch.enable_grad():
+            # autograd knows: the output of a frozen encoder needs no gradient
+            return None if self.encode(token, torch.ones_like(token)).requires_grad else self
+
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:  # noqa: D102
         outputs: Tensor = self.reader(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         return outputs
+
+    def tensors(self) -> Iterable[Tensor]:  # noqa: D102
+        return self.reader.state_dict().values()
+
+    def reads_with_dropout(self) -> bool:  # noqa: D102
+        return has_dropout(self.reader.modules())
 
     @abstractmethod
     def context(self, encoder_outputs: Tensor, attention_mask: Tensor) -> Context:  # noqa: D102

@@ -6,7 +6,7 @@ generated text starts from one.
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -131,6 +131,12 @@ class Family(Protocol):
     def encoder(self) -> "Encoder | None":
         """The model as one that reads with a stack of its own; None if one stack reads and continues."""
 
+    def frozen_part(self) -> "FrozenPart | None":
+        """Return the part that a row passes before all that is trained: an encoder, or the lower layers.
+
+        None if there is none. `read_and_predict` takes its output in place of computing it.
+        """
+
     def read(self, input_ids: Tensor, attention_mask: Tensor) -> Context:
         """Read rows, [N, S] both, padded on the right."""
 
@@ -139,12 +145,12 @@ class Family(Protocol):
         input_ids: Tensor,
         attention_mask: Tensor,
         labels: Tensor,
-        encoder_outputs: Tensor | None = None,
+        frozen_outputs: Tensor | None = None,
     ) -> Tensor:
         """Return what `Context.predict` returns, in one pass through the model, for training: [B, T, H].
 
-        `input_ids`, `attention_mask`: [B, S]; `labels`: [B, T]. With `encoder_outputs` [B, S, H] the input
-        is not read again.
+        `input_ids`, `attention_mask`: [B, S]; `labels`: [B, T]. With `frozen_outputs` [B, S, H], those of
+        `frozen_part` for the same rows, that part is not run.
         """
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -188,17 +194,32 @@ class Family(Protocol):
         """
 
 
-class Encoder(Protocol):
-    """A model whose input is read by a stack of its own, so that what it has read can be kept."""
+class FrozenPart(Protocol):
+    """The part of a model that a row passes before all that is trained, so that its output can be kept."""
+
+    @property
+    def reads_target(self) -> bool:
+        """Whether it reads the target too, but for its last token, after the input."""
+
+    @property
+    def is_read_by_products_alone(self) -> bool:
+        """Whether products alone read its output, which can then be kept in their precision."""
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Read inputs, [N, S] both, with the reader alone; return its output: [N, S, H]."""
+        """Read rows, [N, S] both, padded on the right; return the output: [N, S, H]."""
+
+    def tensors(self) -> Iterable[Tensor]:
+        """Return all weights that the output depends on."""
+
+    def reads_with_dropout(self) -> bool:
+        """Return whether dropout makes the output random in training."""
+
+
+class Encoder(FrozenPart, Protocol):
+    """A model whose input is read by a stack of its own, which is frozen where nothing trained affects it."""
 
     def context(self, encoder_outputs: Tensor, attention_mask: Tensor) -> Context:
         """Return the context of rows by the output of `encode` for them: [N, S, H] and [N, S]."""
-
-    def reads_with_dropout(self) -> bool:
-        """Return whether the reader uses dropout in training."""
 
 
 class ConfigKeys(BaseModel, ABC):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ def key_values_of_text(
     Of each site: [L, 2, P, heads, head_dim]. Dropout is off.
     """
     modules = [module for pairs in layers.values() for pair in pairs for module in pair]
-    with _recorded(model, modules) as outputs:
+    with without_dropout(model), recorded(modules) as outputs:
         model(input_ids=ids, decoder_input_ids=ids, use_cache=False)
     found: dict[Site, Tensor] = {}
     for site, pairs in layers.items():
@@ -32,17 +33,16 @@ def key_values_of_text(
 
 
 @contextmanager
-def _recorded(model: PreTrainedModel, modules: Iterable[nn.Module]) -> Iterator[dict[nn.Module, Tensor]]:
-    """Record the outputs of modules in the forward passes of the context, with dropout off."""
-    outputs: dict[nn.Module, Tensor] = {}
+def recorded(modules: Iterable[nn.Module]) -> Iterator[dict[nn.Module, Any]]:
+    """Record the outputs of modules in the forward passes of the context."""
+    outputs: dict[nn.Module, Any] = {}
 
-    def record(module: nn.Module, inputs: object, output: Tensor) -> None:
+    def record(module: nn.Module, inputs: object, output: Any) -> None:
         outputs[module] = output
 
     handles = [module.register_forward_hook(record) for module in modules]
     try:
-        with without_dropout(model):
-            yield outputs
+        yield outputs
     finally:
         for handle in handles:
             handle.remove()

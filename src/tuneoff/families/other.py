@@ -5,7 +5,6 @@ differ: each token that follows is computed with all before it. Where attention 
 """
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import final
 
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
 from tuneoff.errors import ModelError, UnfitError
+from tuneoff.families.dropout import dropout_rates
 from tuneoff.families.encoder_decoder import EncoderDecoder
 from tuneoff.families.family import Architecture, BiasBeforeText, Targets
 from tuneoff.families.other_config import OtherKeys
@@ -36,8 +36,6 @@ MODELS = {
 }
 """Their classes in transformers, by model_type."""
 _QUERIES_AND_VALUES = ("q", "v", "q_proj", "v_proj", "query", "value", "query_proj", "value_proj")
-_RATES = ("dropout", "activation_dropout", "attention_dropout", "dropout_rate", "attn_dropout", "layerdrop")
-"""Names of attributes that hold a dropout rate."""
 _TOLERANCE = 0.01
 """Of logits, in their standard deviations."""
 
@@ -79,14 +77,11 @@ class Other(EncoderDecoder):
 
     def set_dropout(self, spec: DropoutSpec) -> None:  # noqa: D102
         for stack, rate in ((self.reader, spec.encoder), (self.stack("decoder"), spec.decoder)):
-            for module, name in _dropout_rates(stack):
+            for module, name in dropout_rates(stack.modules()):
                 is_attention = "attention" in type(module).__name__.lower() or "att" in name
                 chosen = spec.attention if is_attention and spec.attention is not None else rate
                 if chosen is not None:
                     setattr(module, name, chosen)
-
-    def reads_with_dropout(self) -> bool:  # noqa: D102
-        return any(getattr(module, name) > 0 for module, name in _dropout_rates(self.reader))
 
     def context(self, encoder_outputs: Tensor, attention_mask: Tensor) -> WholeContext:  # noqa: D102
         return WholeContext(self.model, encoder_outputs, attention_mask)
@@ -96,11 +91,11 @@ class Other(EncoderDecoder):
         input_ids: Tensor,
         attention_mask: Tensor,
         labels: Tensor,
-        encoder_outputs: Tensor | None = None,
+        frozen_outputs: Tensor | None = None,
     ) -> Tensor:
-        if encoder_outputs is None:
-            encoder_outputs = self.encode(input_ids, attention_mask)
-        return self.context(encoder_outputs, attention_mask).predict(labels)
+        if frozen_outputs is None:
+            frozen_outputs = self.encode(input_ids, attention_mask)
+        return self.context(frozen_outputs, attention_mask).predict(labels)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the states themselves, in float32, as they are the logits."""
@@ -156,16 +151,6 @@ class Other(EncoderDecoder):
 def _pair(call: Call) -> Tensor:
     """Return the keys and values of one row: [2, P, heads, head_dim]."""
     return torch.stack([call.key[0], call.value[0]]).transpose(1, 2)
-
-
-def _dropout_rates(stack: nn.Module) -> Iterator[tuple[nn.Module, str]]:
-    """Yield modules and the names of their attributes that are dropout rates."""
-    for module in stack.modules():
-        if isinstance(module, nn.Dropout):
-            yield module, "p"
-        for name in _RATES:
-            if isinstance(getattr(module, name, None), int | float):
-                yield module, name
 
 
 def _complete(config: PreTrainedConfig) -> None:

@@ -55,11 +55,6 @@ class T5(EncoderDecoder):
                     module.p = rate
         self.set_attention_dropout(spec)
 
-    def reads_with_dropout(self) -> bool:  # noqa: D102
-        return any(attention.dropout > 0 for attention in self.attentions("encoder")) or any(
-            isinstance(module, nn.Dropout) and module.p > 0 for module in self.model.encoder.modules()
-        )
-
     def context(self, encoder_outputs: Tensor, attention_mask: Tensor) -> EncoderContext:  # noqa: D102
         return EncoderContext(self.model, encoder_outputs, attention_mask)
 
@@ -68,19 +63,19 @@ class T5(EncoderDecoder):
         input_ids: Tensor,
         attention_mask: Tensor,
         labels: Tensor,
-        encoder_outputs: Tensor | None = None,
+        frozen_outputs: Tensor | None = None,
     ) -> Tensor:
         model = self.model
         given = decoder_ids(model.config, labels)
-        if encoder_outputs is None:
+        if frozen_outputs is None:
             inputs, targets = self._embedded(input_ids, given)
             read = model.encoder(inputs_embeds=inputs, attention_mask=attention_mask)
-            encoder_outputs = read.last_hidden_state
+            frozen_outputs = read.last_hidden_state
         else:
             targets = model.decoder.embed_tokens(given)
         hidden: Tensor = model.decoder(
             inputs_embeds=targets,
-            encoder_hidden_states=encoder_outputs,
+            encoder_hidden_states=frozen_outputs,
             encoder_attention_mask=attention_mask,
             use_cache=False,
         ).last_hidden_state

@@ -1,6 +1,7 @@
 """LoRA (Hu et al. 2021, arXiv:2106.09685) on linear layers of a model."""
 
 import math
+import re
 from typing import final
 
 import torch
@@ -11,9 +12,12 @@ from tuneoff.errors import StudyError
 from tuneoff.families import Family, Targets
 from tuneoff.kernels import LowRankLinear, linear_shape
 from tuneoff.methods.adapter import Adapter
+from tuneoff.phrases import listed
 from tuneoff.spec import LoraSpec
 
 _Layers = dict[str, nn.Linear | Conv1D]
+_LAYER = re.compile(r".+?\.(\d+)\.")
+"""Up to the number of a layer of the model, the first in a module's name."""
 
 
 @final
@@ -100,6 +104,8 @@ def attach(
         name: module for name, module in model.named_modules() if isinstance(module, nn.Linear | Conv1D)
     }
     targets = target_layers(model, linear, spec.targets or family.lora_targets)
+    if spec.layers_to_transform:
+        targets = _in_layers(targets, spec.layers_to_transform)
     _check_rank(targets, spec.rank)
     layers: dict[str, LowRankLinear] = {}
     for name, base_layer in targets.items():
@@ -135,6 +141,23 @@ def target_layers(model: PreTrainedModel, linear: _Layers, targets: Targets) -> 
     return {
         name: module for name, module in linear.items() if any(_is_named(name, target) for target in targets)
     }
+
+
+def _in_layers(targets: _Layers, numbers: tuple[int, ...]) -> _Layers:
+    """Return those targets that are in layers of the model with these numbers.
+
+    Raises:
+        StudyError: a layer has none.
+    """
+    layer_of = {name: int(found[1]) for name in targets if (found := _LAYER.match(name))}
+    there = sorted(set(layer_of.values()))
+    for number in numbers:
+        if number not in there:
+            raise StudyError(
+                f"layers_to_transform must be numbers of layers that have a target, but got {number} (those "
+                f"of this model: {listed(map(str, there)) if there else 'none'})"
+            )
+    return {name: module for name, module in targets.items() if layer_of.get(name) in numbers}
 
 
 def _check_rank(targets: _Layers, rank: int) -> None:

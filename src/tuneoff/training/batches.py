@@ -34,8 +34,9 @@ class Encoded:
     """The label's value or the option's letter; None where the answer is a text."""
     truncated_input: bool
     truncated_target: bool
-    encoder_output: Tensor | None = field(default=None, compare=False, repr=False)
-    """The output of a frozen encoder for this row: [S, H]."""
+    frozen_output: Tensor | None = field(default=None, compare=False, repr=False)
+    """The output of the frozen part of the model for this row: [S, H], of a part that reads the target, too,
+    [S + T - 1, H]."""
     options: Sequence[Sequence[int]] = ()
     """The texts to choose from, whole and with end of sequence; empty where a row has none of its own."""
     option_lengths: Sequence[int] = ()
@@ -89,7 +90,7 @@ def collate(
 ) -> dict[str, Tensor]:
     """Return input_ids and attention_mask [B, P + S] and labels [B, T], padded on the right.
 
-    Rows with an encoder output also give `encoder_outputs` [B, S, H].
+    Rows with an output of a frozen part also give `frozen_outputs` [B, S, H].
     """
     # on the right, so that a soft prompt is first and positions are those of the row alone
     inputs = [torch.tensor([*prompt_ids, *encoded.input_ids]) for encoded in batch]
@@ -100,9 +101,9 @@ def collate(
         "attention_mask": _padded(masks, 0),
         "labels": _padded(labels, IGNORED),
     }
-    outputs = [encoded.encoder_output for encoded in batch if encoded.encoder_output is not None]
+    outputs = [encoded.frozen_output for encoded in batch if encoded.frozen_output is not None]
     if outputs:
-        padded["encoder_outputs"] = torch.nn.utils.rnn.pad_sequence(outputs, batch_first=True)
+        padded["frozen_outputs"] = torch.nn.utils.rnn.pad_sequence(outputs, batch_first=True)
     if device.type == "cuda":  # from pinned memory it is copied while the device computes
         return {name: tensor.pin_memory().to(device, non_blocking=True) for name, tensor in padded.items()}
     return {name: tensor.to(device) for name, tensor in padded.items()}

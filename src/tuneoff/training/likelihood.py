@@ -24,13 +24,13 @@ class Objective(nn.Module):
         self._family = family
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor, encoder_outputs: Tensor | None = None
+        self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor, frozen_outputs: Tensor | None = None
     ) -> Tensor:
         """Compute the loss, a scalar, of `labels` [B, T], which are padded with -100.
 
-        `input_ids` and `attention_mask`: [B, S]. With `encoder_outputs` [B, S, H] the encoder is not run.
+        `input_ids` and `attention_mask`: [B, S]. With `frozen_outputs` [B, S, H] the frozen part is not run.
         """
-        hidden = self._family.read_and_predict(input_ids, attention_mask, labels, encoder_outputs)
+        hidden = self._family.read_and_predict(input_ids, attention_mask, labels, frozen_outputs)
         return _losses(self._family, hidden, labels).mean()
 
 

@@ -8,6 +8,7 @@ from accelerate import PartialState
 from transformers import PreTrainedTokenizerBase
 
 from tuneoff.errors import StudyError
+from tuneoff.families import FrozenPart
 from tuneoff.methods import AdaptedModel, attach, footprint, load
 from tuneoff.results import Footprint
 from tuneoff.results.layout import RunFolder
@@ -18,6 +19,7 @@ from tuneoff.training.batches import Encoded, collate
 from tuneoff.training.data import RunData, run_data
 from tuneoff.training.decode import Answer, Decoder, generation_limits
 from tuneoff.training.forgetting import GeneralText, check_fits, general_text
+from tuneoff.training.frozen_outputs import frozen_part
 from tuneoff.training.loop import total_steps
 from tuneoff.training.mixing import Mixing
 from tuneoff.training.precision import Dtype, autocast, prepare_frozen, resolve_dtype
@@ -86,15 +88,15 @@ class Prepared:
         return predictions_of(self.spec.task, self.data.examples[split], self.data.encoded[split], answers)
 
     def train_rows(self) -> Sequence[Encoded]:
-        """Return the training rows, with their encoder outputs where these can be cached and it pays."""
+        """Return the training rows, with outputs of the frozen part where these can be cached and it pays."""
         rows, training = self._encoded_train(), self.spec.training
         batch_size = training.per_device_train_batch_size * training.gradient_accumulation_steps
         rows_used = self.steps * batch_size
-        encoder = self.adapted.family.encoder
-        # with dropout, every epoch needs other outputs; for less than one epoch, encoding all rows is a waste
-        if encoder is None or encoder.reads_with_dropout() or rows_used < len(rows):
+        part = frozen_part(self.adapted, self.dtype)
+        # with dropout, every epoch needs other outputs; for less than one epoch, reading all rows is a waste
+        if part is None or part.reads_with_dropout() or rows_used < len(rows):
             return rows
-        return self._with_encoder_outputs(rows)
+        return self._with_frozen_outputs(rows, part)
 
     def _encoded_train(self) -> list[Encoded]:
         """Return the training rows, of a mixture those of all its tasks, one task after the other."""
@@ -102,12 +104,15 @@ class Prepared:
 
     def rows(self, split: SplitName) -> Sequence[Encoded]:
         """Return the rows of a split, with their encoder outputs where the encoder is frozen."""
-        return self._with_encoder_outputs(self.data.encoded[split])
+        rows = self.data.encoded[split]
+        part = frozen_part(self.adapted, self.dtype) if self.adapted.family.encoder else None
+        return rows if part is None else self._with_frozen_outputs(rows, part)
 
-    def _with_encoder_outputs(self, rows: Sequence[Encoded]) -> Sequence[Encoded]:
-        return self.session.encoder_outputs.added_to(
+    def _with_frozen_outputs(self, rows: Sequence[Encoded], part: FrozenPart) -> Sequence[Encoded]:
+        return self.session.frozen_outputs.added_to(
             rows,
             self.adapted,
+            part,
             batch_size=self.eval_batch_size,
             pad_token_id=self.backbone.tokenizer.pad_token_id,
             dtype=self.dtype,

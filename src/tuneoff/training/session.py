@@ -10,7 +10,7 @@ from tuneoff.spec import FilesSource, ForgettingSpec, ModelSpec, NoneSpec, RunSp
 from tuneoff.tasks import Example, TaskData, general_texts, load_task, train_subset
 from tuneoff.training.backbone import Backbone, load_backbone
 from tuneoff.training.batches import Encoded, encode
-from tuneoff.training.encoder_outputs import EncoderOutputs
+from tuneoff.training.frozen_outputs import FrozenOutputs
 from tuneoff.training.mixing import Mixing, quotas
 from tuneoff.training.seeding import stream_seed
 from tuneoff.training.tokenizer import tokenizer_key
@@ -43,7 +43,7 @@ class Session:
     def __init__(self) -> None:
         self.load_backbone: Callable[[ModelSpec], Backbone] = load_backbone
         """Returns a model that belongs to the caller, who may change it."""
-        self.encoder_outputs = EncoderOutputs()
+        self.frozen_outputs = FrozenOutputs()
         self._tasks: dict[str, _Loaded] = {}
         self._drawn: dict[DrawKey, TaskData] = {}
         self._tokens: dict[tuple[str, int, int], dict[Example, Encoded]] = {}

@@ -2,10 +2,10 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, PositiveFloat, field_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, field_validator
 
 from tuneoff.errors import shown
-from tuneoff.phrases import listed
+from tuneoff.phrases import listed, plural
 from tuneoff.spec.base import LISTS, Fraction, Size
 from tuneoff.spec.methods.base import GATED, TunedSpec
 
@@ -34,6 +34,9 @@ class LoraSpec(TunedSpec):
     """Ends of module names (of T5: q, k, v, o, wi, wi_0, wi_1, wo), in one stack alone if its name is
     prepended (decoder.q), or every linear layer but the head; null for those of the model's family: [q, v] of
     T5, all-linear of a decoder-only model (as QLoRA has it, arXiv:2305.14314)."""
+    layers_to_transform: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1), LISTS] | None = None
+    """Numbers of the model's layers whose targets are updated, from 0 at the input of each stack, as PEFT has
+    it; null for all."""
     cuts: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], LISTS] = ()
     """Shares of its stored parameters to which the trained LoRA is cut (`methods/lora_rank.py`); what is left
     of it is tested, too."""
@@ -53,8 +56,14 @@ class LoraSpec(TunedSpec):
         dropout = f" and dropout {self.dropout:g}" if self.dropout else ""
         return (
             f"adds low-rank updates of rank {self.rank} (alpha {self.alpha:g}{dropout}) to "
-            f"{layers_in_words(self.targets)}{f', {GATED}' if self.gate else ''}"
+            f"{layers_in_words(self.targets)}{self._where()}{f', {GATED}' if self.gate else ''}"
         )
+
+    def _where(self) -> str:
+        if self.layers_to_transform is None:
+            return ""
+        numbers = listed(map(str, self.layers_to_transform))
+        return f" in {plural(len(self.layers_to_transform), 'layer')} of the model ({numbers})"
 
 
 def layers_in_words(targets: tuple[str, ...] | str | None) -> str:

@@ -8,6 +8,7 @@ from helpers import small
 from helpers.encoder_decoders import KINDS
 from helpers.models import VOCABULARY, batch, tiny, tiny_t5
 from tuneoff.families import family_of
+from tuneoff.families.listening import recorded
 from tuneoff.families.other import MODELS
 from tuneoff.methods import attach
 from tuneoff.spec import (
@@ -15,14 +16,16 @@ from tuneoff.spec import (
     FullSpec,
     LoraSpec,
     NoneSpec,
+    PeftSpec,
     PrefixSpec,
     PromptSpec,
     TrainingSpec,
     expand,
 )
 from tuneoff.training import Encoded, fit, train_run
-from tuneoff.training.encoder_outputs import EncoderOutputs, is_frozen
+from tuneoff.training.frozen_outputs import FrozenOutputs, frozen_part
 
+UPPER_LOHA = {"peft_type": "LOHA", "r": 2, "target_modules": ["q_proj", "v_proj"], "layers_to_transform": [2]}
 DECODER_PREFIX = PrefixSpec(kind="prefix", length=3, sites=("decoder",))
 
 
@@ -41,9 +44,12 @@ def rows(count=12, seed=0):
     ]
 
 
-def encoded(adapted, given=None, cache=None):
-    cache = EncoderOutputs() if cache is None else cache
-    return cache.added_to(given or rows(), adapted, batch_size=4, pad_token_id=0, dtype="float32")
+def encoded(adapted, given=None, cache=None, dtype="float32"):
+    cache, given = FrozenOutputs() if cache is None else cache, given or rows()
+    part = frozen_part(adapted, dtype)
+    if part is None:
+        return given
+    return cache.added_to(given, adapted, part, batch_size=4, pad_token_id=0, dtype=dtype)
 
 
 def counted(model):
@@ -69,15 +75,61 @@ def counted(model):
 )
 def test_the_encoder_is_frozen_where_nothing_trained_reaches_its_output(method, frozen):
     adapted = adapt(method)
-    assert is_frozen(adapted, "float32") == frozen
-    assert all((row.encoder_output is not None) == frozen for row in encoded(adapted))
+    assert (frozen_part(adapted, "float32") is not None) == frozen
+    assert all((row.frozen_output is not None) == frozen for row in encoded(adapted))
+
+
+@pytest.mark.parametrize(
+    ("method", "frozen"),
+    [
+        (LoraSpec(kind="lora", layers_to_transform=(1, 2)), 1),
+        (LoraSpec(kind="lora", layers_to_transform=(2,)), 2),
+        (PeftSpec(kind="peft", config=UPPER_LOHA), 2),
+        (LoraSpec(kind="lora"), 0),
+        (PrefixSpec(kind="prefix", length=3), 0),
+        (PromptSpec(kind="prompt", length=3, init="random"), 0),
+        (FullSpec(kind="full"), 0),
+    ],
+    ids=lambda value: getattr(value, "kind", str(value)),
+)
+def test_lower_layers_are_frozen_where_nothing_trained_reaches_their_output(method, frozen):
+    adapted = adapt(method, tiny("llama"))
+    part = frozen_part(adapted, "float32")
+    assert all((row.frozen_output is not None) == (frozen > 0) for row in encoded(adapted))
+    if part is None:
+        assert frozen == 0
+        return
+    layers = [one.input_layernorm for one in adapted.model.model.layers]
+    token = torch.tensor([[5]])
+    with recorded(layers) as run:
+        part.encode(token, torch.ones_like(token))
+    assert [layer in run for layer in layers] == [number < frozen for number in range(3)]
+
+
+@pytest.mark.parametrize("rate", ["attention", "decoder"])
+def test_with_dropout_the_output_of_lower_layers_is_another_in_every_epoch(rate):
+    adapted = adapt(LoraSpec(kind="lora", dropout=0.5, layers_to_transform=(1,)), tiny("gpt2"))
+    assert not frozen_part(adapted, "float32").reads_with_dropout()
+    adapted.family.set_dropout(DropoutSpec(**{rate: 0.1}))
+    assert frozen_part(adapted, "float32").reads_with_dropout()
+
+
+def test_seeds_share_the_output_of_lower_layers():
+    cache = FrozenOutputs()
+    for seed in (0, 1):
+        method = LoraSpec(kind="lora", layers_to_transform=(2,))
+        generator = torch.Generator().manual_seed(seed)
+        encoded(attach(tiny("llama"), method, generator=generator, tokenizer=None), cache=cache)
+    assert len(cache) == 1
+    encoded(adapt(LoraSpec(kind="lora", layers_to_transform=(1,)), tiny("llama")), cache=cache)
+    assert len(cache) == 2
 
 
 def test_encoder_outputs_are_those_of_the_encoder():
     adapted = adapt(DECODER_PREFIX)
     for row in encoded(adapted):
         alone = adapted.model.encoder(input_ids=torch.tensor([row.input_ids])).last_hidden_state[0]
-        torch.testing.assert_close(row.encoder_output, alone, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(row.frozen_output, alone, rtol=1e-4, atol=1e-5)
 
 
 def test_rows_are_encoded_once_for_all_who_ask():
@@ -86,31 +138,29 @@ def test_rows_are_encoded_once_for_all_who_ask():
         adapt(DECODER_PREFIX, copy.deepcopy(model)),
         adapt(NoneSpec(kind="none"), copy.deepcopy(model)),
     )
-    cache = EncoderOutputs()
+    cache = FrozenOutputs()
     before = encoded(first, cache=cache)
     calls = counted(second.model)
     after = encoded(second, cache=cache)
-    assert all(torch.equal(a.encoder_output, b.encoder_output) for a, b in zip(before, after, strict=True))
+    assert all(torch.equal(a.frozen_output, b.frozen_output) for a, b in zip(before, after, strict=True))
     # one call asks whether it is frozen
     assert len(calls) == 1
 
 
 def test_other_weights_are_other_encoder_outputs():
-    adapted, cache = adapt(NoneSpec(kind="none")), EncoderOutputs()
+    adapted, cache = adapt(NoneSpec(kind="none")), FrozenOutputs()
     before = encoded(adapted, cache=cache)
     with torch.no_grad():
         adapted.model.encoder.block[1].layer[0].SelfAttention.q.weight.mul_(2)
     after = encoded(adapted, cache=cache)
-    assert not any(
-        torch.equal(a.encoder_output, b.encoder_output) for a, b in zip(before, after, strict=True)
-    )
+    assert not any(torch.equal(a.frozen_output, b.frozen_output) for a, b in zip(before, after, strict=True))
 
 
 def test_what_exceeds_the_limit_is_not_cached_and_the_least_recently_used_goes_first():
     adapted = adapt(NoneSpec(kind="none"))
     size = sum(len(row.input_ids) for row in rows()) * adapted.model.config.d_model * 4
-    assert all(row.encoder_output is None for row in encoded(adapted, cache=EncoderOutputs(size - 1)))
-    cache = EncoderOutputs(int(1.5 * size))
+    assert all(row.frozen_output is None for row in encoded(adapted, cache=FrozenOutputs(size - 1)))
+    cache = FrozenOutputs(int(1.5 * size))
     encoded(adapted, cache=cache)
     encoded(adapted, rows(seed=1), cache)
     assert len(cache) == 1
@@ -119,10 +169,15 @@ def test_what_exceeds_the_limit_is_not_cached_and_the_least_recently_used_goes_f
     assert len(calls) == 1
 
 
-def test_training_on_encoder_outputs_takes_the_steps_of_training_on_text():
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [("flan", DECODER_PREFIX), ("llama", LoraSpec(kind="lora", dropout=0.1, layers_to_transform=(1, 2)))],
+    ids=["encoder", "lower layers"],
+)
+def test_training_on_frozen_outputs_takes_the_steps_of_training_on_text(kind, method):
     curves = []
     for prepare in (lambda adapted: rows(), encoded):
-        adapted = adapt(DECODER_PREFIX)
+        adapted = adapt(method, tiny(kind))
         adapted.family.set_dropout(DropoutSpec(encoder=0.0, decoder=0.0))
         points = []
         fit(
@@ -192,7 +247,5 @@ def test_rounded_as_products_round_them_they_give_equal_logits(kind):
 
 
 def test_in_bfloat16_they_take_half_the_memory():
-    found = EncoderOutputs().added_to(
-        rows(), adapt(NoneSpec(kind="none")), batch_size=4, pad_token_id=0, dtype="bfloat16"
-    )
-    assert {row.encoder_output.dtype for row in found} == {torch.bfloat16}
+    found = encoded(adapt(NoneSpec(kind="none")), dtype="bfloat16")
+    assert {row.frozen_output.dtype for row in found} == {torch.bfloat16}
