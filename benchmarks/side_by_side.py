@@ -260,16 +260,24 @@ def train_line(folder: Path, task: str, method: str, rounds: int) -> Line:
 
 def stored_line(folder: Path, task: str, rounds: int) -> Line:
     """Measure a prefix at the decoder without dropout in the encoder, from the second epoch on."""
-    run = prepared(folder, task, "prefix", "dropout: {encoder: 0.0}")
-    rows = list(run.train_rows())
-    if any(row.frozen_output is None for row in rows):
-        sys.exit("the encoder outputs of the training rows are not cached, so there is nothing to time")
-    data = replace(run.data, encoded=run.data.encoded | {"train": rows})
-    run = replace(run, data=data)
+    run = with_frozen_outputs(prepared(folder, task, "prefix", "dropout: {encoder: 0.0}"))
     models = [stock_model(folder, "prefix") for _ in range(2)]
     line = Line(f"prefix on cached encoder outputs, {task}", "samples/s", [], [], [])
     contest(line, run, models, folder, task, rounds)
     return line
+
+
+def with_frozen_outputs(run: Prepared) -> Prepared:
+    """Return a run whose training rows have the outputs of the model's frozen part.
+
+    Raises:
+        SystemExit: they are not cached.
+    """
+    rows = list(run.train_rows())
+    if any(row.frozen_output is None for row in rows):
+        sys.exit("the outputs of the frozen part are not cached, so there is nothing to time")
+    data = replace(run.data, encoded=run.data.encoded | {"train": rows})
+    return replace(run, data_by_task={run.spec.task_name: data})
 
 
 def evaluation_line(folder: Path, task: str, rounds: int) -> Line:

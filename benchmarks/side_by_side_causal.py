@@ -13,6 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from transformers import (
 )
 
 from lengths import tokenizer, write_rows
-from side_by_side import HEAD, Line, our_steps, seconds
+from side_by_side import HEAD, Line, our_steps, seconds, with_frozen_outputs
 from stock import Clock
 from tuneoff.spec import expand, load_study
 from tuneoff.training import Session
@@ -58,6 +59,8 @@ SMOLLM2 = LlamaConfig(
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 LABELS = ["w10", "w11 w12"]
 """Their likelihoods take one token and two, and the end."""
+UPPER = list(range(20, 30))
+"""The upper third of the layers; below, outputs can be computed once."""
 BATCH, EVAL_BATCH = 16, 32
 STEPS = 3
 TEST_ROWS = 64
@@ -74,9 +77,15 @@ tasks:
     max_source_length: 128
     max_target_length: 8
 methods:
-  lora: {{kind: lora, rank: 8, alpha: 16, targets: all-linear, learning_rate: 1.0e-4}}
+  lora:
+    kind: lora
+    rank: 8
+    alpha: 16
+    targets: all-linear
+    layers_to_transform: {layers}
+    learning_rate: 1.0e-4
 training:
-  max_steps: 20
+  max_steps: 50
   per_device_train_batch_size: {batch}
   per_device_eval_batch_size: {eval_batch}
 """
@@ -93,18 +102,27 @@ def write(folder: Path) -> None:
     write_rows(folder, "sst2", train=50 * BATCH, test=TEST_ROWS, longest=128)
 
 
-def prepared(folder: Path) -> Prepared:
-    """Return the model and the rows as prepared by tuneoff."""
+def prepared(folder: Path, layers: list[int] | None = None) -> Prepared:
+    """Return the model and the rows as prepared by tuneoff, from the second epoch on."""
     path = folder / "study.yaml"
-    text = STUDY.format(folder=folder, labels=LABELS, batch=BATCH, eval_batch=EVAL_BATCH)
+    text = STUDY.format(
+        folder=folder, labels=LABELS, layers=layers or "null", batch=BATCH, eval_batch=EVAL_BATCH
+    )
     path.write_text(text, encoding="utf-8")
-    return prepare(expand(load_study(path))[0], Session())
+    run = prepare(expand(load_study(path))[0], Session())
+    return with_frozen_outputs(run) if layers else run
 
 
-def stock_model(folder: Path) -> Any:
-    """Return the model with PEFT's LoRA on every linear layer."""
+def stock_model(folder: Path, layers: list[int] | None = None) -> Any:
+    """Return the model with PEFT's LoRA on every linear layer, or on those in some layers of the model."""
     model = AutoModelForCausalLM.from_pretrained(folder / "model")
-    config = LoraConfig(task_type=TaskType.CAUSAL_LM, r=8, lora_alpha=16, target_modules=LINEAR)
+    config = LoraConfig(
+        task_type=TaskType.CAUSAL_LM,
+        r=8,
+        lora_alpha=16,
+        target_modules=LINEAR,
+        layers_to_transform=layers,
+    )
     return get_peft_model(model, config)
 
 
@@ -228,26 +246,46 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=LINES, action="append")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write(folder)
-        run, models = prepared(folder), [stock_model(folder) for _ in range(2)]
-        stock, knowing = (
-            harness(run, model, knows=knows) for model, knows in zip(models, (False, True), strict=True)
-        )
-        check(run, models[0])
-        training = Line("LoRA, sst2", "samples/s", [], [], [])
-        scoring = Line("label scoring, sst2", "samples/s", [], [], [])
-        for seed in range(options.rounds):
-            training.ours.append(train_ours(run, seed))
-            training.stock.append(trained(run, models[0], folder, knows=False, seed=seed))
-            training.knowing.append(trained(run, models[1], folder, knows=True, seed=seed))
-            scoring.ours.append(TEST_ROWS / seconds(lambda: run.answers("test")))
-            scoring.stock.append(TEST_ROWS / seconds(lambda: scored(run, stock)))
-            scoring.knowing.append(TEST_ROWS / seconds(lambda: scored(run, knowing)))
         print(f"{torch.get_num_threads()} threads, {resolve_dtype('auto', torch.device('cpu'))}\n\n{HEAD}")
-        print(training, scoring, sep="\n", flush=True)
+        for chosen in options.only or LINES:
+            print(LINES[chosen](folder, options.rounds), flush=True)
+
+
+def training_line(folder: Path, rounds: int, layers: list[int] | None = None) -> Line:
+    """Measure training of LoRA."""
+    run, models = prepared(folder, layers), [stock_model(folder, layers) for _ in range(2)]
+    check(run, models[0])
+    line = Line("LoRA in upper layers, sst2" if layers else "LoRA, sst2", "samples/s", [], [], [])
+    for seed in range(rounds):
+        line.ours.append(train_ours(run, seed))
+        line.stock.append(trained(run, models[0], folder, knows=False, seed=seed))
+        line.knowing.append(trained(run, models[1], folder, knows=True, seed=seed))
+    return line
+
+
+def scoring_line(folder: Path, rounds: int) -> Line:
+    """Measure the likelihoods of the labels of the test rows."""
+    run, model = prepared(folder), stock_model(folder)
+    stock, knowing = (harness(run, model, knows=knows) for knows in (False, True))
+    check(run, model)
+    line = Line("label scoring, sst2", "samples/s", [], [], [])
+    for _ in range(rounds):
+        line.ours.append(TEST_ROWS / seconds(lambda: run.answers("test")))
+        line.stock.append(TEST_ROWS / seconds(lambda: scored(run, stock)))
+        line.knowing.append(TEST_ROWS / seconds(lambda: scored(run, knowing)))
+    return line
+
+
+LINES = {
+    "lora": training_line,
+    "upper": partial(training_line, layers=UPPER),
+    "scoring": scoring_line,
+}
 
 
 if __name__ == "__main__":
