@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -46,31 +46,22 @@ def load_study(
     Raises:
         StudyError: no such study, not YAML, or values that break rules; the message has a line for each.
     """
-    # Two trees with the same keys: `data` has the values as YAML reads them, `as_text` has each value as the
-    # text in the file. A label 01 is a number for YAML, but it is the text "01" in the column of a data file.
     overrides = tuple(overrides)
-    if isinstance(study, StudySpec) and not overrides:
-        return study
     if isinstance(study, StudySpec):
+        if not overrides:
+            return study
         study = study.model_dump(mode="json")
-    if isinstance(study, Mapping):
-        data, where, folder = _plain(study), "study", Path.cwd()
-        as_text = as_written(data)
-    else:
-        text, where, folder = _read(str(study))
-        try:
-            data, as_text = parse_yaml(text), parse_yaml(text, written=True)
-        except ValueError as error:
-            raise StudyError(f"a study must be valid YAML: {where}: {error}") from error
+    written = _written(study)
+    data, where = written.data, written.where
     if not isinstance(data, dict):
         raise StudyError(f"a study must be a mapping of keys to values, but {where} holds {_kind(data)}")
     _check_format(data.pop("format", FORMAT), where)
     data.pop("inputs", None)  # of the study.yaml in an output folder, see tuneoff.results.reader
     for override in overrides:
         _apply(data, override)
-        _apply(as_text, override, written=True)
-    _take_labels(data, as_text)
-    _make_paths_absolute(data, folder)
+        _apply(written.as_text, override, written=True)
+    _take_labels(data, written.as_text)
+    _make_paths_absolute(data, written.folder)
     _check_values(data, where)
     try:
         # through JSON, where a list fits a tuple in pydantic's strict mode, and nothing else is converted
@@ -83,24 +74,35 @@ def load_study(
     except StudyError as error:
         raise StudyError(f"{where}: {error}") from error
     _check_ablations(spec, data, where)
-    for name, task in spec.tasks.items():
-        try:
-            task_training(spec, task)
-        except ValidationError as error:
-            raise StudyError(broken_rules(f"{where}: tasks.{name}.training", task.training, error)) from error
-    for name, mixture in spec.mixtures.items():
-        place = f"{where}: mixtures.{name}"
-        try:
-            saves = mixture_training(spec, name).save_strategy
-        except ValidationError as error:
-            raise StudyError(broken_rules(f"{place}.training", mixture.training, error)) from error
-        if saves == "no":
-            raise StudyError(
-                f"{place}: its tasks are tested with stored weights, but got training.save_strategy: no; "
-                "remove that, or set training: {save_strategy: best} here"
-            )
+    _check_training(spec, where)
     _check_search(spec, where)
     return spec
+
+
+class _Written(NamedTuple):
+    """A study as it is written: two trees with the same keys.
+
+    A label 01 is a number for YAML, but it is the text "01" in the column of a data file.
+    """
+
+    data: Any
+    """The values as YAML reads them."""
+    as_text: Any
+    """Each value as the text in the file."""
+    where: str
+    folder: Path
+    """What relative paths are relative to."""
+
+
+def _written(study: str | Path | Mapping[str, Any]) -> _Written:
+    if isinstance(study, Mapping):
+        data = _plain(study)
+        return _Written(data, as_written(data), "study", Path.cwd())
+    text, where, folder = _read(str(study))
+    try:
+        return _Written(parse_yaml(text), parse_yaml(text, written=True), where, folder)
+    except ValueError as error:
+        raise StudyError(f"a study must be valid YAML: {where}: {error}") from error
 
 
 def _check_values(data: Any, where: str, *, path: tuple[str, ...] = ()) -> None:
@@ -168,6 +170,30 @@ def _check_ablations(spec: StudySpec, data: dict[str, Any], where: str) -> None:
             raise StudyError(broken_rules(f"{place}.vary", data["ablations"][name]["vary"], error)) from error
         except StudyError as error:
             raise StudyError(f"{place}.of: {error}") from error
+
+
+def _check_training(spec: StudySpec, where: str) -> None:
+    """Check the training settings that tasks and mixtures change.
+
+    Raises:
+        StudyError: values break rules.
+    """
+    for name, task in spec.tasks.items():
+        try:
+            task_training(spec, task)
+        except ValidationError as error:
+            raise StudyError(broken_rules(f"{where}: tasks.{name}.training", task.training, error)) from error
+    for name, mixture in spec.mixtures.items():
+        place = f"{where}: mixtures.{name}"
+        try:
+            saves = mixture_training(spec, name).save_strategy
+        except ValidationError as error:
+            raise StudyError(broken_rules(f"{place}.training", mixture.training, error)) from error
+        if saves == "no":
+            raise StudyError(
+                f"{place}: its tasks are tested with stored weights, but got training.save_strategy: no; "
+                "remove that, or set training: {save_strategy: best} here"
+            )
 
 
 def _check_search(spec: StudySpec, where: str) -> None:
