@@ -22,7 +22,7 @@ from tuneoff.spec import (
     TrainingSpec,
     expand,
 )
-from tuneoff.training import Encoded, fit, train_run
+from tuneoff.training import Encoded, Session, fit, prepare, train_run
 from tuneoff.training.frozen_outputs import FrozenOutputs, frozen_part
 
 UPPER_LOHA = {"peft_type": "LOHA", "r": 2, "target_modules": ["q_proj", "v_proj"], "layers_to_transform": [2]}
@@ -230,6 +230,20 @@ def test_how_often_a_run_is_validated_changes_no_step(tmp_path: Path):
         curves.append([point.loss for point in points if point.loss is not None])
     assert len(curves[0]) == 4
     assert curves[0] == curves[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("steps", "kept"), [(1, False), (4, True)])
+def test_lower_layers_are_read_beforehand_where_a_run_reads_each_row(steps, kept, tmp_path: Path):
+    overrides = [
+        "model.id=builtin:random-llama",
+        f"training.max_steps={steps}",
+        "methods.lora={kind: lora, layers_to_transform: [2]}",
+    ]
+    specs = expand(small.spec(tmp_path, overrides))
+    run = prepare(next(spec for spec in specs if spec.method_name == "lora"), Session())
+    assert all((row.frozen_output is not None) == kept for row in run.train_rows())
+    assert all(row.frozen_output is None for row in run.rows("test"))
 
 
 @pytest.mark.parametrize("kind", ["flan", "t5", *KINDS, *MODELS])

@@ -218,8 +218,9 @@ class Causal:
         return predicting
 
     def _going_on_from(self, frozen_outputs: Tensor | None) -> AbstractContextManager[None]:
-        if frozen_outputs is None or self._frozen_part is None:
+        if frozen_outputs is None:
             return nullcontext()
+        assert self._frozen_part is not None, "the outputs are those of a `frozen_part`, so it was asked for"
         return self._frozen_part.computed(frozen_outputs)
 
     def logits(self, hidden: Tensor) -> Tensor:  # noqa: D102
