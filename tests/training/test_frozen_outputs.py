@@ -176,13 +176,13 @@ def test_what_exceeds_the_limit_is_not_cached_and_the_least_recently_used_goes_f
 )
 def test_training_on_frozen_outputs_takes_the_steps_of_training_on_text(kind, method):
     curves = []
-    for prepare in (lambda adapted: rows(), encoded):
+    for given in (lambda adapted: rows(), encoded):
         adapted = adapt(method, tiny(kind))
         adapted.family.set_dropout(DropoutSpec(encoder=0.0, decoder=0.0))
         points = []
         fit(
             adapted,
-            prepare(adapted),
+            given(adapted),
             training=TrainingSpec(max_steps=6, per_device_train_batch_size=4, logging_steps=1),
             dtype="float32",
             order=torch.Generator().manual_seed(0),
