@@ -1,7 +1,8 @@
 """What every method promises on every family of models, as tests that each method's suite inherits."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -11,9 +12,8 @@ from helpers.models import END, PAD, batch, tiny
 from tuneoff.errors import UnfitError
 from tuneoff.families import family_of
 from tuneoff.methods import AdaptedModel, attach, footprint, load, save
+from tuneoff.results import Footprint
 from tuneoff.spec import Method
-
-T = TypeVar("T")
 
 
 class Generated(NamedTuple):
@@ -27,20 +27,33 @@ class Generated(NamedTuple):
     """Of beam search: the log-likelihood of each text."""
 
 
-class Learned(NamedTuple):
-    """A method after training, for tests that leave it as it is."""
+class Stage(IntEnum):
+    """How far a method has come."""
+
+    FRESH = 0
+    TRAINED = 1
+    FOLDED = 2
+
+
+@dataclass
+class Stepped:
+    """A method at a stage, for tests that leave it as it is; it goes on to the next, and never back."""
 
     adapted: AdaptedModel
     base: list[tuple[torch.Tensor, torch.Tensor]]
     """The weights and buffers of the base, and copies of them from before."""
+    first: list[torch.Tensor]
+    """Copies of what it trains, from before training."""
+    counts: Footprint
     untrained: torch.Tensor
     """The logits before training."""
-    unfolded: torch.Tensor
-    """The logits before the method was folded, if it is."""
+    unfolded: torch.Tensor | None = None
+    """The logits after training, and before the method was folded."""
+    stage: Stage = Stage.FRESH
 
 
-_KEPT: dict[tuple[object, ...], Any] = {}
-"""What a test has made for the tests that come after it with the same method, kind and precision."""
+_KEPT: dict[tuple[object, ...], Stepped] = {}
+"""What a test has made for those after it with the same method, kind and precision."""
 
 
 class MethodContract:
@@ -116,44 +129,35 @@ class MethodContract:
             optimizer.zero_grad()
         return adapted
 
-    def kept(self, make: Callable[[], T], kind: str, dtype: torch.dtype, *name: object) -> T:
-        """Return what `make` returns; the same again for the next test with the same case and name."""
+    def at(self, stage: Stage, kind: str, dtype: torch.dtype = torch.float32) -> Stepped:
+        """Return the method at a stage, without gradients; kept, and made anew if it has come further."""
         case = (type(self), repr(self.method), kind, dtype)
-        for other in [other for other in _KEPT if other[: len(case)] != case]:
+        for other in [other for other in _KEPT if other != case]:
             del _KEPT[other]
-        if (*case, *name) not in _KEPT:
-            _KEPT[*case, *name] = make()
-        return _KEPT[*case, *name]
+        if case not in _KEPT or _KEPT[case].stage > stage:
+            _KEPT[case] = self._started(kind, dtype)
+        stepped = _KEPT[case]
+        stepped.adapted.model.zero_grad()
+        if stepped.stage < Stage.TRAINED <= stage:
+            self.train(stepped.adapted)
+            stepped.unfolded = self.logits(stepped.adapted)
+        if stepped.stage < Stage.FOLDED <= stage:
+            stepped.adapted.fold()
+        stepped.stage = stage
+        return stepped
 
-    def fresh(self, kind: str, dtype: torch.dtype = torch.float32) -> AdaptedModel:
-        """Return the method before training, without gradients; kept."""
-        adapted = self.kept(lambda: self.adapt(self.model(kind, dtype=dtype)), kind, dtype, "fresh")
-        adapted.model.zero_grad()
-        return adapted
-
-    def first_weights(self, kind: str, *, seed: int = 0, elsewhere: int = 0) -> list[torch.nn.Parameter]:
-        """Return the weights that a seed gives, where torch's own random numbers have another; kept."""
-
-        def made() -> list[torch.nn.Parameter]:
-            torch.manual_seed(elsewhere)
-            return self.adapt(self.model(kind), seed=seed).parameters()
-
-        return self.kept(made, kind, torch.float32, "weights", seed, elsewhere)
-
-    def learned(self, kind: str, dtype: torch.dtype = torch.float32, *, folded: bool = False) -> Learned:
-        """Return the method after a few steps; kept."""
-
-        def made() -> Learned:
-            model = self.model(kind, dtype=dtype)
-            base = [(one, one.detach().clone()) for one in (*model.parameters(), *model.buffers())]
-            adapted = self.adapt(model)
-            untrained = self.logits(adapted)
-            unfolded = self.logits(self.train(adapted))
-            if folded:
-                adapted.fold()
-            return Learned(adapted, base, untrained, unfolded)
-
-        return self.kept(made, kind, dtype, "learned", folded)
+    def _started(self, kind: str, dtype: torch.dtype) -> Stepped:
+        torch.manual_seed(0)
+        model = self.model(kind, dtype=dtype)
+        base = [(one, one.detach().clone()) for one in (*model.parameters(), *model.buffers())]
+        adapted = self.adapt(model)
+        return Stepped(
+            adapted,
+            base,
+            first=[parameter.detach().clone() for parameter in adapted.parameters()],
+            counts=footprint(adapted, batch(prompt_ids=adapted.prompt_ids)),
+            untrained=self.logits(adapted),
+        )
 
     @torch.no_grad()
     def logits(self, adapted: AdaptedModel) -> torch.Tensor:
@@ -203,42 +207,42 @@ class MethodContract:
         return Generated(texts, torch.stack(out.logits, dim=1), None)
 
     def test_only_what_is_declared_trains_and_receives_gradient(self, kind, dtype):
-        adapted = self.fresh(kind, dtype)
+        adapted = self.at(Stage.FRESH, kind, dtype).adapted
         declared = {id(parameter) for parameter in adapted.parameters()}
         assert declared == {id(p) for p in adapted.model.parameters() if p.requires_grad}
         self.loss(adapted).backward()
         assert declared == {id(p) for p in adapted.model.parameters() if p.grad is not None}
 
     def test_training_changes_the_outputs(self, kind, dtype):
-        learned = self.learned(kind, dtype)
-        assert not torch.equal(self.logits(learned.adapted), learned.untrained)
+        trained = self.at(Stage.TRAINED, kind, dtype)
+        assert not torch.equal(self.logits(trained.adapted), trained.untrained)
 
     def test_training_leaves_the_weights_of_the_base_as_they_are(self, kind):
-        learned = self.learned(kind)
-        model = learned.adapted.model
+        trained = self.at(Stage.TRAINED, kind)
+        model = trained.adapted.model
         there = {id(one) for one in (*model.parameters(), *model.buffers())}
-        assert all(id(one) in there for one, _ in learned.base)
-        assert all(torch.equal(one, before) for one, before in learned.base)
+        assert all(id(one) in there for one, _ in trained.base)
+        assert all(torch.equal(one, before) for one, before in trained.base)
 
     def test_generated_step_scores_equal_teacher_forced_logits(self, kind):
-        adapted = self.learned(kind).adapted
+        adapted = self.at(Stage.TRAINED, kind).adapted
         out = self.generated(adapted, length=6, beams=1)
         forced = self.forced(adapted, out.texts)
         torch.testing.assert_close(out.step_logits, forced, rtol=1e-4, atol=1e-4)
 
     def test_beam_scores_equal_teacher_forced_likelihoods(self, kind):
-        adapted = self.learned(kind).adapted
+        adapted = self.at(Stage.TRAINED, kind).adapted
         out = self.generated(adapted, length=5, beams=3)
         # beams never end before the fifth token here, so the likelihood is over all of them
         steps = self.forced(adapted, out.texts).log_softmax(-1).gather(2, out.texts[..., None])[..., 0]
         torch.testing.assert_close(out.scores, steps.sum(1), rtol=1e-4, atol=1e-4)
 
     def test_folding_keeps_the_outputs(self, kind):
-        learned = self.learned(kind, folded=True)
-        torch.testing.assert_close(self.logits(learned.adapted), learned.unfolded, rtol=1e-5, atol=1e-5)
+        folded = self.at(Stage.FOLDED, kind)
+        torch.testing.assert_close(self.logits(folded.adapted), folded.unfolded, rtol=1e-5, atol=1e-5)
 
     def test_saved_and_loaded_it_gives_equal_logits(self, kind, dtype, tmp_path):
-        adapted = self.learned(kind, dtype, folded=True).adapted
+        adapted = self.at(Stage.FOLDED, kind, dtype).adapted
         save(adapted, tmp_path / "adapter")
         loaded = load(self.model(kind, dtype=dtype), tmp_path / "adapter")
         assert torch.equal(self.logits(loaded), self.logits(adapted))
@@ -246,7 +250,7 @@ class MethodContract:
     # of PEFT: transformers' T5 says that its embeddings are tied, even where they are not
     @pytest.mark.filterwarnings("ignore:Input and output embeddings are no longer tied")
     def test_what_adds_nothing_when_deployed_is_merged_into_a_plain_model(self, kind):
-        adapted = self.learned(kind, folded=True).adapted
+        adapted = self.at(Stage.FOLDED, kind).adapted
         if len(adapted.parts) > 1 or adapted.parts[0].deployed():
             with pytest.raises(UnfitError, match="cannot be merged"):
                 adapted.merge()
@@ -272,18 +276,15 @@ class MethodContract:
         assert model.config._attn_implementation == self.model(kind).config._attn_implementation
 
     def test_another_seed_gives_other_first_weights_and_an_equal_one_the_same(self, kind):
-        first, other = self.first_weights(kind), self.first_weights(kind, seed=1)
-        again = self.first_weights(kind, elsewhere=1)
+        first = self.at(Stage.FOLDED, kind).first
+        torch.manual_seed(1)  # which plays no part
+        again, other = (self.adapt(self.model(kind), seed=seed).parameters() for seed in (0, 1))
         assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
         assert any(not torch.equal(a, b) for a, b in zip(first, other, strict=True)) == self.is_drawn
 
-    def test_the_global_random_state_plays_no_part_in_first_weights(self, kind):
-        first, second = self.first_weights(kind), self.first_weights(kind, elsewhere=1)
-        assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-
     def test_the_footprint_counts_what_is_saved(self, kind):
-        adapted, folded = self.fresh(kind), self.learned(kind, folded=True).adapted
-        counts = footprint(adapted, batch(prompt_ids=adapted.prompt_ids))
-        assert counts.trainable == counts.receiving_gradient == sum(p.numel() for p in adapted.parameters())
-        assert counts.stored == sum(tensor.numel() for tensor in folded.stored().values())
+        folded = self.at(Stage.FOLDED, kind)
+        counts, trained = folded.counts, sum(one.numel() for one in folded.first)
+        assert counts.trainable == counts.receiving_gradient == trained
+        assert counts.stored == sum(tensor.numel() for tensor in folded.adapted.stored().values())
         assert counts.base == sum(p.numel() for p in tiny(kind).parameters())
