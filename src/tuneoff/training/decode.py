@@ -211,9 +211,7 @@ class Decoder:
         for part in min_padding_batches(lengths, len(lengths)):
             rows = torch.tensor(part, device=targets.device)
             own = targets[rows, : lengths[part[0]]]  # the longest is the first
-            found = torch.zeros(own.shape, device=targets.device)
-            found[own != IGNORED] = token_losses(self.adapted.family, context.only(rows), own)
-            losses[rows] = found.sum(dim=1)
+            losses[rows] = token_losses(self.adapted.family, context.only(rows), own).sum(dim=1)
         return losses
 
 

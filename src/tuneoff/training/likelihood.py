@@ -35,42 +35,41 @@ class Objective(nn.Module):
 
 
 def token_losses(family: Family, context: Context, labels: Tensor) -> Tensor:
-    """Compute the negative log-likelihood, in nats, of each label that is not -100, row by row: [labels].
+    """Compute the negative log-likelihood, in nats, of each label: [N, T]; of padding, -100, it is 0.
 
-    `labels`: [N, T], the first tokens after the context, which they are appended to. The logits are computed
-    in parts of `MOST_LOGITS_BYTES`.
+    `labels`: [N, T], the first tokens after the context, which they are appended to.
     """
-    counted = labels != IGNORED
-    return _losses_in_parts(family, context.predict(labels)[counted], labels[counted])
+    return _losses_in_parts(family, context.predict(labels), labels)
 
 
 def target_losses(family: Family, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> Tensor:
     """Compute each row's loss in nats, the sum over its `labels` [B, T], which are padded with -100: [B].
 
-    `input_ids` and `attention_mask`: [B, S]. The logits are computed in parts of `MOST_LOGITS_BYTES`.
+    `input_ids` and `attention_mask`: [B, S].
     """
-    hidden, counted = family.read_and_predict(input_ids, attention_mask, labels), labels != IGNORED
-    losses = torch.zeros(labels.shape, device=labels.device)
-    losses[counted] = _losses_in_parts(family, hidden[counted], labels[counted])
-    return losses.sum(dim=1)
+    hidden = family.read_and_predict(input_ids, attention_mask, labels)
+    return _losses_in_parts(family, hidden, labels).sum(dim=1)
 
 
-def _losses_in_parts(
-    family: Family, states: Tensor, targets: Tensor, *, at_once: int | None = None
-) -> Tensor:
-    """Compute the loss of each of M `targets` from its state [M, H], with `at_once` logits at a time: [M].
+def _losses_in_parts(family: Family, hidden: Tensor, labels: Tensor, *, at_once: int | None = None) -> Tensor:
+    """Compute the loss of each of `labels` [N, T] from its state [N, T, H]: [N, T]; of -100 it is 0.
 
-    By default as many as take `MOST_LOGITS_BYTES`.
+    There are logits of `at_once` tokens at a time; by default as many as take `MOST_LOGITS_BYTES`.
     """
+    counted = labels != IGNORED
+    states, targets = hidden[counted], labels[counted]
     if at_once is None:  # a token takes twice its logits (for the softmax)
         at_once = max(1, MOST_LOGITS_BYTES // (2 * family.logits(states[:1]).nbytes))
     pairs = zip(torch.split(states, at_once), torch.split(targets, at_once), strict=True)
-    losses = [F.cross_entropy(family.logits(part), ids, reduction="none") for part, ids in pairs]
-    return torch.cat(losses)
+    losses = torch.zeros(labels.shape, device=labels.device)
+    losses[counted] = torch.cat(
+        [F.cross_entropy(family.logits(part), ids, reduction="none") for part, ids in pairs]
+    )
+    return losses
 
 
 def _losses(family: Family, hidden: Tensor, labels: Tensor) -> Tensor:
-    """Compute the losses of `token_losses` from the states that predict them, `hidden`: [N, T, H]."""
+    """Compute the loss of each label that is not -100, row by row: [M]; `hidden`: [N, T, H]."""
     # select before projecting to the vocabulary: no logits of padding
     counted = labels != IGNORED
     return F.cross_entropy(family.logits(hidden[counted]), labels[counted], reduction="none")
@@ -135,11 +134,9 @@ def _later_losses(family: Family, context: Context, texts: Tensor, *, at_once: i
     # in the order of `repeat`: row 0 with all of its texts, row 1 with all of its own
     texts = texts.reshape(rows * count, length)
     later = texts[:, 1:]
-    counted = later != IGNORED
-    losses = torch.zeros(later.shape, device=texts.device)
-    if counted.any():
-        # teacher forcing; padding may be any token, as its losses do not count
-        given = texts[:, :-1].masked_fill(texts[:, :-1] == IGNORED, 0)
-        hidden = context.repeat(count).follow(given)[counted]
-        losses[counted] = _losses_in_parts(family, hidden, later[counted], at_once=at_once)
+    if (later == IGNORED).all():
+        return torch.zeros(rows, count, length - 1, device=texts.device)
+    # teacher forcing; padding may be any token, as its losses do not count
+    given = texts[:, :-1].masked_fill(texts[:, :-1] == IGNORED, 0)
+    losses = _losses_in_parts(family, context.repeat(count).follow(given), later, at_once=at_once)
     return losses.view(rows, count, length - 1)
