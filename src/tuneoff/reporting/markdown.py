@@ -1,7 +1,9 @@
 """Render a document as short Markdown (GitHub's): what matters first, all else folded, pictures beside it."""
 
 import re
+from functools import cache
 
+import jinja2
 from tabulate import tabulate
 
 from tuneoff.errors import visible
@@ -18,10 +20,8 @@ TABLES_SHOWN = (Title.DECISION, Title.HEALTH, Title.FAILURES)
 
 def markdown(document: Document) -> str:
     """Return the document as one Markdown text; its links are relative to the report's folder."""
-    templates = environment(autoescape=False)  # Markdown has its own escapes
-    templates.filters.update(escaped=escaped, pipes=pipes)
     sections = {section.title: section for section in document.sections}
-    text = templates.get_template("report.md.j2").render(
+    text = _template().render(
         document=document,
         open=[sections[title] for title in OPEN if title in sections],
         folded=[section for section in document.sections if section.title not in OPEN],
@@ -29,6 +29,13 @@ def markdown(document: Document) -> str:
         absent_means=ABSENT_MEANS,
     )
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+@cache
+def _template() -> jinja2.Template:
+    templates = environment(autoescape=False)  # Markdown has its own escapes
+    templates.filters.update(escaped=escaped, pipes=pipes)
+    return templates.get_template("report.md.j2")
 
 
 _PUNCTUATION = re.compile(

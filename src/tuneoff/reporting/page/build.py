@@ -5,9 +5,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+
+import jinja2
 
 from tuneoff.errors import visible
 from tuneoff.reporting.charts import MOST_SEEDS
@@ -168,6 +171,13 @@ def parts(
     return tuple(found)
 
 
+@cache
+def _template() -> jinja2.Template:
+    templates = environment(autoescape=True, finalize=_visible)
+    templates.tests["link"] = lambda entry: isinstance(entry, Link)
+    return templates.get_template("page.html.j2")
+
+
 def rendered(
     whole: Document,
     sections: tuple[Part, ...],
@@ -183,9 +193,7 @@ def rendered(
         views.setdefault(one.group, []).append(_view(one))
     scripts = (library, "\n".join(map(_static, SCRIPTS)))
     styles = tuple(map(_static, STYLES))
-    templates = environment(autoescape=True, finalize=_visible)
-    templates.tests["link"] = lambda entry: isinstance(entry, Link)
-    return templates.get_template("page.html.j2").render(
+    return _template().render(
         document=whole,
         parts=sections,
         answers=answers,
