@@ -1,4 +1,4 @@
-"""Compare the test scores of the quickstart in bfloat16 and in float32, seed by seed.
+"""Compare the test scores of the quickstart in bfloat16 and in float32, for equal seeds and rows.
 
     python benchmarks/bfloat16.py OUT     # about 40 minutes on 2 cores
 
@@ -15,13 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from scipy import stats
 from tabulate import tabulate
 
 from tuneoff.cli import main as tuneoff
 from tuneoff.results import read_records
+from tuneoff.stats.compare import compare, holm
+from tuneoff.stats.examples import RunScores, Scores, joint_scores
+from tuneoff.stats.judge import read_evidence
 from tuneoff.training.precision import resolve_dtype
 
 SHARES = 2
@@ -83,27 +84,36 @@ def run(out: Path, dtype: str, seeds: int) -> None:
         sys.exit(f"not all runs in {dtype} are complete; see {out}")
 
 
-def scores(folder: Path) -> dict[tuple[str, str], dict[int, float]]:
-    """Return the main test score of each seed, by task and method."""
-    found: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
-    for record in read_records(folder):
-        spec = record.spec
-        found[spec.task_name, spec.method_name][spec.seed] = record.scores[spec.task.main_metric]
-    return found
+def scores(folder: Path) -> dict[tuple[str, str], Scores]:
+    """Return the main test score by seed and row, by task and method."""
+    records = read_records(folder)
+    by_run = read_evidence(folder, records, ()).scores
+    found: dict[tuple[str, str], dict[int, RunScores]] = defaultdict(dict)
+    for record in records:
+        found[record.spec.task_name, record.spec.method_name][record.spec.seed] = by_run[record.run_id]
+    joint = {place: joint_scores(by_seed) for place, by_seed in found.items()}
+    return {place: one for place, one in joint.items() if one is not None}
 
 
 def compared(narrow: Path, wide: Path) -> Iterator[list[object]]:
-    """Yield the mean scores of each method and the 95% interval of the mean difference of equal seeds."""
-    others = scores(wide)
-    for (task, method), by_seed in scores(narrow).items():
-        pairs = [(score, others[task, method][seed]) for seed, score in by_seed.items()]
-        low, high = np.array(pairs).T
-        difference = low - high
-        half = np.inf
-        if len(pairs) > 1:
-            half = stats.t.ppf(0.975, len(pairs) - 1) * difference.std(ddof=1) / len(pairs) ** 0.5
-        ends = "" if np.isinf(half) else f"{difference.mean() - half:+.3f} to {difference.mean() + half:+.3f}"
-        yield [task, method, len(pairs), high.mean(), low.mean(), f"{difference.mean():+.3f}", ends]
+    """Yield the mean scores of each method, and their difference, which holds for other seeds and rows."""
+    low, high = scores(narrow), scores(wide)
+    contrasts = {
+        place: compare(found.values, high[place].values, seeded=len(found.seeds) > 1)
+        for place, found in low.items()
+    }
+    adjusted = holm([contrast.p_value for contrast in contrasts.values()])
+    for (place, contrast), p_adjusted in zip(contrasts.items(), adjusted, strict=True):
+        difference = contrast.difference
+        yield [
+            *place,
+            len(low[place].seeds),
+            high[place].values.mean(),
+            low[place].values.mean(),
+            f"{difference.mean:+.3f}",
+            f"{difference.low:+.3f} to {difference.high:+.3f}",
+            p_adjusted,
+        ]
 
 
 def main() -> None:
@@ -117,7 +127,7 @@ def main() -> None:
     folders = {dtype: options.out / dtype for dtype in ("bfloat16", "float32")}
     for dtype, folder in folders.items():
         run(folder, dtype, options.seeds)
-    head = ["task", "method", "seeds", "float32", "bfloat16", "difference", "95% interval"]
+    head = ["task", "method", "seeds", "float32", "bfloat16", "difference", "95% interval", "p (Holm)"]
     print(tabulate(compared(*folders.values()), head, tablefmt="github", floatfmt=".3f"))
 
 
