@@ -97,6 +97,11 @@ def test_a_layer_that_is_not_there_is_refused_with_those_that_are():
         adapt(tiny_t5(), LoraSpec(kind="lora", targets=("lm_head",), layers_to_transform=(0,)))
 
 
+def test_a_layer_that_is_named_twice_is_refused():
+    with pytest.raises(ValueError, match=r"must not repeat, but got \[1, 2, 1\]"):
+        LoraSpec(kind="lora", layers_to_transform=(1, 2, 1))
+
+
 def test_a_target_that_is_not_there_is_refused_with_those_that_are():
     with pytest.raises(StudyError, match=r"'query'.*it has k, lm_head, o, q, v"):
         adapt(tiny_t5(), LoraSpec(kind="lora", targets=("q", "query")))

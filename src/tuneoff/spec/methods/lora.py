@@ -45,12 +45,12 @@ class LoraSpec(TunedSpec):
     """Multiplies the update of each layer by a learned number from 0 to 1, which is computed for each token
     from what the layer reads (Mao et al. 2022); it cannot be merged into the weights then."""
 
-    @field_validator("cuts")
+    @field_validator("cuts", "layers_to_transform")
     @classmethod
-    def _no_repeats(cls, cuts: tuple[float, ...]) -> tuple[float, ...]:
-        if len(set(cuts)) < len(cuts):
-            raise ValueError(f"values must not repeat, but got {shown(list(cuts))}")
-        return cuts
+    def _no_repeats(cls, values: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if values and len(set(values)) < len(values):
+            raise ValueError(f"values must not repeat, but got {shown(list(values))}")
+        return values
 
     def in_words(self) -> str:  # noqa: D102
         dropout = f" and dropout {self.dropout:g}" if self.dropout else ""
