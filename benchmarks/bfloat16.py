@@ -72,7 +72,7 @@ def widen(value: Any) -> Any:
 
 
 def run(out: Path, dtype: str, seeds: int) -> None:
-    """Do the quickstart in a precision, in processes with one thread each."""
+    """Do the quickstart in a precision, in processes that share the cores."""
     study = [f"training.dtype={dtype}", f"seeds={list(range(seeds))}"]
     changes = [argument for change in study for argument in ("--set", change)]
     command = [sys.executable, __file__, "run", "quickstart", "--out", str(out), *changes]

@@ -91,10 +91,11 @@ class Prepared:
         """Return the training rows, with outputs of the frozen part where these can be cached and it pays."""
         rows, training = self._encoded_train(), self.spec.training
         batch_size = training.per_device_train_batch_size * training.gradient_accumulation_steps
-        rows_used = self.steps * batch_size
+        if self.steps * batch_size < len(rows):
+            return rows  # for less than one epoch, reading all of them is a waste
         part = frozen_part(self.adapted, self.dtype)
-        # with dropout, every epoch needs other outputs; for less than one epoch, reading all rows is a waste
-        if part is None or part.reads_with_dropout() or rows_used < len(rows):
+        # with dropout, every epoch needs other outputs
+        if part is None or part.reads_with_dropout():
             return rows
         return self._with_frozen_outputs(rows, part)
 
