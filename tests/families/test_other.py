@@ -21,7 +21,7 @@ from tuneoff.results import read_records
 from tuneoff.spec import LoraSpec, Method, ModelSpec, NoneSpec, PrefixSpec, PromptSpec, StackSpec, load_study
 from tuneoff.study import InlineExecutor, run_study
 from tuneoff.training import Encoded, load_backbone
-from tuneoff.training.frozen_outputs import FrozenOutputs, frozen_part
+from tuneoff.training.frozen_outputs import FrozenOutputs, Reader, frozen_part
 from tuneoff.training.generation import greedy
 from tuneoff.training.likelihood import Objective, label_losses
 
@@ -110,7 +110,8 @@ def test_a_method_is_saved_and_loaded_and_outputs_of_the_encoder_are_kept(model_
     untuned = adapt(model_type, NoneSpec(kind="none"))
     row = Encoded([5, 6, 1], [7, 1], None, truncated_input=False, truncated_target=False)
     part = frozen_part(untuned, "float32")
-    (kept,) = FrozenOutputs().added_to([row], untuned, part, batch_size=1, pad_token_id=0, dtype="float32")
+    reader = Reader(untuned, part, batch_size=1, pad_token_id=0, dtype="float32")
+    (kept,) = FrozenOutputs().added_to([row], reader)
     width = untuned.family.reader.get_input_embeddings().embedding_dim
     assert kept.frozen_output.shape == (3, width)
 
@@ -134,7 +135,8 @@ def test_losses_and_texts_are_those_of_the_model(model_type):
             if written[0, -1] == END:
                 break
         texts.append(written[0, 1:].tolist())
-    torch.testing.assert_close(Objective(family)(**rows), torch.cat(losses).mean(), rtol=1e-3, atol=1e-4)
+    loss = Objective(family)(**rows, targets=10)
+    torch.testing.assert_close(loss, torch.cat(losses).mean(), rtol=1e-3, atol=1e-4)
     context = family.read(rows["input_ids"], rows["attention_mask"])
     found = greedy(family, [context], rows=context.rows, max_new_tokens=4, eos_token_id=END, pad_token_id=PAD)
     assert [row[: len(text)] for row, text in zip(found.tolist(), texts, strict=True)] == texts

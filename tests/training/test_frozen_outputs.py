@@ -24,7 +24,7 @@ from tuneoff.spec import (
     expand,
 )
 from tuneoff.training import Encoded, Session, fit, prepare, train_run
-from tuneoff.training.frozen_outputs import FrozenOutputs, frozen_part
+from tuneoff.training.frozen_outputs import FrozenOutputs, Reader, frozen_part
 from tuneoff.training.precision import prepare_frozen
 
 UPPER_LOHA = {"peft_type": "LOHA", "r": 2, "target_modules": ["q_proj", "v_proj"], "layers_to_transform": [2]}
@@ -51,7 +51,7 @@ def encoded(adapted, given=None, cache=None, dtype="float32"):
     part = frozen_part(adapted, dtype)
     if part is None:
         return given
-    return cache.added_to(given, adapted, part, batch_size=4, pad_token_id=0, dtype=dtype)
+    return cache.added_to(given, Reader(adapted, part, batch_size=4, pad_token_id=0, dtype=dtype))
 
 
 def counted(model):

@@ -17,6 +17,7 @@ from tuneoff.families.encoder_context import EncoderContext, decoder_ids, start_
 from tuneoff.families.encoder_decoder import EncoderDecoder
 from tuneoff.families.family import Architecture, BiasBeforeText, ConfigKeys, Targets
 from tuneoff.families.listening import key_values_of_text
+from tuneoff.families.masks import causal_mask_of_rows, mask_of_rows
 from tuneoff.spec import DropoutSpec, Site
 
 _POSITIONS = ("model.encoder.embed_positions", "model.decoder.embed_positions")
@@ -66,11 +67,13 @@ class Bart(EncoderDecoder):
         frozen_outputs: Tensor | None = None,
     ) -> Tensor:
         if frozen_outputs is None:
-            frozen_outputs = self.encode(input_ids, attention_mask)
+            frozen_outputs = self.encode(input_ids, mask_of_rows(attention_mask, input_ids.shape[1]))
+        given = decoder_ids(self.model.config, labels)
         hidden: Tensor = self.stack("decoder")(
-            input_ids=decoder_ids(self.model.config, labels),
+            input_ids=given,
+            attention_mask=causal_mask_of_rows(given),
             encoder_hidden_states=frozen_outputs,
-            encoder_attention_mask=attention_mask,
+            encoder_attention_mask=mask_of_rows(attention_mask, given.shape[1]),
             use_cache=False,
         ).last_hidden_state
         return hidden[:, len(start_ids(self.model.config)) - 1 :]

@@ -19,9 +19,11 @@ from tuneoff.families.cache import (
     repeated_cache,
     stacked_masks,
 )
+from tuneoff.families.dropout import dropout_rates
 from tuneoff.families.family import BiasBeforeText, Targets
 from tuneoff.families.listening import without_dropout
 from tuneoff.families.lower_layers import LowerLayers, count_frozen
+from tuneoff.families.masks import is_waited_for
 from tuneoff.families.sublayers import Sublayer, found_sublayers
 from tuneoff.spec import DropoutSpec, Site
 
@@ -140,10 +142,9 @@ class Causal:
     ) -> None:
         """Take the names of the list of layers in the model without its head, and of a layer's attention."""
         self.model = model
-        self._layers_name = layers
-        holder, _, name = layers.rpartition(".")
+        holder, _, self._layers_name = layers.rpartition(".")
         self._stack: Any = model.base_model.get_submodule(holder)
-        self._layers = getattr(self._stack, name)
+        self._layers = getattr(self._stack, self._layers_name)
         self._frozen_part: LowerLayers | None = None
         self._attention = attention
         self._learned_positions = learned_positions
@@ -166,19 +167,13 @@ class Causal:
     def set_dropout(self, spec: DropoutSpec) -> None:
         """Set the decoder's rates; the encoder's has no effect."""
         inside = spec.decoder if spec.attention is None else spec.attention
-        attentions = set(self.attentions("decoder"))
-        for module in self.model.modules():
-            # a rate is a number of the module itself or of an nn.Dropout
-            names = [name for name in ("dropout", "attention_dropout") if _is_number(module, name)]
-            for name in names:
-                rate = inside if module in attentions else spec.decoder
-                if rate is not None:
-                    setattr(module, name, rate)
-            if isinstance(module, nn.Dropout) and spec.decoder is not None:
-                module.p = spec.decoder
-        for attention in attentions:
-            if inside is not None and isinstance(getattr(attention, "attn_dropout", None), nn.Dropout):
-                attention.attn_dropout.p = inside
+        attentions = self.attentions("decoder")
+        # GPT-2's has a module for it
+        of_attention = {*attentions, *(getattr(attention, "attn_dropout", None) for attention in attentions)}
+        for module, name in dropout_rates(self.model.modules()):
+            rate = inside if module in of_attention else spec.decoder
+            if rate is not None:
+                setattr(module, name, rate)
 
     @property
     def encoder(self) -> None:
@@ -186,8 +181,8 @@ class Causal:
 
     def frozen_part(self) -> LowerLayers | None:
         """Return the layers below all that is trained, which `read_and_predict` can skip then."""
-        count = count_frozen(self.model, self._layers)
-        self._frozen_part = LowerLayers(self.model, self._layers_name, count) if count else None
+        count = count_frozen(self._stack, self._layers)
+        self._frozen_part = LowerLayers(self._stack, self._layers_name, count) if count else None
         return self._frozen_part
 
     def read(self, input_ids: Tensor, attention_mask: Tensor) -> CachedContext:  # noqa: D102
@@ -206,7 +201,11 @@ class Causal:
         shown = torch.cat([attention_mask > 0, given >= 0], dim=1)
         # all padding goes to the end, where no token that counts sees it: it needs no mask, and each token
         # has the position and the window of its row alone
-        order = shown.int().argsort(dim=1, descending=True, stable=True)[:, : int(shown.sum(dim=1).max())]
+        order = shown.int().argsort(dim=1, descending=True, stable=True)
+        if frozen_outputs is not None:
+            order = order[:, : frozen_outputs.shape[1]]
+        elif not is_waited_for(order):  # to wait takes longer than the rest of the padding
+            order = order[:, : int(shown.sum(dim=1).max())]
         with self._going_on_from(frozen_outputs):
             read = self.model.base_model(input_ids=ids.gather(1, order), use_cache=False)
         hidden = read.last_hidden_state
@@ -264,7 +263,3 @@ class Causal:
 
     def sublayers(self) -> list[Sublayer]:  # noqa: D102
         return found_sublayers(self._layers)
-
-
-def _is_number(module: nn.Module, name: str) -> bool:
-    return isinstance(getattr(module, name, None), int | float)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from torch import nn
 
-_RATES = ("dropout", "activation_dropout", "attention_dropout", "dropout_rate", "attn_dropout", "layerdrop")
+_RATES = ("dropout", "activation_dropout", "attention_dropout", "dropout_rate", "attn_dropout")
 """Names of attributes that hold a dropout rate."""
 
 
@@ -19,5 +19,7 @@ def dropout_rates(modules: Iterable[nn.Module]) -> Iterator[tuple[nn.Module, str
 
 
 def has_dropout(modules: Iterable[nn.Module]) -> bool:
-    """Return whether any of the modules uses dropout in training."""
-    return any(getattr(module, name) > 0 for module, name in dropout_rates(modules))
+    """Return whether any of the modules uses dropout in training, or leaves out layers (LayerDrop)."""
+    modules = list(modules)
+    rates = [getattr(module, name) for module, name in dropout_rates(modules)]
+    return any(rate > 0 for rate in (*rates, *(getattr(module, "layerdrop", 0.0) for module in modules)))

@@ -39,9 +39,9 @@ def decoder_ids(config: PreTrainedConfig, labels: Tensor) -> Tensor:
 
     The labels are padded with -100.
     """
-    starts = labels.new_tensor(start_ids(config)).expand(len(labels), -1)
     given = labels[:, :-1]
-    return torch.cat([starts, given.masked_fill(given < 0, config.pad_token_id)], dim=1)
+    starts = [labels.new_full((len(labels), 1), token) for token in start_ids(config)]
+    return torch.cat([*starts, given.masked_fill(given < 0, config.pad_token_id)], dim=1)
 
 
 @final

@@ -23,20 +23,18 @@ class LowerLayers:
     reads_target = True
     is_read_by_products_alone = False
 
-    def __init__(self, model: PreTrainedModel, layers: str, count: int) -> None:
-        """Take the name of the list of layers in the model without its head, and the number of the lowest."""
-        self._base: Any = model.base_model
-        self._holder, _, self._name = layers.rpartition(".")
-        self._layers: nn.ModuleList = self._base.get_submodule(layers)
-        self._prefixes = tuple(f"{layers}.{number}." for number in range(count, len(self._layers)))
-        self._count = count
+    def __init__(self, stack: Any, name: str, count: int) -> None:
+        """Take the stack, the name of its list of layers, and the number of the lowest."""
+        self._stack, self._name, self._count = stack, name, count
+        self._layers: nn.ModuleList = getattr(stack, name)
+        self._above = tuple(f"{name}.{number}." for number in range(count, len(self._layers)))
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return the output of the last of them: [N, S] -> [N, S, H]. Padding is on the right."""
         last = self._layers[self._count - 1]
         with self._layers_replaced([*self._layers][: self._count]), recorded([last]) as outputs:
             # no token that counts sees padding after it, so no mask is needed
-            self._base(input_ids=input_ids, use_cache=False)
+            self._stack(input_ids=input_ids, use_cache=False)
         return _hidden(outputs[last])
 
     @contextmanager
@@ -48,31 +46,29 @@ class LowerLayers:
 
     def tensors(self) -> Iterator[Tensor]:
         """Return all weights that the output depends on."""
-        for name, tensor in self._base.state_dict().items():
-            if not name.startswith(self._prefixes):
+        for name, tensor in self._stack.state_dict().items():
+            if not name.startswith(self._above):
                 yield tensor
 
     def reads_with_dropout(self) -> bool:
         """Return whether the output is random in training."""
-        above = self._prefixes
-        modules = self._base.named_modules()
-        return has_dropout(module for name, module in modules if not f"{name}.".startswith(above))
+        modules = self._stack.named_modules()
+        return has_dropout(module for name, module in modules if not f"{name}.".startswith(self._above))
 
     @contextmanager
     def _layers_replaced(self, layers: Sequence[nn.Module]) -> Iterator[None]:
-        holder = self._base.get_submodule(self._holder)
-        setattr(holder, self._name, nn.ModuleList(layers))
+        setattr(self._stack, self._name, nn.ModuleList(layers))
         try:
             yield
         finally:
-            setattr(holder, self._name, self._layers)
+            setattr(self._stack, self._name, self._layers)
 
 
-def count_frozen(model: PreTrainedModel, layers: Sequence[nn.Module]) -> int:
-    """Return how many layers, from the lowest on, have an output that nothing trained affects."""
-    token = torch.zeros(1, 1, dtype=torch.long, device=model.device)
+def count_frozen(stack: PreTrainedModel, layers: Sequence[nn.Module]) -> int:
+    """Return how many layers of a stack, from the lowest on, have an output that nothing trained affects."""
+    token = torch.zeros(1, 1, dtype=torch.long, device=stack.device)
     with torch.enable_grad(), recorded(layers) as outputs:
-        model.base_model(input_ids=token, use_cache=False)
+        stack(input_ids=token, use_cache=False)
     # autograd knows: such an output needs no gradient
     needs_gradient = [_hidden(outputs[layer]).requires_grad for layer in layers]
     return [*needs_gradient, True].index(True)

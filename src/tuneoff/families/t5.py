@@ -20,6 +20,7 @@ from tuneoff.families.encoder_context import EncoderContext, decoder_ids, start_
 from tuneoff.families.encoder_decoder import EncoderDecoder
 from tuneoff.families.family import Architecture, BiasBeforeText, Targets
 from tuneoff.families.listening import key_values_of_text
+from tuneoff.families.masks import mask_of_rows
 from tuneoff.families.t5_config import MT5Keys, T5Keys, UMT5Keys
 from tuneoff.spec import DropoutSpec, Site
 
@@ -69,14 +70,15 @@ class T5(EncoderDecoder):
         given = decoder_ids(model.config, labels)
         if frozen_outputs is None:
             inputs, targets = self._embedded(input_ids, given)
-            read = model.encoder(inputs_embeds=inputs, attention_mask=attention_mask)
+            seen = mask_of_rows(attention_mask, attention_mask.shape[1])
+            read = model.encoder(inputs_embeds=inputs, attention_mask=seen)
             frozen_outputs = read.last_hidden_state
         else:
             targets = model.decoder.embed_tokens(given)
         hidden: Tensor = model.decoder(
             inputs_embeds=targets,
             encoder_hidden_states=frozen_outputs,
-            encoder_attention_mask=attention_mask,
+            encoder_attention_mask=mask_of_rows(attention_mask, given.shape[1]),
             use_cache=False,
         ).last_hidden_state
         return hidden[:, len(start_ids(model.config)) - 1 :]

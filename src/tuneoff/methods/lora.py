@@ -99,11 +99,12 @@ def attach(
         StudyError: a target names no linear layer of the model, or the rank is above that of any target.
     """
     model = family.model
-    spec = spec.model_copy(update={"targets": spec.targets or family.lora_targets})
+    chosen = spec.targets or family.lora_targets
+    spec = spec.model_copy(update={"targets": chosen})
     linear = {
         name: module for name, module in model.named_modules() if isinstance(module, nn.Linear | Conv1D)
     }
-    targets = target_layers(model, linear, spec.targets or family.lora_targets)
+    targets = target_layers(model, linear, chosen)
     if spec.layers_to_transform:
         targets = _in_layers(targets, spec.layers_to_transform)
     _check_rank(targets, spec.rank)

@@ -18,7 +18,7 @@ from tuneoff.methods import AdaptedModel
 from tuneoff.spec import LETTERS, ClassificationSpec, MultipleChoiceSpec, PrefixSpec, Task
 from tuneoff.tasks import Example, match_label
 from tuneoff.training.batches import IGNORED, Encoded, collate, filled_batches, min_padding_batches
-from tuneoff.training.frozen_outputs import encode_batches
+from tuneoff.training.frozen_outputs import Reader
 from tuneoff.training.generation import greedy
 from tuneoff.training.likelihood import label_losses, option_losses, token_losses
 from tuneoff.training.parallel import own_share, put_together
@@ -85,14 +85,8 @@ class Decoder:
         pad_token_id, device = self.tokenizer.pad_token_id, self.adapted.model.device
         family = self.adapted.family
         if family.encoder is not None and batch[0].frozen_output is None:
-            outputs = encode_batches(
-                batch,
-                self.adapted,
-                family.encoder,
-                batch_size=self.batch_size,
-                pad_token_id=pad_token_id,
-                dtype=self.dtype,
-            )
+            reader = Reader(self.adapted, family.encoder, self.batch_size, pad_token_id, self.dtype)
+            outputs = reader.outputs(batch)
             batch = [replace(row, frozen_output=output) for row, output in zip(batch, outputs, strict=True)]
         inputs = collate(batch, prompt_ids=self.adapted.prompt_ids, pad_token_id=pad_token_id, device=device)
         mask = inputs["attention_mask"]

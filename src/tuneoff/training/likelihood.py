@@ -24,14 +24,24 @@ class Objective(nn.Module):
         self._family = family
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor, frozen_outputs: Tensor | None = None
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        labels: Tensor,
+        frozen_outputs: Tensor | None = None,
+        *,
+        targets: int,
     ) -> Tensor:
-        """Compute the loss, a scalar, of `labels` [B, T], which are padded with -100.
+        """Compute the loss, a scalar, of `labels` [B, T]; all but `targets` of them are padding, -100.
 
         `input_ids` and `attention_mask`: [B, S]. With `frozen_outputs` [B, S, H] the frozen part is not run.
         """
         hidden = self._family.read_and_predict(input_ids, attention_mask, labels, frozen_outputs)
-        return _losses(self._family, hidden, labels).mean()
+        # select before projecting to the vocabulary: no logits of padding. Sorted to the front and not chosen
+        # by a mask, whose number of tokens a GPU would be waited for
+        places = (labels == IGNORED).flatten().int().argsort(stable=True)[:targets]
+        logits = self._family.logits(hidden.flatten(0, 1)[places])
+        return F.cross_entropy(logits, labels.flatten()[places])
 
 
 def token_losses(family: Family, context: Context, labels: Tensor) -> Tensor:
@@ -66,13 +76,6 @@ def _losses_in_parts(family: Family, hidden: Tensor, labels: Tensor, *, at_once:
         [F.cross_entropy(family.logits(part), ids, reduction="none") for part, ids in pairs]
     )
     return losses
-
-
-def _losses(family: Family, hidden: Tensor, labels: Tensor) -> Tensor:
-    """Compute the loss of each label that is not -100, row by row: [M]; `hidden`: [N, T, H]."""
-    # select before projecting to the vocabulary: no logits of padding
-    counted = labels != IGNORED
-    return F.cross_entropy(family.logits(hidden[counted]), labels[counted], reduction="none")
 
 
 def label_losses(family: Family, context: Context, labels: Tensor) -> Tensor:

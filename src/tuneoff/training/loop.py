@@ -313,12 +313,13 @@ class OptimizerSteps:
             inputs = collate(
                 batch, prompt_ids=self._prompt_ids, pad_token_id=self._pad_token_id, device=device
             )
+            counted = sum(len(row.labels) for row in batch)
             with autocast(device, self._dtype):
-                mean = self._objective(**inputs)
+                mean = self._objective(**inputs, targets=counted)
                 if (penalty := self._adapted.penalty()) is not None:
                     mean = mean + penalty
             # weighted by target tokens, so that accumulation gives the gradient of one large batch
-            loss = mean * (sum(len(row.labels) for row in batch) / targets)
+            loss = mean * (counted / targets)
             self._accelerator.backward(loss)
             total += loss.detach()
         return add_up(self._parameters, total)

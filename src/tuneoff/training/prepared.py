@@ -19,7 +19,7 @@ from tuneoff.training.batches import Encoded, collate
 from tuneoff.training.data import RunData, run_data
 from tuneoff.training.decode import Answer, Decoder, generation_limits
 from tuneoff.training.forgetting import GeneralText, check_fits, general_text
-from tuneoff.training.frozen_outputs import frozen_part
+from tuneoff.training.frozen_outputs import Reader, frozen_part
 from tuneoff.training.loop import total_steps
 from tuneoff.training.mixing import Mixing
 from tuneoff.training.precision import Dtype, autocast, prepare_frozen, resolve_dtype
@@ -110,14 +110,9 @@ class Prepared:
         return rows if part is None else self._with_frozen_outputs(rows, part)
 
     def _with_frozen_outputs(self, rows: Sequence[Encoded], part: FrozenPart) -> Sequence[Encoded]:
-        return self.session.frozen_outputs.added_to(
-            rows,
-            self.adapted,
-            part,
-            batch_size=self.eval_batch_size,
-            pad_token_id=self.backbone.tokenizer.pad_token_id,
-            dtype=self.dtype,
-        )
+        pad_token_id = self.backbone.tokenizer.pad_token_id
+        reader = Reader(self.adapted, part, self.eval_batch_size, pad_token_id, self.dtype)
+        return self.session.frozen_outputs.added_to(rows, reader)
 
     def train_batch(self, size: int) -> dict[str, torch.Tensor]:
         """Return a batch of the longest training rows, or of test rows where nothing is trained."""
