@@ -15,7 +15,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 from helpers import small
 from helpers.command_line import tuneoff
 from helpers.drawing import charts_drawn, charts_left_blank
-from helpers.forking import SCORING
+from helpers.forking import SCORING, start_server
 from helpers.models import random_models_copied
 from tuneoff import worker_server
 from tuneoff.cli.terminal import lasting_imports
@@ -28,6 +28,12 @@ worker_server.PRELOADED += SCORING  # forks of it are many here, and short-lived
 
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Start the server of forks while this process has imported what they need, and done nothing yet."""
+    if session.config.option.numprocesses is None or hasattr(session.config, "workerinput"):
+        start_server()
 
 
 @pytest.hookimpl(wrapper=True)

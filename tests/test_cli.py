@@ -229,8 +229,8 @@ def _in_training(folder: Path, process: psutil.Process) -> bool:
 
 def _starting_workers(folder: Path, process: psutil.Process) -> bool:
     # by spawn or, where there is one, by the server that they are forked from
-    commands = [" ".join(child.cmdline()) for child in process.children(recursive=True)]
-    return any("spawn_main" in one for one in commands) or sum("forkserver" in one for one in commands) > 1
+    children = process.children()
+    return any("spawn_main" in " ".join(child.cmdline()) or child.children() for child in children)
 
 
 def _starting_server(folder: Path, process: psutil.Process) -> bool:
@@ -246,7 +246,9 @@ def _long_run(folder: Path, *options: str) -> list[str]:
 
 def _wait(folder: Path, process: psutil.Process, when: Callable[[Path, psutil.Process], bool]) -> None:
     """Wait for a moment of a run, or its end."""
+    until = time.monotonic() + 120
     while process.is_running() and process.status() != psutil.STATUS_ZOMBIE and not when(folder, process):
+        assert time.monotonic() < until, "the moment has not come"
         time.sleep(0.02)
 
 

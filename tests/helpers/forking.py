@@ -1,6 +1,7 @@
 """Processes that begin with their imports done: forks of the server that a study's workers are forked from.
 
-What a fork does is what a fresh process would do, without the seconds that importing torch takes.
+What a fork does is what a fresh process would do, without the seconds that importing torch takes. The server
+is a fork itself, of the process that runs the tests; so are those of commands in forks of it.
 """
 
 import multiprocessing
@@ -9,7 +10,9 @@ import signal
 import socket
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
+from multiprocessing import forkserver, resource_tracker, util
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -22,6 +25,53 @@ from tuneoff.cli import main
 _CONTEXT = multiprocessing.get_context("forkserver")
 SCORING = ("rouge_score.tokenizers", "sklearn.metrics", "scipy.stats")
 """What scores and baselines import when they are first computed; it takes seconds, but not in a fork."""
+
+
+_spawn = util.spawnv_passfds
+
+
+def start_server() -> None:
+    """Start the server as a fork of this process, which has no threads yet but those that wait for input."""
+    util.spawnv_passfds = _forked_server
+    worker_server.start()
+
+
+def _forked_server(path: object, arguments: Sequence[str], passed: Sequence[int]) -> int:
+    """Start a server of forks by a fork, and any other process as multiprocessing does: its pid."""
+    program = arguments[-1]
+    if "forkserver" not in program:
+        return _spawn(path, arguments, passed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: there are threads
+        pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            begin_anew(passed)
+            exec(program, {})  # what a new interpreter would be given
+        except SystemExit:
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return pid
+
+
+def begin_anew(kept: Sequence[int] = ()) -> None:
+    """Leave nothing in a fork of what a new interpreter does not have, but modules; some files are kept."""
+    start = 3
+    for end in (*sorted(kept), os.sysconf("SC_OPEN_MAX")):
+        os.closerange(start, end)
+        start = end + 1
+    sys.stdout = sys.__stdout__ = os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.__stderr__ = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    for one in (forkserver._forkserver, resource_tracker._resource_tracker):
+        one.__init__()
 
 
 def forked(function: Callable[..., object], *arguments: object) -> BaseProcess:
