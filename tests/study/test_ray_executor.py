@@ -20,6 +20,7 @@ from helpers.executor_contract import ExecutorContract, note, stay, whose
 from helpers.forking import result_of
 from helpers.killing import Attempt, attempt, raise_unportable, refuse_to_start
 from helpers.noting import Noting
+from helpers.ray_worker import forks_of_workers
 from helpers.sockets import listening
 from helpers.spoiling import spoil, sum_of
 from helpers.taking import largest_taken
@@ -51,16 +52,22 @@ def sigterm_kept() -> Iterator[None]:
     signal.signal(signal.SIGTERM, before)
 
 
+@pytest.fixture(scope="module")
+def node_options(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """What every node is started with: room for one run, and workers that are forks."""
+    with forks_of_workers(tmp_path_factory.mktemp("forks") / "socket") as options:
+        yield {"num_cpus": 1, **options}
+
+
 @pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[Cluster]:
-    """Two nodes, each with room for one run."""
+def cluster(node_options: dict[str, Any]) -> Iterator[Cluster]:
+    """Two nodes."""
     paths = [str(TESTS), os.environ.get("PYTHONPATH", "")]
     with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("RAY_worker_niceness", "0")  # its own 15 leaves them nothing beside other tests
         patched.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))  # of the work that jobs name
         with sigterm_kept():
-            nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-            nodes.add_node(num_cpus=1)
+            nodes = Cluster(initialize_head=True, head_node_args=node_options | {"include_dashboard": False})
+            nodes.add_node(**node_options)
             ray.init(address=nodes.address, log_to_driver=False, logging_level="ERROR")
         yield nodes
         ray.shutdown()
@@ -182,13 +189,15 @@ def records_in(folder: Path) -> dict[str, dict[str, Any]]:
     return {one.run_id: one.model_dump(exclude={"timings", "environment"}) for one in read_records(folder)}
 
 
-def test_a_study_outlives_a_node_and_is_that_of_one_process(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_study_outlives_a_node_and_is_that_of_one_process(
+    cluster: Cluster, node_options: dict[str, Any], tmp_path: Path
+) -> None:
     search = "search={trials: 2, max_steps: 2, space: {learning_rate: [1.0e-4, 1.0e-2, log]}}"
     tuned = "methods={lora: {kind: lora, rank: 2, dropout: 0.1}}"
     study = small.spec(tmp_path, [search, tuned, "training.max_steps=6"])
     run_study(study, tmp_path / "inline", executor=InlineExecutor())
     with sigterm_kept():
-        third = cluster.add_node(num_cpus=1)
+        third = cluster.add_node(**node_options)
     executor = Noting(on_ray(tmp_path / "ray", *expand(study)), tmp_path / "notes", third.node_id)
     lost: list[str] = []
 
