@@ -34,7 +34,7 @@ ray = pytest.importorskip("ray")
 from ray.cluster_utils import Cluster  # noqa: E402
 
 from tuneoff.study import ray_cluster, ray_executor  # noqa: E402
-from tuneoff.study.ray_cluster import NodeAnswer, check_equal  # noqa: E402
+from tuneoff.study.ray_cluster import NodeAnswer, check_equal, check_nodes  # noqa: E402
 from tuneoff.study.ray_executor import RayExecutor  # noqa: E402
 from tuneoff.training import Session, load_backbone  # noqa: E402
 
@@ -185,6 +185,11 @@ def test_nodes_must_be_equal_and_see_the_folder(
         check_equal(answers, {"torch": "2"}, tmp_path)
 
 
+def test_nodes_that_have_all_left_are_one_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"every node .* has left it; start one"):
+        check_equal({}, {"torch": "2"}, tmp_path)
+
+
 def records_in(folder: Path) -> dict[str, dict[str, Any]]:
     return {one.run_id: one.model_dump(exclude={"timings", "environment"}) for one in read_records(folder)}
 
@@ -207,13 +212,14 @@ def test_a_study_outlives_a_node_and_is_that_of_one_process(
             cluster.remove_node(third, allow_graceful=False)
 
     run_study(study, tmp_path / "ray", executor=executor, on_event=kill_third)
+    check_nodes({"num_cpus": 1.0}, tmp_path)  # the node may be known to be gone only when it is asked
     assert [executor.times(job) for job in lost] == [2]
     assert records_in(tmp_path / "ray") == records_in(tmp_path / "inline")
 
 
 def test_a_terminated_run_leaves_a_checkpoint_and_goes_on_from_it(tmp_path: Path) -> None:
     changes = ["methods={lora: {kind: lora, rank: 2}}", "ablations={}", "train_sizes=[8]"]
-    study = small.spec(tmp_path, [*changes, "training.max_steps=150"])
+    study = small.spec(tmp_path, [*changes, "training.max_steps=60"])
     run_study(study, tmp_path / "inline", executor=InlineExecutor())
     first_steps: list[int] = []
 

@@ -20,7 +20,7 @@ from uuid import uuid4
 import ray
 from accelerate import PartialState
 from ray._private import ray_constants
-from ray.exceptions import GetTimeoutError, RayError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayError, RayTaskError, TaskUnschedulableError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tuneoff.errors import InputError, first_line, writing
@@ -142,7 +142,8 @@ def check_nodes(amounts: dict[str, float], folder: Path) -> None:
     """Check that all nodes with room for a task have what this machine has.
 
     Raises:
-        InputError: a node has other packages or another precision, or does not see the output folder.
+        InputError: a node has other packages or another precision, or does not see the output folder; or all
+            have left the cluster.
     """
     token = folder / f".seen-by-all-{uuid4().hex}"
     with writing(token):
@@ -160,7 +161,7 @@ def check_nodes(amounts: dict[str, float], folder: Path) -> None:
         answers = {name: _answered(name, reference) for name, reference in asked.items()}
     finally:
         token.unlink(missing_ok=True)
-    check_equal(answers, _packages(), folder)
+    check_equal({name: one for name, one in answers.items() if one is not None}, _packages(), folder)
 
 
 @dataclass(frozen=True)
@@ -185,13 +186,16 @@ def _packages() -> dict[str, str]:
     return {"Python": platform.python_version(), **packages}
 
 
-def _answered(name: str, reference: Any) -> NodeAnswer:
+def _answered(name: str, reference: Any) -> NodeAnswer | None:
+    """Return what a node says of itself; None if it has left the cluster since it was asked."""
     try:
         answer: NodeAnswer = ray.get(reference, timeout=_LONGEST_ANSWER)
     except GetTimeoutError:
         raise InputError(
             f"node {name} of the Ray cluster has not answered in {_LONGEST_ANSWER:.0f} s; see that it is idle"
         ) from None
+    except TaskUnschedulableError:
+        return None
     except RayError as error:
         cause = error.cause if isinstance(error, RayTaskError) else error
         raise InputError(
@@ -213,6 +217,8 @@ def check_equal(answers: dict[str, NodeAnswer], packages: dict[str, str], folder
                 f"all nodes must share the output folder, but node {name} has no {folder.absolute()}; give "
                 "an --out that all of them see"
             )
+    if not answers:
+        raise InputError("every node of the Ray cluster with room for a run has left it; start one")
     first, reference = next(iter(answers.items()))
     for name, answer in answers.items():
         for what, value in answer.has.items():
