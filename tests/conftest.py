@@ -15,7 +15,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 from helpers import small
 from helpers.command_line import tuneoff
 from helpers.drawing import charts_drawn, charts_left_blank
-from helpers.forking import SCORING, start_server
+from helpers.forking import NEEDED, start_server
 from helpers.models import random_models_copied
 from tuneoff import worker_server
 from tuneoff.cli.terminal import lasting_imports
@@ -24,7 +24,7 @@ from tuneoff.cli.terminal import lasting_imports
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-worker_server.PRELOADED += SCORING  # forks of it are many here, and short-lived
+worker_server.PRELOADED += NEEDED  # forks of it are many here, and short-lived
 
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")

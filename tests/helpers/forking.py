@@ -23,8 +23,8 @@ from tuneoff import worker_server
 from tuneoff.cli import main
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-SCORING = ("rouge_score.tokenizers", "sklearn.metrics", "scipy.stats")
-"""What scores and baselines import when they are first computed; it takes seconds, but not in a fork."""
+NEEDED = ("rouge_score.tokenizers", "sklearn.metrics", "scipy.stats", "helpers.random_words")
+"""What scores, baselines and random models need when they are first made, which takes seconds."""
 
 
 _spawn = util.spawnv_passfds

@@ -15,12 +15,11 @@ from typing import Any, TypeVar
 import psutil
 import pytest
 
-from helpers import small
+from helpers import asking, small
 from helpers.executor_contract import ExecutorContract, note, stay, whose
 from helpers.forking import result_of
 from helpers.killing import Attempt, attempt, raise_unportable, refuse_to_start
 from helpers.noting import Noting
-from helpers.ray_worker import forks_of_workers
 from helpers.sockets import listening
 from helpers.spoiling import spoil, sum_of
 from helpers.taking import largest_taken
@@ -55,8 +54,8 @@ def sigterm_kept() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def node_options(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """What every node is started with: room for one run, and workers that are forks."""
-    with forks_of_workers(tmp_path_factory.mktemp("forks") / "socket") as options:
-        yield {"num_cpus": 1, **options}
+    with asking.forks_of("ray._private.workers.default_worker", tmp_path_factory.mktemp("forks") / "socket"):
+        yield {"num_cpus": 1, "worker_path": asking.PROGRAM}
 
 
 @pytest.fixture(scope="module", autouse=True)

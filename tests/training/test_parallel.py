@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from helpers import small
+from helpers import asking, small
 from helpers.command_line import tuneoff
 from helpers.forking import launched_together
 from helpers.trials import three_trials
@@ -65,11 +65,11 @@ def outcomes(folder: Path) -> dict[str, dict[str, Any]]:
 
 def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command = [*launcher, "-m", "tuneoff", *arguments(tmp_path, "two")]
-    with (tmp_path / "out.txt").open("wb") as file:
+    command = [*launcher, asking.PROGRAM, *arguments(tmp_path, "two")]
+    with (tmp_path / "out.txt").open("wb") as file, asking.forks_of("tuneoff", tmp_path / "socket"):
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
-    assert tuneoff(*arguments(tmp_path, "one")).code == 0
-    assert process.wait(timeout=240) == 0, said(tmp_path)
+        assert tuneoff(*arguments(tmp_path, "one")).code == 0
+        assert process.wait(timeout=240) == 0, said(tmp_path)
     one, two = outcomes(tmp_path / "one"), outcomes(tmp_path / "two")
     assert one.keys() == two.keys()
     assert len(one) == 4

@@ -1,6 +1,6 @@
-"""What a Ray node starts for a worker: it has the worker forked, and ends when that does.
+"""A program in place of another that something else starts: it has that forked, and ends as the fork does.
 
-Importing torch takes a worker more than ten seconds where cores are shared.
+What starts it are Ray's nodes and `torchrun`, whose processes would each import torch for ten seconds.
 """
 
 import json
@@ -9,30 +9,33 @@ import runpy
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_ADDRESS = "TUNEOFF_TEST_RAY_FORKS"
+PROGRAM = __file__
+_ADDRESS, _MODULE = "TUNEOFF_TEST_FORKS", "TUNEOFF_TEST_FORKED"
 
 
 @contextmanager
-def forks_of_workers(address: Path) -> Iterator[dict[str, str]]:
-    """Fork the workers of nodes that are started with these arguments in the context."""
+def forks_of(module: str, address: Path) -> Iterator[None]:
+    """Let `PROGRAM` be `python -m module` in the context; `address` is that of a socket."""
     from helpers.forking import forked
 
     server = forked(_serve, str(address))
-    os.environ[_ADDRESS] = str(address)
+    os.environ |= {_ADDRESS: str(address), _MODULE: module}
     try:
-        yield {"worker_path": __file__}
+        yield
     finally:
-        del os.environ[_ADDRESS]
+        for name in (_ADDRESS, _MODULE):
+            del os.environ[name]
         server.terminate()
         server.join()
 
 
 def _serve(address: str) -> None:
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how a worker ended
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # a fork says itself how it ends
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()
@@ -40,11 +43,11 @@ def _serve(address: str) -> None:
             connection, _ = listener.accept()
             with connection:
                 if os.fork() == 0:
-                    _become_worker(connection)
+                    _be_what_is_asked(connection)
 
 
-def _become_worker(connection: socket.socket) -> None:
-    """Be the process that has asked for a fork: with its arguments, environment, folder and outputs."""
+def _be_what_is_asked(connection: socket.socket) -> None:
+    """Be the process that asks: with its arguments, environment, folder and outputs."""
     from helpers.forking import begin_anew
 
     code = 1
@@ -54,29 +57,34 @@ def _become_worker(connection: socket.socket) -> None:
             arguments, environment, folder = json.loads(stream.read(int.from_bytes(size)))
         for number, output in enumerate(outputs, start=1):
             os.dup2(output, number)
-        begin_anew([connection.fileno()])  # closed when this process ends
+        begin_anew([connection.fileno()])
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.environ.clear()
         os.environ.update(environment)
         os.chdir(folder)
         sys.path[:0] = environment.get("PYTHONPATH", "").split(os.pathsep)
         sys.argv = arguments
-        runpy.run_module("ray._private.workers.default_worker", run_name="__main__", alter_sys=True)
+        runpy.run_module(environment[_MODULE], run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 0
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
     finally:
+        sys.stdout.flush()
+        connection.send(bytes([code]))
         os._exit(code)
 
 
-def _wait_for_fork() -> None:
+def _ask() -> int:
+    """Ask for a fork and wait for its end; return its exit code, 1 if it was killed."""
     asked = json.dumps([sys.argv, dict(os.environ), str(Path.cwd())]).encode()
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(os.environ[_ADDRESS])
         socket.send_fds(connection, [len(asked).to_bytes(8)], [1, 2])
         connection.sendall(asked)
-        connection.recv(1)
+        return int.from_bytes(connection.recv(1) or b"\1")
 
 
 if __name__ == "__main__":
-    _wait_for_fork()
+    sys.exit(_ask())
