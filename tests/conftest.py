@@ -31,8 +31,11 @@ hypothesis.settings.load_profile("untimed")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Start the server of forks while this process has imported what they need, and done nothing yet."""
-    if session.config.option.numprocesses is None or hasattr(session.config, "workerinput"):
+    """Start the server of forks when this process has imported what they need, and done nothing yet."""
+    hands_out_tests = session.config.getoption("numprocesses", 0) and not hasattr(
+        session.config, "workerinput"
+    )
+    if not hands_out_tests:
         start_server()
 
 
