@@ -58,6 +58,7 @@ def _be_what_is_asked(connection: socket.socket) -> None:
         for number, output in enumerate(outputs, start=1):
             os.dup2(output, number)
         begin_anew([connection.fileno()])
+        os.setpgid(0, 0)  # as Ray does with its workers
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.environ.clear()
         os.environ.update(environment)
