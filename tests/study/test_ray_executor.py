@@ -64,9 +64,7 @@ def cluster(node_options: dict[str, Any]) -> Iterator[Cluster]:
     paths = [str(TESTS), os.environ.get("PYTHONPATH", "")]
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))  # of the work that jobs name
-        patched.setenv(
-            "RAY_health_check_period_ms", "500"
-        )  # of a node that is lost, which is noticed after five
+        patched.setenv("RAY_health_check_period_ms", "500")  # a lost node is noticed after five of them
         with sigterm_kept():
             nodes = Cluster(initialize_head=True, head_node_args=node_options | {"include_dashboard": False})
             nodes.add_node(**node_options)
